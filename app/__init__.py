@@ -1,0 +1,1 @@
+"""Docsheet: MongoDB documents as a REST API, and as spreadsheets, in and out."""

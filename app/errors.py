@@ -1,0 +1,151 @@
+"""What can go wrong, as classes that a caller can react to.
+
+    DocsheetError
+    ├── StartError                 the program can't start: a sentence that says what to do
+    │   ├── SettingError           a setting's value can't be used
+    │   └── DeclarationError       a document class says something that can't be true
+    └── RequestError               an answer ≥ 400 (RFC 9457); the class carries its status
+        ├── BadRequest             400
+        ├── Forbidden              403
+        ├── NotFound               404
+        ├── MethodNotAllowed       405
+        ├── Conflict               409
+        ├── PreconditionFailed     412
+        ├── TooLarge               413
+        ├── UnsupportedMedia       415
+        ├── Invalid                422
+        ├── Unavailable            503, with Retry-After
+        │   ├── TimeLimitExceeded  the query took more of the database's time than it may
+        │   └── SnapshotTooOld     the one picture that an export reads is gone from the database
+        └── ProtocolTooOld         505
+
+`app/api/problems.py` is the one place that makes responses of them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong in a request, and where.
+
+    Exactly one of `pointer` (RFC 6901, into the body, as `#/profile/age`), `parameter` (of the query string) and
+    `header` is set.
+    """
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+
+
+class DocsheetError(Exception):
+    """The base of every error that this program raises on purpose."""
+
+
+class StartError(DocsheetError):
+    """The program can't start; the message is one sentence that says what to do."""
+
+
+class SettingError(StartError):
+    """A setting has a value, or a name, that can't be used."""
+
+
+class DeclarationError(StartError):
+    """A document class under `models/` declares what can't be true; the message names the class and the word."""
+
+
+class RequestError(DocsheetError):
+    """A request that is answered with an error: `detail` is a sentence for a person."""
+
+    status = 500
+    title = "Internal Server Error"
+    problem: str | None = None  # the page under /docs/problems/ that explains it
+
+    def __init__(self, detail: str, *faults: Fault, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = faults
+        self.headers = headers or {}
+
+
+class BadRequest(RequestError):
+    """The request can't be read: broken JSON, a foreign Host."""
+
+    status, title = 400, "Bad Request"
+
+
+class Forbidden(RequestError):
+    """Another site's page tries to write."""
+
+    status, title = 403, "Forbidden"
+
+
+class NotFound(RequestError):
+    """There is no such path, or no such document."""
+
+    status, title = 404, "Not Found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, but not for this method; `Allow` names those that it has."""
+
+    status, title = 405, "Method Not Allowed"
+
+
+class Conflict(RequestError):
+    """A unique index has the value already, or others link to the document."""
+
+    status, title, problem = 409, "Conflict", "conflict"
+
+
+class PreconditionFailed(RequestError):
+    """`If-Match` names another state of the document than the stored one."""
+
+    status, title, problem = 412, "Precondition Failed", "precondition-failed"
+
+
+class TooLarge(RequestError):
+    """The body is larger than the limit."""
+
+    status, title, problem = 413, "Content Too Large", "too-large"
+
+
+class UnsupportedMedia(RequestError):
+    """The body has no media type, or one that isn't read here."""
+
+    status, title = 415, "Unsupported Media Type"
+
+
+class Invalid(RequestError):
+    """What was sent can be read, and can't be accepted; `faults` says where and why."""
+
+    status, title, problem = 422, "Unprocessable Content", "invalid"
+
+
+class Unavailable(RequestError):
+    """The database can't be reached, or has no primary; worth trying again after `retry_after` seconds."""
+
+    status, title, problem = 503, "Service Unavailable", "unavailable"
+    retry_after = 5  # seconds
+
+    def __init__(self, detail: str, *faults: Fault, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail, *faults, headers={"Retry-After": str(self.retry_after), **(headers or {})})
+
+
+class TimeLimitExceeded(Unavailable):
+    """A query took more of the database's time than it may; the database has stopped working on it."""
+
+    problem = "time-limit"
+
+
+class SnapshotTooOld(Unavailable):
+    """The snapshot that an export reads has left the database's window (error 239)."""
+
+    problem = "snapshot-too-old"
+
+
+class ProtocolTooOld(RequestError):
+    """HTTP/1.0 can't show that a transfer broke, so exports refuse it."""
+
+    status, title, problem = 505, "HTTP Version Not Supported", "http-version"

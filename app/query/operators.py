@@ -1,0 +1,60 @@
+"""The filter operators, one line each: what they do to a stored value, and for which kinds of field.
+
+An operator's condition is `{path: {"$op": value}}` (https://www.mongodb.com/docs/manual/reference/operator/query/).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.resources.fields import SCALARS, Kind
+
+Condition = dict[str, Any]
+Takes = Literal["value", "values", "presence", "literal", "pattern"]
+MAX_PATTERN = 200  # characters of a regular expression
+
+
+@dataclass(frozen=True)
+class Operator:
+    """`takes` says how the text of the query string is read; `condition` makes MongoDB's part of it."""
+
+    name: str
+    takes: Takes
+    kinds: tuple[Kind, ...]
+    condition: Callable[[Any], Condition]
+    description: str
+
+
+_ORDERED = tuple(kind for kind in SCALARS if kind != "bool")
+_COMPARED: tuple[Kind, ...] = (*SCALARS, "any")
+_EVERY: tuple[Kind, ...] = (*SCALARS, "any", "object", "map")
+
+
+def literal(text: str) -> str:
+    """A text as the regular expression that finds just it, whatever characters it has."""
+    return re.escape(text).replace("\0", "\\x00")
+
+
+def ignoring_case(pattern: str) -> Condition:
+    """The regular expression, with upper and lower case taken as the same."""
+    return {"$regex": pattern, "$options": "i"}
+
+
+OPERATORS: dict[str, Operator] = {
+    operator.name: operator
+    for operator in (
+        Operator("eq", "value", _COMPARED, lambda value: {"$eq": value}, "equal to"),
+        Operator("ne", "value", _COMPARED, lambda value: {"$ne": value}, "not equal to (missing counts as not equal)"),
+        Operator("gt", "value", _ORDERED, lambda value: {"$gt": value}, "greater than"),
+        Operator("gte", "value", _ORDERED, lambda value: {"$gte": value}, "greater than or equal to"),
+        Operator("lt", "value", _ORDERED, lambda value: {"$lt": value}, "less than"),
+        Operator("lte", "value", _ORDERED, lambda value: {"$lte": value}, "less than or equal to"),
+        Operator("in", "values", _COMPARED, lambda values: {"$in": values}, "one of (comma-separated, or repeated)"),
+        Operator("nin", "values", _COMPARED, lambda values: {"$nin": values}, "none of (comma-separated, or repeated)"),
+        Operator("exists", "presence", _EVERY, lambda there: {"$ne" if there else "$eq": None}, "there and not null"),
+        Operator("contains", "literal", ("text",), lambda text: ignoring_case(literal(text)), "contains this text"),
+        Operator("startswith", "literal", ("text",), lambda text: ignoring_case("^" + literal(text)), "begins with"),
+        Operator("regex", "pattern", ("text",), ignoring_case, "matches this regular expression, ignoring case"),
+    )
+}

@@ -1,0 +1,259 @@
+"""The fields of a document class, as MongoDB stores them: names, kinds, nesting.
+
+A `Shape` is what one model stores, by stored name (an alias where the field has one). A dotted path leads through
+nested shapes; `Shape.find` says what is at its end. Everything that reads a model's annotations is in this file.
+"""
+
+import datetime
+import decimal
+import enum
+import ipaddress
+import pathlib
+import types
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin
+
+import bson
+import pydantic
+from beanie import BackLink, Link
+from pydantic.fields import FieldInfo
+from typing_extensions import TypeAliasType
+
+from app.errors import DeclarationError
+
+Kind = Literal[
+    "text", "bool", "int", "float", "decimal", "datetime", "date", "duration", "objectid", "uuid", "bytes",
+    "object", "map", "any",
+]  # fmt: skip
+
+SCALARS: tuple[Kind, ...] = (
+    "text", "bool", "int", "float", "decimal", "datetime", "date", "duration", "objectid", "uuid", "bytes",
+)  # fmt: skip
+
+_KINDS: dict[type, Kind] = {  # the first that a class is or derives from counts
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "text",
+    decimal.Decimal: "decimal",
+    bson.Decimal128: "decimal",
+    datetime.datetime: "datetime",
+    datetime.date: "date",
+    datetime.timedelta: "duration",
+    bson.ObjectId: "objectid",
+    uuid.UUID: "uuid",
+    bytes: "bytes",
+    pydantic.SecretStr: "text",
+    pydantic.SecretBytes: "bytes",
+    pydantic.EmailStr: "text",
+    pydantic.NameEmail: "any",
+    pydantic.AnyUrl: "text",
+    pathlib.PurePath: "text",
+    ipaddress.IPv4Address: "text",
+    ipaddress.IPv6Address: "text",
+}
+_LISTS = (list, set, frozenset, tuple, Iterable)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: what kind of value MongoDB holds under its name.
+
+    `many` says that it is a list of such values. `model` is the nested model of an `object`, `values` what each
+    value of a `map` is.
+    """
+
+    name: str
+    kind: Kind
+    many: bool = False
+    model: type[pydantic.BaseModel] | None = None
+    values: "Field | None" = None
+    choices: tuple[Any, ...] = ()
+    excluded: bool = False
+
+    @property
+    def shape(self) -> "Shape | None":
+        """The fields of the nested model, or None where this is no nested model."""
+        return shape_of(self.model) if self.model else None
+
+    @property
+    def single(self) -> "Field":
+        """The field that one element is, where this is a list."""
+        return replace(self, many=False)
+
+
+@dataclass(frozen=True)
+class FieldPath:
+    """What is at the end of a dotted path; `through_list`: some list on the way there is not numbered."""
+
+    path: str
+    field: Field
+    through_list: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The fields of one model by stored name; `open` where the model takes fields that it doesn't declare."""
+
+    model: type[pydantic.BaseModel]
+    fields: Mapping[str, Field]
+    open: bool = False
+
+    def find(self, path: str, *, numbered: bool = False) -> FieldPath | None:
+        """What the dotted path leads to, or None; excluded fields are not there.
+
+        `numbered` allows the number of a list's element as a step: `profile.addresses.0.city`.
+        """
+        first, *rest = path.split(".")
+        field = self.fields.get(first)
+        through_list = False
+        while field is not None and not field.excluded and rest:
+            step, rest = rest[0], rest[1:]
+            if field.many and numbered and step.isascii() and step.isdigit():
+                field = field.single
+                continue
+            through_list = through_list or field.many
+            if field.shape is not None:
+                field = field.shape.fields.get(step)
+            else:
+                field = replace(field.values, name=step) if field.values and step and step[0] != "$" else None
+        if field is None or field.excluded:
+            return None
+        return FieldPath(path, field, through_list)
+
+    def walk(self) -> Iterator[FieldPath]:
+        """Every path that is declared, parents before children, in declared order; excluded fields left out.
+
+        A model inside itself is named, and not walked again.
+        """
+        yield from _walk(self, "", False, ())
+
+    def flat(self, prefix: str = "", above: tuple[type, ...] = ()) -> Iterator[FieldPath]:
+        """The paths that one flat row has: nested models flattened, a list or a map in one piece."""
+        for field in self.fields.values():
+            if field.excluded:
+                continue
+            shape = field.shape
+            if shape is None or field.many or not shape.fields or shape.model in (*above, self.model):
+                yield FieldPath(prefix + field.name, field)
+            else:
+                yield from shape.flat(f"{prefix}{field.name}.", (*above, self.model))
+
+
+def _walk(shape: Shape, prefix: str, through_list: bool, above: tuple[type, ...]) -> Iterator[FieldPath]:
+    for field in shape.fields.values():
+        if field.excluded:
+            continue
+        yield FieldPath(prefix + field.name, field, through_list)
+        inner = field.shape
+        if inner is not None and inner.model not in (*above, shape.model):
+            yield from _walk(inner, f"{prefix}{field.name}.", through_list or field.many, (*above, shape.model))
+
+
+@cache
+def shape_of(model: type[pydantic.BaseModel]) -> Shape:
+    """The shape of a pydantic model; raises `DeclarationError` for a field that MongoDB or the contract can't hold."""
+    custom = getattr(getattr(model, "Settings", None), "bson_encoders", {})
+    fields: dict[str, Field] = {}
+    for attribute, info in model.model_fields.items():
+        if attribute == "revision_id" and info.exclude:
+            continue  # Beanie's own; documents with revisions are refused
+        name = _stored_name(model, attribute, info)
+        if name in fields:
+            raise DeclarationError(f"{model.__name__}.{attribute}: two fields are stored as {name!r}.")
+        annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+        field = _field(name, annotation, custom, f"{model.__name__}.{attribute}")
+        fields[name] = replace(field, excluded=bool(info.exclude))
+    if "_id" in fields:
+        fields = {"_id": fields.pop("_id"), **fields}
+    return Shape(model, fields, open=model.model_config.get("extra") == "allow")
+
+
+def _stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInfo) -> str:
+    name = info.alias or attribute
+    if info.validation_alias not in (None, name):
+        raise DeclarationError(
+            f"{model.__name__}.{attribute}: validation_alias {info.validation_alias!r} differs from the stored name "
+            f"{name!r}; one name must serve everywhere, so use alias."
+        )
+    if "." in name or name.startswith("$") or "\0" in name or not name:
+        raise DeclarationError(f"{model.__name__}.{attribute}: {name!r} can't be the name of a stored field.")
+    return name
+
+
+def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) -> Field:
+    annotation = _plain(annotation)
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return _union(name, [a for a in get_args(annotation) if a is not type(None)], custom, where)
+    if origin is Literal:
+        return _choices(name, get_args(annotation))
+    if origin in (Link, BackLink) or annotation in (Link, BackLink):
+        raise DeclarationError(f"{where}: links between documents are not supported yet.")
+    base = origin or annotation
+    if isinstance(base, type) and base in custom:
+        return Field(name, "any")
+    if isinstance(base, type) and issubclass(base, enum.Enum):
+        return _choices(name, tuple(member.value for member in base))
+    if isinstance(base, type) and issubclass(base, Mapping):
+        return _map(name, get_args(annotation), custom, where)
+    if base in _KINDS or (isinstance(base, type) and issubclass(base, tuple(_KINDS))):
+        return Field(name, next(kind for known, kind in _KINDS.items() if issubclass(base, known)))
+    if isinstance(base, type) and issubclass(base, _LISTS) and not issubclass(base, pydantic.BaseModel):
+        return _list(name, get_args(annotation), custom, where)
+    if isinstance(base, type) and issubclass(base, pydantic.RootModel):
+        return _field(name, base.model_fields["root"].annotation, custom, where)
+    if isinstance(base, type) and issubclass(base, pydantic.BaseModel):
+        return Field(name, "object", model=base)
+    if base in (datetime.time, complex):
+        raise DeclarationError(f"{where}: MongoDB can't store a {base.__name__}.")
+    return Field(name, "any")
+
+
+def _plain(annotation: Any) -> Any:
+    """The annotation without Annotated, NewType, type aliases and type variables."""
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        elif isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        elif isinstance(annotation, TypeAliasType):
+            annotation = annotation.__value__
+        elif isinstance(annotation, TypeVar):
+            annotation = annotation.__bound__ or Any
+        else:
+            return annotation
+
+
+def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str) -> Field:
+    found = [_field(name, member, custom, where) for member in members]
+    if not found:
+        return Field(name, "any")
+    if all(field == found[0] for field in found):
+        return found[0]
+    kinds, many = {field.kind for field in found}, {field.many for field in found}
+    if many == {False} and kinds <= {"int", "float"}:
+        return Field(name, "float")
+    if len(kinds) == 1 and many == {False} and "object" not in kinds and "map" not in kinds:
+        return Field(name, found[0].kind)
+    return Field(name, "any")
+
+
+def _choices(name: str, values: tuple[Any, ...]) -> Field:
+    present = tuple(value.value if isinstance(value, enum.Enum) else value for value in values if value is not None)
+    kinds = {next((kind for known, kind in _KINDS.items() if isinstance(value, known)), "any") for value in present}
+    return Field(name, kinds.pop() if len(kinds) == 1 else "any", choices=present)  # type: ignore[arg-type]
+
+
+def _list(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str) -> Field:
+    members = [argument for argument in arguments if argument is not Ellipsis]
+    element = _union(name, members, custom, where) if members else Field(name, "any")
+    return Field(name, "any", many=True) if element.many else replace(element, many=True)
+
+
+def _map(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str) -> Field:
+    values = _field(name, arguments[1], custom, where) if len(arguments) == 2 else Field(name, "any")
+    return Field(name, "map", values=values)

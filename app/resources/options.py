@@ -1,0 +1,72 @@
+"""What a document class says of itself in `class Resource:`; what can't be true stops the start."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from app.errors import DeclarationError
+from app.resources.fields import Shape
+
+OnDelete = Literal["refuse", "keep"]
+MAX_LIMIT = 1000  # documents on one page of a list
+
+
+@dataclass(frozen=True)
+class Options:
+    """The words of `class Resource:`; each one may be left out."""
+
+    search: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    sort: str = ""
+    limit: int = 10
+    read_only: bool = False
+    on_delete: OnDelete = "refuse"
+    sample: Callable[[Any, int], dict[str, Any]] | None = None
+
+
+def read_options(model: type, shape: Shape) -> Options:
+    """The options of a document class; raises `DeclarationError` with the class and the word that can't be true."""
+    declared = getattr(model, "Resource", None)
+    if declared is None:
+        return Options(search=_top_level_texts(shape))
+    known = {field.name for field in fields(Options)}
+    given: dict[str, Any] = {}
+    for word in dir(declared):
+        if word.startswith("__"):
+            continue
+        if word not in known:
+            raise DeclarationError(f"{model.__name__}.Resource: {word!r} is no option; they are {_list(known)}.")
+        given[word] = getattr(declared, word)
+    _check(model.__name__, given)
+    options = Options(**{word: tuple(value) if isinstance(value, list) else value for word, value in given.items()})
+    for path in options.search:
+        found = shape.find(path)
+        if found is None or found.field.kind != "text":
+            raise DeclarationError(f"{model.__name__}.Resource.search: {path!r} is no text field of this document.")
+    return options if "search" in given else Options(**{**vars(options), "search": _top_level_texts(shape)})
+
+
+def _check(name: str, given: dict[str, Any]) -> None:
+    def must(word: str, right: bool, what: str) -> None:
+        if word in given and not right:
+            raise DeclarationError(f"{name}.Resource.{word}: {given[word]!r} must be {what}.")
+
+    for word in ("search", "columns"):
+        value = given.get(word)
+        must(word, isinstance(value, list | tuple) and all(isinstance(path, str) for path in value), "a list of paths")
+    limit = given.get("limit")
+    must("limit", type(limit) is int and 1 <= limit <= MAX_LIMIT, f"a number from 1 to {MAX_LIMIT}")
+    must("sort", isinstance(given.get("sort"), str), "a text such as '-age,name'")
+    must("read_only", isinstance(given.get("read_only"), bool), "True or False")
+    must("on_delete", given.get("on_delete") in get_args(OnDelete), "'refuse' or 'keep'")
+    must("sample", callable(given.get("sample")), "a static method: sample(fake, number) -> dict")
+
+
+def _top_level_texts(shape: Shape) -> tuple[str, ...]:
+    return tuple(
+        field.name for field in shape.fields.values() if field.kind == "text" and not field.excluded and not field.many
+    )
+
+
+def _list(words: set[str]) -> str:
+    return ", ".join(sorted(words))

@@ -1,0 +1,156 @@
+"""Finds the document classes of a package and makes a resource of each."""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+from beanie import Document
+from beanie.odm.fields import IndexedAnnotation
+from pymongo import IndexModel
+
+from app.errors import DeclarationError
+from app.resources.fields import Field, Shape, shape_of
+from app.resources.options import Options, read_options
+
+RESERVED = ("exports", "docs", "redoc", "livez", "readyz", "openapi.json")
+OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself
+_WRITES = ("insert", "create", "save", "save_changes", "replace", "update", "set", "delete", "validate_self")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A document class that is served: its collection's name is its path."""
+
+    name: str
+    model: type[Document]
+    shape: Shape
+    options: Options
+    indexes: tuple[IndexModel, ...]
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Every declared dotted path, for listing and for finding the nearest."""
+        return tuple(found.path for found in self.shape.walk())
+
+    @property
+    def key(self) -> Field:
+        """The `_id` field."""
+        return self.shape.fields["_id"]
+
+    def nearest(self, path: str) -> str:
+        """` Did you mean 'x'?`, or nothing where no declared path is near."""
+        return nearest(path, self.paths)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` with the nearest of the known words, or nothing."""
+    found = difflib.get_close_matches(word, list(known), 1, 0.6)
+    return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def discover(package: str) -> dict[str, Resource]:
+    """The resources of a package, by path, in the order of their class names.
+
+    Raises `DeclarationError` for a package that can't be imported as one and for a class that can't be served.
+    """
+    modules = _modules(package)
+    found = {value for module in modules for value in vars(module).values() if _is_own_document(value, package)}
+    resources: dict[str, Resource] = {}
+    for model in sorted(found, key=lambda model: model.__name__):
+        resource = make_resource(model)
+        if resource.name in resources:
+            other = resources[resource.name].model.__name__
+            raise DeclarationError(f"{model.__name__} and {other}: both are the collection {resource.name!r}.")
+        resources[resource.name] = resource
+    return resources
+
+
+def _modules(package: str) -> list[ModuleType]:
+    try:
+        root = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package.partition(".")[0]:
+            raise
+        raise DeclarationError(f"MODELS: there is no package {package!r} to import documents from.") from None
+    names = [info.name for info in pkgutil.walk_packages(getattr(root, "__path__", []), package + ".")]
+    return [root, *(importlib.import_module(name) for name in sorted(names))]
+
+
+def _is_own_document(value: object, package: str) -> bool:
+    return (
+        inspect.isclass(value)
+        and issubclass(value, Document)
+        and (value.__module__ == package or value.__module__.startswith(package + "."))
+    )
+
+
+def make_resource(model: type[Document]) -> Resource:
+    """The resource of one document class; raises `DeclarationError` where it can't be served as the contract says."""
+    model.model_rebuild()
+    settings = getattr(model, "Settings", None)
+    _refuse_what_would_not_run(model, settings)
+    name = getattr(settings, "name", None) or model.__name__
+    _refuse_name(model.__name__, name)
+    shape = shape_of(model)
+    if "_id" not in shape.fields or shape.fields["_id"].many or shape.fields["_id"].excluded:
+        raise DeclarationError(f"{model.__name__}.id: the key `_id` must be one value that is shown.")
+    return Resource(name, model, shape, read_options(model, shape), tuple(_indexes(model, settings)))
+
+
+def _refuse_what_would_not_run(model: type[Document], settings: Any) -> None:
+    name = model.__name__
+    reasons = {
+        "use_revision": "revisions are not kept by our writes; the ETag serves that purpose",
+        "is_root": "inheritance in one collection is not supported yet",
+        "union_doc": "several classes in one collection are not supported",
+        "timeseries": "time series collections can't be updated document by document",
+        "motor_db": "the database is a setting",
+        "motor_collection": "the database is a setting",
+    }
+    for word, reason in reasons.items():
+        if getattr(settings, word, None):
+            raise DeclarationError(f"{name}.Settings.{word}: {reason}.")
+    if any(issubclass(base, Document) and _is_root(base) for base in model.__mro__[1:] if inspect.isclass(base)):
+        raise DeclarationError(f"{name}: inheritance in one collection (is_root) is not supported yet.")
+    for word, value in inspect.getmembers_static(model):
+        if getattr(value, "has_action", False):
+            raise DeclarationError(f"{name}.{word}: Beanie's event actions are not run by our writes; use a validator.")
+        if word in _WRITES and value is not inspect.getattr_static(Document, word, None):
+            raise DeclarationError(f"{name}.{word}: our writes do not call it; use a validator.")
+
+
+def _is_root(base: type) -> bool:
+    return bool(getattr(getattr(base, "Settings", None), "is_root", False))
+
+
+def _refuse_name(model: str, name: str) -> None:
+    if name in RESERVED or name.startswith((OWN_COLLECTIONS, "system.")):
+        raise DeclarationError(f"{model}.Settings.name: the path {name!r} is taken; choose another name.")
+    if any(character in name for character in "/?#%$\\\0") or name in (".", "..") or name != name.strip():
+        raise DeclarationError(f"{model}.Settings.name: {name!r} can't be a path; use letters, digits, - and _.")
+
+
+def _indexes(model: type[Document], settings: Any) -> Iterable[IndexModel]:
+    """The indexes that Beanie would make: of `Indexed` fields, then of `Settings.indexes`."""
+    for attribute, info in model.model_fields.items():
+        declared = getattr(info.annotation, "_indexed", None) or next(
+            (data._indexed for data in info.metadata if isinstance(data, IndexedAnnotation)), None
+        )
+        if declared:
+            order, options = declared
+            yield IndexModel([(info.alias or attribute, order)], **options)
+    for index in getattr(settings, "indexes", None) or ():
+        if isinstance(index, IndexModel):
+            yield index
+        elif isinstance(index, str):
+            yield IndexModel([(index, 1)])
+        elif isinstance(index, list | tuple):
+            yield IndexModel([(part, 1) if isinstance(part, str) else tuple(part) for part in index])
+        else:
+            raise DeclarationError(f"{model.__name__}.Settings.indexes: {index!r} is no index.")

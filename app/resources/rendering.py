@@ -1,0 +1,143 @@
+"""A stored value as JSON, as the contract's table says: the one rendering for answers, cells and downloads.
+
+Documents come from `bson.decode` with `CODEC`; what JSON has no word for is canonical Extended JSON (v2).
+"""
+
+import base64
+import datetime
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import bson
+import orjson
+from bson import json_util
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+
+from app.resources.fields import Shape
+
+# One strange document of another program must not break a read: dates past 9999 stay numbers, broken UTF-8 is replaced.
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    uuid_representation=bson.binary.UuidRepresentation.STANDARD,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+_MAY_BE_NOT_FINITE = re.compile(rb"[\xf0-\xff][\x7f\xff]").search  # the last two bytes of such a double, and others
+_MIDNIGHT = datetime.time(0)
+
+
+def to_json(value: Any, raw: bytes | None = None) -> bytes:
+    """The value as compact UTF-8 JSON; `raw`, its BSON where at hand, spares the search for NaN and Infinity."""
+    if raw is None or _MAY_BE_NOT_FINITE(raw):
+        value = _without_not_finite(value)
+    return orjson.dumps(value, default=_other, option=_OPTIONS)
+
+
+def timestamp(value: datetime.datetime) -> str:
+    """An aware UTC datetime as RFC 3339 with `Z`, with milliseconds only where there are some."""
+    text = value.isoformat()
+    return text[:23] + "Z" if value.microsecond else text[:19] + "Z"
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, bson.ObjectId):
+        return str(value)
+    if isinstance(value, datetime.datetime):
+        return timestamp(value)
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, bson.Int64):
+        return int(value)
+    if isinstance(value, bson.Decimal128):
+        return str(value)
+    if type(value) is bytes:
+        return base64.b64encode(value).decode()
+    return extended(value)
+
+
+def extended(value: Any) -> Any:
+    """A value of a rarer BSON type as canonical Extended JSON: a dict of plain values."""
+    if isinstance(value, DatetimeMS):
+        return {"$date": {"$numberLong": str(int(value))}}
+    return json_util.default(value, json_util.CANONICAL_JSON_OPTIONS)
+
+
+def _without_not_finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else word(value)
+    if type(value) is dict:
+        return {key: _without_not_finite(inner) for key, inner in value.items()}
+    if type(value) is list:
+        return [_without_not_finite(inner) for inner in value]
+    return value
+
+
+def word(value: float) -> str:
+    """What stands for a double that JSON has no number for: NaN, Infinity, -Infinity."""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+Presenter = Callable[[dict[str, Any]], None]
+_EXCLUDED, _DATE = "excluded", "date"
+
+
+def presenter(shape: Shape, *, excluded: bool = True) -> Presenter | None:
+    """What makes a decoded document presentable, in place: excluded fields out, a model's dates without a time.
+
+    None where there is nothing to do; `excluded=False` leaves the excluded fields in.
+    """
+    tree = _tree(shape, excluded, ())
+    if not tree:
+        return None
+    return lambda document: _present(document, tree)
+
+
+def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, field in shape.fields.items():
+        if field.excluded and excluded:
+            tree[name] = _EXCLUDED
+        elif (field.values or field).kind == "date":
+            tree[name] = _DATE
+        elif (inner := (field.values or field).shape) is not None and above.count(inner.model) < 8:
+            branch = _tree(inner, excluded, (*above, inner.model))
+            if branch:
+                tree[name] = branch if field.values is None else {"*": branch}
+    return tree
+
+
+def _present(document: dict[str, Any], tree: dict[str, Any]) -> None:
+    for name, action in tree.items():
+        if name == "*":
+            for value in document.values():
+                _into(value, action)
+        elif name not in document:
+            continue
+        elif action is _EXCLUDED:
+            del document[name]
+        elif action is _DATE:
+            document[name] = _date(document[name])
+        else:
+            _into(document[name], action)
+
+
+def _into(value: Any, tree: dict[str, Any]) -> None:
+    if type(value) is dict:
+        _present(value, tree)
+    elif type(value) is list:
+        for inner in value:
+            _into(inner, tree)
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, datetime.datetime) and value.time() == _MIDNIGHT:
+        return value.date()
+    if type(value) is list:
+        return [_date(inner) for inner in value]
+    if type(value) is dict:
+        return {key: _date(inner) for key, inner in value.items()}
+    return value

@@ -1,0 +1,118 @@
+"""A value ↔ a cell's text, as the contract's table says, a whole column at once.
+
+The type of each value decides, not the model: what another program stored is shown as what it is.
+"""
+
+import base64
+import datetime
+import math
+import re
+import uuid
+import zoneinfo
+from collections.abc import Callable
+from typing import Any
+
+import bson
+
+from app.errors import Fault, Invalid
+from app.resources.rendering import timestamp, to_json, word
+from app.spreadsheets.lines import json_lines
+
+Text = Callable[[Any], str]
+
+_DANGEROUS = "'=+\\-@\t\r＝＋－＠"  # a spreadsheet would run what begins so; `'` is our own mark
+_begins_dangerously = re.compile(f"[{_DANGEROUS}]").match
+_some_begins_dangerously = re.compile(f"\n[{_DANGEROUS}]").search  # a literal first character: found by memchr
+_NOT_GUARDED = frozenset({type(None), bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date})
+
+
+def guard(text: str) -> str:
+    """The text with `'` before it where a spreadsheet would take it for a formula, or where it begins with `'`."""
+    return "'" + text if _begins_dangerously(text) else text
+
+
+def unguard(text: str) -> str:
+    """The text that was guarded: `unguard(guard(text)) == text`."""
+    return text[1:] if text.startswith("'") else text
+
+
+def guard_column(values: list[Any], texts: list[str]) -> list[str]:
+    """The column with its texts guarded; numbers and dates are left alone, as their types in `values` say."""
+    if not _some_begins_dangerously("\n" + "\n".join(texts)):
+        return texts
+    return [
+        text if type(value) in _NOT_GUARDED else guard(text) for value, text in zip(values, texts, strict=True)
+    ]  # fmt: skip
+
+
+def zone(name: str) -> datetime.tzinfo:
+    """The time zone of that IANA name; raises `Invalid` where there is none."""
+    try:
+        return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        detail = f"{name!r} is no time zone; Asia/Shanghai and UTC are."
+        raise Invalid(detail, Fault(detail, parameter="timezone")) from None
+
+
+def in_zone(value: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
+    """The instant in the zone; where that is outside the years 1 to 9999, as it is."""
+    try:
+        return value.astimezone(zone)
+    except OverflowError:
+        return value
+
+
+def moment(zone: datetime.tzinfo) -> Text:
+    """What writes datetimes in the zone with its offset, UTC as `Z`."""
+    if zone is datetime.UTC:
+        return timestamp
+
+    def write(value: datetime.datetime) -> str:
+        local = in_zone(value, zone)
+        if local.tzinfo is not zone:
+            return timestamp(local)
+        return local.isoformat(timespec="milliseconds" if local.microsecond else "seconds")
+
+    return write
+
+
+class Texts(dict[type, Text]):
+    """The text of a value by its type; what has no line here is compact JSON."""
+
+    def __init__(self, zone: datetime.tzinfo) -> None:
+        super().__init__(
+            {
+                type(None): lambda _: "",
+                str: str,
+                bool: lambda value: "true" if value else "false",
+                int: str,
+                bson.Int64: str,
+                float: lambda value: repr(value) if math.isfinite(value) else word(value),
+                bson.Decimal128: str,
+                datetime.datetime: moment(zone),
+                datetime.date: datetime.date.isoformat,
+                bson.ObjectId: str,
+                uuid.UUID: str,
+                bytes: lambda value: base64.b64encode(value).decode(),
+            }
+        )
+
+    def __missing__(self, _: type) -> Text:
+        return _compact
+
+    def column(self, values: list[Any]) -> list[str]:
+        """The texts of a column; None is the empty text."""
+        types = set(map(type, values))
+        if types == {str}:
+            return values
+        if types <= {str, type(None)}:
+            return [value or "" for value in values]
+        if types <= {dict, list}:
+            return json_lines(values).decode().split("\n")[:-1]
+        if len(types) == 1:
+            return list(map(self[types.pop()], values))
+        return [self[type(value)](value) for value in values]
+
+
+def _compact(value: Any) -> str:
+    return to_json(value).decode()

@@ -1,0 +1,229 @@
+"""Documents → column-major values: which columns a sheet has, and where in a document each one's values are.
+
+A batch of documents becomes one list of values for each column, all of one length; None where there is no value.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import BaseModel
+
+from app.errors import Fault, Invalid
+from app.resources.fields import Field, FieldPath, Kind, Shape
+from app.resources.registry import nearest
+from app.resources.rendering import presenter
+
+Step = str | int | None  # the name of a field, the number of an element, every element
+Values = list[Any]  # of one column
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a sheet: its title, and the steps that lead to its values.
+
+    `field` is what the model says of one cell: `many` where a cell holds a list. A value of another type may come.
+    """
+
+    path: str
+    title: str
+    field: Field
+    steps: tuple[Step, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of value the model has here."""
+        return self.field.kind
+
+    @property
+    def many(self) -> bool:
+        """Whether one cell holds a list of such values."""
+        return self.field.many
+
+    def presenter(self) -> Callable[[Values], Values] | None:
+        """What makes values presentable: excluded fields out, dates without a time; None where nothing is to do."""
+        present = presenter(Shape(BaseModel, {self.path: self.field}))
+        if present is None:
+            return None
+
+        def each(values: Values) -> Values:
+            cells = [{self.path: value} for value in values]
+            for cell in cells:
+                present(cell)
+            return [cell[self.path] for cell in cells]
+
+        return each
+
+
+def parse_columns(
+    shape: Shape, declared: tuple[str, ...] | None, asked: str | None, unwind: str | None, titles_allowed: bool
+) -> tuple[Column, ...]:
+    """The columns of an export: those that were asked for, else those that the model declares, else all but `_id`.
+
+    `asked` is the parameter `columns` (`_id,*`, `name,profile.age:Age`), `unwind` the path of the list whose elements
+    are rows. Raises `Invalid`, at the parameter, for what is unknown, doubled or empty.
+    """
+    if unwind:
+        _check_unwind(shape, unwind)
+    columns: list[Column] = []
+    for entry in asked.split(",") if asked else ["*"]:
+        path, colon, title = (unquote(part) for part in entry.partition(":"))
+        if colon and not titles_allowed:
+            raise _invalid(f"A title ({title!r}) is possible in CSV and XLSX only: here columns={path} would be right.")
+        if path == "*" and not colon:
+            columns.extend(_default_columns(shape, declared, unwind))
+        elif not path or (colon and not title):
+            raise _invalid(f"{entry!r} is no column; columns=name,profile.age:Age is a list of paths, with titles.")
+        else:
+            columns.extend(_columns_at(shape, path, title or path, unwind))
+    _refuse_doubled(columns)
+    return tuple(columns)
+
+
+def _default_columns(shape: Shape, declared: tuple[str, ...] | None, unwind: str | None) -> Iterator[Column]:
+    entries = declared or [found.path for found in shape.flat() if found.path != "_id"] or ["_id"]
+    for entry in entries:
+        path, _, title = (entry, "", "") if shape.find(entry) else entry.partition(":")
+        yield from _columns_at(shape, path, title or path, unwind)
+
+
+def _columns_at(shape: Shape, path: str, title: str, unwind: str | None) -> Iterator[Column]:
+    """The column at the path; where its elements become rows and are models, one for each of their fields."""
+    found = shape.find(path, numbered=True)
+    if found is None:
+        raise _invalid(f"{path!r} is no field.{nearest(path, [known.path for known in shape.walk()])}")
+    if path == unwind:
+        for inner in _element(found.field).flat(path + "."):
+            name = title + inner.path[len(path) :]
+            yield from _columns_at(shape, inner.path, name, unwind)
+        if not list(_element(found.field).flat()):
+            yield Column(path, title, found.field.single, (*path.split("."), None))
+        return
+    steps = tuple(_steps(shape, path))
+    unwound = _row_steps(unwind)
+    below = steps[len(unwound) :] if unwound == steps[: len(unwound)] else steps
+    yield Column(path, title, replace(found.field, many=found.field.many or None in below), steps)
+
+
+def _element(field: Field) -> Shape:
+    return field.shape or Shape(BaseModel, {})
+
+
+def _steps(shape: Shape, path: str) -> Iterator[Step]:
+    names = path.split(".")
+    for position, name in enumerate(names):
+        above = shape.find(".".join(names[:position]), numbered=True) if position else None
+        if above is None or not above.field.many:
+            yield name
+        elif name.isdigit():
+            yield int(name)
+        else:
+            yield from (None, name)
+
+
+def _row_steps(unwind: str | None) -> tuple[Step, ...]:
+    return (*unwind.split("."), None) if unwind else ()
+
+
+def _check_unwind(shape: Shape, unwind: str) -> None:
+    found: FieldPath | None = shape.find(unwind)
+    if found is not None and found.field.many and not found.through_list:
+        return
+    lists = [known.path for known in shape.walk() if known.field.many and not known.through_list]
+    what = "no list inside another" if found is not None and found.through_list else "no list field"
+    hint = f" Lists are: {', '.join(lists)}." if lists else " This resource has no list."
+    detail = f"{unwind!r} is {what} that can be unwound.{nearest(unwind, lists) or hint}"
+    raise Invalid(detail, Fault(detail, parameter="unwind"))
+
+
+def _refuse_doubled(columns: list[Column]) -> None:
+    seen: set[str] = set()
+    for column in columns:
+        if column.path in seen:
+            raise _invalid(f"{column.path!r} is asked for twice; each column may be there once.")
+        seen.add(column.path)
+
+
+def _invalid(detail: str) -> Invalid:
+    return Invalid(detail, Fault(detail, parameter="columns"))
+
+
+@dataclass
+class _Branch:
+    """A step's place in the tree of all columns: those that end here, and the steps that go on."""
+
+    ends: list[int] = field(default_factory=list)
+    onward: dict[Step, "_Branch"] = field(default_factory=dict)
+
+    def add(self, steps: Iterable[Step], position: int) -> None:
+        branch = self
+        for step in steps:
+            branch = branch.onward.setdefault(step, _Branch())
+        branch.ends.append(position)
+
+
+class Table:
+    """Turns batches of documents into column-major values; with `unwind`, a row for each element of that list."""
+
+    def __init__(self, columns: tuple[Column, ...], unwind: str | None = None) -> None:
+        self._width = len(columns)
+        self._list = tuple(unwind.split(".")) if unwind else ()
+        self._documents, self._elements = _Branch(), _Branch()
+        within = _row_steps(unwind)
+        for position, column in enumerate(columns):
+            if within and column.steps[: len(within)] == within:
+                self._elements.add(column.steps[len(within) :], position)
+            else:
+                self._documents.add(column.steps, position)
+
+    def columns_of(self, documents: list[dict[str, Any]]) -> list[Values]:
+        """The values of each column, in the order of the columns."""
+        table: list[Values] = [[]] * self._width
+        _fill(table, self._documents, documents)
+        if self._list:
+            self._unwind(table, documents)
+        return table
+
+    def _unwind(self, table: list[Values], documents: list[dict[str, Any]]) -> None:
+        lists: Values = documents
+        for step in self._list:
+            lists = _step(lists, step)
+        lists = [value if type(value) is list and value else (None,) for value in lists]
+        lengths = list(map(len, lists))
+        for position in _ends(self._documents):
+            table[position] = list(chain.from_iterable(map(repeat, table[position], lengths)))
+        _fill(table, self._elements, list(chain.from_iterable(lists)))
+
+
+def _ends(branch: _Branch) -> Iterator[int]:
+    yield from branch.ends
+    for inner in branch.onward.values():
+        yield from _ends(inner)
+
+
+def _fill(table: list[Values], branch: _Branch, values: Values) -> None:
+    for position in branch.ends:
+        table[position] = values
+    for step, onward in branch.onward.items():
+        if step is None:
+            _fill_with_lists(table, onward, values)
+        else:
+            _fill(table, onward, _step(values, step))
+
+
+def _fill_with_lists(table: list[Values], branch: _Branch, lists: Values) -> None:
+    """One cell for each list: what the branch finds in its elements, null where an element has nothing there."""
+    _fill(table, branch, list(chain.from_iterable(value for value in lists if type(value) is list)))
+    for position in _ends(branch):
+        elements = iter(table[position])
+        table[position] = [
+            [next(elements) for _ in value] if type(value) is list else None for value in lists
+        ]  # fmt: skip
+
+
+def _step(values: Values, step: str | int) -> Values:
+    if isinstance(step, int):
+        return [value[step] if type(value) is list and len(value) > step else None for value in values]
+    return [value.get(step) if type(value) is dict else None for value in values]

@@ -1,0 +1,93 @@
+"""Batches → chunks of a file, counted and digested on their way out."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from isal import isal_zlib
+
+from app.spreadsheets.encoders import Encoder
+
+CHUNK = 256 * 1024  # bytes; a smaller chunk waits for the next batch, but the first, which leaves at once
+_GZIP = 16 + isal_zlib.MAX_WBITS  # window bits that ask for a gzip header (zlib's manual, deflateInit2)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one reply of the database brought: for an encoder, and how many documents it was."""
+
+    documents: int
+    values: list[Any]
+    raw: bytes | None = None
+
+
+@dataclass
+class Tally:
+    """What a file holds so far: bytes and digest are those before any transfer compression."""
+
+    documents: int = 0
+    rows: int = 0
+    bytes: int = 0
+    complete: bool = False
+    _digest: Any = field(default_factory=hashlib.sha256, repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the bytes so far, as hex digits."""
+        digest: str = self._digest.hexdigest()
+        return digest
+
+    def add(self, chunk: bytes) -> None:
+        """Counts bytes of the file."""
+        self.bytes += len(chunk)
+        self._digest.update(chunk)
+
+
+def chunks(batches: Iterable[Batch], encoder: Encoder, tally: Tally, *, gzip: bool = False) -> Iterator[bytes]:
+    """The file, chunk by chunk; the first one comes with the first batch, none is kept back for more than one batch.
+
+    `tally` is whole, and says so, before the last chunk is yielded.
+    """
+    pack = _Gzip() if gzip else _Plain()
+    waiting: bytes | None = None
+    first = True
+    for batch in batches:
+        chunk = encoder.encode(batch.values, batch.raw)
+        tally.documents += batch.documents
+        tally.rows = encoder.rows
+        tally.add(chunk)
+        chunk = pack.add(chunk)
+        if first or waiting is not None or len(chunk) >= CHUNK:
+            if waiting or chunk:
+                yield (waiting or b"") + chunk
+            first, waiting = False, None
+        else:
+            waiting = chunk
+    rest = encoder.finish()
+    tally.add(rest)
+    tally.complete = True
+    yield (waiting or b"") + pack.add(rest) + pack.end()
+
+
+class _Plain:
+    def add(self, chunk: bytes) -> bytes:
+        return chunk
+
+    def end(self) -> bytes:
+        return b""
+
+
+class _Gzip:
+    """Each chunk can be read as soon as it is there."""
+
+    def __init__(self) -> None:
+        self._deflate = isal_zlib.compressobj(isal_zlib.ISAL_DEFAULT_COMPRESSION, isal_zlib.DEFLATED, _GZIP)
+
+    def add(self, chunk: bytes) -> bytes:
+        packed: bytes = self._deflate.compress(chunk) + self._deflate.flush(isal_zlib.Z_SYNC_FLUSH)
+        return packed
+
+    def end(self) -> bytes:
+        packed: bytes = self._deflate.flush()
+        return packed

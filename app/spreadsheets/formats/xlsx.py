@@ -1,0 +1,337 @@
+"""XLSX (ECMA-376): rows written as sheet XML straight into a ZIP file's deflate stream, with nothing sought or kept.
+
+values → cells → rows of XML → `Archive`. Text is an inline string, never a formula. Cells have no references (the
+standard makes them optional), so an empty cell is there, too.
+"""
+
+import datetime
+import hashlib
+import math
+import re
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import bson
+
+from app.errors import Fault, Invalid
+from app.spreadsheets import workbook
+from app.spreadsheets.archive import Archive
+from app.spreadsheets.cells import Texts, in_zone, zone
+from app.spreadsheets.columns import Column
+from app.spreadsheets.encoders import Format, Options
+
+ROWS = 1_048_576  # of one sheet, the header included
+COLUMNS = 16_384
+TEXT = 32_767  # UTF-16 units in one cell
+SHEET = 3 * 2**30  # bytes of XML after which the next sheet begins: well before 4 GiB
+SLICE = 2_000  # rows that are one piece of XML in memory
+SAMPLE = 100  # rows that say how wide a column is
+NOTES = 1024 * 1024  # bytes of the list of cut texts that stay in memory
+DIGITS = 15  # that Excel keeps of a number
+NOTE_TITLES = ["cell", "path", "sha256"]
+
+_TEXT = '<c t="inlineStr"><is><t>'
+_SPACED_TEXT = '<c t="inlineStr"><is><t xml:space="preserve">'
+_TEXT_END = "</t></is></c>"
+_EMPTY = "<c/>"
+_FORBIDDEN = "\x00-\x08\x0b-\x1f\ufffe\uffff"  # XML 1.0, 2.2; and CR, which a reader of XML takes for LF
+_CONTROLS = bytes([*range(9), *range(11, 32)])
+_to_escape = re.compile(f"[{_FORBIDDEN}]|_(?=x[0-9A-Fa-f]{{4}}[_{_FORBIDDEN}])")
+_escaped = re.compile("_x([0-9A-Fa-f]{4})_")
+_NUMBERS = frozenset({bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date})
+_INTEGER = 10**DIGITS
+_DAY = datetime.timedelta(days=1)
+_EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
+_FIRST = datetime.date(1900, 3, 1)  # from here on, all programs count days alike
+
+Sheet = tuple[str, str]  # its name, and the area of its cells
+Cells = tuple[str, list[str], str]  # what stands before, in and after the cells of one column
+
+
+def escape(text: str) -> str:
+    """The text with `_xHHHH_` for what XML can't hold, and for the `_` of what looks so already."""
+    return _to_escape.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def unescape(text: str) -> str:
+    """The text that was escaped: `unescape(escape(text)) == text`."""
+    return _escaped.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+class XlsxEncoder:
+    """Writes a workbook; raises `Invalid` for more columns than a sheet has. `rows_per_sheet` is for tests."""
+
+    def __init__(
+        self, columns: tuple[Column, ...], options: Options, sheet_name: str, rows_per_sheet: int = ROWS
+    ) -> None:
+        if len(columns) > COLUMNS:
+            detail = f"{len(columns)} columns are more than the {COLUMNS} that a sheet has; CSV has no such limit."
+            raise Invalid(detail, Fault(detail, parameter="columns"))
+        self._archive = Archive()
+        self._presenters = [column.presenter() for column in columns]
+        self._notes = Notes([column.path for column in columns])
+        self._listed: list[Sheet] = []
+        self._zone = zone(options.timezone)
+        cells = CellWriter(self._zone, self._notes)
+        titles = [column.title for column in columns]
+        name = workbook.sheet_name(sheet_name)
+        self._sheets = SheetWriter(self._archive, self._listed, name, titles, cells, rows_per_sheet)
+        self._begun = False
+
+    @property
+    def rows(self) -> int:
+        """Data rows so far."""
+        return self._sheets.rows
+
+    def encode(self, batch: list[list[Any]], raw: bytes | None = None) -> bytes:
+        """What is ready of the file with these column-major values; all of it for the first batch."""
+        begin = self._begin()
+        values = [
+            present(column) if present else column for column, present in zip(batch, self._presenters, strict=True)
+        ]
+        rows = self._sheets.write(values)
+        return begin + rows + self._archive.flush() if begin else rows
+
+    def finish(self) -> bytes:
+        """The end of the last sheet, the notes, and what lists the sheets."""
+        return b"".join([self._begin(), self._sheets.finish(), *self._cut_texts(), self._end()])
+
+    def _begin(self) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
+        parts = {"[Content_Types].xml": workbook.TYPES, "_rels/.rels": workbook.LINKS, "xl/styles.xml": workbook.STYLES}
+        return b"".join(self._archive.whole(name, part.encode()) for name, part in parts.items())
+
+    def _cut_texts(self) -> Iterator[bytes]:
+        batches = self._notes.batches()
+        first = next(batches, None)
+        if first is None:
+            return
+        cells = CellWriter(self._zone, Notes(NOTE_TITLES))
+        notes = SheetWriter(self._archive, self._listed, "notes", NOTE_TITLES, cells, ROWS)
+        yield notes.write(first)
+        for batch in batches:
+            yield notes.write(batch)
+        yield notes.finish()
+
+    def _end(self) -> bytes:
+        parts = {
+            "xl/workbook.xml": workbook.workbook(self._listed),
+            "xl/_rels/workbook.xml.rels": workbook.workbook_links(len(self._listed)),
+        }
+        entries = [self._archive.whole(name, part.encode()) for name, part in parts.items()]
+        return b"".join([*entries, self._archive.finish()])
+
+
+class Notes:
+    """The texts that were cut: where, of which field, and the digest of what is left; spooled past some size."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self._paths = paths
+        self._spool = tempfile.SpooledTemporaryFile(NOTES, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+
+    def add(self, sheet: str, row: int, position: int, text: str) -> None:
+        """Notes a cut text; the digest is that of its UTF-8."""
+        cell = f"{workbook.quoted(sheet)}!{workbook.letters(position)}{row}"
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self._spool.write("\0".join((cell, self._paths[position], digest)) + "\n")
+
+    def batches(self) -> Iterator[list[list[str]]]:
+        """The columns of the notes, some rows at a time."""
+        self._spool.seek(0)
+        while lines := list(islice(self._spool, SLICE)):
+            yield [list(column) for column in zip(*(line[:-1].split("\0") for line in lines), strict=True)]
+
+
+class SheetWriter:
+    """Writes one table on as many sheets as it needs, each with the header."""
+
+    def __init__(
+        self, archive: Archive, listed: list[Sheet], name: str, titles: list[str], cells: "CellWriter", limit: int
+    ) -> None:
+        self.rows = 0
+        self._archive, self._listed, self._name, self._titles, self._cells = archive, listed, name, titles, cells
+        self._limit = limit
+        self._sheets = 0
+        self._row = 0  # the last one on the open sheet; 0 where none is open
+
+    def write(self, columns: list[list[Any]]) -> bytes:
+        """What is ready with these rows."""
+        parts: list[bytes] = []
+        count, start = len(columns[0]), 0
+        while start < count:
+            if not self._row:
+                parts.append(self._begin([column[start : start + SAMPLE] for column in columns]))
+            end = min(count, start + SLICE, start + self._limit - self._row)
+            parts.append(self._add([column[start:end] for column in columns]))
+            start = end
+            if self._row >= self._limit or self._archive.size >= SHEET:
+                parts.append(self._end())
+        self.rows += count
+        return b"".join(parts)
+
+    def finish(self) -> bytes:
+        """The end of the last sheet, which is there with its header where there was no row."""
+        if self._row:
+            return self._end()
+        return b"" if self._sheets else self._begin([[] for _ in self._titles]) + self._end()
+
+    @property
+    def _sheet(self) -> str:
+        return workbook.numbered(self._name, self._sheets)
+
+    def _begin(self, sample: list[list[Any]]) -> bytes:
+        self._sheets += 1
+        self._row = 1
+        widths = list(map(self._cells.width, self._titles, sample))
+        titles = (self._cells.text(title, f' s="{workbook.HEADER}"') for title in self._titles)
+        head = f"{workbook.sheet_head(widths)}<row>{''.join(titles)}</row>"
+        entry = self._archive.begin(f"xl/worksheets/sheet{len(self._listed) + 1}.xml")
+        return entry + self._archive.write(head.encode())
+
+    def _add(self, columns: list[list[Any]]) -> bytes:
+        cells = [
+            self._cells.column(values, self._sheet, self._row + 1, position) for position, values in enumerate(columns)
+        ]
+        template = "<row>" + "".join(f"{before}%s{after}" for before, _, after in cells) + "</row>"
+        rows = "".join(map(template.__mod__, zip(*(inside for _, inside, _ in cells), strict=True)))
+        self._row += len(columns[0])
+        return self._archive.write(rows.encode())
+
+    def _end(self) -> bytes:
+        area = f"A1:{workbook.letters(len(self._titles) - 1)}{self._row}"
+        self._listed.append((self._sheet, area))
+        self._row = 0
+        return self._archive.write(workbook.sheet_tail(area).encode()) + self._archive.end()
+
+
+class CellWriter:
+    """Writes cells by the type of each value, a column at once where all are of one kind."""
+
+    def __init__(self, zone: datetime.tzinfo, notes: Notes) -> None:
+        self._zone, self._notes = zone, notes
+        self._texts = Texts(zone)
+        self._cells: dict[type, Callable[[Any], str]] = {
+            type(None): lambda _: _EMPTY,
+            bool: lambda value: f'<c t="b"><v>{value:d}</v></c>',
+            int: self._integer,
+            bson.Int64: self._integer,
+            float: lambda value: _number(repr(value)) if math.isfinite(value) else self._as_text(value),
+            bson.Decimal128: self._decimal,
+            datetime.datetime: self._moment,
+            datetime.date: self._date,
+        }
+
+    def column(self, values: list[Any], sheet: str, row: int, position: int) -> Cells:
+        """The cells of one column; a text that is too long is cut and noted, `row` being that of the first cell."""
+        types = set(map(type, values))
+        if types <= {int, bson.Int64} and -_INTEGER < min(values) and max(values) < _INTEGER:
+            return "<c><v>", list(map(str, values)), "</v></c>"
+        texts = [""] * len(values) if types <= _NUMBERS else self._texts.column(values)
+        if max(map(len, texts)) > TEXT // 2:
+            texts = [self._cut(text, sheet, number, position) for number, text in enumerate(texts, row)]
+        if types.isdisjoint(_NUMBERS):
+            return _text_cells(texts)
+        return "", [self._one(value, text) for value, text in zip(values, texts, strict=True)], ""
+
+    def text(self, text: str, style: str = "") -> str:
+        """One cell of text."""
+        before, (inside,), after = _text_cells([workbook.cut(text, TEXT)])
+        return before.replace("<c", f"<c{style}") + inside + after
+
+    def width(self, title: str, sample: list[Any]) -> int:
+        """How many characters wide a column should be."""
+        return max(8, min(60, max(map(_width, [title + "  ", *self._texts.column(sample)])) + 2))
+
+    def _one(self, value: Any, text: str) -> str:
+        write = self._cells.get(type(value))
+        return write(value) if write else self.text(text)
+
+    def _cut(self, text: str, sheet: str, row: int, position: int) -> str:
+        kept = workbook.cut(text, TEXT)
+        if kept != text:
+            self._notes.add(sheet, row, position, kept)
+        return kept
+
+    def _as_text(self, value: Any) -> str:
+        return self.text(self._texts[type(value)](value))
+
+    def _integer(self, value: int) -> str:
+        return _number(str(value)) if -_INTEGER < value < _INTEGER else self._as_text(value)
+
+    def _decimal(self, value: bson.Decimal128) -> str:
+        text = str(value)
+        return _number(text) if _shows_the_same(text) else self._as_text(value)
+
+    def _moment(self, value: datetime.datetime) -> str:
+        local = in_zone(value, self._zone).replace(tzinfo=None)
+        if local.date() < _FIRST:
+            return self._as_text(value)
+        return _number(repr((local - _EPOCH) / _DAY), workbook.MOMENT_MS if local.microsecond else workbook.MOMENT)
+
+    def _date(self, value: datetime.date) -> str:
+        return _number(str((value - _EPOCH.date()).days), workbook.DATE) if value >= _FIRST else self._as_text(value)
+
+
+def _number(digits: str, style: int | None = None) -> str:
+    return f'<c s="{style}"><v>{digits}</v></c>' if style else f"<c><v>{digits}</v></c>"
+
+
+def _shows_the_same(text: str) -> bool:
+    """Whether a decimal is a number that a spreadsheet shows with just these digits."""
+    if len(text.lstrip("-0.").replace(".", "")) > DIGITS or text in ("-0", "NaN", "Infinity", "-Infinity"):
+        return False
+    return repr(float(text)) in (text, text + ".0")
+
+
+def _text_cells(texts: list[str]) -> Cells:
+    joined = "\0".join(texts)
+    if _needs_escapes(joined, len(texts)):
+        texts = list(map(escape, texts))
+        joined = "\0".join(texts)
+    markup = joined.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if markup is not joined:
+        texts = markup.split("\0")
+    before = _SPACED_TEXT if _needs_space(joined) else _TEXT
+    if "" in texts:
+        return "", [f"{before}{text}{_TEXT_END}" if text else _EMPTY for text in texts], ""
+    return before, texts, _TEXT_END
+
+
+def _needs_escapes(joined: str, count: int) -> bool:
+    encoded = joined.encode()
+    controls = len(encoded) - len(encoded.translate(None, _CONTROLS))
+    return controls >= count or "_x" in joined or "\ufffe" in joined or "\uffff" in joined
+
+
+def _needs_space(joined: str) -> bool:
+    """Whether XML's white space stands at the beginning or end of some text, or is other than a space."""
+    return (
+        "\n" in joined
+        or "\t" in joined
+        or " \0" in joined
+        or "\0 " in joined
+        or joined.startswith(" ")
+        or joined.endswith(" ")
+    )
+
+
+def _width(text: str) -> int:
+    """The characters' places; Chinese, Japanese and Korean ones and emoji take two (Unicode's annex 11)."""
+    text = text[:60]
+    return len(text) if text.isascii() else sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+FORMAT = Format(
+    names=("xlsx", "excel"),
+    extension="xlsx",
+    media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    tabular=True,
+    compressible=False,
+    takes=frozenset({"unwind", "timezone", "titles"}),
+    encoder=XlsxEncoder,
+)

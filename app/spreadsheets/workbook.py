@@ -1,0 +1,121 @@
+"""The parts of an XLSX package (ECMA-376) around its sheets, and the names of sheets and cells."""
+
+import re
+from html import escape
+
+HEADER, MOMENT, MOMENT_MS, DATE = 1, 2, 3, 4  # the styles of cells: places in `cellXfs` below
+
+_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml."
+
+TYPES = (  # every XML part is a sheet unless it says otherwise, so this can be written before the sheets are counted
+    f'{_XML}<Types xmlns="{_PACKAGE}/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    f'<Default Extension="xml" ContentType="{_TYPE}worksheet+xml"/>'
+    f'<Override PartName="/xl/workbook.xml" ContentType="{_TYPE}sheet.main+xml"/>'
+    f'<Override PartName="/xl/styles.xml" ContentType="{_TYPE}styles+xml"/>'
+    "</Types>"
+)
+LINKS = (
+    f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">'
+    f'<Relationship Id="rId1" Type="{_LINKS}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
+)
+STYLES = (
+    f'{_XML}<styleSheet xmlns="{_MAIN}"><numFmts count="3">'
+    r'<numFmt numFmtId="164" formatCode="yyyy\-mm\-dd\ hh:mm:ss"/>'
+    r'<numFmt numFmtId="165" formatCode="yyyy\-mm\-dd\ hh:mm:ss.000"/>'
+    r'<numFmt numFmtId="166" formatCode="yyyy\-mm\-dd"/></numFmts>'
+    '<fonts count="2"><font><sz val="11"/><name val="Calibri"/><family val="2"/></font>'
+    '<font><b/><sz val="11"/><name val="Calibri"/><family val="2"/></font></fonts>'
+    '<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill>'
+    '</fills><borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
+    '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
+    '<cellXfs count="5"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/>'
+    '<xf numFmtId="0" fontId="1" fillId="0" borderId="0" xfId="0" applyFont="1"/>'
+    '<xf numFmtId="164" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
+    '<xf numFmtId="165" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
+    '<xf numFmtId="166" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/></cellXfs>'
+    '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
+)
+
+
+def sheet_head(widths: list[int]) -> str:
+    """A sheet's XML before its first row: a frozen header, the columns' widths in characters."""
+    columns = "".join(
+        f'<col min="{number}" max="{number}" width="{width}" customWidth="1"/>' for number, width in enumerate(widths, 1)
+    )
+    return (
+        f'{_XML}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">'
+        '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
+        '<selection pane="bottomLeft" activeCell="A2" sqref="A2"/></sheetView></sheetViews>'
+        f"<cols>{columns}</cols><sheetData>"
+    )
+
+
+def sheet_tail(area: str) -> str:
+    """A sheet's XML after its last row, with a filter over the area."""
+    return f'</sheetData><autoFilter ref="{area}"/></worksheet>'
+
+
+def workbook(sheets: list[tuple[str, str]]) -> str:
+    """The list of the sheets: each one's name, and the area of its filter (which Excel wants named, too)."""
+    listed = "".join(
+        f'<sheet name="{escape(name)}" sheetId="{number}" r:id="rId{number}"/>'
+        for number, (name, _) in enumerate(sheets, 1)
+    )
+    filters = "".join(
+        f'<definedName name="_xlnm._FilterDatabase" localSheetId="{number}" hidden="1">'
+        f"{escape(quoted(name))}!{re.sub('([A-Z]+)([0-9]+)', r'$\1$\2', area)}</definedName>"
+        for number, (name, area) in enumerate(sheets)
+    )
+    return (
+        f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_LINKS}"><bookViews><workbookView/></bookViews>'
+        f"<sheets>{listed}</sheets><definedNames>{filters}</definedNames></workbook>"
+    )
+
+
+def workbook_links(sheets: int) -> str:
+    """Where the workbook's sheets and styles are in the package."""
+    links = "".join(
+        f'<Relationship Id="rId{number}" Type="{_LINKS}/worksheet" Target="worksheets/sheet{number}.xml"/>'
+        for number in range(1, sheets + 1)
+    )
+    return (
+        f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">{links}'
+        f'<Relationship Id="rId{sheets + 1}" Type="{_LINKS}/styles" Target="styles.xml"/></Relationships>'
+    )
+
+
+def sheet_name(name: str) -> str:
+    """The name as Excel allows it for a sheet; `History` is Excel's own and `notes` is ours: they get a `_`."""
+    valid = re.sub(r"^'|'$|[\[\]:*?/\\\x00-\x1f\ufffe\uffff]", "_", name) or "_"
+    return valid + "_" if valid.lower() in ("history", "notes") else valid
+
+
+def numbered(name: str, number: int) -> str:
+    """The name of a table's first, second, … sheet: `users`, `users (2)`; at most 31 UTF-16 units."""
+    suffix = f" ({number})" if number > 1 else ""
+    return cut(name, 31 - len(suffix)).removesuffix("'") + suffix
+
+
+def quoted(name: str) -> str:
+    """The sheet's name as a reference to its cells needs it."""
+    return "'" + name.replace("'", "''") + "'"
+
+
+def letters(column: int) -> str:
+    """The name of a column, of which 0 is `A`."""
+    name = ""
+    column += 1
+    while column:
+        column, rest = divmod(column - 1, 26)
+        name = chr(65 + rest) + name
+    return name
+
+
+def cut(text: str, units: int) -> str:
+    """The text's first UTF-16 units, without half a character at the end."""
+    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")

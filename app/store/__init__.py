@@ -1,0 +1,1 @@
+"""MongoDB: the connection, the embedded database, and every read and write."""

@@ -1,0 +1,130 @@
+"""The connection to MongoDB: the one file that imports Motor.
+
+PyMongo's own synchronous collections (`delegate`) run in worker threads: one hop for a whole piece of work, where
+Motor hops for each call of the driver.
+"""
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.collection import Collection
+from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+
+from app.errors import SettingError, Unavailable
+from app.resources.rendering import CODEC
+from app.settings import Settings
+from app.store.errors import translated, unreachable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_log = logging.getLogger("docsheet.database")
+_POLL_SECONDS = 0.05
+
+
+class Database:
+    """One database of one MongoDB, for one server process; opened in the lifespan and handed down.
+
+    `sync` is PyMongo's (or the mock's) database; `is_mock` says that it is a mongomock, which has no raw batches,
+    no sessions and no topology.
+    """
+
+    def __init__(self, client: Any, settings: Settings) -> None:
+        self.settings = settings
+        self._client = client
+        self.sync: Any = client[settings.DB_NAME].delegate
+        self.is_mock = not isinstance(client, AsyncIOMotorClient) or "mongomock" in type(client).__module__
+        calls = settings.DATABASE_CALLS_AT_ONCE
+        self._threads = ThreadPoolExecutor(calls, thread_name_prefix="database")
+        self._searches = asyncio.Semaphore(settings.SEARCHES_AT_ONCE)
+
+    def collection(self, name: str) -> Collection[dict[str, Any]]:
+        """PyMongo's synchronous collection, to be used within `run`."""
+        found: Collection[dict[str, Any]] = self.sync[name]
+        return found
+
+    async def open(self) -> None:
+        """Begins to watch the servers; returns when one answered, after two seconds at the latest."""
+        if self.is_mock:
+            return
+        first = asyncio.get_running_loop().run_in_executor(self._threads, self._ping)
+        await asyncio.wait([first], timeout=2)
+
+    def _ping(self) -> None:
+        try:
+            self.sync.command("ping")
+        except PyMongoError as error:
+            _log.warning("the database can't be reached yet: %s", error)
+
+    async def close(self) -> None:
+        """Waits for the calls under way, then closes every connection."""
+        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+        self._client.close()
+
+    def has_primary(self) -> bool:
+        """Whether a server that takes writes is known at this moment; asks nobody."""
+        return self.is_mock or self.sync.client.topology_description.has_writable_server()
+
+    async def run(
+        self, work: Callable[P, T], *args: P.args, writing: bool = False, patterns: tuple[str, ...] = (), **kwargs: P.kwargs
+    ) -> T:  # fmt: skip
+        """Runs synchronous work with the driver in a worker thread; the driver's errors become ours.
+
+        While there is no primary it waits for one without holding a thread, PRIMARY_WAIT_SECONDS at most, then raises
+        `Unavailable`. Work with `patterns` (regular expressions) is bounded to SEARCHES_AT_ONCE.
+        """
+        with translated(writing=writing, patterns=patterns):
+            if not self.has_primary():
+                await self._wait_for_primary()
+            call = functools.partial(work, *args, **kwargs)
+            if patterns:
+                return await self._search(call)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def _wait_for_primary(self) -> None:
+        deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS
+        while not self.has_primary():
+            if time.monotonic() > deadline:
+                raise unreachable(self.sync.client.topology_description)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _search(self, call: Callable[[], T]) -> T:
+        try:
+            await asyncio.wait_for(self._searches.acquire(), self.settings.QUERY_TIME_LIMIT_SECONDS)
+        except TimeoutError:
+            raise Unavailable(
+                "Too many searches are under way; try again soon, or search by a filter on an indexed field."
+            ) from None
+        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        # Its place is taken until the database is done with it, also when nobody waits for the answer any more.
+        running.add_done_callback(lambda _: self._searches.release())
+        return await asyncio.shield(running)
+
+
+def connect(settings: Settings, uri: str) -> Any:
+    """A Motor client for the URI; nothing is sent yet. Raises `SettingError` for a URI that can't be read."""
+    try:
+        return AsyncIOMotorClient(uri, **client_options(settings))
+    except (InvalidURI, ConfigurationError, ValueError) as error:
+        raise SettingError(f"MONGO_URI: {error}") from None
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """The driver's options for this program, for Motor and PyMongo alike; the codec is that of every read."""
+    wait = settings.PRIMARY_WAIT_SECONDS
+    return {
+        "appname": "docsheet",
+        "tz_aware": True,
+        "uuidRepresentation": "standard",
+        "datetime_conversion": "DATETIME_AUTO",
+        "unicode_decode_error_handler": CODEC.unicode_decode_error_handler,
+        "serverSelectionTimeoutMS": int(wait * 1000),
+        "connectTimeoutMS": 5_000,
+        "socketTimeoutMS": int((settings.QUERY_TIME_LIMIT_SECONDS + wait) * 1000),
+        "maxPoolSize": settings.DATABASE_CALLS_AT_ONCE + 4,
+    }

@@ -1,0 +1,314 @@
+"""One mongod process: found, started, asked whether it is there, ended, and its last words put into plain ones.
+
+A process is known by its folder: mongod keeps an `flock` on `mongod.lock` there for as long as it lives, and its
+number stands in that file, so that a later command finds what an earlier one started. What goes in and out on the
+wire is OP_MSG (https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/): PyMongo's own polling would
+take half a second longer until a fresh mongod is noticed.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import bson
+
+from app.errors import StartError
+
+DATA = "mongodb"  # the folder in a process's folder that mongod owns
+LOG = "mongod.log"  # this start's; the start before it is in `mongod.log.1`
+ANSWER_SECONDS = 2.0  # for one command
+START_SECONDS = 60.0  # journal recovery after a kill takes its time
+STOP_SECONDS = 30.0  # then SIGKILL; the journal loses nothing
+POLL_SECONDS = 0.01
+PACKAGES = {  # Debian's and Ubuntu's
+    "libcurl.so.4": "libcurl4",
+    "libcrypto.so.3": "libssl3",
+    "libssl.so.3": "libssl3",
+    "liblzma.so.5": "liblzma5",
+    "libgcc_s.so.1": "libgcc-s1",
+}
+ELSE = "or set MONGO_URI to a MongoDB of your own (`docker compose up` starts one)"
+
+Document = dict[str, Any]
+_numbers = count(1)
+
+
+def find_mongod() -> Path:
+    """The mongod to run: the one that the wheel brought, else the one on PATH; raises `StartError` without either."""
+    spec = find_spec("fiftyone")  # a namespace: nothing of it is imported
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        binary = Path(folder, "db", "bin", "mongod")
+        if os.access(binary, os.X_OK):
+            return binary
+    if on_path := shutil.which("mongod"):
+        return Path(on_path)
+    raise StartError(f"There is no mongod for this platform ({sys.platform}): put one on PATH, {ELSE}.")
+
+
+def ask(address: str, command: Document, timeout: float = ANSWER_SECONDS) -> Document:
+    """What the mongod at a socket's path or `host:port` answers to one command, `ok` or not; raises OSError."""
+    message = bson.encode({**command, "$db": command.get("$db", "admin")})  # the name comes first
+    with _connect(address, timeout) as connection:
+        connection.sendall(struct.pack("<iiiiIB", 21 + len(message), next(_numbers), 0, 2013, 0, 0) + message)
+        (length,) = struct.unpack("<i", _receive(connection, 4))
+        return bson.decode(_receive(connection, length - 4)[17:])
+
+
+def hello(address: str, timeout: float = ANSWER_SECONDS) -> Document | None:
+    """The answer to `hello`, or None when nothing answers."""
+    try:
+        return ask(address, {"hello": 1}, timeout)
+    except OSError:
+        return None
+
+
+def _connect(address: str, timeout: float) -> socket.socket:
+    if not address.startswith("/"):
+        host, _, port = address.rpartition(":")
+        return socket.create_connection((host, int(port)), timeout)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _receive(connection: socket.socket, length: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < length:
+        part = connection.recv(length - len(parts))
+        if not part:
+            raise ConnectionError("mongod closed the connection")
+        parts += part
+    return bytes(parts)
+
+
+class Mongod:
+    """A mongod on `folder`, reached at `address`: a unix socket's path, or `host:port` on loopback.
+
+    Making one starts nothing: it may be running already, started by this process or by another.
+    With `outlives` it keeps running when this process ends; else not even `kill -9` of this process leaves it behind.
+    """
+
+    def __init__(self, folder: Path, address: str, *arguments: str, outlives: bool = False) -> None:
+        self.folder = folder
+        self.address = address
+        self.arguments = arguments
+        self.outlives = outlives
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process that has the folder now, whoever started it."""
+        if self._process is not None:
+            self._process.poll()  # a dead child would stay a zombie
+        try:
+            with Path(self.folder, DATA, "mongod.lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(Path(self.folder, DATA, "mongod.lock").read_text() or 0)
+        except OSError:
+            return None
+        return None
+
+    @property
+    def alive(self) -> bool:
+        """Whether a mongod has the folder now."""
+        return self.pid is not None
+
+    def start(self, binary: Path | None = None) -> None:
+        """Run it; back when it answers. Raises `StartError` that says why it doesn't, and what to do."""
+        self.launch(binary or find_mongod())
+        self.wait()
+
+    def launch(self, binary: Path) -> None:
+        """Run it, not waiting for an answer; raises `StartError` where its folder can't be written."""
+        try:
+            Path(self.folder, DATA).mkdir(parents=True, exist_ok=True)
+            log = self._open_log()
+        except OSError as error:
+            raise StartError(not_writable(self.folder, error.strerror)) from error
+        command = [str(binary), "--dbpath", str(self.folder / DATA), *self._listen(), *self.arguments]
+        with os.fdopen(log, "wb") as output:
+            self._process = _spawn(command, output.fileno(), self.outlives)
+
+    def wait(self, seconds: float = START_SECONDS) -> Document:
+        """Wait until it answers `hello`; raises `StartError` when it ends instead, or takes longer."""
+        deadline = time.monotonic() + seconds
+        while (answer := hello(self.address)) is None:
+            if self._process is not None and (status := self._process.poll()) is not None:
+                raise StartError(explain(status, self.folder, self.address))
+            if time.monotonic() > deadline:
+                self.kill()
+                raise StartError(f"mongod did not answer within {seconds:.0f} s; {self.folder / LOG} says why.")
+            time.sleep(POLL_SECONDS)
+        return answer
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """End it in order (SIGTERM); after so many seconds, at once (SIGKILL). Does nothing where none runs."""
+        self.signal(signal.SIGTERM)
+        if not self._ended(seconds):
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self.signal(signal.SIGKILL)
+        self._ended(STOP_SECONDS)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; does nothing where none runs. What this process started is never taken for another's."""
+        if self._process is not None:
+            self._process.send_signal(number)
+        elif pid := self.pid:
+            os.kill(pid, number)
+
+    def _ended(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.alive if self._process is None else self._process.poll() is None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        self._process = None
+        return True
+
+    def _listen(self) -> list[str]:
+        if self.address.startswith("/"):
+            return ["--bind_ip", self.address, "--unixSocketPrefix", str(Path(self.address).parent)]
+        host, _, port = self.address.rpartition(":")
+        return ["--bind_ip", host, "--port", port, "--nounixsocket"]
+
+    def _open_log(self) -> int:
+        log = self.folder / LOG
+        if log.exists():
+            log.replace(log.with_name(LOG + ".1"))
+        return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+
+def _spawn(command: list[str], output: int, outlives: bool) -> subprocess.Popen[bytes]:
+    """Start it in a session of its own, where Ctrl-C in a terminal doesn't reach it before our own clean end."""
+    try:
+        if outlives or not sys.platform.startswith("linux"):
+            return _run(command, output)
+        return _spawn_bound(command, output)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StartError(f"{command[0]} can't be run ({why}): put another mongod on PATH, {ELSE}.") from error
+
+
+def _run(command: list[str], output: int, before: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        preexec_fn=before,
+    )
+
+
+def _spawn_bound(command: list[str], output: int) -> subprocess.Popen[bytes]:
+    """Start it so that the kernel ends it with us.
+
+    PR_SET_PDEATHSIG fires when the thread that forked ends, not the process: hence a thread that stays for as long
+    as mongod runs, whichever thread this is called from.
+    """
+    prctl = ctypes.CDLL(None).prctl  # looked up before the fork: afterwards only the call is left
+    parent = os.getpid()
+    started: list[subprocess.Popen[bytes] | BaseException] = []
+    ready = threading.Event()
+
+    def bind() -> None:
+        prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    def keep() -> None:
+        try:
+            process = _run(command, output, bind)
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
+            started.append(error)
+            ready.set()
+            return
+        started.append(process)
+        ready.set()
+        process.wait()
+
+    threading.Thread(target=keep, name="mongod", daemon=True).start()
+    ready.wait()
+    if isinstance(outcome := started[0], BaseException):
+        raise outcome
+    return outcome
+
+
+def explain(status: int, folder: Path, address: str) -> str:
+    """Why a mongod ended, in one sentence that says what to do: from its exit status and its log."""
+    log = _read_log(folder)
+    if library := _between(log, "error while loading shared libraries: ", ":"):
+        package = PACKAGES.get(library)
+        install = f"install the package {package} (`sudo apt-get install {package}`)" if package else "install it"
+        return f"mongod needs the library {library}, which is missing here: {install}, {ELSE}."
+    if "version `GLIBC" in log:
+        return f"This system's C library is too old for the mongod of the wheel: put another mongod on PATH, {ELSE}."
+    if status == -signal.SIGILL:
+        return f"This processor lacks AVX, which this mongod needs: put an older one on PATH, {ELSE}."
+    if "No space left on device" in log or "available disk space" in log:
+        return f"The disk of the data folder {folder} is full: free some space, or set DATA_DIR to a folder elsewhere."
+    for refusal in ("Permission denied", "Read-only file system", "read-only directory"):
+        if refusal in log:
+            return not_writable(folder, refusal)
+    if status == 100:
+        return f"Another mongod uses the data folder {folder}: end it, or set DATA_DIR to another folder."
+    if status == 48:
+        return f"mongod can't listen at {address}, which another process uses: choose another port or folder."
+    if status == 62:
+        return f"The data folder {folder} was written by another version of mongod: set DATA_DIR to another folder."
+    words = f": {reason}" if (reason := _last_words(log)) else ""
+    return f"mongod ended with status {status}{words}; see {folder / LOG}, or set DATA_DIR to another folder."
+
+
+def not_writable(folder: Path, reason: str | None) -> str:
+    """The sentence for a data folder that can't be written."""
+    why = (reason or "no reason given").lower()
+    return f"The data folder {folder} can't be written ({why}): make it writable, or set DATA_DIR to another folder."
+
+
+def _read_log(folder: Path) -> str:
+    try:
+        return Path(folder, LOG).read_text(errors="replace")[-200_000:]
+    except OSError:
+        return ""
+
+
+def _between(text: str, before: str, after: str) -> str:
+    _, found, rest = text.partition(before)
+    return rest.partition(after)[0] if found else ""
+
+
+def _last_words(log: str) -> str:
+    """The message of the log's last line of severity E or F."""
+    for line in reversed(log.splitlines()):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("s") in ("E", "F"):
+            reason = entry.get("attr", {}).get("error") or entry.get("attr", {}).get("message") or ""
+            return f"{entry.get('msg')} {reason}".strip()[:300]
+    return ""

@@ -1,0 +1,335 @@
+"""Reads and writes of one resource's documents.
+
+A document comes back as its stored BSON (`Stored`): its digest is the ETag, its decoding what is shown. A write is
+made only if the document is still the one that was read (compare-and-set on the whole of it), else tried again, so it
+is right against writers outside this program too.
+"""
+
+import hashlib
+import random
+import struct
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReturnDocument
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from app.errors import NotFound, PreconditionFailed, Unavailable
+from app.query import keyset
+from app.query.compile import Query
+from app.query.keyset import NOTHING
+from app.resources.documents import Change, Document, to_bson
+from app.resources.registry import Resource
+from app.resources.rendering import CODEC
+from app.store.client import Database
+from app.store.errors import MAX_TIME
+from app.store.indexes import Indexes, make_indexes, read_indexes
+
+COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
+STATEMENT_LIMIT = 7 * 1024 * 1024  # bytes: a document and its replacement have to fit into one statement of 16 MiB
+_SORT_KEY = "docsheet:sort"  # the name of the computed field that says where a document stands
+_RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawBSONDocument)
+_BAD_VALUE = 2
+_length = struct.Struct("<i").unpack_from
+
+Matches = Callable[[str], bool]  # whether `If-Match` takes the document with this ETag
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored document as its BSON."""
+
+    raw: bytes
+
+    @cached_property
+    def document(self) -> Document:
+        """The document, decoded; a fresh dict that may be changed."""
+        return bson.decode(self.raw, CODEC)
+
+    @cached_property
+    def etag(self) -> str:
+        """The strong entity tag (RFC 9110, section 8.8.3): a digest of the whole stored document."""
+        return f'"{hashlib.blake2b(self.raw, digest_size=12).hexdigest()}"'
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list: documents, `raw` their BSON one after the other, and what the headers say.
+
+    `token` leads to the next page and is None on the last; `total` is None where counting took too long.
+    """
+
+    documents: list[Document]
+    raw: bytes
+    token: str | None
+    total: int | None
+    strategy: str | None
+
+
+class Repository:
+    """The documents of one resource."""
+
+    def __init__(self, database: Database, resource: Resource) -> None:
+        self.resource = resource
+        self.indexes = Indexes()
+        self._database = database
+        self._collection = database.collection(resource.name)
+        settings = database.settings
+        self._time_limit = int(settings.QUERY_TIME_LIMIT_SECONDS * 1000)
+        self._count_limit = int(settings.COUNT_TIME_LIMIT_SECONDS * 1000)
+        self._patience = settings.PRIMARY_WAIT_SECONDS
+        self._raw_collection: Collection[Any] = (
+            self._collection if database.is_mock else self._collection.with_options(codec_options=_RAW)
+        )
+
+    async def make_indexes(self) -> None:
+        """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""
+        await self._database.run(make_indexes, self.resource, self._collection, self.indexes)
+
+    # --- reading ---
+
+    async def read(self, keys: Sequence[Any]) -> Stored:
+        """The document with the first of these `_id`s that is stored; raises `NotFound`."""
+        return await self._database.run(self._read, keys)
+
+    async def page(self, query: Query) -> Page:
+        """One page of a list."""
+        return await self._database.run(self._page, query, patterns=query.patterns)
+
+    def _read(self, keys: Sequence[Any]) -> Stored:
+        for key in keys:
+            found = self._find({"_id": key}, limit=1)
+            if found:
+                return Stored(found)
+        raise self._not_found()
+
+    def _not_found(self) -> NotFound:
+        return NotFound(f"There is no document with this _id in {self.resource.name!r}.")
+
+    def _find(self, condition: Mapping[str, Any], *, hint: Any = None, bounds: Any = None, **words: Any) -> bytes:
+        """The BSON of all documents that are found, one after the other."""
+        if self._database.is_mock:
+            return b"".join(
+                bson.encode(found, codec_options=CODEC) for found in self._collection.find(condition, **words)
+            )
+        cursor = self._collection.find_raw_batches(condition, max_time_ms=self._time_limit, **words)
+        if hint is not None:
+            cursor = cursor.hint(hint)
+            lower, upper = bounds
+            cursor = cursor.min(lower) if lower else cursor.max(upper)
+        return b"".join(cursor)
+
+    def _page(self, query: Query) -> Page:
+        limit = query.limit or 1
+        raw = self._documents(query, limit + 1)
+        documents: list[Document] = bson.decode_all(raw, CODEC)
+        token = None
+        if len(documents) > limit:
+            documents.pop()
+            raw = raw[: _end(raw, limit)]
+            token = keyset.write_token(self._position(query, documents[-1]), query.fingerprint)
+        if query.fields is not None:
+            for document in documents:
+                document.pop(_SORT_KEY, None)
+        total, strategy = self._count(query, len(documents), last=token is None)
+        return Page(documents, raw, token, total, strategy)
+
+    def _documents(self, query: Query, limit: int) -> bytes:
+        words: dict[str, Any] = {"sort": list(query.sort), "skip": query.skip, "limit": limit}
+        if not self._database.is_mock:
+            words |= {"batch_size": limit, "allow_disk_use": True}
+        if query.fields is not None:
+            words["projection"] = self._projection(query)
+        if query.after is None:
+            return self._find(query.filter, **words)
+        behind = keyset.after(query.sort, query.after)
+        condition = {"$and": [query.filter, behind]} if query.filter else behind
+        serving = keyset.served_by(query.sort, self.indexes.standing)
+        if serving is None or query.sort[0][0] == "_id" or NOTHING in query.after or self._database.is_mock:
+            return self._find(condition, **words)
+        index, backwards = serving
+        bound = [(path, value) for (path, _), value in zip(query.sort, query.after, strict=True)]
+        try:
+            return self._find(condition, hint=index.name, bounds=(None, bound) if backwards else (bound, None), **words)
+        except OperationFailure as error:
+            if error.code != _BAD_VALUE:
+                raise
+            self.indexes.standing = read_indexes(self._collection)  # somebody dropped the index
+            return self._find(condition, **words)
+
+    def _projection(self, query: Query) -> dict[str, Any]:
+        projection: dict[str, Any] = dict.fromkeys(query.fields or (), 1) or {"_id": 1}
+        if not self._database.is_mock:
+            projection[_SORT_KEY] = [keyset.sort_value(path, direction) for path, direction in query.sort]
+        return projection
+
+    def _position(self, query: Query, last: Document) -> list[Any]:
+        if _SORT_KEY in last:
+            return list(last[_SORT_KEY])
+        position = keyset.position(query.sort, last)
+        if position is not None:
+            return position
+        keys = {f"k{number}": keyset.sort_value(*key) for number, key in enumerate(query.sort)}
+        found = bson.decode(self._find({"_id": last["_id"]}, projection=keys, limit=1), CODEC)
+        return [found.get(f"k{number}", NOTHING) for number in range(len(query.sort))]
+
+    def _count(self, query: Query, shown: int, *, last: bool) -> tuple[int | None, str | None]:
+        if query.count == "none":
+            return None, None
+        if last and query.after is None and (shown or not query.skip):
+            return query.skip + shown, "exact"
+        try:
+            if query.count == "exact":
+                return self._counted(query.filter), "exact"
+            if not query.filter:
+                return self._collection.estimated_document_count(**self._count_words()), "estimated"
+            counted = self._counted(query.filter, limit=COUNT_UP_TO + 1)
+        except OperationFailure as error:
+            if error.code != MAX_TIME:
+                raise
+            return None, None
+        return min(counted, COUNT_UP_TO), "capped" if counted > COUNT_UP_TO else "exact"
+
+    def _counted(self, condition: Mapping[str, Any], **words: Any) -> int:
+        return self._collection.count_documents(condition, **words, **self._count_words())
+
+    def _count_words(self) -> dict[str, Any]:
+        return {} if self._database.is_mock else {"maxTimeMS": self._count_limit}
+
+    # --- writing ---
+
+    async def insert(self, document: Document) -> Stored:
+        """Stores a new document, `_id` first; raises `Conflict` where a unique index has a value of it already."""
+        self.indexes.refuse_writes()
+        return await self._database.run(self._insert, to_bson(document), writing=True)
+
+    async def replace(
+        self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Document]
+    ) -> Stored:
+        """Stores `build(stored document)` in place of the stored one, whole.
+
+        Raises `NotFound`, `PreconditionFailed` where `matches` refuses the ETag, `Conflict`, and whatever `build` does.
+        """
+        self.indexes.refuse_writes()
+        return await self._database.run(self._replace, keys, matches, build, writing=True)
+
+    async def patch(self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
+        """Writes the change that `build(stored document)` wants, and nothing else; raises as `replace`."""
+        self.indexes.refuse_writes()
+        return await self._database.run(self._patch, keys, matches, build, writing=True)
+
+    async def delete(self, keys: Sequence[Any], matches: Matches | None) -> None:
+        """Deletes the document; raises `NotFound`, or `PreconditionFailed` where `matches` refuses the ETag."""
+        self.indexes.refuse_writes()
+        await self._database.run(self._delete, keys, matches, writing=True)
+
+    def _insert(self, raw: bytes) -> Stored:
+        document: Any = bson.decode(raw, CODEC) if self._database.is_mock else RawBSONDocument(raw)
+        self._collection.insert_one(document)
+        return Stored(raw)
+
+    def _replace(self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Document]) -> Stored:
+        def write(stored: Stored) -> Stored | None:
+            raw = to_bson(build(bson.decode(stored.raw, CODEC)))
+            if raw == stored.raw:
+                return stored
+            document: Any = bson.decode(raw, CODEC) if self._database.is_mock else RawBSONDocument(raw)
+            return self._if_unchanged(stored, len(raw), lambda collection, condition, session: (
+                collection.find_one_and_replace(
+                    condition, document, return_document=ReturnDocument.AFTER, **session
+                )
+            ))  # fmt: skip
+
+        return self._again_and_again(keys, matches, write)
+
+    def _patch(self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
+        def write(stored: Stored) -> Stored | None:
+            change = build(bson.decode(stored.raw, CODEC))
+            if not change:
+                return stored
+            size = len(to_bson(change.set))
+            update = {"$set": dict(change.set), "$unset": dict.fromkeys(change.unset, "")}
+            update = {operator: paths for operator, paths in update.items() if paths}
+            return self._if_unchanged(stored, size, lambda collection, condition, session: (
+                collection.find_one_and_update(
+                    condition, update, return_document=ReturnDocument.AFTER, **session
+                )
+            ))  # fmt: skip
+
+        return self._again_and_again(keys, matches, write)
+
+    def _delete(self, keys: Sequence[Any], matches: Matches | None) -> None:
+        def write(stored: Stored) -> Stored | None:
+            if matches is None:
+                return stored if self._collection.delete_one({"_id": stored.document["_id"]}).deleted_count else None
+            return self._if_unchanged(stored, 0, lambda collection, condition, session: (
+                collection.find_one_and_delete(condition, **session)
+            ))  # fmt: skip
+
+        self._again_and_again(keys, matches, write)
+
+    def _again_and_again(
+        self, keys: Sequence[Any], matches: Matches | None, write: Callable[[Stored], Stored | None]
+    ) -> Stored:
+        """Reads, checks `If-Match` and writes until nobody came in between."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            stored = self._read(keys)
+            if matches is not None and not matches(stored.etag):
+                raise PreconditionFailed("The document is no longer the one that If-Match names; read it again.")
+            written = write(stored)
+            if written is not None:
+                return written
+            if time.monotonic() > deadline:
+                raise Unavailable("Others keep changing this document; try again soon.")
+            time.sleep(random.uniform(0, 0.01))
+
+    def _if_unchanged(
+        self, stored: Stored, size: int, write: Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any]
+    ) -> Stored | None:
+        """Writes if the document is still the one that was read; None where it is not."""
+        if self._database.is_mock:
+            written = write(self._raw_collection, self._same(stored), {})
+        elif len(stored.raw) + size < STATEMENT_LIMIT:
+            written = write(self._raw_collection, self._same(stored), {})
+        else:
+            written = self._in_transaction(stored, write)
+        if written is None:
+            return None
+        return Stored(
+            bytes(written.raw) if isinstance(written, RawBSONDocument) else bson.encode(written, codec_options=CODEC)
+        )
+
+    def _same(self, stored: Stored) -> dict[str, Any]:
+        """The condition that finds the document only as it was read."""
+        if self._database.is_mock:
+            whole: list[Any] = [{"$eq": ["$$ROOT", {"$literal": stored.document}]}]
+        else:
+            literal = {"$literal": RawBSONDocument(stored.raw)}
+            # $eq takes 1 and 1.0 for the same; the size tells most such changes of type.
+            whole = [{"$eq": ["$$ROOT", literal]}, {"$eq": [{"$bsonSize": "$$ROOT"}, len(stored.raw)]}]
+        return {"_id": stored.document["_id"], "$expr": {"$and": whole}}
+
+    def _in_transaction(self, stored: Stored, write: Callable[..., Any]) -> Any:
+        """The same for documents too large to be sent along: read and written in one transaction."""
+        key = {"_id": stored.document["_id"]}
+        with self._database.sync.client.start_session() as session, session.start_transaction():
+            found = self._raw_collection.find_one(key, session=session)
+            if found is None or bytes(found.raw) != stored.raw:
+                return None
+            return write(self._raw_collection, key, {"session": session})
+
+
+def _end(raw: bytes, documents: int) -> int:
+    """The number of bytes that the first so many documents have."""
+    offset = 0
+    for _ in range(documents):
+        offset += _length(raw, offset)[0]
+    return offset
