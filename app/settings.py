@@ -91,7 +91,7 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """The settings as environment and `.env` give them; raises `SettingError` that names the first wrong one."""
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings()
     except ValidationError as error:
         raise SettingError(_sentence(error)) from None
 

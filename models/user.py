@@ -35,7 +35,7 @@ class User(Document):
         name = "users"
 
     class Resource:
-        search = ["name"]
+        search = ("name",)
 
         @staticmethod
         def sample(fake: Any, number: int) -> dict[str, Any]:

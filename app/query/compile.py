@@ -234,8 +234,8 @@ class Reading:
             operator = asked.operator
             if asked.found.field.kind == "any" and operator.name in ("eq", "ne"):
                 operator = OPERATORS["in" if operator.name == "eq" else "nin"]  # the text may stand for several values
-            for value in self._read(name, asked, texts):
-                conditions.append({asked.found.path: operator.condition(value)})
+            path = asked.found.path
+            conditions.extend({path: operator.condition(value)} for value in self._read(name, asked, texts))
         return conditions[0] if len(conditions) == 1 else {"$and": conditions} if conditions else {}
 
     def _search(self, keyword: str) -> Condition:

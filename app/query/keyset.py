@@ -98,6 +98,20 @@ def position(sort: Sort, document: Mapping[str, Any]) -> list[Any] | None:
     return found
 
 
+SORT_KEY = "docsheet:sort"  # a computed field that says where a document stands
+
+
+def computed(sort: Sort) -> dict[str, Any]:
+    """The projection that adds `SORT_KEY` to a document; an object, in which an empty array's value is missing."""
+    return {SORT_KEY: {str(number): sort_value(*key) for number, key in enumerate(sort)}}
+
+
+def read_computed(sort: Sort, document: Mapping[str, Any]) -> list[Any]:
+    """The position that `SORT_KEY` holds."""
+    found = document[SORT_KEY]
+    return [found.get(str(number), NOTHING) for number in range(len(sort))]
+
+
 def write_token(position: Sequence[Any], fingerprint: bytes) -> str:
     """The position as an opaque text for `after=`, of use only with the query of this fingerprint."""
     values = [{"nothing": 1} if value is NOTHING else {"value": value} for value in position]

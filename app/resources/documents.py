@@ -7,7 +7,6 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +17,7 @@ from beanie.odm.utils.encoder import Encoder
 from pydantic_core import ErrorDetails, SchemaValidator, core_schema
 
 from app.errors import Fault, Invalid
-from app.resources.fields import Field, Shape, shape_of
+from app.resources.fields import Field, Shape, once, shape_of
 from app.resources.registry import Resource, nearest
 from app.resources.rendering import CODEC, presenter, to_json
 
@@ -296,7 +295,7 @@ def _field_by_field(resource: Resource, shape: Shape, merged: Document, patch: D
     return result
 
 
-@cache
+@once
 def _one_field(model: type[pydantic.BaseModel], attribute: str) -> SchemaValidator:
     """A validator of one field alone, its decorated validators included."""
     schema: Any = model.__pydantic_core_schema__
@@ -382,13 +381,13 @@ def _unknown_fault(shape: Shape | None, steps: Steps) -> Fault:
     return Fault(f"There is no field {steps[-1]!r}.{nearest(str(steps[-1]), names)}", pointer=pointer(steps))
 
 
-@cache
+@once
 def _is_open(model: type[pydantic.BaseModel]) -> bool:
     """Whether the model, or one inside it, takes fields that it doesn't declare."""
     return any(shape_of(inner).open for inner in _models(model))
 
 
-@cache
+@once
 def _has_bytes(model: type[pydantic.BaseModel]) -> bool:
     fields = [known for inner in _models(model) for known in shape_of(inner).fields.values()]
     return any((known.values or known).kind == "bytes" for known in fields)
@@ -439,7 +438,7 @@ def _invalid(faults: list[Fault]) -> Invalid:
 
 
 def _faults(error: pydantic.ValidationError, body: Any, shape: Shape, prefix: Steps = ()) -> list[tuple[Steps, Fault]]:
-    pairs = []
+    pairs: list[tuple[Steps, Fault]] = []
     for one in error.errors(include_url=False, include_context=True):
         steps = _steps(body, (*prefix, *one["loc"]), one["type"])
         if one["type"] == "extra_forbidden":
@@ -455,14 +454,18 @@ def _steps(body: Any, location: Sequence[Any], kind: str) -> Steps:
     """The location without pydantic's own marks (names of union members and of validators)."""
     steps: list[str | int] = []
     for number, step in enumerate(location):
-        if isinstance(body, dict) and step in body:
-            body = body[step]
-        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
+        if _has(body, step):
             body = body[step]
         elif not (kind == "missing" and number == len(location) - 1):
             continue
         steps.append(step)
     return tuple(steps)
+
+
+def _has(body: Any, step: Any) -> bool:
+    if isinstance(body, dict):
+        return step in body
+    return isinstance(body, list) and isinstance(step, int) and step < len(body)
 
 
 def _shape_at(shape: Shape | None, steps: Steps) -> Shape | None:

@@ -11,10 +11,10 @@ import ipaddress
 import pathlib
 import types
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NewType, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import bson
 import pydantic
@@ -23,6 +23,9 @@ from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
 from app.errors import DeclarationError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Kind = Literal[
     "text", "bool", "int", "float", "decimal", "datetime", "date", "duration", "objectid", "uuid", "bytes",
@@ -153,7 +156,12 @@ def _walk(shape: Shape, prefix: str, through_list: bool, above: tuple[type, ...]
             yield from _walk(inner, f"{prefix}{field.name}.", through_list or field.many, (*above, shape.model))
 
 
-@cache
+def once(function: Callable[P, T]) -> Callable[P, T]:
+    """`functools.cache` for functions of a model class, which mypy holds to have no hash (Beanie's Documents)."""
+    return cache(function)  # type: ignore[return-value]
+
+
+@once
 def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     """The shape of a pydantic model; raises `DeclarationError` for a field that MongoDB or the contract can't hold."""
     custom = getattr(getattr(model, "Settings", None), "bson_encoders", {})

@@ -1,7 +1,7 @@
 """What a document class says of itself in `class Resource:`; what can't be true stops the start."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from app.errors import DeclarationError
@@ -38,12 +38,13 @@ def read_options(model: type, shape: Shape) -> Options:
             raise DeclarationError(f"{model.__name__}.Resource: {word!r} is no option; they are {_list(known)}.")
         given[word] = getattr(declared, word)
     _check(model.__name__, given)
-    options = Options(**{word: tuple(value) if isinstance(value, list) else value for word, value in given.items()})
+    words: dict[str, Any] = {word: tuple(value) if isinstance(value, list) else value for word, value in given.items()}
+    options = Options(**words)
     for path in options.search:
         found = shape.find(path)
         if found is None or found.field.kind != "text":
             raise DeclarationError(f"{model.__name__}.Resource.search: {path!r} is no text field of this document.")
-    return options if "search" in given else Options(**{**vars(options), "search": _top_level_texts(shape)})
+    return options if "search" in given else replace(options, search=_top_level_texts(shape))
 
 
 def _check(name: str, given: dict[str, Any]) -> None:

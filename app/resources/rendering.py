@@ -7,7 +7,7 @@ import base64
 import datetime
 import math
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import bson
@@ -81,19 +81,26 @@ def word(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-Presenter = Callable[[dict[str, Any]], None]
 _EXCLUDED, _DATE = "excluded", "date"
 
 
-def presenter(shape: Shape, *, excluded: bool = True) -> Presenter | None:
-    """What makes a decoded document presentable, in place: excluded fields out, a model's dates without a time.
+@dataclass(frozen=True)
+class Presenter:
+    """Makes a decoded document presentable, in place: excluded fields out, a model's dates without a time."""
 
-    None where there is nothing to do; `excluded=False` leaves the excluded fields in.
+    tree: dict[str, Any]
+
+    def __call__(self, document: dict[str, Any]) -> None:
+        _present(document, self.tree)
+
+
+def presenter(shape: Shape, *, excluded: bool = True) -> Presenter | None:
+    """The presenter of a shape's documents, None where there is nothing to do.
+
+    `excluded=False` leaves the excluded fields in.
     """
     tree = _tree(shape, excluded, ())
-    if not tree:
-        return None
-    return lambda document: _present(document, tree)
+    return Presenter(tree) if tree else None
 
 
 def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, Any]:
@@ -117,9 +124,9 @@ def _present(document: dict[str, Any], tree: dict[str, Any]) -> None:
                 _into(value, action)
         elif name not in document:
             continue
-        elif action is _EXCLUDED:
+        elif action == _EXCLUDED:
             del document[name]
-        elif action is _DATE:
+        elif action == _DATE:
             document[name] = _date(document[name])
         else:
             _into(document[name], action)

@@ -85,7 +85,7 @@ def parse_columns(
 def _default_columns(shape: Shape, declared: tuple[str, ...] | None, unwind: str | None) -> Iterator[Column]:
     entries = declared or [found.path for found in shape.flat() if found.path != "_id"] or ["_id"]
     for entry in entries:
-        path, _, title = (entry, "", "") if shape.find(entry) else entry.partition(":")
+        path, _, title = (entry, "", "") if shape.find(entry, numbered=True) else entry.partition(":")
         yield from _columns_at(shape, path, title or path, unwind)
 
 

@@ -23,7 +23,9 @@ class Encoder(Protocol):
     A batch is column-major values (a list for each column) for a tabular format, else a list of presented documents.
     """
 
-    rows: int  # data rows so far
+    @property
+    def rows(self) -> int:
+        """Data rows so far."""
 
     def encode(self, batch: list[Any], raw: bytes | None = None) -> bytes:
         """What of the file is ready with this batch; `raw` is the BSON of its documents, where at hand."""

@@ -24,11 +24,11 @@ class Batch:
 
 @dataclass
 class Tally:
-    """What a file holds so far: bytes and digest are those before any transfer compression."""
+    """What a file holds so far: `size` (in bytes) and digest are those before any transfer compression."""
 
     documents: int = 0
     rows: int = 0
-    bytes: int = 0
+    size: int = 0
     complete: bool = False
     _digest: Any = field(default_factory=hashlib.sha256, repr=False)
 
@@ -38,9 +38,11 @@ class Tally:
         digest: str = self._digest.hexdigest()
         return digest
 
-    def add(self, chunk: bytes) -> None:
-        """Counts bytes of the file."""
-        self.bytes += len(chunk)
+    def add(self, chunk: bytes, documents: int = 0, rows: int | None = None) -> None:
+        """Counts what came with a chunk: its documents, and the rows so far."""
+        self.documents += documents
+        self.rows = self.rows if rows is None else rows
+        self.size += len(chunk)
         self._digest.update(chunk)
 
 
@@ -50,24 +52,21 @@ def chunks(batches: Iterable[Batch], encoder: Encoder, tally: Tally, *, gzip: bo
     `tally` is whole, and says so, before the last chunk is yielded.
     """
     pack = _Gzip() if gzip else _Plain()
-    waiting: bytes | None = None
-    first = True
+    waiting = b""
+    leave = True
     for batch in batches:
         chunk = encoder.encode(batch.values, batch.raw)
-        tally.documents += batch.documents
-        tally.rows = encoder.rows
-        tally.add(chunk)
-        chunk = pack.add(chunk)
-        if first or waiting is not None or len(chunk) >= CHUNK:
-            if waiting or chunk:
-                yield (waiting or b"") + chunk
-            first, waiting = False, None
-        else:
-            waiting = chunk
+        tally.add(chunk, batch.documents, encoder.rows)
+        waiting += pack.add(chunk)
+        leave = leave or len(waiting) >= CHUNK
+        if leave and waiting:
+            yield waiting
+            waiting = b""
+        leave = bool(waiting)
     rest = encoder.finish()
     tally.add(rest)
     tally.complete = True
-    yield (waiting or b"") + pack.add(rest) + pack.end()
+    yield waiting + pack.add(rest) + pack.end()
 
 
 class _Plain:

@@ -45,7 +45,8 @@ STYLES = (
 def sheet_head(widths: list[int]) -> str:
     """A sheet's XML before its first row: a frozen header, the columns' widths in characters."""
     columns = "".join(
-        f'<col min="{number}" max="{number}" width="{width}" customWidth="1"/>' for number, width in enumerate(widths, 1)
+        f'<col min="{number}" max="{number}" width="{width}" customWidth="1"/>'
+        for number, width in enumerate(widths, 1)
     )
     return (
         f'{_XML}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">'
@@ -68,7 +69,7 @@ def workbook(sheets: list[tuple[str, str]]) -> str:
     )
     filters = "".join(
         f'<definedName name="_xlnm._FilterDatabase" localSheetId="{number}" hidden="1">'
-        f"{escape(quoted(name))}!{re.sub('([A-Z]+)([0-9]+)', r'$\1$\2', area)}</definedName>"
+        f"{escape(quoted(name))}!{_absolute(area)}</definedName>"
         for number, (name, area) in enumerate(sheets)
     )
     return (
@@ -104,6 +105,10 @@ def numbered(name: str, number: int) -> str:
 def quoted(name: str) -> str:
     """The sheet's name as a reference to its cells needs it."""
     return "'" + name.replace("'", "''") + "'"
+
+
+def _absolute(area: str) -> str:
+    return re.sub("([A-Z]+)([0-9]+)", r"$\1$\2", area)
 
 
 def letters(column: int) -> str:

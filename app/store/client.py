@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.collection import Collection
@@ -21,7 +21,6 @@ from app.resources.rendering import CODEC
 from app.settings import Settings
 from app.store.errors import translated, unreachable
 
-P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
 _POLL_SECONDS = 0.05
@@ -38,7 +37,7 @@ class Database:
         self.settings = settings
         self._client = client
         self.sync: Any = client[settings.DB_NAME].delegate
-        self.is_mock = not isinstance(client, AsyncIOMotorClient) or "mongomock" in type(client).__module__
+        self.is_mock = type(self.sync).__module__.startswith("mongomock")
         calls = settings.DATABASE_CALLS_AT_ONCE
         self._threads = ThreadPoolExecutor(calls, thread_name_prefix="database")
         self._searches = asyncio.Semaphore(settings.SEARCHES_AT_ONCE)
@@ -70,9 +69,13 @@ class Database:
         """Whether a server that takes writes is known at this moment; asks nobody."""
         return self.is_mock or self.sync.client.topology_description.has_writable_server()
 
+    async def hello(self) -> dict[str, Any]:
+        """What the primary says of itself (https://www.mongodb.com/docs/manual/reference/command/hello/)."""
+        return {} if self.is_mock else await self.run(self.sync.command, "hello")
+
     async def run(
-        self, work: Callable[P, T], *args: P.args, writing: bool = False, patterns: tuple[str, ...] = (), **kwargs: P.kwargs
-    ) -> T:  # fmt: skip
+        self, work: Callable[..., T], *args: Any, writing: bool = False, patterns: tuple[str, ...] = (), **words: Any
+    ) -> T:
         """Runs synchronous work with the driver in a worker thread; the driver's errors become ours.
 
         While there is no primary it waits for one without holding a thread, PRIMARY_WAIT_SECONDS at most, then raises
@@ -81,7 +84,7 @@ class Database:
         with translated(writing=writing, patterns=patterns):
             if not self.has_primary():
                 await self._wait_for_primary()
-            call = functools.partial(work, *args, **kwargs)
+            call = functools.partial(work, *args, **words)
             if patterns:
                 return await self._search(call)
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)

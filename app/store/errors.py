@@ -4,7 +4,7 @@ Codes: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.y
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,7 +80,7 @@ def unreachable(reason: object, *, writing: bool = False) -> Unavailable:
     return Unavailable("The database can't be reached, or has no primary at the moment; try again soon." + may)
 
 
-def conflict(details: dict[str, Any]) -> Conflict:
+def conflict(details: Mapping[str, Any]) -> Conflict:
     """409 naming the fields of the unique index, and nothing of the document that has the value."""
     paths = list(details.get("keyPattern") or {}) or ["_id"]
     names = " and ".join(paths)
@@ -118,9 +118,9 @@ def time_limit(*, writing: bool = False) -> TimeLimitExceeded:
     """503: the query took more of the database's time than it may."""
     may = " The write may have happened all the same." if writing else ""
     return TimeLimitExceeded(
-        "The query took longer than the database may work on one (QUERY_TIME_LIMIT_SECONDS), so it was stopped. A filter "
-        "or a sort on an indexed field, a simpler pattern, or paging by the Link header instead of a large skip helps."
-        + may
+        "The query took longer than the database may work on one (QUERY_TIME_LIMIT_SECONDS), so it was stopped. A "
+        "filter or a sort on an indexed field, a simpler pattern, or paging by the Link header instead of a large "
+        "skip helps." + may
     )
 
 

@@ -9,10 +9,10 @@ import hashlib
 import random
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import bson
 from bson.codec_options import CodecOptions
@@ -24,7 +24,7 @@ from pymongo.errors import OperationFailure
 from app.errors import NotFound, PreconditionFailed, Unavailable
 from app.query import keyset
 from app.query.compile import Query
-from app.query.keyset import NOTHING
+from app.query.keyset import NOTHING, SORT_KEY
 from app.resources.documents import Change, Document, to_bson
 from app.resources.registry import Resource
 from app.resources.rendering import CODEC
@@ -34,7 +34,6 @@ from app.store.indexes import Indexes, make_indexes, read_indexes
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 STATEMENT_LIMIT = 7 * 1024 * 1024  # bytes: a document and its replacement have to fit into one statement of 16 MiB
-_SORT_KEY = "docsheet:sort"  # the name of the computed field that says where a document stands
 _RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawBSONDocument)
 _BAD_VALUE = 2
 _length = struct.Struct("<i").unpack_from
@@ -124,7 +123,7 @@ class Repository:
             cursor = cursor.hint(hint)
             lower, upper = bounds
             cursor = cursor.min(lower) if lower else cursor.max(upper)
-        return b"".join(cursor)
+        return b"".join(cast("Iterator[bytes]", cursor))
 
     def _page(self, query: Query) -> Page:
         limit = query.limit or 1
@@ -137,7 +136,7 @@ class Repository:
             token = keyset.write_token(self._position(query, documents[-1]), query.fingerprint)
         if query.fields is not None:
             for document in documents:
-                document.pop(_SORT_KEY, None)
+                document.pop(SORT_KEY, None)
         total, strategy = self._count(query, len(documents), last=token is None)
         return Page(documents, raw, token, total, strategy)
 
@@ -167,18 +166,18 @@ class Repository:
     def _projection(self, query: Query) -> dict[str, Any]:
         projection: dict[str, Any] = dict.fromkeys(query.fields or (), 1) or {"_id": 1}
         if not self._database.is_mock:
-            projection[_SORT_KEY] = [keyset.sort_value(path, direction) for path, direction in query.sort]
+            projection |= keyset.computed(query.sort)
         return projection
 
     def _position(self, query: Query, last: Document) -> list[Any]:
-        if _SORT_KEY in last:
-            return list(last[_SORT_KEY])
+        if SORT_KEY in last:
+            return keyset.read_computed(query.sort, last)
         position = keyset.position(query.sort, last)
         if position is not None:
             return position
-        keys = {f"k{number}": keyset.sort_value(*key) for number, key in enumerate(query.sort)}
-        found = bson.decode(self._find({"_id": last["_id"]}, projection=keys, limit=1), CODEC)
-        return [found.get(f"k{number}", NOTHING) for number in range(len(query.sort))]
+        raw = self._find({"_id": last["_id"]}, projection=keyset.computed(query.sort), limit=1)
+        found: Document = bson.decode(raw, CODEC)
+        return keyset.read_computed(query.sort, found)
 
     def _count(self, query: Query, shown: int, *, last: bool) -> tuple[int | None, str | None]:
         if query.count == "none":
@@ -295,9 +294,7 @@ class Repository:
         self, stored: Stored, size: int, write: Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any]
     ) -> Stored | None:
         """Writes if the document is still the one that was read; None where it is not."""
-        if self._database.is_mock:
-            written = write(self._raw_collection, self._same(stored), {})
-        elif len(stored.raw) + size < STATEMENT_LIMIT:
+        if self._database.is_mock or len(stored.raw) + size < STATEMENT_LIMIT:
             written = write(self._raw_collection, self._same(stored), {})
         else:
             written = self._in_transaction(stored, write)

@@ -26,3 +26,9 @@ needs_mongod = [
     pytest.mark.mongod,
     pytest.mark.skipif(bool(_reason) and not os.environ.get("CI"), reason=f"no mongod runs here: {_reason}"),
 ]
+
+
+def require_mongod() -> None:
+    """The same within a fixture."""
+    if _reason and not os.environ.get("CI"):
+        pytest.skip(f"no mongod runs here: {_reason}")

@@ -10,8 +10,9 @@ import math
 import re
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator
-from itertools import islice
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, repeat
 from typing import Any
 
 import bson
@@ -27,16 +28,16 @@ ROWS = 1_048_576  # of one sheet, the header included
 COLUMNS = 16_384
 TEXT = 32_767  # UTF-16 units in one cell
 SHEET = 3 * 2**30  # bytes of XML after which the next sheet begins: well before 4 GiB
-SLICE = 2_000  # rows that are one piece of XML in memory
+SLICE = 1_000  # rows that are one piece of XML in memory
 SAMPLE = 100  # rows that say how wide a column is
 NOTES = 1024 * 1024  # bytes of the list of cut texts that stay in memory
 DIGITS = 15  # that Excel keeps of a number
 NOTE_TITLES = ["cell", "path", "sha256"]
 
-_TEXT = '<c t="inlineStr"><is><t>'
-_SPACED_TEXT = '<c t="inlineStr"><is><t xml:space="preserve">'
-_TEXT_END = "</t></is></c>"
-_EMPTY = "<c/>"
+_TEXT = b'<c t="inlineStr"><is><t>'
+_SPACED_TEXT = b'<c t="inlineStr"><is><t xml:space="preserve">'
+_TEXT_END = b"</t></is></c>"
+_EMPTY = b"<c/>"
 _FORBIDDEN = "\x00-\x08\x0b-\x1f\ufffe\uffff"  # XML 1.0, 2.2; and CR, which a reader of XML takes for LF
 _CONTROLS = bytes([*range(9), *range(11, 32)])
 _to_escape = re.compile(f"[{_FORBIDDEN}]|_(?=x[0-9A-Fa-f]{{4}}[_{_FORBIDDEN}])")
@@ -48,7 +49,7 @@ _EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
 _FIRST = datetime.date(1900, 3, 1)  # from here on, all programs count days alike
 
 Sheet = tuple[str, str]  # its name, and the area of its cells
-Cells = tuple[str, list[str], str]  # what stands before, in and after the cells of one column
+Cells = tuple[bytes, list[bytes], bytes]  # what stands before, in and after the cells of one column
 
 
 def escape(text: str) -> str:
@@ -87,13 +88,12 @@ class XlsxEncoder:
         return self._sheets.rows
 
     def encode(self, batch: list[list[Any]], raw: bytes | None = None) -> bytes:
-        """What is ready of the file with these column-major values; all of it for the first batch."""
+        """What is ready of the file with these column-major values."""
         begin = self._begin()
         values = [
             present(column) if present else column for column, present in zip(batch, self._presenters, strict=True)
         ]
-        rows = self._sheets.write(values)
-        return begin + rows + self._archive.flush() if begin else rows
+        return begin + self._sheets.write(values)
 
     def finish(self) -> bytes:
         """The end of the last sheet, the notes, and what lists the sheets."""
@@ -133,6 +133,7 @@ class Notes:
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
         self._spool = tempfile.SpooledTemporaryFile(NOTES, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        weakref.finalize(self, self._spool.close)  # an export may end anywhere
 
     def add(self, sheet: str, row: int, position: int, text: str) -> None:
         """Notes a cut text; the digest is that of its UTF-8."""
@@ -188,19 +189,21 @@ class SheetWriter:
         self._sheets += 1
         self._row = 1
         widths = list(map(self._cells.width, self._titles, sample))
-        titles = (self._cells.text(title, f' s="{workbook.HEADER}"') for title in self._titles)
-        head = f"{workbook.sheet_head(widths)}<row>{''.join(titles)}</row>"
+        titles = (self._cells.text(title, b' s="%d"' % workbook.HEADER) for title in self._titles)
+        head = workbook.sheet_head(widths).encode() + b"<row>" + b"".join(titles) + b"</row>"
         entry = self._archive.begin(f"xl/worksheets/sheet{len(self._listed) + 1}.xml")
-        return entry + self._archive.write(head.encode())
+        return entry + self._archive.write(head)
 
     def _add(self, columns: list[list[Any]]) -> bytes:
         cells = [
             self._cells.column(values, self._sheet, self._row + 1, position) for position, values in enumerate(columns)
         ]
-        template = "<row>" + "".join(f"{before}%s{after}" for before, _, after in cells) + "</row>"
-        rows = "".join(map(template.__mod__, zip(*(inside for _, inside, _ in cells), strict=True)))
+        rows = _rows(cells)
+        packed = self._archive.write(rows)
+        if self._row == 1:
+            packed += self._archive.flush()  # so that the first rows leave with their batch
         self._row += len(columns[0])
-        return self._archive.write(rows.encode())
+        return packed
 
     def _end(self) -> bytes:
         area = f"A1:{workbook.letters(len(self._titles) - 1)}{self._row}"
@@ -215,9 +218,9 @@ class CellWriter:
     def __init__(self, zone: datetime.tzinfo, notes: Notes) -> None:
         self._zone, self._notes = zone, notes
         self._texts = Texts(zone)
-        self._cells: dict[type, Callable[[Any], str]] = {
+        self._cells: dict[type, Callable[[Any], bytes]] = {
             type(None): lambda _: _EMPTY,
-            bool: lambda value: f'<c t="b"><v>{value:d}</v></c>',
+            bool: lambda value: b'<c t="b"><v>%d</v></c>' % value,
             int: self._integer,
             bson.Int64: self._integer,
             float: lambda value: _number(repr(value)) if math.isfinite(value) else self._as_text(value),
@@ -229,25 +232,25 @@ class CellWriter:
     def column(self, values: list[Any], sheet: str, row: int, position: int) -> Cells:
         """The cells of one column; a text that is too long is cut and noted, `row` being that of the first cell."""
         types = set(map(type, values))
-        if types <= {int, bson.Int64} and -_INTEGER < min(values) and max(values) < _INTEGER:
-            return "<c><v>", list(map(str, values)), "</v></c>"
+        if types <= {int, bson.Int64} and min(values) > -_INTEGER and max(values) < _INTEGER:
+            return b"<c><v>", [b"%d" % value for value in values], b"</v></c>"
         texts = [""] * len(values) if types <= _NUMBERS else self._texts.column(values)
         if max(map(len, texts)) > TEXT // 2:
             texts = [self._cut(text, sheet, number, position) for number, text in enumerate(texts, row)]
         if types.isdisjoint(_NUMBERS):
             return _text_cells(texts)
-        return "", [self._one(value, text) for value, text in zip(values, texts, strict=True)], ""
+        return b"", [self._one(value, text) for value, text in zip(values, texts, strict=True)], b""
 
-    def text(self, text: str, style: str = "") -> str:
+    def text(self, text: str, style: bytes = b"") -> bytes:
         """One cell of text."""
         before, (inside,), after = _text_cells([workbook.cut(text, TEXT)])
-        return before.replace("<c", f"<c{style}") + inside + after
+        return (before + inside + after).replace(b"<c", b"<c" + style, 1)
 
     def width(self, title: str, sample: list[Any]) -> int:
         """How many characters wide a column should be."""
         return max(8, min(60, max(map(_width, [title + "  ", *self._texts.column(sample)])) + 2))
 
-    def _one(self, value: Any, text: str) -> str:
+    def _one(self, value: Any, text: str) -> bytes:
         write = self._cells.get(type(value))
         return write(value) if write else self.text(text)
 
@@ -257,28 +260,37 @@ class CellWriter:
             self._notes.add(sheet, row, position, kept)
         return kept
 
-    def _as_text(self, value: Any) -> str:
+    def _as_text(self, value: Any) -> bytes:
         return self.text(self._texts[type(value)](value))
 
-    def _integer(self, value: int) -> str:
+    def _integer(self, value: int) -> bytes:
         return _number(str(value)) if -_INTEGER < value < _INTEGER else self._as_text(value)
 
-    def _decimal(self, value: bson.Decimal128) -> str:
+    def _decimal(self, value: bson.Decimal128) -> bytes:
         text = str(value)
         return _number(text) if _shows_the_same(text) else self._as_text(value)
 
-    def _moment(self, value: datetime.datetime) -> str:
+    def _moment(self, value: datetime.datetime) -> bytes:
         local = in_zone(value, self._zone).replace(tzinfo=None)
         if local.date() < _FIRST:
             return self._as_text(value)
         return _number(repr((local - _EPOCH) / _DAY), workbook.MOMENT_MS if local.microsecond else workbook.MOMENT)
 
-    def _date(self, value: datetime.date) -> str:
+    def _date(self, value: datetime.date) -> bytes:
         return _number(str((value - _EPOCH.date()).days), workbook.DATE) if value >= _FIRST else self._as_text(value)
 
 
-def _number(digits: str, style: int | None = None) -> str:
-    return f'<c s="{style}"><v>{digits}</v></c>' if style else f"<c><v>{digits}</v></c>"
+def _rows(columns: list[Cells]) -> bytes:
+    pieces: list[Iterable[bytes]] = []
+    markup = b"<row>"
+    for before, cells, after in columns:
+        pieces += (repeat(markup + before), cells)
+        markup = after
+    return b"".join(map(b"".join, zip(*pieces, repeat(markup + b"</row>"))))  # the repeated have no end
+
+
+def _number(digits: str, style: int | None = None) -> bytes:
+    return (f'<c s="{style}"><v>{digits}</v></c>' if style else f"<c><v>{digits}</v></c>").encode()
 
 
 def _shows_the_same(text: str) -> bool:
@@ -289,35 +301,25 @@ def _shows_the_same(text: str) -> bool:
 
 
 def _text_cells(texts: list[str]) -> Cells:
-    joined = "\0".join(texts)
+    joined = "\0".join(texts).encode()  # bytes: a Chinese column does not make the Latin ones wider
     if _needs_escapes(joined, len(texts)):
-        texts = list(map(escape, texts))
-        joined = "\0".join(texts)
-    markup = joined.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    if markup is not joined:
-        texts = markup.split("\0")
+        joined = "\0".join(map(escape, texts)).encode()
     before = _SPACED_TEXT if _needs_space(joined) else _TEXT
+    cells = joined.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;").split(b"\0")
     if "" in texts:
-        return "", [f"{before}{text}{_TEXT_END}" if text else _EMPTY for text in texts], ""
-    return before, texts, _TEXT_END
+        return b"", [before + cell + _TEXT_END if cell else _EMPTY for cell in cells], b""
+    return before, cells, _TEXT_END
 
 
-def _needs_escapes(joined: str, count: int) -> bool:
-    encoded = joined.encode()
-    controls = len(encoded) - len(encoded.translate(None, _CONTROLS))
-    return controls >= count or "_x" in joined or "\ufffe" in joined or "\uffff" in joined
+def _needs_escapes(joined: bytes, count: int) -> bool:
+    controls = len(joined) - len(joined.translate(None, _CONTROLS))
+    return controls >= count or b"_x" in joined or b"\xef\xbf\xbe" in joined or b"\xef\xbf\xbf" in joined
 
 
-def _needs_space(joined: str) -> bool:
+def _needs_space(joined: bytes) -> bool:
     """Whether XML's white space stands at the beginning or end of some text, or is other than a space."""
-    return (
-        "\n" in joined
-        or "\t" in joined
-        or " \0" in joined
-        or "\0 " in joined
-        or joined.startswith(" ")
-        or joined.endswith(" ")
-    )
+    padded = b"\0" + joined + b"\0"
+    return b"\0 " in padded or b" \0" in padded or b"\n" in padded or b"\t" in padded
 
 
 def _width(text: str) -> int:

@@ -1,0 +1,1 @@
+"""HTTP for any resource: requests in, queries and documents through, responses and problems out."""

@@ -1,0 +1,176 @@
+"""The pages for people: `/`, `/docs`, `/redoc` and what a problem's `type` leads to; all work with no internet."""
+
+import html
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+import orjson
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from app.api import requests
+from app.api.routing import route
+from app.errors import NotFound
+from app.resources.registry import Resource
+from app.spreadsheets.formats import FORMATS
+
+TITLE = "Docsheet"
+ASSETS = "/docs/assets"
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;color:#1b1f24}"
+    "a{color:#0b5cad}code{background:#f2f4f7;padding:.1em .3em;border-radius:3px}li{margin:.4em 0}"
+)
+PROBLEMS = {
+    "conflict": (
+        "A value is taken",
+        "A unique index has this value already, in another document. Send another value, or change the document that "
+        "has it.",
+    ),
+    "precondition-failed": (
+        "The document has changed",
+        "If-Match names a state of the document that is no longer the stored one: somebody wrote in between. Read the "
+        "document again, look at what changed, and repeat the write with the new ETag.",
+    ),
+    "too-large": (
+        "The body is too large",
+        "A JSON body has a limit (the setting BODY_LIMIT_MIB). MongoDB itself holds documents of up to 16 MiB.",
+    ),
+    "invalid": (
+        "What was sent can't be accepted",
+        "`errors` names each field (`pointer`), parameter or header at fault, and says what would be right. Unknown "
+        "names are refused, never ignored.",
+    ),
+    "unavailable": (
+        "Not at the moment",
+        "The database can't be reached, has no primary, or too much is under way. Try again after the seconds that "
+        "Retry-After says. A write may have happened all the same: read before you repeat it.",
+    ),
+    "time-limit": (
+        "The query took too long",
+        "Every query has a limit of the database's time (the setting QUERY_TIME_LIMIT_SECONDS). A filter or a sort on "
+        "an indexed field, a simpler pattern, or paging by the Link header instead of a large skip helps.",
+    ),
+    "snapshot-too-old": (
+        "The picture is gone",
+        "An export shows one picture of the collection, which the database keeps for some minutes "
+        "(minSnapshotHistoryWindowInSeconds). For slower downloads widen it, or ask with consistency=none.",
+    ),
+    "http-version": (
+        "HTTP/1.0 is too old for downloads",
+        "It can't show that a transfer broke. A proxy in front has to speak HTTP/1.1: for nginx, "
+        "proxy_http_version 1.1.",
+    ),
+}
+
+
+class Pages:
+    """The pages of one server."""
+
+    def __init__(self, served: Mapping[str, Resource], openapi: Callable[[], dict[str, Any]]) -> None:
+        self._resources = served
+        self._openapi = openapi
+        self._described: bytes | None = None
+
+    def routes(self) -> list[Route | Mount]:
+        """The routes of the pages and of their assets."""
+        assets = StaticFiles(directory=str(resources.files("fastapi_offline") / "static"))
+        return [
+            route("/", {"GET": self.home}),
+            route("/openapi.json", {"GET": self.openapi}),
+            route("/docs", {"GET": self.swagger}),
+            route("/redoc", {"GET": self.redoc}),
+            route("/docs/problems/{problem}", {"GET": self.problem}),
+            Mount(ASSETS, assets),
+        ]
+
+    async def home(self, request: Request) -> Response:
+        """`GET /`: the resources with their downloads, as HTML or JSON."""
+        requests.no_parameters(request)
+        headers = {"Vary": "Accept"}
+        if _wants_html(request.headers.get("accept", "")):
+            return HTMLResponse(self._home_html(), headers=headers)
+        return Response(orjson.dumps(self._home_json()), 200, headers, "application/json")
+
+    async def openapi(self, request: Request) -> Response:
+        """`GET /openapi.json`."""
+        requests.no_parameters(request)
+        if self._described is None:
+            self._described = orjson.dumps(self._openapi())
+        return Response(self._described, media_type="application/json")
+
+    async def swagger(self, request: Request) -> Response:
+        """`GET /docs`: Swagger UI."""
+        requests.no_parameters(request)
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=TITLE,
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{ASSETS}/favicon.png",
+        )
+
+    async def redoc(self, request: Request) -> Response:
+        """`GET /redoc`: Redoc."""
+        requests.no_parameters(request)
+        return get_redoc_html(
+            openapi_url="/openapi.json",
+            title=TITLE,
+            redoc_js_url=f"{ASSETS}/redoc.standalone.js",
+            redoc_favicon_url=f"{ASSETS}/favicon.png",
+            with_google_fonts=False,
+        )
+
+    async def problem(self, request: Request) -> Response:
+        """`GET /docs/problems/{problem}`: what an error's `type` means and what helps."""
+        requests.no_parameters(request)
+        found = PROBLEMS.get(request.path_params["problem"])
+        if found is None:
+            raise NotFound(f"There is no page on {request.path_params['problem']!r}.")
+        title, text = found
+        return HTMLResponse(_page(title, f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>"))
+
+    def _home_json(self) -> dict[str, Any]:
+        return {
+            "resources": {
+                name: {"documents": f"/{name}/", "exports": {word: f"/{name}/export/{word}" for word in FORMATS}}
+                for name in self._resources
+            },
+            "docs": "/docs",
+            "redoc": "/redoc",
+            "openapi": "/openapi.json",
+        }
+
+    def _home_html(self) -> str:
+        items = "".join(
+            f"<li><a href='/{html.escape(name)}/'><strong>{html.escape(name)}</strong></a> – download as "
+            + ", ".join(
+                f"<a href='/{html.escape(name)}/export/{found.names[0]}'>{label}</a>"
+                for label, found in ((found.names[0].upper(), found) for found in dict.fromkeys(FORMATS.values()))
+            )
+            + "</li>"
+            for name in self._resources
+        )
+        items = items or "<li>No document class is declared in <code>models/</code> yet.</li>"
+        return _page(
+            TITLE,
+            f"<h1>{TITLE}</h1><p>MongoDB documents as a REST API, and as spreadsheets.</p><ul>{items}</ul>"
+            "<p><a href='/docs'>Try the API</a> · <a href='/redoc'>Read the API</a> · "
+            "<a href='/openapi.json'>OpenAPI</a></p>",
+        )
+
+
+def _wants_html(accept: str) -> bool:
+    """Whether a browser asks: what is named first of the two counts."""
+    page, data = accept.find("text/html"), accept.find("application/json")
+    return page >= 0 and (data < 0 or page < data)
+
+
+def _page(title: str, body: str) -> str:
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style><body>{body}</body></html>"
+    )

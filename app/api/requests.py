@@ -1,0 +1,140 @@
+"""What a request says, read and checked: parameters, the `_id` in the path, conditional headers, a JSON body."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from app.errors import BadRequest, Fault, Invalid, TooLarge, UnsupportedMedia
+from app.query.values import READERS, readings
+from app.resources.fields import Field
+from app.resources.registry import nearest
+
+JSON = ("application/json",)
+MERGE_PATCH = ("application/merge-patch+json", "application/json")
+_long_integer = re.compile(rb"[0-9]{19}").search
+_tags = re.compile(r'(W/)?"([^"]*)"').findall
+
+
+def pairs(request: Request) -> list[tuple[str, str]]:
+    """The pairs of the query string, in their order; raises `Invalid` where they are not UTF-8."""
+    raw: bytes = request.scope["query_string"]
+    if not raw:
+        return []
+    try:
+        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=5000)
+    except ValueError:
+        detail = "The query string must be percent-encoded UTF-8, with at most 5,000 parameters."
+        raise Invalid(detail, Fault(detail, parameter="")) from None
+
+
+def no_parameters(request: Request, known: Iterable[str] = ()) -> dict[str, str]:
+    """The values of the known parameters; raises `Invalid` for any other, and for one that is given twice."""
+    found: dict[str, str] = {}
+    faults = []
+    for name, value in pairs(request):
+        if name not in known:
+            faults.append(Fault(f"{name}: there is no such parameter here.{nearest(name, known)}", parameter=name))
+        elif name in found:
+            faults.append(Fault(f"{name}: it is given twice; one value is wanted.", parameter=name))
+        found[name] = value
+    if faults:
+        raise Invalid(faults[0].detail, *faults)
+    return found
+
+
+def keys(request: Request, field: Field) -> tuple[list[Any], ValueError | None]:
+    """The `_id`s that the last step of the path may stand for, the model's type first; the error if it is none."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    try:
+        text = unquote(raw.rpartition(b"/")[2].decode("ascii"), errors="strict")
+    except UnicodeDecodeError as error:
+        return [], error
+    try:
+        first = [READERS[field.kind](text)] if field.kind in READERS else []
+    except ValueError as error:
+        return readings(text), error
+    return [*first, *(other for other in readings(text) if not first or type(other) is not type(first[0]))], None
+
+
+def malformed(error: ValueError) -> Invalid:
+    """422 for an `_id` in the path that is none."""
+    detail = f"_id: {error}." if not isinstance(error, UnicodeDecodeError) else "_id: UTF-8 is wanted."
+    return Invalid(detail, Fault(detail, parameter="_id"))
+
+
+def if_match(request: Request) -> Callable[[str], bool] | None:
+    """Whether `If-Match` takes a document with this ETag (RFC 9110, section 13.1.1); None without the header."""
+    values = request.headers.getlist("if-match")
+    if not values:
+        return None
+    text = ", ".join(values)
+    if text.strip() == "*":
+        return lambda etag: True
+    strong = {f'"{tag}"' for weak, tag in _tags(text) if not weak}
+    return lambda etag: etag in strong
+
+
+def none_match(request: Request, etag: str) -> bool:
+    """Whether `If-None-Match` names this ETag, compared weakly (RFC 9110, section 13.1.2)."""
+    values = request.headers.getlist("if-none-match")
+    if not values:
+        return False
+    text = ", ".join(values)
+    return text.strip() == "*" or any(f'"{tag}"' == etag for _, tag in _tags(text))
+
+
+def check_media_type(request: Request, accepted: tuple[str, ...]) -> None:
+    """Raises `UnsupportedMedia` unless the body has one of these media types."""
+    given = request.headers.get("content-type", "")
+    if given.partition(";")[0].strip().lower() in accepted:
+        return
+    detail = f"The body must be {' or '.join(accepted)}, not {given or 'without a media type'}."
+    headers = {"Accept-Patch": ", ".join(MERGE_PATCH)} if accepted is MERGE_PATCH else None
+    raise UnsupportedMedia(detail, Fault(detail, header="Content-Type"), headers=headers)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body; raises `TooLarge` past `limit` bytes, without reading on."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    parts, size = [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+    except ClientDisconnect:
+        raise BadRequest("The body ended early.") from None
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The body is larger than the {limit / 1024 / 1024:g} MiB that are accepted (BODY_LIMIT_MIB).",
+        headers={"Connection": "close"},
+    )
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value of a body, integers with all their digits; raises `BadRequest` for what is not JSON."""
+    try:
+        if not _long_integer(body):
+            return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if "surrogate" not in str(error):
+            raise BadRequest(f"The body is not JSON: {error}.") from None
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from None
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number in JSON")

@@ -1,0 +1,153 @@
+"""The routes of a resource: reading, writing, downloading."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.api import requests
+from app.api.downloads import Downloads
+from app.api.routing import Handler, route
+from app.errors import NotFound
+from app.query.compile import Compiler
+from app.resources.documents import read_document, read_patch, read_replacement
+from app.resources.registry import Resource
+from app.resources.rendering import presenter, to_json
+from app.settings import Settings
+from app.store.repository import Page, Repository, Stored
+
+JSON = "application/json"
+
+
+class ResourceRouter:
+    """The handlers of one resource."""
+
+    def __init__(self, repository: Repository, settings: Settings, downloads: Downloads) -> None:
+        self.resource: Resource = repository.resource
+        self.compiler = Compiler(self.resource)
+        self._repository = repository
+        self._downloads = downloads
+        self._body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
+        self._present = presenter(self.resource.shape)
+
+    def routes(self) -> list[Route]:
+        """The routes of this resource; the collection answers with and without a slash at its end."""
+        name = self.resource.name
+        collection: dict[str, Handler] = {"GET": self.list}
+        item: dict[str, Handler] = {"GET": self.read}
+        if not self.resource.options.read_only:
+            collection["POST"] = self.create
+            item |= {"PUT": self.replace, "PATCH": self.patch, "DELETE": self.delete}
+        return [
+            route(f"/{name}/", collection),
+            route(f"/{name}", collection),
+            route(f"/{name}/export/{{format}}", {"GET": self.export}),
+            route(f"/{name}/{{key}}", item),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        """`GET /users/`: a page of documents."""
+        query = self.compiler.list(requests.pairs(request), self._repository.indexes.standing)
+        page = await self._repository.page(query)
+        if self._present:
+            for document in page.documents:
+                self._present(document)
+        return Response(to_json(page.documents, page.raw), 200, _page_headers(request, page), JSON)
+
+    async def create(self, request: Request) -> Response:
+        """`POST /users/`: a new document."""
+        requests.no_parameters(request)
+        body = await self._body(request, requests.JSON)
+        stored = await self._repository.insert(read_document(self.resource, body))
+        location = f"/{quote(self.resource.name)}/{_key_text(stored.document['_id'])}"
+        return self._whole(stored, 201, {"Location": location})
+
+    async def read(self, request: Request) -> Response:
+        """`GET /users/{_id}`: one document, or 304 where the client has it."""
+        requests.no_parameters(request)
+        stored = await self._found(request, self._repository.read)
+        if requests.none_match(request, stored.etag):
+            return Response(None, 304, {"ETag": stored.etag})
+        return self._whole(stored)
+
+    async def replace(self, request: Request) -> Response:
+        """`PUT /users/{_id}`: the body in place of the document."""
+        requests.no_parameters(request)
+        keys = await self._keys_of_write(request)
+        body = await self._body(request, requests.JSON)
+        stored = await self._repository.replace(
+            keys, requests.if_match(request), lambda document: read_replacement(self.resource, body, document)
+        )
+        return self._whole(stored)
+
+    async def patch(self, request: Request) -> Response:
+        """`PATCH /users/{_id}`: a merge patch (RFC 7396)."""
+        requests.no_parameters(request)
+        keys = await self._keys_of_write(request)
+        body = await self._body(request, requests.MERGE_PATCH)
+        stored = await self._repository.patch(
+            keys, requests.if_match(request), lambda document: read_patch(self.resource, body, document)
+        )
+        return self._whole(stored)
+
+    async def delete(self, request: Request) -> Response:
+        """`DELETE /users/{_id}`."""
+        requests.no_parameters(request)
+        keys = await self._keys_of_write(request)
+        await self._repository.delete(keys, requests.if_match(request))
+        return Response(None, 204)
+
+    async def export(self, request: Request) -> Response:
+        """`GET /users/export/{format}`: a download."""
+        return await self._downloads.answer(request, self.compiler, self._repository)
+
+    async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
+        requests.check_media_type(request, accepted)
+        return requests.parse_json(await requests.read_body(request, self._body_limit))
+
+    async def _found(self, request: Request, read: Callable[[Any], Any]) -> Stored:
+        keys, error = requests.keys(request, self.resource.key)
+        try:
+            stored: Stored = await read(keys)
+        except NotFound:
+            if error is not None:
+                raise requests.malformed(error) from None
+            raise
+        return stored
+
+    async def _keys_of_write(self, request: Request) -> Any:
+        """The `_id`s that the path may name; a malformed one that nobody stored is refused before all else."""
+        keys, error = requests.keys(request, self.resource.key)
+        if error is not None:
+            await self._found(request, self._repository.read)
+        return keys
+
+    def _whole(self, stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+        document = stored.document
+        if self._present:
+            self._present(document)
+        return Response(to_json(document, stored.raw), status, {"ETag": stored.etag, **(headers or {})}, JSON)
+
+
+def _page_headers(request: Request, page: Page) -> dict[str, str]:
+    headers = {}
+    if page.total is not None and page.strategy is not None:
+        headers = {"X-Total-Count": str(page.total), "X-Count-Strategy": page.strategy}
+    if page.token is not None:
+        others = [(name, value) for name, value in requests.pairs(request) if name not in ("after", "skip")]
+        headers["Link"] = f'<{_address(request)}?{urlencode([*others, ("after", page.token)])}>; rel="next"'
+    return headers
+
+
+def _address(request: Request) -> str:
+    """The absolute address of what was asked for, without its query."""
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+    return f"{request.scope['scheme']}://{request.headers.get('host', '')}{raw.decode('ascii')}"
+
+
+def _key_text(key: Any) -> str:
+    """An `_id` as one step of a path."""
+    return quote(key if isinstance(key, str) else to_json(key).decode().strip('"'), safe="")

@@ -1,0 +1,143 @@
+"""Joins everything: resources found, routes built, the database opened and closed with the server."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from app.api.downloads import Downloads
+from app.api.health import Health
+from app.api.middleware import Cors, Gate
+from app.api.openapi import describe
+from app.api.pages import TITLE, Pages
+from app.api.problems import on_exception, on_http_exception, on_request_error
+from app.api.router import ResourceRouter
+from app.errors import RequestError
+from app.query.compile import Compiler
+from app.resources.registry import Resource, discover
+from app.settings import Settings, read_settings
+from app.store.client import Database, connect
+from app.store.embedded import EmbeddedDatabase
+from app.store.repository import Repository
+from app.transfers.forking import start_fork_server
+from app.transfers.records import Records
+
+VERSION = "0.1.0"
+RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
+_log = logging.getLogger("docsheet.database")
+
+
+class Application(FastAPI):
+    """FastAPI with `Gate` outside of everything, also of the answer to what nobody expected."""
+
+    def __init__(self, settings: Settings, **words: Any) -> None:
+        self.settings = settings
+        super().__init__(**words)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The whole stack, `Gate` outermost."""
+        return Gate(super().build_middleware_stack(), self.settings)
+
+
+def create_app(settings: Settings | None = None, client: Any = None) -> Application:
+    """The ASGI application; `client` is a mongomock-motor client in tests, else MONGO_URI or the embedded database.
+
+    Raises `StartError` for settings and declarations that can't be; the database is opened by the lifespan.
+    """
+    settings = settings or read_settings()
+    resources = discover(settings.MODELS)
+    compilers = {name: Compiler(resource) for name, resource in resources.items()}
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _running(app, settings, resources, client):
+            yield
+
+    app = Application(
+        settings,
+        title=TITLE,
+        version=VERSION,
+        lifespan=lifespan,
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Cors, settings=settings)] if settings.CORS_ORIGINS else [],
+        exception_handlers={
+            RequestError: on_request_error,
+            HTTPException: on_http_exception,
+            Exception: on_exception,
+        },
+    )
+    app.openapi = lambda: describe(compilers.values(), VERSION)  # type: ignore[method-assign]
+    app.router.routes[:] = Pages(resources, app.openapi).routes()
+    return app
+
+
+@asynccontextmanager
+async def _running(
+    app: FastAPI, settings: Settings, resources: dict[str, Resource], client: Any
+) -> AsyncIterator[None]:
+    """Everything that is open while the server runs."""
+    embedded = None
+    uri = settings.MONGO_URI
+    if client is None and not uri:
+        embedded = EmbeddedDatabase.open(
+            settings.DATA_DIR, settings.EMBEDDED_CACHE_MIB, settings.EMBEDDED_SNAPSHOT_SECONDS
+        )
+        uri = embedded.uri
+    try:
+        database = Database(client if client is not None else connect(settings, uri), settings)
+        await database.open()
+        repositories = [Repository(database, resource) for resource in resources.values()]
+        records = Records(database)
+        if not database.is_mock:
+            start_fork_server(settings.MODELS)
+        downloads = Downloads(database, records, uri, settings)
+        standing = list(app.router.routes)
+        app.router.routes += Health(database, repositories, records).routes()
+        for repository in repositories:
+            app.router.routes += ResourceRouter(repository, settings, downloads).routes()
+        preparing = asyncio.create_task(_prepare(database, repositories, records))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(preparing), 5)
+        try:
+            yield
+        finally:
+            preparing.cancel()
+            app.router.routes[:] = standing
+            await database.close()
+    finally:
+        if embedded is not None:
+            embedded.close()
+
+
+async def _prepare(database: Database, repositories: list[Repository], records: Records) -> None:
+    """Makes the indexes, and tries again what can't be made yet."""
+    recorded = database.is_mock
+    while True:
+        try:
+            for repository in repositories:
+                if repository.indexes.problem or not repository.indexes.made:
+                    await repository.make_indexes()
+            if not recorded:
+                await records.prepare()
+                recorded = True
+        except RequestError as error:
+            _log.warning("the indexes can't be made yet: %s", error)
+        if recorded and all(known.indexes.made and not known.indexes.problem for known in repositories):
+            return
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+def configure_logging() -> None:
+    """Sends our log and the server's to standard error, a line each."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("docsheet").setLevel(logging.INFO)

@@ -1,0 +1,183 @@
+"""All documents of a query, page by page, as raw BSON: what exports read.
+
+Where an index has the order, a page begins after the last key of the one before (`min` or `max` on that index), so
+there is no cursor that could die with its server: PyMongo's retryable reads survive the death of the primary, and in
+a snapshot session all pages show one picture. Else it is one cursor.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from app.query import keyset
+from app.query.flatten import NOT_AN_ARRAY
+from app.query.keyset import NOTHING, SORT_KEY, Index, Sort
+from app.resources.rendering import CODEC
+
+PAGE = 2_000  # documents; measured best between 1,000 and 2,000
+CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts everything without an index
+_length = struct.Struct("<i").unpack_from
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to read, as plain data.
+
+    `projection` keeps what is wanted, None whole documents. `flat`, where there is one, is tried before it: a
+    flattening whose `marks` in a reply say that it was wrong. `order` is the index that has the order, and whether it
+    is read backwards, or None for one cursor.
+    """
+
+    filter: dict[str, Any]
+    sort: Sort
+    skip: int = 0
+    limit: int | None = None
+    projection: dict[str, Any] | None = None
+    flat: dict[str, Any] | None = None
+    marks: tuple[bytes, ...] = ()
+    order: tuple[Index, bool] | None = None
+    time_limit: int = 10_000  # ms of the database's work for a page
+
+
+@dataclass(frozen=True)
+class Page:
+    """The BSON of some documents, one after the other; `flat` says that they are flattened."""
+
+    raw: bytes
+    documents: int
+    flat: bool
+    last: int  # where the last document begins
+
+
+def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
+    """The pages of a plan, none of them empty; the next is asked for when the caller comes back."""
+    return _by_cursor(collection, plan, session) if plan.order is None else _by_key(collection, plan, session)
+
+
+def _by_cursor(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
+    cursor = collection.find_raw_batches(
+        plan.filter,
+        plan.projection,
+        sort=list(plan.sort),
+        skip=plan.skip,
+        limit=plan.limit or 0,
+        batch_size=PAGE,
+        max_time_ms=plan.time_limit * CURSOR_PATIENCE,
+        allow_disk_use=True,
+        session=session,
+    )
+    with cursor:
+        for raw in cursor:
+            offsets = _offsets(raw)
+            if offsets:
+                yield Page(raw, len(offsets), False, offsets[-1])
+
+
+def _by_key(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
+    position: list[Any] | None = None
+    left = plan.limit
+    while left is None or left > 0:
+        size = PAGE if left is None else min(PAGE, left)
+        page, is_last = _page(collection, plan, session, position, size)
+        if page.documents:
+            position = None if is_last else _position(collection, plan, session, page)
+            yield page
+        if is_last:
+            return
+        left = None if left is None else left - page.documents
+
+
+def _page(
+    collection: Collection[Any], plan: Plan, session: ClientSession | None, position: list[Any] | None, size: int
+) -> tuple[Page, bool]:
+    """The page behind a position, and whether it is the last; flattened where that is right for all of it."""
+    if plan.flat is not None:
+        try:
+            page, is_last = _read(collection, plan, session, position, size, plan.flat)
+            if not any(mark in page.raw for mark in plan.marks):
+                return page, is_last
+        except OperationFailure as error:
+            if error.code != NOT_AN_ARRAY:
+                raise
+    return _read(collection, plan, session, position, size, plan.projection)
+
+
+def _read(
+    collection: Collection[Any],
+    plan: Plan,
+    session: ClientSession | None,
+    position: list[Any] | None,
+    size: int,
+    projection: dict[str, Any] | None,
+) -> tuple[Page, bool]:
+    assert plan.order is not None
+    index, backwards = plan.order
+    by_id, flat = plan.sort[0][0] == "_id", projection is plan.flat and plan.flat is not None
+    condition, repeated = plan.filter, 0
+    if position is not None and by_id and not backwards:
+        repeated = 1  # `min` begins with the last document itself
+    elif position is not None and not by_id:
+        beyond = keyset.after(plan.sort, position)
+        condition = {"$and": [condition, beyond]} if condition else beyond
+    if projection is not None and not by_id:
+        projection = projection | keyset.computed(plan.sort)
+    cursor = collection.find_raw_batches(
+        condition,
+        projection,
+        sort=list(plan.sort),
+        skip=plan.skip if position is None else 0,
+        limit=size + repeated,
+        batch_size=size + repeated + 1,
+        max_time_ms=plan.time_limit,
+        allow_disk_use=True,
+        session=session,
+    )
+    if position is not None or not condition:
+        cursor = cursor.hint(index.name)
+    if position is not None and NOTHING not in position:
+        bound = [(path, value) for (path, _), value in zip(plan.sort, position, strict=True)]
+        cursor = cursor.max(bound) if backwards else cursor.min(bound)
+    with cursor:
+        raw: Any = next(cursor, b"")
+        cut = cursor.alive  # the reply was full (16 MiB) before the page was
+    offsets = _offsets(raw)
+    is_last = not cut and len(offsets) < size + repeated
+    if repeated and offsets and _same(_document(raw, 0)["_id"], position):
+        begin = _length(raw, 0)[0]
+        raw, offsets = raw[begin:], [offset - begin for offset in offsets[1:]]
+    return Page(raw, len(offsets), flat, offsets[-1] if offsets else 0), is_last
+
+
+def _position(collection: Collection[Any], plan: Plan, session: ClientSession | None, page: Page) -> list[Any]:
+    """Where the last document of a page stands."""
+    last = _document(page.raw, page.last)
+    if SORT_KEY in last:
+        return keyset.read_computed(plan.sort, last)
+    position = keyset.position(plan.sort, last)
+    if position is None:
+        found: Any = collection.find_one({"_id": last["_id"]}, keyset.computed(plan.sort), session=session)
+        position = keyset.read_computed(plan.sort, found or {SORT_KEY: {}})
+    return position
+
+
+def _same(key: Any, position: list[Any] | None) -> bool:
+    return position is not None and bson.encode({"": key}) == bson.encode({"": position[0]})
+
+
+def _document(raw: bytes, offset: int) -> dict[str, Any]:
+    return bson.decode(memoryview(raw)[offset : offset + _length(raw, offset)[0]], CODEC)
+
+
+def _offsets(raw: bytes) -> list[int]:
+    """Where each document begins."""
+    offsets, offset, end = [], 0, len(raw)
+    while offset < end:
+        offsets.append(offset)
+        offset += _length(raw, offset)[0]
+    return offsets

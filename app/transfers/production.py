@@ -1,0 +1,149 @@
+"""A job → the chunks of a file: pages from the store through columns and an encoder.
+
+A job is plain data, so that it can be handed to another process; the same function serves the tests' mock and the
+command line in their own process.
+"""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import bson
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+
+from app.query.flatten import flatten, inclusion
+from app.query.keyset import SORT_KEY
+from app.resources.rendering import CODEC, Presenter
+from app.spreadsheets.columns import Column, Table
+from app.spreadsheets.encoders import Options
+from app.spreadsheets.export import Batch, Tally, chunks
+from app.spreadsheets.formats import FORMATS
+from app.store.batches import Page, Plan, pages
+
+T = TypeVar("T")
+AHEAD = 1  # pages read before they are wanted
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to be made. `columns` is None where whole documents are wanted (NDJSON and JSON)."""
+
+    collection: str
+    plan: Plan
+    format: str
+    columns: tuple[Column, ...] | None
+    unwind: str | None
+    options: Options
+    present: Presenter | None
+    gzip: bool = False
+    snapshot: bool = True
+
+
+def projected(job: Job) -> Job:
+    """The job with the projections that its columns need, flattened by the database where that is possible."""
+    if job.columns is None:
+        return job
+    steps = [column.steps for column in job.columns]
+    plan = replace(job.plan, projection={"_id": 1, **inclusion(steps)})
+    if FORMATS[job.format].tabular and job.unwind is None and plan.order is not None:
+        flat = flatten([(column.steps, column.many) for column in job.columns])
+        if flat.marks:
+            plan = replace(plan, flat={"_id": 1, **flat.projection}, marks=flat.marks)
+    return replace(job, plan=plan)
+
+
+def produce(job: Job, collection: Collection[Any], session: ClientSession | None, tally: Tally) -> Iterator[bytes]:
+    """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes."""
+    found = FORMATS[job.format]
+    encoder = found.encoder(job.columns or (), job.options, job.collection)
+    with closing(Ahead(pages(collection, job.plan, session))) as read:
+        batches = _tables(job, read) if found.tabular else _documents(job, read)
+        yield from chunks(batches, encoder, tally, gzip=job.gzip)
+
+
+def produce_from_mock(job: Job, collection: Any, tally: Tally) -> Iterator[bytes]:
+    """The same from a mongomock, which has no raw batches: documents of a plain cursor, encoded again."""
+    plan = job.plan
+    words = {"sort": list(plan.sort), "skip": plan.skip, "limit": plan.limit or 0}
+    documents = list(collection.find(plan.filter, **words))
+    raw = b"".join(bson.encode(document, codec_options=CODEC) for document in documents)
+    found = FORMATS[job.format]
+    encoder = found.encoder(job.columns or (), job.options, job.collection)
+    read = [Page(raw, len(documents), False, 0)] if documents else []
+    batches = _tables(job, read) if found.tabular else _documents(job, read)
+    yield from chunks(batches, encoder, tally)
+
+
+def _tables(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
+    columns = job.columns or ()
+    whole = Table(columns, job.unwind)
+    flat = whole
+    if job.plan.flat is not None:
+        steps = flatten([(column.steps, column.many) for column in columns]).steps
+        flat = Table(tuple(replace(column, steps=path) for column, path in zip(columns, steps, strict=True)))
+    for page in read:
+        table = flat if page.flat else whole
+        yield Batch(page.documents, table.columns_of(bson.decode_all(page.raw, CODEC)))
+
+
+def _documents(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
+    with_id = job.columns is None or any(column.path == "_id" for column in job.columns)
+    for page in read:
+        documents: list[dict[str, Any]] = bson.decode_all(page.raw, CODEC)
+        for document in documents:
+            if not with_id:
+                del document["_id"]
+            document.pop(SORT_KEY, None)
+            if job.present:
+                job.present(document)
+        yield Batch(page.documents, documents, page.raw)
+
+
+class Ahead(Generic[T]):
+    """Iterates over something in a thread, a little ahead of who takes it: reading and encoding overlap.
+
+    An error of the iteration is raised where it is taken; `close` ends the thread.
+    """
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(AHEAD)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="reading ahead", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            item, error = self._ready.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+
+    def close(self) -> None:
+        """Ends the reading; what was read and not taken is lost."""
+        self._closed.set()
+        while self._thread.is_alive():
+            self._drop()
+            self._thread.join(0.05)
+
+    def _drop(self) -> None:
+        try:
+            self._ready.get_nowait()
+        except queue.Empty:
+            return
+
+    def _read(self) -> None:
+        try:
+            for item in self._items:
+                self._ready.put((item, None))
+                if self._closed.is_set():
+                    return
+            self._ready.put((None, None))
+        except Exception as error:  # noqa: BLE001 - it is raised again where the item is wanted
+            self._ready.put((None, error))

