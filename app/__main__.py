@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,6 +43,66 @@ def seed(
 
     with told():
         run_seed(read_settings(), resource, count, seed, out)
+
+
+@cli.command()
+def doctor() -> None:
+    """Ask the database of MONGO_URI step by step what hinders; exit status 0 where all is well, else 1."""
+    from app.doctor import examine
+
+    with told():
+        if not examine(read_settings(), out):
+            raise typer.Exit(1)
+
+
+@cli.command()
+def export(
+    resource: Annotated[str, typer.Argument(help="The collection, such as users.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The file; - is standard output. [default: users.csv, …]")
+    ] = "",
+    format_: Annotated[
+        str, typer.Option("--format", "-f", help="csv, xlsx, ndjson or json. [default: as the file's name ends]")
+    ] = "",
+    where: Annotated[
+        list[str] | None, typer.Option(help="A condition, as the list has it: 'profile.age__gte=18'; repeat for more.")
+    ] = None,
+    keyword: Annotated[str, typer.Option(help="A regular expression over the fields of the search.")] = "",
+    sort: Annotated[str, typer.Option(help="Such as '-profile.age,name'.")] = "",
+    skip: Annotated[str, typer.Option(help="How many documents to leave out.")] = "",
+    limit: Annotated[str, typer.Option(help="How many documents at most.")] = "",
+    columns: Annotated[str, typer.Option(help="Such as '_id,*' or 'name,profile.age:Age'.")] = "",
+    unwind: Annotated[str, typer.Option(help="A list whose elements become rows.")] = "",
+    bom: Annotated[str, typer.Option(help="true: a byte-order mark first, for Excel (CSV).")] = "",
+    delimiter: Annotated[str, typer.Option(help="One of , ; | tab (CSV).")] = "",
+    formulas: Annotated[str, typer.Option(help="escape or keep (CSV).")] = "",
+    timezone: Annotated[str, typer.Option(help="Such as Asia/Shanghai (CSV, XLSX).")] = "",
+    consistency: Annotated[str, typer.Option(help="snapshot or none.")] = "",
+) -> None:
+    """Write a collection to a file, as GET /users/export/{format} does."""
+    from app.exporting import export as run_export
+    from app.exporting import where as read_where
+
+    words = {
+        "keyword": keyword, "sort": sort, "skip": skip, "limit": limit, "columns": columns, "unwind": unwind,
+        "bom": bom, "delimiter": delimiter, "formulas": formulas, "timezone": timezone, "consistency": consistency,
+    }  # fmt: skip
+    with told():
+        pairs = [*read_where(where or ()), *words.items()]
+        run_export(read_settings(), resource, format_, pairs, output, err)
+
+
+@cli.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="The file that was downloaded.")],
+    export_id: Annotated[str, typer.Argument(metavar="ID", help="The X-Export-Id of the download.")],
+) -> None:
+    """Compare a downloaded file with what the server recorded of it; exit status 1 if they differ."""
+    from app.exporting import verify as run_verify
+
+    with told():
+        if not run_verify(read_settings(), file, export_id, err):
+            raise typer.Exit(1)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
@@ -42,8 +43,11 @@ class Application(FastAPI):
         super().__init__(**words)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The whole stack, `Gate` outermost."""
-        return Gate(super().build_middleware_stack(), self.settings)
+        """The whole stack, `Gate` outermost.
+
+        Starlette's own below it: FastAPI's further layers serve dependencies, which no handler here has.
+        """
+        return Gate(Starlette.build_middleware_stack(self), self.settings)
 
 
 def create_app(settings: Settings | None = None, client: Any = None) -> Application:
@@ -141,3 +145,4 @@ def configure_logging() -> None:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("docsheet").setLevel(logging.INFO)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

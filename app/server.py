@@ -1,10 +1,14 @@
-"""`docsheet serve`: the database, the address, the signals."""
+"""`docsheet serve`: the database, the address, the signals; one process, or several behind the same port."""
 
 import copy
 import importlib
+import os
+import signal
 import socket
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -13,18 +17,29 @@ from uvicorn.config import LOGGING_CONFIG
 
 from app.errors import SettingError, StartError
 from app.settings import Settings
-from app.store.embedded import EmbeddedDatabase
+from app.store.embedded import STOP_SECONDS, EmbeddedDatabase
 from app.transfers.forking import start_fork_server
+from app.workers import Report, Workers, when_parent_ends
 
 BACKLOG = 2048  # connections that wait to be accepted
+LEAVING_SECONDS = 3.0  # after the grace time, for what was cancelled to end
 
 
 def serve(settings: Settings, console: Console) -> None:
-    """Serves until SIGINT or SIGTERM; raises `StartError` for whatever hinders the start.
-
-    The database and the fork server start while the application is imported, which takes longest.
-    """
+    """Serves until SIGINT or SIGTERM; raises `StartError` for whatever hinders the start."""
+    signal.signal(signal.SIGTERM, _leave)  # its default would end us before the database is closed
     listening = _listen(settings)
+    try:
+        if settings.WORKERS > 1:
+            _serve_with_workers(settings, listening, console)
+        else:
+            _serve_alone(settings, listening, console)
+    finally:
+        listening.close()
+
+
+def _serve_alone(settings: Settings, listening: socket.socket, console: Console) -> None:
+    """The database and the fork server start while the application is imported, which takes longest."""
     embedded = None
     try:
         start_fork_server(settings.MODELS)
@@ -32,16 +47,72 @@ def serve(settings: Settings, console: Console) -> None:
             opening = starting.submit(_open_embedded, settings)
             application = importlib.import_module("app.application")
             embedded = opening.result()
-        if embedded is not None:
-            settings = settings.model_copy(update={"MONGO_URI": embedded.uri})
+        used = settings if embedded is None else settings.model_copy(update={"MONGO_URI": embedded.uri})
         application.configure_logging()
-        app = application.create_app(settings)
-        _announce(settings, listening, embedded, console)
-        uvicorn.Server(_config(app, settings)).run([listening])
+        app = application.create_app(used)
+        _announce(used, listening, embedded, console)
+        Server(app, used, STOP_SECONDS if embedded else 0).run([listening])
     finally:
-        listening.close()
         if embedded is not None:
             embedded.close()
+
+
+def _serve_with_workers(settings: Settings, listening: socket.socket, console: Console) -> None:
+    """This process owns the database and watches; the workers serve."""
+    embedded = _open_embedded(settings)
+    try:
+        used = settings if embedded is None else settings.model_copy(update={"MONGO_URI": embedded.uri})
+        importlib.import_module("app.application").configure_logging()
+        with Workers(used, listening, _work) as workers:
+            _announce(used, listening, embedded, console)
+            workers.watch()
+    finally:
+        if embedded is not None:
+            embedded.close()
+
+
+def _work(settings: Settings, listening: socket.socket, report: Report) -> None:
+    """What a worker does: serve, on the port and the database that its parent opened."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent tells us
+    start_fork_server(settings.MODELS)
+    application = importlib.import_module("app.application")
+    application.configure_logging()
+    try:
+        server = Server(application.create_app(settings), settings, 0)
+    except StartError as error:
+        report(str(error))
+        return
+    when_parent_ends(server.leave)
+    report("")
+    server.run([listening])
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; the process is gone soon after the grace time, whatever still hangs then.
+
+    `more` are the seconds that the process needs when it has served.
+    """
+
+    def __init__(self, app: Any, settings: Settings, more: float) -> None:
+        super().__init__(_config(app, settings))
+        self._seconds = settings.SHUTDOWN_GRACE_SECONDS + LEAVING_SECONDS + more
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The handler of SIGINT and SIGTERM."""
+        self.leave()
+        super().handle_exit(sig, frame)
+
+    def leave(self) -> None:
+        """Lets the requests under way finish, then ends; after the grace time at once."""
+        if not self.should_exit:
+            self.should_exit = True
+            last = threading.Timer(self._seconds, os._exit, [1])
+            last.daemon = True
+            last.start()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def _open_embedded(settings: Settings) -> EmbeddedDatabase | None:

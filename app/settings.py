@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
 
 from app.errors import SettingError
 
@@ -77,6 +79,8 @@ class Settings(BaseSettings):
     def _uri(cls, value: str) -> str:
         if value and not value.startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("it must begin with mongodb:// or mongodb+srv://")
+        if value.startswith("mongodb://"):  # the other asks the DNS, which may come up later than we do
+            _check_uri(value)
         return value
 
     @field_validator("CORS_ORIGINS")
@@ -86,6 +90,13 @@ class Settings(BaseSettings):
             if origin != "*" and not (origin.startswith(("http://", "https://")) and origin.count("/") == 2):
                 raise ValueError(f"{origin!r} is no origin; one looks like https://app.example.org")
         return value
+
+
+def _check_uri(value: str) -> None:
+    try:
+        parse_uri(value)
+    except (PyMongoError, ValueError) as error:
+        raise ValueError(str(error).rstrip(".")) from None
 
 
 def read_settings() -> Settings:

@@ -6,42 +6,32 @@ not whole can't be taken for one that is (RFC 9112, section 8).
 
 import asyncio
 import logging
+import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.api import requests
-from app.api.protocol import TRANSPORT, abort, waiting_bytes
-from app.errors import Fault, Invalid, NotFound, ProtocolTooOld, RequestError, Unavailable
-from app.query import keyset
-from app.query.compile import Compiler, Query
-from app.resources.registry import Resource, nearest
-from app.resources.rendering import presenter
+from app.api.protocol import TRANSPORT, end_connection, waiting_bytes
+from app.errors import ProtocolTooOld, RequestError, Unavailable
+from app.query.compile import Compiler
 from app.settings import Settings
-from app.spreadsheets.columns import Column, parse_columns
-from app.spreadsheets.encoders import Format, Options
 from app.spreadsheets.export import Tally
-from app.spreadsheets.formats import FORMATS
-from app.store.batches import Plan
-from app.store.client import Database, client_options
+from app.store.client import Database
 from app.store.repository import Repository
-from app.transfers.process import ExportProcess, ProcessFailed, Source
-from app.transfers.production import Job, produce_from_mock, projected
+from app.transfers.orders import Order, read_order
+from app.transfers.process import ExportProcess, ProcessFailed, Source, export_options
+from app.transfers.production import Job, produce_from_mock
 from app.transfers.records import Record, Records, State
 
-DELIMITERS = {",": ",", ";": ";", "|": "|", "tab": "\t"}
-_OF_FORMATS = ("bom", "delimiter", "formulas", "unwind", "timezone")
-_FOR_ALL = ("columns", "consistency")
 _log = logging.getLogger("docsheet.exports")
 
 
@@ -49,13 +39,8 @@ class BrokenTransfer(Exception):
     """The file can't be finished: the connection is broken, so that the client knows."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """An export as it was asked for."""
-
-    format: Format
-    query: Query
-    job: Job
+class ClientLeft(Exception):
+    """The client went before the first chunk was there; nobody waits for an answer."""
 
 
 class Downloads:
@@ -64,32 +49,57 @@ class Downloads:
     def __init__(self, database: Database, records: Records, uri: str, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._source = Source(uri, client_options(settings), settings.DB_NAME)
+        self._uri = uri
         self._places = asyncio.Semaphore(settings.EXPORTS_AT_ONCE)
         self.records = records
 
     async def answer(self, request: Request, compiler: Compiler, repository: Repository) -> Response:
         """The answer to `GET /users/export/{format}`, whose first chunk is there; for HEAD its headers alone."""
-        asked = read_export(request, compiler, repository, self._settings)
+        order = self._order(request, compiler, repository)
+        headers = _headers(order)
+        if request.method == "HEAD":
+            response = Response(None, 200, headers | await self.total(order))
+            del response.headers["content-length"]  # that of GET isn't known
+            return response
+        await self._take_place()
+        export = Export(self, order, headers)
+        try:
+            await export.begin(request.receive)
+        except ClientLeft:
+            await _uncancelled(export.end())
+            return Response(None, 499)  # nginx's number for this; nobody reads it
+        except BaseException:
+            await _uncancelled(export.end())
+            raise
+        return export
+
+    def _order(self, request: Request, compiler: Compiler, repository: Repository) -> Order:
+        snapshots = repository.has_snapshots()
+        name, pairs = request.path_params["format"], requests.pairs(request)
+        order = read_order(name, pairs, compiler, repository.indexes.standing, snapshots, self._settings)
         if request.scope["http_version"] == "1.0":
             raise ProtocolTooOld(
                 "HTTP/1.0 can't show that a transfer broke, so a cut-off file would look whole; use HTTP/1.1 "
                 "(for nginx as a proxy: proxy_http_version 1.1)."
             )
-        headers = _headers(asked)
-        if request.method == "HEAD":
-            return Response(None, 200, headers)
-        await self._take_place()
-        export = Export(self, asked, headers)
-        try:
-            await export.begin()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await export.end()
-            raise
-        return export
+        if order.format.compressible and _accepts_gzip(request.headers.getlist("accept-encoding")):
+            return replace(order, job=replace(order.job, gzip=True))
+        return order
+
+    async def total(self, order: Order) -> dict[str, str]:
+        """The header that says how many documents come, where the database just knows."""
+        if not order.is_of_all or not self._database.has_primary():
+            return {}
+        collection = self._database.collection(order.job.collection)
+        with suppress(RequestError):
+            count = await self._database.run(collection.estimated_document_count)
+            return {"X-Total-Count": str(count), "X-Count-Strategy": "estimated"}
+        return {}
 
     async def _take_place(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
         try:
             await asyncio.wait_for(self._places.acquire(), self._settings.EXPORT_WAIT_SECONDS)
         except TimeoutError:
@@ -101,12 +111,12 @@ class Downloads:
         """Lets the next export in."""
         self._places.release()
 
-    def process(self, asked: Asked) -> "ExportProcess | InProcess":
+    def process(self, order: Order) -> "ExportProcess | InProcess":
         """What makes the file: a process of its own, or, for a mock, a thread."""
         if self._database.is_mock:
-            return InProcess(asked.job, self._database.collection(asked.job.collection))
-        source = Source(self._source.uri, self._source.options, self._source.database, asked.query.patterns)
-        return ExportProcess(asked.job, source)
+            return InProcess(order.job, self._database.collection(order.job.collection))
+        options = export_options(self._settings, order.job.plan)
+        return ExportProcess(order.job, Source(self._uri, options, self._settings.DB_NAME, order.query.patterns))
 
     @property
     def stall_limit(self) -> float:
@@ -117,86 +127,106 @@ class Downloads:
 class Export(Response):
     """One export under way, as the response that relays it."""
 
-    def __init__(self, downloads: Downloads, asked: Asked, headers: dict[str, str]) -> None:
+    def __init__(self, downloads: Downloads, order: Order, headers: dict[str, str]) -> None:
         self.export_id = uuid.uuid4().hex
         super().__init__(None, 200, {**headers, "X-Export-Id": self.export_id})
         del self.headers["content-length"]
         self._downloads = downloads
-        self._asked = asked
-        self._process = downloads.process(asked)
+        self._order = order
+        self._process = downloads.process(order)
         self._chunks = self._process.chunks()
         self._begin = time.monotonic()
-        self._ended = False
-        self._next: bytes | None = None
+        self._watch: asyncio.Future[None] | None = None
+        self._first: bytes | None = None
+        self._settled = False  # the client has the file, or it is known that it never will
 
-    async def begin(self) -> None:
-        """Starts it, and waits for its first chunk; raises what went wrong before that as a proper error."""
-        await self._process.start()
-        recorded = asyncio.ensure_future(self._record("running"))
+    async def begin(self, receive: Receive) -> None:
+        """Starts it, and waits for its first chunk; raises what went wrong before that as a proper error.
+
+        Raises `ClientLeft` as soon as nobody waits for it any more.
+        """
+        self._watch = asyncio.ensure_future(_until_disconnect(receive))
+        beginning = asyncio.ensure_future(self._start())
         try:
-            self._next = await anext(self._chunks, None)
-        except ProcessFailed as error:
+            await asyncio.wait((beginning, self._watch), return_when=asyncio.FIRST_COMPLETED)
+            if not beginning.done():
+                raise ClientLeft
+            beginning.result()
+        finally:
+            await _cancelled(beginning)
+
+    async def _start(self) -> None:
+        await self._process.start()
+        others = asyncio.gather(self._record("running"), self._downloads.total(self._order))
+        try:
+            self._first = await anext(self._chunks, None)
+        except (RequestError, ProcessFailed) as error:
+            await others
+            await self._record("failed", str(error))
+            if isinstance(error, RequestError):
+                raise
             _log.error("an export failed before its first byte: %s", error)
             raise Unavailable("The export's process failed; try again.") from error
-        finally:
-            await recorded
+        self.headers.update((await others)[1])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        watch = asyncio.ensure_future(_until_disconnect(receive))
+        assert self._watch is not None
         relay = asyncio.ensure_future(self._relay(scope, send))
         try:
-            await asyncio.wait((watch, relay), return_when=asyncio.FIRST_COMPLETED)
-            if not relay.done():
-                await self._left("the client left")
-                return
-            relay.result()
+            await asyncio.wait((self._watch, relay), return_when=asyncio.FIRST_COMPLETED)
+            if self._settled or relay.done():
+                await relay
+            else:
+                await _uncancelled(self._leave(relay))
         except asyncio.CancelledError:
-            await self._left("the server stopped", "failed")
-            raise
+            if self._settled:
+                raise
+            await _uncancelled(self._record("failed", "the server stopped"))
+            await self._break(scope, "the server stopped", flush=False)
         finally:
-            with anyio.CancelScope(shield=True):
-                for task in (watch, relay):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError, Exception):
-                        await task
-                await self.end()
+            await _cancelled(relay)
+            await _uncancelled(self.end())
+
+    async def _leave(self, relay: "asyncio.Future[None]") -> None:
+        await _cancelled(relay)
+        await self._process.close()
+        await self._record("left", "the client left")
 
     async def _relay(self, scope: Scope, send: Send) -> None:
-        """Sends chunk by chunk, one kept back until it is known whether it is the last."""
+        """Sends what comes, but its last byte only when the record says that the file is whole."""
         guarded = _Guard(scope.get(TRANSPORT), send, self._downloads.stall_limit)
-        await guarded({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            while self._next is not None:
-                chunk = self._next
-                self._next = await anext(self._chunks, None)
-                if self._next is None:
-                    await self._record("complete")
-                await guarded({"type": "http.response.body", "body": chunk, "more_body": True})
+            await guarded({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            chunk, kept = self._first, b""
+            while chunk:
+                await guarded({"type": "http.response.body", "body": kept + chunk[:-1], "more_body": True})
+                kept = chunk[-1:]
+                chunk = await anext(self._chunks, None)
+            await self._record("complete")
+            await guarded({"type": "http.response.body", "body": kept, "more_body": True})
+            await guarded({"type": "http.response.body", "body": b"", "more_body": False}, self._settle)
         except _Stalled:
-            await self._left(f"the client took no byte for {self._downloads.stall_limit:g} seconds")
-            self._break(scope, "a stalled client was cut off")
-            return
+            await self._process.close()
+            await self._record("left", f"the client took no byte for {self._downloads.stall_limit:g} seconds")
+            await self._break(scope, "a stalled client was cut off", flush=False)
         except (RequestError, ProcessFailed) as error:
             await self._record("failed", str(error))
-            self._break(scope, str(error))
-            return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._break(scope, str(error))
 
-    def _break(self, scope: Scope, detail: str) -> None:
+    def _settle(self) -> None:
+        self._settled = True
+
+    async def _break(self, scope: Scope, detail: str, *, flush: bool = True) -> None:
         """Ends the connection without the end of the body, so that the client knows that the file is not whole."""
         _log.error("export %s broke: %s", self.export_id, detail)
         if TRANSPORT not in scope:
             raise BrokenTransfer(detail)
-        abort(scope[TRANSPORT])
-
-    async def _left(self, detail: str, state: State = "left") -> None:
-        if not self._ended:
-            with anyio.CancelScope(shield=True):
-                await self._record(state, detail)
+        end_connection(scope[TRANSPORT], self._downloads.stall_limit if flush else 0)
+        assert self._watch is not None
+        self._settled = True
+        await self._watch
 
     async def _record(self, state: State, detail: str | None = None) -> None:
-        if state != "running":
-            self._ended = True
         made = self._process.outcome
         seconds = round(time.monotonic() - self._begin, 3)
         sha256 = made.sha256 if state == "complete" else None
@@ -208,8 +238,12 @@ class Export(Response):
 
     async def end(self) -> None:
         """Ends the process and gives the place to the next."""
-        await self._process.close()
-        self._downloads.release_place()
+        try:
+            if self._watch is not None:
+                await _cancelled(self._watch)
+            await self._process.close()
+        finally:
+            self._downloads.release_place()
 
 
 class InProcess:
@@ -242,20 +276,27 @@ class _Guard:
         self._transport = transport
         self._send = send
         self._limit = limit
+        self._look = min(1.0, limit / 4)  # seconds between two looks
 
-    async def __call__(self, message: Any) -> None:
-        sending = asyncio.ensure_future(self._send(message))
+    async def __call__(self, message: Message, then: Callable[[], None] | None = None) -> None:
+        """`then` is called as soon as the message is on its way, before anything else runs."""
+        sending = asyncio.ensure_future(self._sent(message, then))
         try:
-            before = -1
-            while not (await asyncio.wait((sending,), timeout=self._limit))[0]:
+            before, since = None, time.monotonic()
+            while not (await asyncio.wait((sending,), timeout=self._look))[0]:
                 waiting = waiting_bytes(self._transport) if self._transport is not None else 0
-                if waiting == before or self._transport is None:
-                    abort(self._transport)
+                if waiting != before:
+                    before, since = waiting, time.monotonic()
+                elif time.monotonic() - since >= self._limit:
                     raise _Stalled
-                before = waiting
             sending.result()
         finally:
             sending.cancel()
+
+    async def _sent(self, message: Message, then: Callable[[], None] | None) -> None:
+        await self._send(message)
+        if then is not None:
+            then()
 
 
 async def _until_disconnect(receive: Receive) -> None:
@@ -263,98 +304,49 @@ async def _until_disconnect(receive: Receive) -> None:
         pass
 
 
-# --- what was asked --------------------------------------------------------------------------------------------------
+async def _cancelled(task: "asyncio.Future[None]") -> None:
+    """Ends a task whose result nobody wants any more."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # now it counts as seen
 
 
-def read_export(request: Request, compiler: Compiler, repository: Repository, settings: Settings) -> Asked:
-    """The export that a request asks for; raises `NotFound` for an unknown format, `Invalid` for the rest."""
-    name = request.path_params["format"]
-    found = FORMATS.get(name)
-    if found is None:
-        raise NotFound(f"There is no export format {name!r}; there are {', '.join(sorted(FORMATS))}.")
-    words, query = _parameters(request, compiler, repository, found)
-    job = make_job(compiler.resource, repository, name, query, words, settings)
-    accepts = "gzip" in request.headers.get("accept-encoding", "")
-    if found.compressible and accepts:
-        job = Job(**{**vars(job), "gzip": True})
-    return Asked(found, query, job)
-
-
-def _parameters(
-    request: Request, compiler: Compiler, repository: Repository, found: Format
-) -> tuple[dict[str, str], Query]:
-    pairs = requests.pairs(request)
-    faults = []
-    for name in dict.fromkeys(name for name, _ in pairs):
-        if name in _OF_FORMATS and name not in found.takes:
-            faults.append(Fault(f"{name}: the format {found.names[0]} has no such option.", parameter=name))
-        elif name in ("fields", "after", "count", "expand") and compiler.asked(name) is None:
-            faults.append(Fault(f"{name}: this is for lists; an export has columns, limit and skip.", parameter=name))
-    if faults:
-        raise Invalid(faults[0].detail, *faults)
-    known = (*_FOR_ALL, *(name for name in _OF_FORMATS if name in found.takes))
-    query, words = compiler.conditions(pairs, repository.indexes.standing, known)
-    return words, query
-
-
-def make_job(
-    resource: Resource, repository: Repository, name: str, query: Query, words: dict[str, str], settings: Settings
-) -> Job:
-    """The job of an export; raises `Invalid` for options that can't be."""
-    found = FORMATS[name]
-    unwind = words.get("unwind")
-    plan = Plan(
-        query.filter,
-        query.sort,
-        query.skip,
-        query.limit,
-        order=keyset.served_by(query.sort, repository.indexes.standing),
-        time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
-    )
-    columns: tuple[Column, ...] | None = None
-    if found.tabular or "columns" in words:
-        declared = resource.options.columns or None
-        columns = parse_columns(resource.shape, declared, words.get("columns"), unwind, "titles" in found.takes)
-    snapshot = _choice(words, "consistency", ("snapshot", "none"), "snapshot") == "snapshot"
-    job = Job(resource.name, plan, name, columns, unwind, _options(words), presenter(resource.shape), snapshot=snapshot)
-    found.encoder(columns or (), job.options, resource.name)  # refuses what the format can't hold
-    return projected(job)
-
-
-def _options(words: dict[str, str]) -> Options:
-    delimiter = DELIMITERS[_choice(words, "delimiter", tuple(DELIMITERS), ",")]
-    timezone = words.get("timezone", "UTC")
+async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Runs what has to be done also when the server cancels everything; the cancellation goes on afterwards."""
+    task = asyncio.ensure_future(work)
     try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        detail = f"timezone: {timezone!r} is no time zone of the IANA database, such as Asia/Shanghai or UTC."
-        raise Invalid(detail, Fault(detail, parameter="timezone")) from None
-    return Options(
-        bom=_choice(words, "bom", ("true", "false"), "false") == "true",
-        delimiter=delimiter,
-        formulas=_choice(words, "formulas", ("escape", "keep"), "escape"),
-        timezone=timezone,
-    )
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
-def _choice(words: dict[str, str], name: str, choices: tuple[str, ...], default: str) -> str:
-    value = words.get(name, default)
-    if value not in choices:
-        detail = f"{name}: one of {', '.join(choices)} is wanted, not {value!r}.{nearest(value, choices)}"
-        raise Invalid(detail, Fault(detail, parameter=name))
-    return value
+# --- headers ---------------------------------------------------------------------------------------------------------
 
 
-def _headers(asked: Asked) -> dict[str, str]:
-    name = f"{asked.job.collection}.{asked.format.extension}"
+def _accepts_gzip(values: list[str]) -> bool:
+    """Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): `gzip;q=0` and `*;q=0` say no."""
+    weights: dict[str, bool] = {}
+    for part in ",".join(values).lower().split(","):
+        coding, *parameters = (piece.strip() for piece in part.split(";"))
+        weights[coding] = not any(_no_weight(parameter) for parameter in parameters)
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", False)))
+
+
+_no_weight = re.compile(r"q\s*=\s*0(\.0*)?").fullmatch
+
+
+def _headers(order: Order) -> dict[str, str]:
+    name = f"{order.job.collection}.{order.format.extension}"
     plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
     headers = {
-        "Content-Type": asked.format.media_type,
+        "Content-Type": order.format.media_type,
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
         "Cache-Control": "no-store",
     }
-    if asked.format.compressible:
+    if order.format.compressible:
         headers["Vary"] = "Accept-Encoding"
-    if asked.job.gzip:
+    if order.job.gzip:
         headers["Content-Encoding"] = "gzip"
     return headers

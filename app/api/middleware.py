@@ -42,7 +42,7 @@ class Gate:
         request_id = headers.get(b"x-request-id", b"")
         if not _usable_id(request_id):
             request_id = os.urandom(8).hex().encode()
-        scope["state"]["request_id"] = request_id.decode()
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = 0
 
         async def send_marked(message: Message) -> None:

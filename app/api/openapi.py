@@ -11,6 +11,7 @@ from app.query.operators import MAX_PATTERN
 from app.resources.fields import Field, Kind
 from app.resources.options import MAX_LIMIT
 from app.resources.registry import Resource
+from app.spreadsheets.encoders import Format
 from app.spreadsheets.formats import FORMATS
 
 Schema = dict[str, Any]
@@ -28,7 +29,7 @@ _SCHEMAS: dict[Kind, Schema] = {
     "bytes": {"type": "string", "contentEncoding": "base64"},
 }
 _PROBLEM: Schema = {
-    "title": "Problem",
+    "title": "ProblemDetails",
     "description": "What went wrong (RFC 9457).",
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],
@@ -86,7 +87,7 @@ _STATUSES = {
 def describe(compilers: Iterable[Compiler], version: str) -> dict[str, Any]:
     """The whole description."""
     served = list(compilers)
-    schemas: dict[str, Any] = {"Problem": _PROBLEM, "ExportRecord": _EXPORT_RECORD}
+    schemas: dict[str, Any] = {"ProblemDetails": _PROBLEM, "ExportRecord": _EXPORT_RECORD}
     names = _model_schemas([compiler.resource for compiler in served], schemas)
     paths: dict[str, Any] = {}
     for compiler in served:
@@ -113,13 +114,15 @@ def _model_schemas(resources: list[Resource], schemas: dict[str, Any]) -> dict[s
     inputs: list[Any] = [(resource.model, "validation") for resource in resources]
     references, definitions = models_json_schema(inputs, ref_template="#/components/schemas/{model}")
     schemas |= definitions.get("$defs", {})
+    for schema in schemas.values():
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)  # an unknown field is refused, in nested models too
     names = {}
     for resource in resources:
         reference = references[(resource.model, "validation")]["$ref"].rpartition("/")[2]
         names[resource.name] = reference
         whole = schemas[reference]
         whole["properties"].pop("revision_id", None)
-        whole["additionalProperties"] = False
         schemas[f"{reference}Stored"] = _stored(reference, whole, resource)
         schemas[f"{reference}Patch"] = {
             "title": f"{reference}Patch",
@@ -129,7 +132,7 @@ def _model_schemas(resources: list[Resource], schemas: dict[str, Any]) -> dict[s
                 name: {"description": known.get("description", known.get("title", name))}
                 for name, known in whole["properties"].items()
             },
-            "additionalProperties": False,
+            "additionalProperties": resource.shape.open,
         }
     return names
 
@@ -153,6 +156,10 @@ def _stored(reference: str, whole: Schema, resource: Resource) -> Schema:
 
 
 _HEADERS: dict[str, Any] = {
+    "X-Request-ID": {"description": "By which the server's log names this request.", "schema": {"type": "string"}},
+    "Accept-Patch": {"description": "The media types of a patch.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
+    "Vary": {"description": "`Accept`.", "schema": {"type": "string"}},
     "ETag": {"description": "The state of the whole stored document.", "schema": {"type": "string"}},
     "Location": {"description": "The new document's path.", "schema": {"type": "string"}},
     "Link": {"description": 'The next page: `<address>; rel="next"`.', "schema": {"type": "string"}},
@@ -180,7 +187,7 @@ def _paths(compiler: Compiler, reference: str) -> dict[str, Any]:
     }  # fmt: skip
     item = {
         "get": _operation(resource, "read", "Read one document", [*key, _header("If-None-Match")],
-                          {"200": _answer("The document.", stored, ("ETag",)), "304": {"description": _STATUSES[304]}},
+                          {"200": _answer("The document.", stored, ("ETag",)), "304": _empty(_STATUSES[304], "ETag")},
                           (400, 404, 422, 503)),
     }  # fmt: skip
     if not resource.options.read_only:
@@ -201,27 +208,40 @@ def _paths(compiler: Compiler, reference: str) -> dict[str, Any]:
             resource, "patch", "Change a document", [*key, _header("If-Match")], changed, write, patch
         )
         item["delete"] = _operation(resource, "delete", "Delete a document", [*key, _header("If-Match")],
-                                    {"204": {"description": "It is deleted."}},
+                                    {"204": _empty("It is deleted.")},
                                     (400, 403, 404, 409, 412, 422, 503))  # fmt: skip
     exports = {
-        f"/{name}/export/{found.names[0]}": {"get": _export(resource, found, conditions)}
-        for found in dict.fromkeys(FORMATS.values())
+        f"/{name}/export/{word}": {"get": _export(compiler, word, found, conditions)} for word, found in FORMATS.items()
     }
     return {f"/{name}/": collection, f"/{name}/{{_id}}": item, **exports}
 
 
-def _export(resource: Resource, found: Any, conditions: list[Schema]) -> Schema:
+def _export(compiler: Compiler, word: str, found: Format, conditions: list[Schema]) -> Schema:
+    resource = compiler.resource
     own = [
         parameter for parameter in _export_parameters() if parameter["name"] in (*found.takes, "columns", "consistency")
     ]
     shared = [parameter for parameter in _list_parameters(resource) if parameter["name"] in ("keyword", "sort", "skip")]
     limit = _parameter("limit", {"type": "integer", "minimum": 1}, "At most so many documents; all without it.")
-    content = {found.media_type.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}}
-    names = ("X-Export-Id", "Content-Disposition")
-    answer = {"description": "The file.", "headers": _named(names), "content": content}
-    operation = f"export_{found.names[0]}"
-    return _operation(resource, operation, f"Download as {found.names[0].upper()}", [*shared, limit, *own, *conditions],
+    names = ("X-Export-Id", "Content-Disposition", "Cache-Control", "X-Total-Count")
+    answer = {"description": "The file.", "headers": _named(names), "content": _file(found)}
+    parameters = [*shared, limit, *own]
+    taken = {parameter["name"] for parameter in parameters}
+    filters = [{**one, "name": f"{one['name']}__eq"} if one["name"] in taken else one for one in conditions]
+    return _operation(resource, f"export_{word}", f"Download as {word.upper()}", [*parameters, *filters],
                       {"200": answer}, (400, 404, 422, 503, 505))  # fmt: skip
+
+
+def _file(found: Format) -> Schema:
+    """The content of a download; `application/octet-stream` is for generators of clients that know no other type."""
+    media_type = found.media_type.partition(";")[0]
+    if media_type == "application/json":
+        documents = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
+        return {media_type: {"schema": documents}}
+    if media_type.startswith("text/"):
+        return {media_type: {"schema": {"type": "string"}}}
+    octets: Schema = {"schema": {"type": "string", "format": "binary"}}
+    return {media_type: octets, "application/octet-stream": octets}
 
 
 def _operation(
@@ -248,11 +268,18 @@ def _operation(
 def _problem(status: int) -> Schema:
     answer: Schema = {
         "description": _STATUSES[status],
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "headers": _named(()),
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
     }
     if status == 503:
-        answer["headers"] = _named(("Retry-After",))
+        answer["headers"] |= _named(("Retry-After",))
+    if status == 415:
+        answer["headers"] |= _named(("Accept-Patch",))
     return answer
+
+
+def _empty(description: str, *headers: str) -> Schema:
+    return {"description": description, "headers": _named(headers)}
 
 
 def _answer(description: str, schema: Schema, headers: Iterable[str]) -> Schema:
@@ -264,7 +291,7 @@ def _answer(description: str, schema: Schema, headers: Iterable[str]) -> Schema:
 
 
 def _named(headers: Iterable[str]) -> Schema:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *headers)}
 
 
 def _body(schema: Schema, *media_types: str) -> Schema:
@@ -305,6 +332,7 @@ def _list_parameters(resource: Resource) -> list[Schema]:
             "Documents on a page.",
         ),
         _parameter("fields", {"type": "string"}, "Paths with commas: only these are shown, and `_id`."),
+        _parameter("expand", {"type": "string"}, "Links with commas: the documents that they lead to, in their place."),
         _parameter("after", {"type": "string"}, "The token of the Link header: the page that follows."),
         _parameter("count", {"type": "string", "enum": list(COUNTS)}, "How to count for X-Total-Count."),
     ]
@@ -359,7 +387,11 @@ def _own_paths() -> Mapping[str, Any]:
 
     plain: Schema = {"type": "object"}
     export = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}, "description": "X-Export-Id."}
+    home = get("home", "The resources", plain, (400, 422))
+    home["get"]["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
+    home["get"]["responses"]["200"]["headers"] |= _named(("Vary",))
     return {
+        "/": home,
         "/exports/{id}": get(
             "read_export",
             "How an export ended",

@@ -164,9 +164,23 @@ class Pages:
 
 
 def _wants_html(accept: str) -> bool:
-    """Whether a browser asks: what is named first of the two counts."""
-    page, data = accept.find("text/html"), accept.find("application/json")
-    return page >= 0 and (data < 0 or page < data)
+    """Whether HTML is preferred to JSON (RFC 9110, section 12.5.1); wanted alike, the one named first."""
+    qualities: dict[str, tuple[float, int]] = {}
+    for number, part in enumerate(accept.lower().split(",")):
+        media_type, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = next((_quality(one[2:]) for one in parameters if one.startswith("q=")), 1.0)
+        qualities.setdefault(media_type, (quality, -number))
+    nothing = (0.0, 1 - len(accept))
+    page = qualities.get("text/html", qualities.get("text/*", nothing))
+    data = qualities.get("application/json", qualities.get("application/*", qualities.get("*/*", nothing)))
+    return page > data
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def _page(title: str, body: str) -> str:

@@ -59,7 +59,10 @@ def waiting_bytes(transport: Any) -> int:
     return waiting
 
 
-def abort(transport: asyncio.Transport | None) -> None:
-    """Ends a connection at once, whatever waits to be sent; closing it would wait for the client."""
-    if transport is not None:
+def end_connection(transport: asyncio.Transport, patience: float) -> None:
+    """Ends a connection when the client has taken what waits for it, after so many seconds at the latest."""
+    if patience:
+        transport.close()
+        asyncio.get_running_loop().call_later(patience, transport.abort)
+    else:
         transport.abort()

@@ -4,6 +4,8 @@ Input is the pairs of the query string in their order; whatever is wrong in them
 one `Invalid` with a fault for each parameter. The grammar of the parameters is the contract's; docs/query.md shows it.
 """
 
+import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,8 +14,8 @@ from typing import Any, Literal
 from app.errors import DeclarationError, Fault, Invalid
 from app.query import keyset
 from app.query.keyset import Index, Sort
-from app.query.operators import MAX_PATTERN, OPERATORS, Condition, Operator, ignoring_case
-from app.query.values import INT64, READERS, read_bool, readings
+from app.query.operators import MAX_LITERAL, MAX_PATTERN, OPERATORS, Condition, Operator, ignoring_case, in_list
+from app.query.values import INT64, READERS, anything, read_bool
 from app.resources.fields import FieldPath, Kind
 from app.resources.options import MAX_LIMIT
 from app.resources.registry import Resource, nearest
@@ -22,14 +24,18 @@ Pairs = Sequence[tuple[str, str]]
 Count = Literal["auto", "exact", "none"]
 COUNTS: tuple[Count, ...] = ("auto", "exact", "none")
 SEARCH = ("keyword", "sort", "skip", "limit")
-LIST = (*SEARCH, "fields", "after", "count")
+LIST = (*SEARCH, "fields", "expand", "after", "count")
+_LONG = 200  # characters of a parameter's name, past which it is neither remembered nor compared
+_SUGGESTED = 10  # unknown parameters of one request for which the nearest name is looked for
+_whole_number = re.compile(r"-?[0-9]{1,30}").fullmatch
 
 
 @dataclass(frozen=True)
 class Query:
     """What was asked of one collection; `patterns` names the parameters that are regular expressions.
 
-    `limit` is None where all documents are wanted, `fields` where whole ones are.
+    `limit` is None where all documents are wanted, `fields` where whole ones are. `sort` is total by the indexes that
+    stand; `after` is a position in `keyset.whole(sort)`.
     """
 
     filter: Condition
@@ -57,6 +63,9 @@ class Compiler:
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
         self._asked = lru_cache(maxsize=1024)(self._find)
+        self._sorts = lru_cache(maxsize=256)(self._read_sort)
+        self._paths = lru_cache(maxsize=1024)(resource.shape.find)
+        self._declared = frozenset(resource.paths)
         self.default_sort = self._declared_sort()
 
     def list(self, pairs: Pairs, indexes: Sequence[Index]) -> Query:
@@ -66,11 +75,14 @@ class Compiler:
         skip = reading.number("skip", 0, INT64.stop - 1, 0)
         fields = reading.fields()
         count = reading.choice("count", COUNTS, "auto")
+        reading.no_links()
         filter_ = reading.filter()
-        sort = keyset.total(reading.sort(self.default_sort), indexes)
-        fingerprint = keyset.fingerprint(self.resource.name, filter_, sort)
-        after = reading.after(sort, fingerprint)
+        keys = reading.sort(self.default_sort)
+        order = keyset.whole(keys)
+        fingerprint = keyset.fingerprint(self.resource.name, _in_any_order(filter_), order)
+        after = reading.after(order, fingerprint)
         reading.finish()
+        sort = keyset.total(keys, indexes)
         return Query(filter_, sort, skip, limit, fields, after, count, tuple(reading.patterns), fingerprint)
 
     def conditions(self, pairs: Pairs, indexes: Sequence[Index], others: Iterable[str]) -> tuple[Query, dict[str, str]]:
@@ -86,7 +98,15 @@ class Compiler:
 
     def asked(self, name: str) -> Asked | None:
         """The condition that a parameter of this name is, or None."""
-        return self._asked(name)
+        return self._asked(name) if len(name) <= _LONG else self._find(name)
+
+    def sort(self, text: str) -> Sort:
+        """The keys of a `sort`; raises `ValueError` with a sentence."""
+        return self._sorts(text) if len(text) <= _LONG else self._read_sort(text)
+
+    def path(self, path: str) -> FieldPath | None:
+        """What a dotted path leads to, or None."""
+        return self._paths(path) if len(path) <= _LONG else self.resource.shape.find(path)
 
     def conditions_by_name(self) -> dict[str, Asked]:
         """Every filter parameter with its condition, for describing them."""
@@ -102,19 +122,27 @@ class Compiler:
         return every
 
     def _find(self, name: str) -> Asked | None:
-        if found := self.resource.shape.find(name):
-            return Asked(found, OPERATORS["eq"]) if found.field.kind in OPERATORS["eq"].kinds else None
-        path, separator, word = name.rpartition("__")
-        operator = OPERATORS.get(word)
-        field_path = self.resource.shape.find(path) if separator and operator else None
-        if operator is None or field_path is None or field_path.field.kind not in operator.kinds:
+        if name in LIST:
             return None
-        return Asked(field_path, operator)
+        if name in self._declared:
+            return self._condition(name, "eq")
+        path, separator, word = name.rpartition("__")
+        if separator and word in OPERATORS and (asked := self._condition(path, word)):
+            return asked
+        return self._condition(name, "eq")  # a key of a map has any name; declared names and operators go first
+
+    def _condition(self, path: str, word: str) -> Asked | None:
+        operator, found = OPERATORS[word], self.resource.shape.find(path)
+        if found is None or found.field.kind not in operator.kinds:
+            return None
+        return Asked(found, operator)
+
+    def _read_sort(self, text: str) -> Sort:
+        return tuple(read_sort(self.resource, text))
 
     def _declared_sort(self) -> Sort:
-        declared = self.resource.options.sort
         try:
-            return tuple(read_sort(self.resource, declared))
+            return self.sort(self.resource.options.sort)
         except ValueError as error:
             raise DeclarationError(f"{self.resource.model.__name__}.Resource.sort: {error}") from None
 
@@ -145,13 +173,28 @@ class Reading:
 
     def _unknown(self, name: str) -> str:
         path, _, word = name.rpartition("__")
+        if self._resource.shape.find(name):
+            return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
         if path and (found := self._resource.shape.find(path)):
             fitting = [operator.name for operator in OPERATORS.values() if found.field.kind in operator.kinds]
-            return f"{path!r} has no operator {word!r}; it has {', '.join(fitting)}"
-        if found := self._resource.shape.find(name):
-            return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
-        names = [*self._known, *self._resource.paths]
-        return f"there is no such parameter here.{nearest(name, names) or nearest(path or name, names)}".rstrip(".")
+            close = nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
+            return f"{path!r} has no operator {word!r}; it has {', '.join(fitting)}.{close}".rstrip(".")
+        return f"there is no such parameter here.{self._nearest(name)}".rstrip(".")
+
+    def _nearest(self, name: str) -> str:
+        """The known name that is nearest, as a sentence: a parameter, or a field with the operator that was given."""
+        if len(name) > _LONG or len(self._faults) >= _SUGGESTED:
+            return ""
+        path, separator, word = name.rpartition("__")
+        operator = f"__{word}" if separator and word in OPERATORS else ""
+        names = {known.lower(): known for known in reversed((*self._known, *self._resource.paths))}
+        asked = (path if operator else name).lower()
+        found = difflib.get_close_matches(asked, names, 1, 0.0)
+        if not found:
+            return ""
+        close = difflib.SequenceMatcher(None, asked, found[0]).ratio() >= 0.6
+        suggested = names[found[0]] + (operator if names[found[0]] in self._resource.paths else "")
+        return f" Did you mean {suggested!r}?" if close else f" The nearest known name is {suggested!r}."
 
     def _fault(self, name: str, detail: str) -> None:
         self._faults.append(Fault(f"{name}: {detail}.".replace("?.", "?"), parameter=name))
@@ -171,7 +214,7 @@ class Reading:
         text = self.one(name)
         if text is None:
             return default
-        if text.isascii() and text.lstrip("-").isdigit() and len(text) < 30 and least <= int(text) <= most:
+        if _whole_number(text) and least <= int(text) <= most:
             return int(text)
         self._fault(
             name,
@@ -196,7 +239,7 @@ class Reading:
             return None
         paths = [part.strip() for part in text.split(",") if part.strip()]
         for path in paths:
-            if self._resource.shape.find(path) is None:
+            if self._compiler.path(path) is None:
                 self._fault("fields", f"there is no field {path!r}{self._resource.nearest(path) or '.'}".rstrip("."))
         return tuple(path for path in dict.fromkeys(paths) if not any(path.startswith(f"{wider}.") for wider in paths))
 
@@ -206,10 +249,15 @@ class Reading:
         if text is None:
             return default
         try:
-            return tuple(read_sort(self._resource, text))
+            return self._compiler.sort(text)
         except ValueError as error:
             self._fault("sort", str(error).rstrip("."))
             return default
+
+    def no_links(self) -> None:
+        """`expand` puts linked documents in place; no document has links yet."""
+        if (text := self.one("expand")) is not None:
+            self._fault("expand", f"{text[:60]!r} is no link to another document, and only links can be expanded")
 
     def after(self, sort: Sort, fingerprint: bytes) -> tuple[Any, ...] | None:
         """The position of `after`."""
@@ -234,8 +282,11 @@ class Reading:
             operator = asked.operator
             if asked.found.field.kind == "any" and operator.name in ("eq", "ne"):
                 operator = OPERATORS["in" if operator.name == "eq" else "nin"]  # the text may stand for several values
+            condition = operator.condition
+            if operator.name == "exists" and asked.found.through_list:
+                condition = in_list
             path = asked.found.path
-            conditions.extend({path: operator.condition(value)} for value in self._read(name, asked, texts))
+            conditions.extend({path: condition(value)} for value in self._read(name, asked, texts))
         return conditions[0] if len(conditions) == 1 else {"$and": conditions} if conditions else {}
 
     def _search(self, keyword: str) -> Condition:
@@ -255,6 +306,13 @@ class Reading:
             return True
         return False
 
+    def _is_literal(self, name: str, text: str) -> bool:
+        if len(text) > MAX_LITERAL:
+            self._fault(name, f"a text of at most {MAX_LITERAL:,} characters is wanted")
+            return False
+        self.patterns.append(name)
+        return True
+
     def _read(self, name: str, asked: Asked, texts: list[str]) -> Iterable[Any]:
         kind, takes = asked.found.field.kind, asked.operator.takes
         if kind != "text" or takes in ("presence", "pattern"):
@@ -267,8 +325,7 @@ class Reading:
                 if takes == "pattern":
                     yield from [text] if self._is_pattern(name, text) else []
                 elif takes == "literal":
-                    self.patterns.append(name)
-                    yield text
+                    yield from [text] if self._is_literal(name, text) else []
                 else:
                     yield read_bool(text) if takes == "presence" else _reading(kind, text)
         except ValueError as error:
@@ -277,18 +334,25 @@ class Reading:
 
 
 def _reading(kind: Kind, text: str) -> Any:
-    return READERS[kind](text) if kind in READERS else readings(text)
+    return READERS[kind](text) if kind in READERS else anything(text)
 
 
 def _readings(kind: Kind, text: str) -> list[Any]:
-    return [READERS[kind](text)] if kind in READERS else readings(text)
+    return [READERS[kind](text)] if kind in READERS else anything(text)
+
+
+def _in_any_order(filter_: Condition) -> object:
+    """The same for the same conditions in another order."""
+    return sorted(map(repr, filter_.get("$and", [filter_])))
 
 
 def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
     """The keys of `-profile.age,name`; raises `ValueError` with a sentence."""
     seen = set()
     for part in text.split(","):
-        path = part.strip().lstrip("+-") if part.strip()[:1] in ("+", "-") else part.strip()
+        path = part.strip()
+        downwards = path.startswith("-")
+        path = path[1:].strip() if path[:1] in ("+", "-") else path
         if not path:
             if text.strip():
                 raise ValueError("an empty key; it looks like -profile.age,name")
@@ -303,4 +367,6 @@ def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
         if path in seen:
             raise ValueError(f"{path!r} is given twice")
         seen.add(path)
-        yield path, -1 if part.strip().startswith("-") else 1
+        if len(seen) == keyset.MAX_KEYS:
+            raise ValueError(f"MongoDB sorts by at most {keyset.MAX_KEYS - 1} keys, and `_id`")
+        yield path, -1 if downwards else 1

@@ -37,12 +37,20 @@ def flatten(columns: Sequence[tuple[Steps, bool]]) -> Flattening:
             steps.append(path)
             continue
         dotted = "$" + ".".join(head)
-        expression: Any = {"$arrayElemAt": [dotted, number]} if isinstance(number, int) else dotted
+        expression: Any = _element(head, number) if isinstance(number, int) else dotted
         name = computed.setdefault(repr(expression), f"~{len(computed)}")
         projection[name] = expression
         steps.append((name, *path[len(head) + 1 :]))
     marks = tuple(b"\x04" + name.encode() + b"\0" for name in projection)  # the type byte of an array, then its name
     return Flattening({**inclusion(included), **projection}, tuple(steps), marks)
+
+
+def _element(head: tuple[str, ...], number: int) -> dict[str, Any]:
+    """One element of a list; none where the parent is an array, of whose elements it would be a mixture."""
+    whole: Any = "$" + ".".join(head)
+    if len(head) > 1:
+        whole = {"$cond": [{"$isArray": "$" + ".".join(head[:-1])}, None, whole]}
+    return {"$arrayElemAt": [whole, number]}
 
 
 def inclusion(paths: Iterable[Steps]) -> dict[str, Any]:

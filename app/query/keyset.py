@@ -4,7 +4,8 @@ The order is MongoDB's sort order (https://www.mongodb.com/docs/manual/reference
 their fixed order, missing equal to null, an array by its least element upwards and its greatest downwards. `$gt` in a
 filter stays within one type, so the condition is an `$expr`, which compares as the sort does.
 
-A position is a list of one value for each key of the sort; `NOTHING` stands for an empty array's.
+A position is a list of one value for each key of the sort; `NOTHING` stands for an empty array's, which comes before
+null, and `BrokenText` for a string that is no UTF-8.
 """
 
 import base64
@@ -14,14 +15,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import bson
-from bson import json_util
-from pymongo.errors import PyMongoError
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import OperationFailure
 
 from app.resources.rendering import CODEC
 
 Sort = tuple[tuple[str, int], ...]  # (path, 1 or -1), a total order
 NOTHING = object()
+MAX_KEYS = 32  # of a sort in MongoDB, `_id` included
 _DIGEST = 9  # bytes
+_BAD_VALUE = 2
+_REPLACED = "\ufffd"  # what decoding leaves where bytes are no UTF-8
+EXACT: CodecOptions[Any] = CODEC.with_options(  # decodes whatever is stored, and loses nothing of it
+    unicode_decode_error_handler="surrogateescape", uuid_representation=UuidRepresentation.UNSPECIFIED
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,13 @@ class Index:
     unique: bool = False
 
 
+@dataclass(frozen=True)
+class BrokenText:
+    """The bytes of a stored string that are no UTF-8: it compares by them, so a token has to keep them."""
+
+    raw: bytes
+
+
 def served_by(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | None:
     """The index whose order the sort is, and whether it is read backwards; None where no index has it."""
     backwards = tuple((path, -direction) for path, direction in sort)
@@ -42,34 +58,64 @@ def served_by(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | None
     return None
 
 
+def whole(keys: Sort) -> Sort:
+    """The sort with `_id` behind it, which makes it a total order, whatever indexes stand."""
+    paths = [path for path, _ in keys]
+    return keys[: paths.index("_id") + 1] if "_id" in paths else (*keys, ("_id", 1))
+
+
 def total(keys: Sort, indexes: Sequence[Index]) -> Sort:
     """The sort with `_id` behind it, unless its keys decide alone: then an index of just these serves it."""
-    paths = [path for path, _ in keys]
-    if "_id" in paths:
-        return keys[: paths.index("_id") + 1]
-    if any(index.unique and {path for path, _ in index.keys} <= set(paths) for index in indexes):
+    paths = {path for path, _ in keys}
+    if "_id" not in paths and any(index.unique and {path for path, _ in index.keys} <= paths for index in indexes):
         return keys
-    return (*keys, ("_id", 1))
+    return whole(keys)
 
 
 def sort_value(path: str, direction: int) -> Any:
     """The aggregation expression of what a document sorts by at this path."""
     if path == "_id":
         return "$_id"
-    better = "$lt" if direction > 0 else "$gt"
-    least = {
-        "$reduce": {
-            "input": "$$value_",
-            "initialValue": {"$arrayElemAt": ["$$value_", 0]},
-            "in": {"$cond": [{better: ["$$this", "$$value"]}, "$$this", "$$value"]},
-        }
-    }
-    return {
-        "$let": {
-            "vars": {"value_": {"$ifNull": [f"${path}", None]}},
-            "in": {"$cond": [{"$isArray": "$$value_"}, least, "$$value_"]},
-        }
-    }
+    steps = path.split(".")
+    parents = [{"$isArray": "$" + ".".join(steps[:number])} for number in range(1, len(steps))]
+    plain = _least(f"${path}", direction)
+    return {"$cond": [{"$or": parents}, _through_arrays(steps, direction), plain]} if parents else plain
+
+
+def _least(value: Any, direction: int) -> Any:
+    """The value itself, of an array its least or greatest element; null where it is missing."""
+    there = {"$cond": [{"$isArray": "$$value_"}, _extreme("$$value_", direction), {"$ifNull": ["$$value_", None]}]}
+    nothing = {"$eq": [{"$type": "$$value_"}, "undefined"]}  # a type of old, which sorts as an empty array does
+    return {"$let": {"vars": {"value_": value}, "in": {"$cond": [nothing, "$$REMOVE", there]}}}
+
+
+def _extreme(values: Any, direction: int) -> Any:
+    """The least or greatest element by the sort's order ($min and $max leave null out); missing where there is none."""
+    better = {"$lt" if direction > 0 else "$gt": ["$$this", "$$value"]}
+    first = {"$arrayElemAt": [values, 0]}
+    return {"$reduce": {"input": values, "initialValue": first, "in": {"$cond": [better, "$$this", "$$value"]}}}
+
+
+def _through_arrays(steps: Sequence[str], direction: int) -> Any:
+    """The same where a parent is an array: each element that is no object counts as null, as an empty array does."""
+    values: Any = {"$cond": [{"$isArray": f"${steps[0]}"}, f"${steps[0]}", [f"${steps[0]}"]]}
+    values = _expanded([values], empty=[None])
+    for number, step in enumerate(steps[1:], 2):
+        inner = {"$cond": [{"$eq": [{"$type": "$$one_"}, "object"]}, {"$ifNull": [f"$$one_.{step}", None]}, None]}
+        values = {"$map": {"input": values, "as": "one_", "in": inner}}
+        if number < len(steps):
+            values = _expanded(values, empty=[None])
+    found: Any = {"$let": {"vars": {"all_": _expanded("$$values_", empty=[])}, "in": _extreme("$$all_", direction)}}
+    if direction > 0:
+        found = {"$cond": [{"$in": [[], "$$values_"]}, "$$REMOVE", found]}
+    return {"$let": {"vars": {"values_": values}, "in": found}}
+
+
+def _expanded(values: Any, empty: list[Any]) -> Any:
+    """The values with those that are arrays replaced by their elements."""
+    elements = {"$cond": [{"$eq": ["$$this", []]}, empty, "$$this"]}
+    one = {"$cond": [{"$isArray": "$$this"}, elements, ["$$this"]]}
+    return {"$reduce": {"input": values, "initialValue": [], "in": {"$concatArrays": ["$$value", one]}}}
 
 
 def after(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
@@ -77,7 +123,7 @@ def after(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
     choices = []
     equal: list[Any] = []
     for (path, direction), value in zip(sort, position, strict=True):
-        bound = "$$REMOVE" if value is NOTHING else {"$literal": value}
+        bound = bound_value(value)
         key = sort_value(path, direction)
         beyond = {"$gt" if direction > 0 else "$lt": [key, bound]}
         choices.append({"$and": [*equal, beyond]} if equal else beyond)
@@ -85,8 +131,28 @@ def after(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
     return {"$expr": {"$or": choices} if len(choices) > 1 else choices[0]}
 
 
-def position(sort: Sort, document: Mapping[str, Any]) -> list[Any] | None:
-    """Where the document stands; None where an array is on the way, so that only the database can say."""
+def bound_value(value: Any) -> Any:
+    """A position's value as an expression; never anything but a constant."""
+    if value is NOTHING:
+        return "$$REMOVE"
+    if isinstance(value, BrokenText):
+        text = (len(value.raw) + 1).to_bytes(4, "little") + value.raw + b"\0"
+        element = b"\x02v\0" + text + b"\0"
+        document = RawBSONDocument((len(element) + 4).to_bytes(4, "little") + element)
+        return {"$let": {"vars": {"text_": {"$literal": document}}, "in": "$$text_.v"}}
+    return {"$literal": value}
+
+
+def is_plain(position: Sequence[Any]) -> bool:
+    """Whether all of it are values that can be bounds of an index."""
+    return not any(value is NOTHING or isinstance(value, BrokenText) for value in position)
+
+
+def position(sort: Sort, document: Mapping[str, Any], raw: bytes = b"") -> list[Any] | None:
+    """Where the document stands; None where only the database can say: an array is on the way, or broken text.
+
+    `raw`, the document's BSON where at hand, tells null from the type `undefined`.
+    """
     found = []
     for path, _ in sort:
         value: Any = document
@@ -94,6 +160,10 @@ def position(sort: Sort, document: Mapping[str, Any]) -> list[Any] | None:
             value = value.get(step) if isinstance(value, Mapping) else None
             if isinstance(value, list):
                 return None
+        if isinstance(value, str) and _REPLACED in value:
+            return None
+        if value is None and raw and b"\x06" + path.rpartition(".")[2].encode() + b"\0" in raw:
+            return None
         found.append(value)
     return found
 
@@ -106,17 +176,54 @@ def computed(sort: Sort) -> dict[str, Any]:
     return {SORT_KEY: {str(number): sort_value(*key) for number, key in enumerate(sort)}}
 
 
+def is_parallel(error: OperationFailure) -> bool:
+    """Whether MongoDB refused a sort because a document has arrays at two of its keys."""
+    return error.code == _BAD_VALUE and "parallel arrays" in str(error)
+
+
+def stages(sort: Sort) -> list[dict[str, Any]]:
+    """The same order as stages of a pipeline, on `SORT_KEY`, also where a find refuses it (`is_parallel`)."""
+    keys = {}
+    for number, key in enumerate(sort):
+        value = sort_value(*key)
+        keys[str(number)] = {"$cond": [{"$eq": [{"$type": value}, "missing"]}, bson.MinKey(), value]}
+    order = {f"{SORT_KEY}.keys.{number}": direction for number, (_, direction) in enumerate(sort)}
+    return [{"$set": {SORT_KEY: {**computed(sort)[SORT_KEY], "keys": keys}}}, {"$sort": order}]
+
+
 def read_computed(sort: Sort, document: Mapping[str, Any]) -> list[Any]:
-    """The position that `SORT_KEY` holds."""
+    """The position that `SORT_KEY` holds; decoded with `EXACT`, broken text is kept as it is."""
     found = document[SORT_KEY]
-    return [found.get(str(number), NOTHING) for number in range(len(sort))]
+    return [exact(found.get(str(number), NOTHING)) for number in range(len(sort))]
+
+
+def exact(value: Any) -> Any:
+    """A value that `EXACT` decoded: text with bytes that are no UTF-8 as `BrokenText`."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    raw = value.encode("utf-8", "surrogateescape")
+    return value if _is_utf8(raw) else BrokenText(raw)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def write_token(position: Sequence[Any], fingerprint: bytes) -> str:
     """The position as an opaque text for `after=`, of use only with the query of this fingerprint."""
-    values = [{"nothing": 1} if value is NOTHING else {"value": value} for value in position]
-    payload = json_util.dumps(values, json_options=json_util.CANONICAL_JSON_OPTIONS).encode()
-    return base64.urlsafe_b64encode(_digest(payload, fingerprint) + payload).decode().rstrip("=")
+    values = {str(number): _wrapped(value) for number, value in enumerate(position)}
+    payload = bson.encode(values, codec_options=CODEC)
+    return _text(_digest(payload, fingerprint) + payload)
+
+
+def _wrapped(value: Any) -> dict[str, Any]:
+    if value is NOTHING:
+        return {}
+    return {"b": value.raw} if isinstance(value, BrokenText) else {"v": value}
 
 
 def read_token(token: str, sort: Sort, fingerprint: bytes) -> list[Any]:
@@ -124,23 +231,22 @@ def read_token(token: str, sort: Sort, fingerprint: bytes) -> list[Any]:
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         payload = data[_DIGEST:]
-        if data[:_DIGEST] != _digest(payload, fingerprint):
+        # Base64 has spare bits, and two alphabets: only the very text that was handed out is taken.
+        if data[:_DIGEST] != _digest(payload, fingerprint) or _text(data) != token:
             raise ValueError(token)
-        values = json_util.loads(payload.decode(), json_options=_READ)
-        found = [NOTHING if "nothing" in value else value["value"] for value in values]
-    except (ValueError, TypeError, KeyError, UnicodeError, bson.errors.BSONError, PyMongoError):
+        values = bson.decode(payload, EXACT)
+        found = [_unwrapped(values[str(number)]) for number in range(len(sort))]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, bson.errors.BSONError):
         raise ValueError("it is malformed, was changed, or belongs to another sort or filter") from None
-    if len(found) != len(sort):
-        raise ValueError("it belongs to another sort")
     return found
 
 
-_READ = json_util.CANONICAL_JSON_OPTIONS.with_options(
-    tz_aware=True,
-    tzinfo=CODEC.tzinfo,
-    datetime_conversion=CODEC.datetime_conversion,
-    uuid_representation=CODEC.uuid_representation,
-)
+def _unwrapped(value: Mapping[str, Any]) -> Any:
+    return BrokenText(value["b"]) if "b" in value else value.get("v", NOTHING)
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _digest(payload: bytes, fingerprint: bytes) -> bytes:
@@ -149,5 +255,4 @@ def _digest(payload: bytes, fingerprint: bytes) -> bytes:
 
 def fingerprint(*parts: Any) -> bytes:
     """16 bytes that stand for a query: the collection, its filter, its sort."""
-    text = json_util.dumps(parts, json_options=json_util.CANONICAL_JSON_OPTIONS)
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -13,6 +13,7 @@ from app.resources.fields import SCALARS, Kind
 Condition = dict[str, Any]
 Takes = Literal["value", "values", "presence", "literal", "pattern"]
 MAX_PATTERN = 200  # characters of a regular expression
+MAX_LITERAL = 10_000  # characters of `contains` and `startswith`; MongoDB refuses what PCRE compiles to 64 KiB and more
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,18 @@ def literal(text: str) -> str:
 def ignoring_case(pattern: str) -> Condition:
     """The regular expression, with upper and lower case taken as the same."""
     return {"$regex": pattern, "$options": "i"}
+
+
+_OF_VALUES = [
+    "double", "string", "object", "array", "binData", "objectId", "bool", "date", "regex", "javascript", "symbol",
+    "int", "timestamp", "long", "decimal", "minKey", "maxKey", "dbPointer", "javascriptWithScope",
+]  # fmt: skip
+
+
+def in_list(there: bool) -> Condition:
+    """`exists` of a path through a list: some element has it (`$ne: null` wants it of every one, even of none)."""
+    some = {"$type": _OF_VALUES}
+    return some if there else {"$not": some}
 
 
 OPERATORS: dict[str, Operator] = {

@@ -9,7 +9,7 @@ import datetime
 import decimal
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import bson
@@ -18,6 +18,7 @@ from app.resources.fields import Kind
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}").fullmatch
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?").fullmatch
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}").fullmatch
 _OFFSET_WITH_LOST_PLUS = re.compile(r" (\d\d:?\d\d)$")  # a `+` that was not percent-encoded arrives as a space
 _WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 INT64 = range(-(2**63), 2**63)
@@ -59,12 +60,20 @@ def read_bool(text: str) -> bool:
 def read_datetime(text: str) -> datetime.datetime:
     """RFC 3339 or a date alone; without an offset it is UTC; MongoDB keeps milliseconds."""
     try:
-        value = datetime.datetime.fromisoformat(_OFFSET_WITH_LOST_PLUS.sub(r"+\1", text))
+        value = _datetime(text)
         value = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
         value = value.astimezone(datetime.UTC)
     except (ValueError, OverflowError):
         raise ValueError("a date-time as 2026-01-02T03:04:05Z is wanted") from None
     return value.replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def _datetime(text: str) -> datetime.datetime:
+    text = text.upper()  # RFC 3339 takes `t` and `z` too
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.datetime.fromisoformat(_OFFSET_WITH_LOST_PLUS.sub(r"+\1", text))
 
 
 def read_date(text: str) -> datetime.datetime:
@@ -85,10 +94,9 @@ def read_objectid(text: str) -> bson.ObjectId:
 
 def read_uuid(text: str) -> uuid.UUID:
     """`12345678-1234-5678-1234-567812345678`."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise ValueError("a UUID is wanted") from None
+    if not _UUID(text):
+        raise ValueError("a UUID is wanted")
+    return uuid.UUID(text)
 
 
 def read_bytes(text: str) -> bytes:
@@ -115,9 +123,18 @@ READERS: dict[Kind, Callable[[str], Any]] = {
 
 
 def readings(text: str) -> list[Any]:
-    """What a text may stand for where the stored type isn't known: the text, an integer, a UUID, an ObjectId."""
+    """What an `_id` in a path may stand for: the text, an integer, a UUID, an ObjectId."""
+    return _readings(text, (read_int, read_uuid, read_objectid))
+
+
+def anything(text: str) -> list[Any]:
+    """What a text may stand for where the model says no type: the text, or a value of any type that has such a form."""
+    return _readings(text, (read_int, read_float, read_bool, read_datetime, read_uuid, read_objectid))
+
+
+def _readings(text: str, readers: Iterable[Callable[[str], Any]]) -> list[Any]:
     found: list[Any] = [text]
-    for read in (read_int, read_uuid, read_objectid):
+    for read in readers:
         try:
             found.append(read(text))
         except ValueError:

@@ -3,8 +3,9 @@
 A body is JSON that `orjson` read; a stored document is a dict as `bson` decodes it. Nothing here writes.
 """
 
-import base64
-import binascii
+import datetime
+import decimal
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,14 +18,17 @@ from beanie.odm.utils.encoder import Encoder
 from pydantic_core import ErrorDetails, SchemaValidator, core_schema
 
 from app.errors import Fault, Invalid
-from app.resources.fields import Field, Shape, once, shape_of
+from app.resources.fields import Field, Kind, Shape, is_revision, nested_models, once, shape_of
 from app.resources.registry import Resource, nearest
-from app.resources.rendering import CODEC, presenter, to_json
+from app.resources.rendering import CODEC, decode, presenter, to_json
 
 MAX_DEPTH = 100  # levels of nesting that MongoDB takes
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of BSON that MongoDB takes
+_NO_STEPS = ("", ".", "..")  # what can't be a step of a path (RFC 3986, section 5.2.4)
+_STAND_INS: dict[Kind, Any] = {"int": 0, "text": "_", "uuid": "0" * 32, "objectid": "0" * 24}
 Document = dict[str, Any]
 Steps = tuple[str | int, ...]
+_PLAIN = frozenset({str, int, float, bool, type(None), datetime.datetime, bson.ObjectId, bson.Decimal128})
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ def read_document(resource: Resource, body: Any) -> Document:
         if resource.key.kind != "objectid":
             raise Invalid("The field _id is required.", Fault("This field is required.", pointer="#/_id"))
         document = {**document, "_id": bson.ObjectId()}
+    if isinstance(document["_id"], str) and document["_id"] in _NO_STEPS:
+        detail = "An _id can't be empty, '.' or '..': no path leads to such a document."
+        raise Invalid(detail, Fault(detail, pointer="#/_id"))
     return {"_id": document.pop("_id"), **document}
 
 
@@ -61,8 +68,7 @@ def read_replacement(resource: Resource, body: Any, stored: Document) -> Documen
         name for name, known in resource.shape.fields.items() if known.excluded and name in stored and name not in body
     ]
     whole = {**body, **{name: view[name] for name in kept}}
-    if _own_key(resource, view["_id"]):
-        whole["_id"] = view["_id"]
+    whole["_id"] = view["_id"] if _own_key(resource, view["_id"]) else _STAND_INS.get(resource.key.kind)
     document = _stored(resource, _validated(resource, whole))
     document.update({name: stored[name] for name in kept})
     _keep_hidden(resource.shape, document, stored, body)
@@ -80,7 +86,8 @@ def read_patch(resource: Resource, patch: Any, stored: Document) -> Change:
     faults = list(_unknown(resource.shape, patch, ()))
     if faults:
         raise _invalid(faults)
-    merged = _merge(_view(resource, stored), patch)
+    view = _view(resource, stored)
+    merged = _merge(view, patch)
     try:
         instance = _run(resource, merged, strict_extra=False)
         encoded = _stored(resource, instance)
@@ -88,7 +95,7 @@ def read_patch(resource: Resource, patch: Any, stored: Document) -> Change:
         faults = [fault for steps, fault in _faults(error, merged, resource.shape) if _was_sent(steps, patch)]
         if faults:
             raise _invalid(faults) from None
-        encoded = _field_by_field(resource, resource.shape, merged, patch, ())
+        encoded = _field_by_field(resource, resource.shape, view, merged, patch, ())
     sets: dict[str, Any] = {}
     unsets: list[str] = []
     _collect(resource.shape.fields, patch, stored, encoded, "", sets, unsets)
@@ -147,6 +154,7 @@ def _refuse_deep(body: Any) -> None:
 def _validated(resource: Resource, body: Document) -> pydantic.BaseModel:
     open_somewhere = _is_open(resource.model)
     faults = list(_unknown(resource.shape, body, ())) if open_somewhere else []
+    faults += [_unknown_fault(resource.shape, (name,)) for name in _hidden_names(resource.model) if name in body]
     try:
         instance = _run(resource, body, strict_extra=not open_somewhere)
     except pydantic.ValidationError as error:
@@ -163,38 +171,76 @@ def _run(resource: Resource, body: Document, *, strict_extra: bool) -> pydantic.
     instance = model.__new__(model)
     extra: Any = "forbid" if strict_extra else None
     rules: dict[str, Any] = {"extra": extra, "self_instance": instance, "by_alias": True, "by_name": False}
-    if _has_bytes(model):
-        model.__pydantic_validator__.validate_python(_with_bytes(resource.shape, body), **rules)
-    else:
-        model.__pydantic_validator__.validate_json(_json(body), **rules)
+    model.__pydantic_validator__.validate_json(_json(body), **rules)
     return instance
 
 
 def _json(body: Any) -> bytes:
     try:
         return orjson.dumps(body)
-    except TypeError:  # an integer beyond 64 bits or a lone surrogate: say where
+    except TypeError:  # a number that is too large, or a lone surrogate: say where
         raise _invalid([_unstorable(body)]) from None
 
 
 def _stored(resource: Resource, instance: pydantic.BaseModel) -> Document:
-    """The instance as Beanie would store it."""
-    settings = getattr(resource.model, "Settings", None)
-    keep_nulls = getattr(settings, "keep_nulls", True)
-    encoder = Encoder(custom_encoders=getattr(settings, "bson_encoders", {}), to_db=True, keep_nulls=keep_nulls)
+    """The instance as Beanie would store it; raises `Invalid` for a decimal number that MongoDB can't hold."""
+    try:
+        return _encoded(resource, instance)
+    except decimal.DecimalException:
+        raise _invalid([_unstorable(instance.model_dump(by_alias=True))]) from None
+
+
+def _encoded(resource: Resource, instance: pydantic.BaseModel) -> Document:
+    encoder = _encoder(resource)
     document = {}
-    for attribute, info in resource.model.model_fields.items():
+    for attribute, name in _stored_names(resource.model):
         value = getattr(instance, attribute)
-        if attribute != "revision_id" and (value is not None or keep_nulls):
-            document[info.alias or attribute] = encoder.encode(value)
+        if value is not None or encoder.keep_nulls:
+            document[name] = encoder.encode(value)
     for name, value in (instance.model_extra or {}).items():
         document[name] = encoder.encode(value)
     return document
 
 
+@once
+def _stored_names(model: type[pydantic.BaseModel]) -> tuple[tuple[str, str], ...]:
+    fields = model.model_fields.items()
+    return tuple((name, info.alias or name) for name, info in fields if not is_revision(name, info))
+
+
+def _encoder(resource: Resource) -> Encoder:
+    settings = getattr(resource.model, "Settings", None)
+    custom = getattr(settings, "bson_encoders", {})
+    return _Encoder(custom_encoders=custom, to_db=True, keep_nulls=getattr(settings, "keep_nulls", True))
+
+
+class _Encoder(Encoder):
+    """Beanie's encoder with a short way for what most values are, and with one order for the elements of a set."""
+
+    def encode(self, obj: Any) -> Any:
+        """The value as BSON holds it."""
+        if self.custom_encoders:
+            return super().encode(obj)
+        kind = type(obj)
+        if kind in _PLAIN:
+            return obj
+        if kind is list:
+            return [self.encode(inner) for inner in obj]
+        if isinstance(obj, set | frozenset):
+            return sorted(map(self.encode, obj), key=repr)
+        if isinstance(obj, pydantic.BaseModel) and not isinstance(obj, pydantic.RootModel):
+            return self._model(obj)
+        return super().encode(obj)
+
+    def _model(self, obj: pydantic.BaseModel) -> Document:
+        pairs = [(name, getattr(obj, attribute)) for attribute, name in _stored_names(type(obj))]
+        pairs += (obj.model_extra or {}).items()
+        return {name: self.encode(value) for name, value in pairs if value is not None or self.keep_nulls}
+
+
 def _view(resource: Resource, stored: Document) -> Document:
     """The stored document as the JSON that validates again, excluded fields included."""
-    view = bson.decode(bson.encode(stored, codec_options=CODEC), CODEC)
+    view = decode(bson.encode(stored, codec_options=CODEC))
     present = presenter(resource.shape, excluded=False)
     if present:
         present(view)
@@ -261,11 +307,11 @@ def _was_sent(steps: Steps, patch: Any) -> bool:
     return True
 
 
-def _field_by_field(resource: Resource, shape: Shape, merged: Document, patch: Document, above: Steps) -> Document:
+def _field_by_field(
+    resource: Resource, shape: Shape, stored: Document, merged: Document, patch: Document, above: Steps
+) -> Document:
     """Only what was sent, validated field by field: for stored documents that break the model elsewhere."""
-    encoder = Encoder(
-        custom_encoders=getattr(getattr(resource.model, "Settings", None), "bson_encoders", {}), to_db=True
-    )
+    encoder = _encoder(resource)
     result: Document = {}
     faults: list[Fault] = []
     attributes = {info.alias or attribute: attribute for attribute, info in shape.model.model_fields.items()}
@@ -280,8 +326,8 @@ def _field_by_field(resource: Resource, shape: Shape, merged: Document, patch: D
                 faults.append(Fault("This field is required.", pointer=pointer((*above, name))))
             else:
                 result[name] = encoder.encode(info.get_default(call_default_factory=True, validated_data={}))
-        elif inner is not None and isinstance(value, dict) and isinstance(merged.get(name), dict):
-            result[name] = _field_by_field(resource, inner, merged[name], value, (*above, name))
+        elif inner is not None and isinstance(value, dict) and isinstance(stored.get(name), dict):
+            result[name] = _field_by_field(resource, inner, stored[name], merged[name], value, (*above, name))
         else:
             try:
                 found = _one_field(shape.model, attributes[name]).validate_json(_json(merged[name]))
@@ -356,7 +402,7 @@ def _unknown(shape: Shape, body: Document, above: Steps) -> Iterator[Fault]:
     for name, value in body.items():
         known = shape.fields.get(name)
         if known is None:
-            if not shape.open or name.startswith("$"):
+            if not shape.open or not _is_step(name):
                 yield _unknown_fault(shape, (*above, name))
         elif known.shape is not None:
             for steps, inner in _objects(value, (*above, name)):
@@ -377,6 +423,8 @@ def _objects(value: Any, steps: Steps) -> Iterator[tuple[Steps, Document]]:
 
 
 def _unknown_fault(shape: Shape | None, steps: Steps) -> Fault:
+    if shape is not None and shape.open:
+        return Fault("The name of a field can't be empty, begin with $ or have a dot.", pointer=pointer(steps))
     names = [name for name, known in shape.fields.items() if not known.excluded] if shape else []
     return Fault(f"There is no field {steps[-1]!r}.{nearest(str(steps[-1]), names)}", pointer=pointer(steps))
 
@@ -384,47 +432,13 @@ def _unknown_fault(shape: Shape | None, steps: Steps) -> Fault:
 @once
 def _is_open(model: type[pydantic.BaseModel]) -> bool:
     """Whether the model, or one inside it, takes fields that it doesn't declare."""
-    return any(shape_of(inner).open for inner in _models(model))
+    return any(shape_of(inner).open for inner in nested_models(model))
 
 
 @once
-def _has_bytes(model: type[pydantic.BaseModel]) -> bool:
-    fields = [known for inner in _models(model) for known in shape_of(inner).fields.values()]
-    return any((known.values or known).kind == "bytes" for known in fields)
-
-
-def _models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseModel]]:
-    """The model and all that are nested in it, each once."""
-    found = [model]
-    for known in found:
-        inner = [(field.values or field).model for field in shape_of(known).fields.values()]
-        found += [deep for deep in inner if deep is not None and deep not in found]
-    return found
-
-
-class _NotBase64:
-    """Stands for a text that should be base64 and isn't; no model accepts it."""
-
-
-def _with_bytes(shape: Shape, body: Document) -> Document:
-    """The body with base64 text read where the model has bytes: JSON mode of pydantic would take it as UTF-8."""
-    known = shape.fields
-    return {name: _read_bytes(known[name], value) if name in known else value for name, value in body.items()}
-
-
-def _read_bytes(known: Field, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_read_bytes(known, inner) for inner in value]
-    if known.values is not None and isinstance(value, dict):
-        return {key: _read_bytes(known.values, inner) for key, inner in value.items()}
-    if known.shape is not None and isinstance(value, dict):
-        return _with_bytes(known.shape, value)
-    if known.kind == "bytes" and isinstance(value, str):
-        try:
-            return base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            return _NotBase64()
-    return value
+def _hidden_names(model: type[pydantic.BaseModel]) -> tuple[str, ...]:
+    """What the model would take and not store: the revision that Beanie adds."""
+    return tuple(info.alias or name for name, info in model.model_fields.items() if is_revision(name, info))
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
@@ -482,7 +496,7 @@ def _shape_at(shape: Shape | None, steps: Steps) -> Shape | None:
 def _sentence(one: ErrorDetails) -> str:
     if one["type"] == "missing":
         return "This field is required."
-    if one["type"] == "bytes_type":
+    if one["type"] in ("bytes_type", "bytes_invalid_encoding"):
         return "This must be bytes in base64 (RFC 4648)."
     text = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").removesuffix(".")
     given = one.get("input")
@@ -506,6 +520,14 @@ def _unstorable(document: Any) -> Fault:
         where = pointer(steps)
         if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
             return Fault("MongoDB holds integers of 64 bits; this one is larger.", pointer=where)
+        if isinstance(value, float) and math.isinf(value):
+            return Fault("This number is larger than a double can be.", pointer=where)
+        if isinstance(value, decimal.Decimal):
+            try:
+                bson.Decimal128(value)
+            except decimal.DecimalException:
+                return Fault("MongoDB holds decimal numbers of up to 34 digits and exponents to 6111.", pointer=where)
+            continue
         if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
             return Fault("This text has a lone surrogate, which UTF-8 can't hold.", pointer=where)
         if isinstance(value, _Name) and "\0" in value:

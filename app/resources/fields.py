@@ -122,7 +122,8 @@ class Shape:
             if field.shape is not None:
                 field = field.shape.fields.get(step)
             else:
-                field = replace(field.values, name=step) if field.values and step and step[0] != "$" else None
+                possible = step and step[0] != "$" and "\0" not in step
+                field = replace(field.values, name=step) if field.values and possible else None
         if field is None or field.excluded:
             return None
         return FieldPath(path, field, through_list)
@@ -167,8 +168,8 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     custom = getattr(getattr(model, "Settings", None), "bson_encoders", {})
     fields: dict[str, Field] = {}
     for attribute, info in model.model_fields.items():
-        if attribute == "revision_id" and info.exclude:
-            continue  # Beanie's own; documents with revisions are refused
+        if is_revision(attribute, info):
+            continue
         name = _stored_name(model, attribute, info)
         if name in fields:
             raise DeclarationError(f"{model.__name__}.{attribute}: two fields are stored as {name!r}.")
@@ -178,6 +179,20 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     if "_id" in fields:
         fields = {"_id": fields.pop("_id"), **fields}
     return Shape(model, fields, open=model.model_config.get("extra") == "allow")
+
+
+def nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseModel]]:
+    """The model and all that are nested in it, each once."""
+    found = [model]
+    for known in found:
+        inner = [(field.values or field).model for field in shape_of(known).fields.values()]
+        found += [deep for deep in dict.fromkeys(inner) if deep is not None and deep not in found]
+    return found
+
+
+def is_revision(attribute: str, info: FieldInfo) -> bool:
+    """Whether this is the field that Beanie adds to each document; documents with revisions are refused."""
+    return attribute == "revision_id" and bool(info.exclude)
 
 
 def _stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInfo) -> str:

@@ -1,6 +1,7 @@
 """What a document class says of itself in `class Resource:`; what can't be true stops the start."""
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -35,7 +36,9 @@ def read_options(model: type, shape: Shape) -> Options:
         if word.startswith("__"):
             continue
         if word not in known:
-            raise DeclarationError(f"{model.__name__}.Resource: {word!r} is no option; they are {_list(known)}.")
+            raise DeclarationError(
+                f"{model.__name__}.Resource: {word!r} is no option; they are {_list(known)}.{nearest(word, known)}"
+            )
         given[word] = getattr(declared, word)
     _check(model.__name__, given)
     words: dict[str, Any] = {word: tuple(value) if isinstance(value, list) else value for word, value in given.items()}
@@ -44,6 +47,7 @@ def read_options(model: type, shape: Shape) -> Options:
         found = shape.find(path)
         if found is None or found.field.kind != "text":
             raise DeclarationError(f"{model.__name__}.Resource.search: {path!r} is no text field of this document.")
+    _check_columns(model.__name__, options.columns, shape)
     return options if "search" in given else replace(options, search=_top_level_texts(shape))
 
 
@@ -61,6 +65,25 @@ def _check(name: str, given: dict[str, Any]) -> None:
     must("read_only", isinstance(given.get("read_only"), bool), "True or False")
     must("on_delete", given.get("on_delete") in get_args(OnDelete), "'refuse' or 'keep'")
     must("sample", callable(given.get("sample")), "a static method: sample(fake, number) -> dict")
+
+
+def _check_columns(name: str, columns: tuple[str, ...], shape: Shape) -> None:
+    """Each column is `path` or `path:Title`; the numbers of a list's elements are steps of a path."""
+    titles = set()
+    for column in columns:
+        path, _, title = (column, "", "") if shape.find(column, numbered=True) else column.partition(":")
+        if shape.find(path, numbered=True) is None:
+            known = nearest(path, [found.path for found in shape.walk()])
+            raise DeclarationError(f"{name}.Resource.columns: {path!r} is no field of this document.{known}")
+        if (title or path) in titles:
+            raise DeclarationError(f"{name}.Resource.columns: two columns have the title {title or path!r}.")
+        titles.add(title or path)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` with the nearest of the known words, or nothing."""
+    found = difflib.get_close_matches(word, list(known), 1, 0.6)
+    return f" Did you mean {found[0]!r}?" if found else ""
 
 
 def _top_level_texts(shape: Shape) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Finds the document classes of a package and makes a resource of each."""
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -15,11 +14,13 @@ from beanie.odm.fields import IndexedAnnotation
 from pymongo import IndexModel
 
 from app.errors import DeclarationError
-from app.resources.fields import Field, Shape, shape_of
+from app.resources.fields import Field, Shape, nested_models, shape_of
 from app.resources.options import Options, read_options
+from app.resources.options import nearest as nearest  # part of what this room offers
 
 RESERVED = ("exports", "docs", "redoc", "livez", "readyz", "openapi.json")
 OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself
+GENERATED, GIVEN = 1, 2  # pydantic's priorities of aliases
 _WRITES = ("insert", "create", "save", "save_changes", "replace", "update", "set", "delete", "validate_self")
 
 
@@ -48,12 +49,6 @@ class Resource:
         return nearest(path, self.paths)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` with the nearest of the known words, or nothing."""
-    found = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f" Did you mean {found[0]!r}?" if found else ""
-
-
 def discover(package: str) -> dict[str, Resource]:
     """The resources of a package, by path, in the order of their class names.
 
@@ -75,8 +70,8 @@ def _modules(package: str) -> list[ModuleType]:
     try:
         root = importlib.import_module(package)
     except ModuleNotFoundError as error:
-        if error.name != package.partition(".")[0]:
-            raise
+        if not f"{package}.".startswith(f"{error.name}."):
+            raise  # something that the package itself imports
         raise DeclarationError(f"MODELS: there is no package {package!r} to import documents from.") from None
     names = [info.name for info in pkgutil.walk_packages(getattr(root, "__path__", []), package + ".")]
     return [root, *(importlib.import_module(name) for name in sorted(names))]
@@ -92,7 +87,7 @@ def _is_own_document(value: object, package: str) -> bool:
 
 def make_resource(model: type[Document]) -> Resource:
     """The resource of one document class; raises `DeclarationError` where it can't be served as the contract says."""
-    model.model_rebuild()
+    _name_key(model)
     settings = getattr(model, "Settings", None)
     _refuse_what_would_not_run(model, settings)
     name = getattr(settings, "name", None) or model.__name__
@@ -100,7 +95,32 @@ def make_resource(model: type[Document]) -> Resource:
     shape = shape_of(model)
     if "_id" not in shape.fields or shape.fields["_id"].many or shape.fields["_id"].excluded:
         raise DeclarationError(f"{model.__name__}.id: the key `_id` must be one value that is shown.")
+    _read_json(model)
     return Resource(name, model, shape, read_options(model, shape), tuple(_indexes(model, settings)))
+
+
+def _name_key(model: type[Document]) -> None:
+    """Makes `_id` the key's name, also where an `alias_generator` would have another one."""
+    model.model_rebuild()
+    key = model.model_fields.get("id")
+    if key is not None and key.alias_priority == GENERATED:
+        key.alias = key.validation_alias = key.serialization_alias = "_id"
+        key.alias_priority = GIVEN
+
+
+def _read_json(model: type[Document]) -> None:
+    """Rebuilds the classes so that their validators read JSON as the contract has it.
+
+    Bytes are base64. Beanie's own validator, which serves back links, would turn JSON into Python's values first, and
+    a strict model would then refuse every date.
+    """
+    model.__pydantic_decorators__.model_validators.pop("fill_back_refs", None)
+    for nested in reversed(nested_models(model)):
+        if nested is model or any(
+            (field.values or field).kind == "bytes" for field in shape_of(nested).fields.values()
+        ):
+            nested.model_config["val_json_bytes"] = "base64"
+            nested.model_rebuild(force=True)
 
 
 def _refuse_what_would_not_run(model: type[Document], settings: Any) -> None:

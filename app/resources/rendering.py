@@ -1,6 +1,6 @@
 """A stored value as JSON, as the contract's table says: the one rendering for answers, cells and downloads.
 
-Documents come from `bson.decode` with `CODEC`; what JSON has no word for is canonical Extended JSON (v2).
+Documents come from `decode`; what JSON has no word for is canonical Extended JSON (v2).
 """
 
 import base64
@@ -25,16 +25,55 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     unicode_decode_error_handler="replace",
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+_ANY_UUID = CODEC.with_options(uuid_representation=bson.binary.UuidRepresentation.UNSPECIFIED)
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
-_MAY_BE_NOT_FINITE = re.compile(rb"[\xf0-\xff][\x7f\xff]").search  # the last two bytes of such a double, and others
+_LAST_BYTES = re.compile(rb"[\xf0-\xff][\x7f\xff]").search  # those of a double that is not finite, and others
 _MIDNIGHT = datetime.time(0)
+UUID_BYTES = 16
+
+
+def decode(raw: bytes) -> dict[str, Any]:
+    """The document that some BSON is."""
+    try:
+        return bson.decode(raw, CODEC)
+    except bson.errors.InvalidBSON:
+        return _decode_bad_uuids(raw)[0]
+
+
+def decode_all(raw: bytes) -> list[dict[str, Any]]:
+    """The documents of some BSON, one after the other."""
+    try:
+        return bson.decode_all(raw, CODEC)
+    except bson.errors.InvalidBSON:
+        return _decode_bad_uuids(raw)
+
+
+def _decode_bad_uuids(raw: bytes) -> list[dict[str, Any]]:
+    """The same where another program stored UUIDs that don't have 16 bytes: those stay binaries."""
+    found: list[dict[str, Any]] = _with_uuids(bson.decode_all(raw, _ANY_UUID))
+    return found
+
+
+def _with_uuids(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _with_uuids(inner) for key, inner in value.items()}
+    if type(value) is list:
+        return [_with_uuids(inner) for inner in value]
+    if type(value) is bson.Binary and value.subtype == bson.binary.UUID_SUBTYPE and len(value) == UUID_BYTES:
+        return value.as_uuid()
+    return value
 
 
 def to_json(value: Any, raw: bytes | None = None) -> bytes:
     """The value as compact UTF-8 JSON; `raw`, its BSON where at hand, spares the search for NaN and Infinity."""
-    if raw is None or _MAY_BE_NOT_FINITE(raw):
-        value = _without_not_finite(value)
-    return orjson.dumps(value, default=_other, option=_OPTIONS)
+    text = orjson.dumps(value, default=_other, option=_OPTIONS)
+    if b"null" not in text or (raw is not None and not _may_hold_not_finite(raw)):
+        return text  # orjson writes null for a double that is not finite
+    return orjson.dumps(_without_not_finite(value), default=_other, option=_OPTIONS)
+
+
+def _may_hold_not_finite(raw: bytes) -> bool:
+    return (b"\x7f" in raw or b"\xff" in raw) and _LAST_BYTES(raw) is not None
 
 
 def timestamp(value: datetime.datetime) -> str:

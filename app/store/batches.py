@@ -7,7 +7,7 @@ a snapshot session all pages show one picture. Else it is one cursor.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bson
@@ -22,6 +22,7 @@ from app.resources.rendering import CODEC
 
 PAGE = 2_000  # documents; measured best between 1,000 and 2,000
 CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts everything without an index
+_BAD_VALUE = 2  # the error of a hint at an index that isn't there
 _length = struct.Struct("<i").unpack_from
 
 
@@ -57,7 +58,21 @@ class Page:
 
 def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
     """The pages of a plan, none of them empty; the next is asked for when the caller comes back."""
-    return _by_cursor(collection, plan, session) if plan.order is None else _by_key(collection, plan, session)
+    if plan.order is None:
+        yield from _by_cursor(collection, plan, session)
+        return
+    found = _by_key(collection, plan, session)
+    try:
+        first = next(found, None)
+    except OperationFailure as error:
+        if error.code != _BAD_VALUE:
+            raise
+        plan = replace(plan, sort=keyset.total(plan.sort, ()), order=None)  # somebody dropped the index
+        yield from _by_cursor(collection, plan, session)
+        return
+    if first is not None:
+        yield first
+        yield from found
 
 
 def _by_cursor(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
@@ -85,12 +100,38 @@ def _by_key(collection: Collection[Any], plan: Plan, session: ClientSession | No
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
         page, is_last = _page(collection, plan, session, position, size)
+        left = None if left is None else left - page.documents
+        begun = position is not None
         if page.documents:
             position = None if is_last else _position(collection, plan, session, page)
             yield page
-        if is_last:
+        if is_last and begun and left != 0 and len(plan.sort) == 1:
+            yield from _greatest(collection, plan, session, left)
+        if is_last or (position is not None and _is_end(plan.sort, position)):
             return
-        left = None if left is None else left - page.documents
+
+
+def _end(direction: int) -> Any:
+    """The key behind which there is nothing."""
+    return bson.MaxKey() if direction > 0 else bson.MinKey()
+
+
+def _is_end(sort: Sort, position: list[Any]) -> bool:
+    return len(sort) == 1 and position[0] == _end(sort[0][1])
+
+
+def _greatest(
+    collection: Collection[Any], plan: Plan, session: ClientSession | None, left: int | None
+) -> Iterator[Page]:
+    """The documents whose only key is the greatest there is, just before which a scan from `min` on ends."""
+    assert plan.order is not None
+    path, direction = plan.sort[0]
+    if plan.order[1]:
+        return  # a scan from `max` on begins with the least
+    key = _end(direction)
+    at_end = {"$expr": {"$eq": [keyset.sort_value(path, direction), {"$literal": key}]}}
+    condition = {"$and": [plan.filter, {path: key}, at_end]}
+    yield from _by_cursor(collection, replace(plan, filter=condition, skip=0, limit=left), session)
 
 
 def _page(
@@ -151,6 +192,9 @@ def _read(
     if repeated and offsets and _same(_document(raw, 0)["_id"], position):
         begin = _length(raw, 0)[0]
         raw, offsets = raw[begin:], [offset - begin for offset in offsets[1:]]
+        if cut and not offsets:  # two documents don't fit into one reply: the next is read without the one before
+            others = {"$and": [plan.filter, {"_id": {"$ne": position[0]}}]} if position else plan.filter
+            return _read(collection, replace(plan, filter=others), session, position, size, projection)
     return Page(raw, len(offsets), flat, offsets[-1] if offsets else 0), is_last
 
 
@@ -167,7 +211,11 @@ def _position(collection: Collection[Any], plan: Plan, session: ClientSession | 
 
 
 def _same(key: Any, position: list[Any] | None) -> bool:
-    return position is not None and bson.encode({"": key}) == bson.encode({"": position[0]})
+    return position is not None and _encoded(key) == _encoded(position[0])
+
+
+def _encoded(key: Any) -> bytes:
+    return bson.encode({"": key}, codec_options=CODEC)
 
 
 def _document(raw: bytes, offset: int) -> dict[str, Any]:

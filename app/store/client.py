@@ -7,14 +7,16 @@ Motor hops for each call of the driver.
 import asyncio
 import functools
 import logging
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.collection import Collection
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.server_type import SERVER_TYPE
 
 from app.errors import SettingError, Unavailable
 from app.resources.rendering import CODEC
@@ -24,6 +26,9 @@ from app.store.errors import translated, unreachable
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
 _POLL_SECONDS = 0.05
+_TURN_SECONDS = 2.0  # that a search waits for its turn
+CLOSE_SECONDS = 2.0
+SNAPSHOTS = 13  # the wire version of MongoDB 5.0, the first with snapshot reads
 
 
 class Database:
@@ -36,16 +41,20 @@ class Database:
     def __init__(self, client: Any, settings: Settings) -> None:
         self.settings = settings
         self._client = client
-        self.sync: Any = client[settings.DB_NAME].delegate
+        self._database = client[settings.DB_NAME]
+        self.sync: Any = self._database.delegate
         self.is_mock = type(self.sync).__module__.startswith("mongomock")
+        self._with_primary: Any = None
         calls = settings.DATABASE_CALLS_AT_ONCE
         self._threads = ThreadPoolExecutor(calls, thread_name_prefix="database")
         self._searches = asyncio.Semaphore(settings.SEARCHES_AT_ONCE)
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """PyMongo's synchronous collection, to be used within `run`."""
-        found: Collection[dict[str, Any]] = self.sync[name]
-        return found
+        found: Any = self._database[name]
+        if self.is_mock:  # only the collection that mongomock-motor made over says which index refused a write
+            return cast("Collection[dict[str, Any]]", vars(found)["_AsyncMongoMockCollection__collection"])
+        return cast("Collection[dict[str, Any]]", found.delegate)
 
     async def open(self) -> None:
         """Begins to watch the servers; returns when one answered, after two seconds at the latest."""
@@ -61,13 +70,34 @@ class Database:
             _log.warning("the database can't be reached yet: %s", error)
 
     async def close(self) -> None:
-        """Waits for the calls under way, then closes every connection."""
-        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+        """Waits for the calls under way, then closes every connection.
+
+        Not for long: without any server the driver would go on looking for one, to end its sessions there.
+        """
+        closing = threading.Thread(target=self._close, name="closing", daemon=True)
+        closing.start()
+        await asyncio.to_thread(closing.join, CLOSE_SECONDS)
+
+    def _close(self) -> None:
+        self._threads.shutdown()
         self._client.close()
 
     def has_primary(self) -> bool:
         """Whether a server that takes writes is known at this moment; asks nobody."""
-        return self.is_mock or self.sync.client.topology_description.has_writable_server()
+        if self.is_mock:
+            return True
+        topology = self.sync.client.topology_description
+        if topology is not self._with_primary:  # a new one for every change that the driver has seen
+            self._with_primary = topology if topology.has_writable_server() else None
+        return self._with_primary is not None
+
+    def has_snapshots(self) -> bool:
+        """Whether the server can show one picture: a replica set or a sharded cluster, from MongoDB 5.0 on."""
+        if self.is_mock:
+            return False
+        servers = self.sync.client.topology_description.server_descriptions().values()
+        able = [server for server in servers if server.replica_set_name or server.server_type == SERVER_TYPE.Mongos]
+        return bool(able) and all(server.max_wire_version >= SNAPSHOTS for server in able)
 
     async def hello(self) -> dict[str, Any]:
         """What the primary says of itself (https://www.mongodb.com/docs/manual/reference/command/hello/)."""
@@ -83,22 +113,22 @@ class Database:
         """
         with translated(writing=writing, patterns=patterns):
             if not self.has_primary():
-                await self._wait_for_primary()
+                await self._wait_for_primary(writing)
             call = functools.partial(work, *args, **words)
             if patterns:
                 return await self._search(call)
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    async def _wait_for_primary(self) -> None:
+    async def _wait_for_primary(self, writing: bool) -> None:
         deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS
         while not self.has_primary():
             if time.monotonic() > deadline:
-                raise unreachable(self.sync.client.topology_description)
+                raise unreachable(self.sync.client.topology_description, writing=writing)
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _search(self, call: Callable[[], T]) -> T:
         try:
-            await asyncio.wait_for(self._searches.acquire(), self.settings.QUERY_TIME_LIMIT_SECONDS)
+            await asyncio.wait_for(self._searches.acquire(), _TURN_SECONDS)
         except TimeoutError:
             raise Unavailable(
                 "Too many searches are under way; try again soon, or search by a filter on an indexed field."

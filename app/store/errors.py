@@ -128,6 +128,8 @@ def _bad_pattern(error: OperationFailure, patterns: tuple[str, ...]) -> Invalid:
     reason = str((error.details or {}).get("errmsg") or error).rpartition("::")[2].strip()
     faults = []
     for name in patterns:
+        if name.endswith(("__contains", "__startswith")):
+            continue  # made of literal text, so it is not this one
         text = f"{name.rpartition('__')[0] or 'name'}__contains="
         faults.append(
             Fault(f"MongoDB refuses this regular expression ({reason}); {text} finds literal text.", parameter=name)

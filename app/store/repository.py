@@ -10,7 +10,7 @@ import random
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -21,13 +21,13 @@ from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from app.errors import NotFound, PreconditionFailed, Unavailable
+from app.errors import Fault, NotFound, PreconditionFailed, Unavailable
 from app.query import keyset
 from app.query.compile import Query
-from app.query.keyset import NOTHING, SORT_KEY
+from app.query.keyset import SORT_KEY
 from app.resources.documents import Change, Document, to_bson
 from app.resources.registry import Resource
-from app.resources.rendering import CODEC
+from app.resources.rendering import CODEC, decode, decode_all
 from app.store.client import Database
 from app.store.errors import MAX_TIME
 from app.store.indexes import Indexes, make_indexes, read_indexes
@@ -36,6 +36,7 @@ COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 STATEMENT_LIMIT = 7 * 1024 * 1024  # bytes: a document and its replacement have to fit into one statement of 16 MiB
 _RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawBSONDocument)
 _BAD_VALUE = 2
+_WRITE_CONFLICT = 112
 _length = struct.Struct("<i").unpack_from
 
 Matches = Callable[[str], bool]  # whether `If-Match` takes the document with this ETag
@@ -50,7 +51,7 @@ class Stored:
     @cached_property
     def document(self) -> Document:
         """The document, decoded; a fresh dict that may be changed."""
-        return bson.decode(self.raw, CODEC)
+        return decode(self.raw)
 
     @cached_property
     def etag(self) -> str:
@@ -92,6 +93,10 @@ class Repository:
         """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""
         await self._database.run(make_indexes, self.resource, self._collection, self.indexes)
 
+    def has_snapshots(self) -> bool:
+        """Whether the server can show one picture of the collection."""
+        return self._database.has_snapshots()
+
     # --- reading ---
 
     async def read(self, keys: Sequence[Any]) -> Stored:
@@ -127,20 +132,52 @@ class Repository:
 
     def _page(self, query: Query) -> Page:
         limit = query.limit or 1
-        raw = self._documents(query, limit + 1)
-        documents: list[Document] = bson.decode_all(raw, CODEC)
+        query, raw = self._documents(query, limit + 1)
+        documents: list[Document] = decode_all(raw)
         token = None
         if len(documents) > limit:
             documents.pop()
-            raw = raw[: _end(raw, limit)]
-            token = keyset.write_token(self._position(query, documents[-1]), query.fingerprint)
+            begin, end = _end(raw, limit - 1), _end(raw, limit)
+            position = self._position(query, documents[-1], raw[begin:end])
+            if position is None:
+                return self._page(query)
+            raw = raw[:end]
+            token = keyset.write_token(position, query.fingerprint)
         if query.fields is not None:
             for document in documents:
                 document.pop(SORT_KEY, None)
         total, strategy = self._count(query, len(documents), last=token is None)
         return Page(documents, raw, token, total, strategy)
 
-    def _documents(self, query: Query, limit: int) -> bytes:
+    def _documents(self, query: Query, limit: int) -> tuple[Query, bytes]:
+        """The documents, and the query as it was in the end: its sort relies on indexes that others may drop."""
+        try:
+            raw = self._by_key(query, limit)
+            if not self._is_ambiguous(query, raw, limit):
+                return query, raw
+        except OperationFailure as error:
+            if keyset.is_parallel(error):
+                return query, self._by_stages(query, limit)
+            if error.code != _BAD_VALUE or query.after is None:
+                raise
+        self.indexes.standing = read_indexes(self._collection)
+        query = replace(query, sort=keyset.whole(query.sort))
+        return query, self._by_key(query, limit)
+
+    def _is_ambiguous(self, query: Query, raw: bytes, limit: int) -> bool:
+        """Whether the page ends between two equals, as it can't while the unique index stands that decides alone."""
+        if query.sort[-1][0] == "_id" or self._database.is_mock:
+            return False
+        documents = decode_all(raw)[limit - 2 :] if limit > 1 else []
+        if len(documents) < 2:
+            return False
+        one, other = (found.get(SORT_KEY) or keyset.position(query.sort, found) for found in documents)
+        if isinstance(one, dict) and isinstance(other, dict):
+            keys = [str(number) for number in range(len(query.sort))]
+            return [one.get(key) for key in keys] == [other.get(key) for key in keys]
+        return one is not None and one == other
+
+    def _by_key(self, query: Query, limit: int) -> bytes:
         words: dict[str, Any] = {"sort": list(query.sort), "skip": query.skip, "limit": limit}
         if not self._database.is_mock:
             words |= {"batch_size": limit, "allow_disk_use": True}
@@ -148,47 +185,61 @@ class Repository:
             words["projection"] = self._projection(query)
         if query.after is None:
             return self._find(query.filter, **words)
-        behind = keyset.after(query.sort, query.after)
+        position = query.after[: len(query.sort)]
+        behind = keyset.after(query.sort, position)
         condition = {"$and": [query.filter, behind]} if query.filter else behind
         serving = keyset.served_by(query.sort, self.indexes.standing)
-        if serving is None or query.sort[0][0] == "_id" or NOTHING in query.after or self._database.is_mock:
+        if serving is None or query.sort[0][0] == "_id" or not keyset.is_plain(position) or self._database.is_mock:
             return self._find(condition, **words)
         index, backwards = serving
-        bound = [(path, value) for (path, _), value in zip(query.sort, query.after, strict=True)]
-        try:
-            return self._find(condition, hint=index.name, bounds=(None, bound) if backwards else (bound, None), **words)
-        except OperationFailure as error:
-            if error.code != _BAD_VALUE:
-                raise
-            self.indexes.standing = read_indexes(self._collection)  # somebody dropped the index
-            return self._find(condition, **words)
+        bound = [(path, value) for (path, _), value in zip(query.sort, position, strict=True)]
+        return self._find(condition, hint=index.name, bounds=(None, bound) if backwards else (bound, None), **words)
+
+    def _by_stages(self, query: Query, limit: int) -> bytes:
+        """The same by a pipeline, for documents that a find can't sort."""
+        order = keyset.whole(query.sort)
+        behind = [keyset.after(order, query.after)] if query.after is not None else []
+        projection = {**self._projection(query), SORT_KEY: 1} if query.fields is not None else {SORT_KEY: 0}
+        pipeline = [
+            {"$match": {"$and": [query.filter, *behind]}},
+            *keyset.stages(order),
+            {"$skip": query.skip},
+            {"$limit": limit},
+            {"$project": projection},
+        ]
+        found = self._collection.aggregate_raw_batches(pipeline, maxTimeMS=self._time_limit, allowDiskUse=True)
+        return b"".join(cast("Iterator[bytes]", found))
 
     def _projection(self, query: Query) -> dict[str, Any]:
         projection: dict[str, Any] = dict.fromkeys(query.fields or (), 1) or {"_id": 1}
-        if not self._database.is_mock:
-            projection |= keyset.computed(query.sort)
+        if not self._database.is_mock and query.sort[0][0] != "_id":
+            projection |= keyset.computed(keyset.whole(query.sort))
         return projection
 
-    def _position(self, query: Query, last: Document) -> list[Any]:
+    def _position(self, query: Query, last: Document, raw: bytes) -> list[Any] | None:
+        """Where the last document of a page stands; None where it was deleted before the database could say."""
+        order = keyset.whole(query.sort)
         if SORT_KEY in last:
-            return keyset.read_computed(query.sort, last)
-        position = keyset.position(query.sort, last)
+            return keyset.read_computed(order, bson.decode(raw, keyset.EXACT))
+        if self._database.is_mock and query.fields is not None:
+            last = self._collection.find_one({"_id": last["_id"]}) or last
+        position = keyset.position(order, last, raw)
         if position is not None:
             return position
-        raw = self._find({"_id": last["_id"]}, projection=keyset.computed(query.sort), limit=1)
-        found: Document = bson.decode(raw, CODEC)
-        return keyset.read_computed(query.sort, found)
+        key = keyset.bound_value(keyset.exact(bson.decode(raw, keyset.EXACT)["_id"]))
+        found = self._find({"$expr": {"$eq": ["$_id", key]}}, projection=keyset.computed(order), limit=1)
+        return keyset.read_computed(order, bson.decode(found, keyset.EXACT)) if found else None
 
     def _count(self, query: Query, shown: int, *, last: bool) -> tuple[int | None, str | None]:
         if query.count == "none":
             return None, None
-        if last and query.after is None and (shown or not query.skip):
-            return query.skip + shown, "exact"
         try:
+            if query.count == "auto" and not query.filter:
+                return self._collection.estimated_document_count(**self._count_words()), "estimated"
+            if last and query.after is None and (shown or not query.skip):
+                return query.skip + shown, "exact"
             if query.count == "exact":
                 return self._counted(query.filter), "exact"
-            if not query.filter:
-                return self._collection.estimated_document_count(**self._count_words()), "estimated"
             counted = self._counted(query.filter, limit=COUNT_UP_TO + 1)
         except OperationFailure as error:
             if error.code != MAX_TIME:
@@ -230,16 +281,16 @@ class Repository:
         await self._database.run(self._delete, keys, matches, writing=True)
 
     def _insert(self, raw: bytes) -> Stored:
-        document: Any = bson.decode(raw, CODEC) if self._database.is_mock else RawBSONDocument(raw)
+        document: Any = decode(raw) if self._database.is_mock else RawBSONDocument(raw)
         self._collection.insert_one(document)
         return Stored(raw)
 
     def _replace(self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Document]) -> Stored:
         def write(stored: Stored) -> Stored | None:
-            raw = to_bson(build(bson.decode(stored.raw, CODEC)))
+            raw = to_bson(build(decode(stored.raw)))
             if raw == stored.raw:
                 return stored
-            document: Any = bson.decode(raw, CODEC) if self._database.is_mock else RawBSONDocument(raw)
+            document: Any = decode(raw) if self._database.is_mock else RawBSONDocument(raw)
             return self._if_unchanged(stored, len(raw), lambda collection, condition, session: (
                 collection.find_one_and_replace(
                     condition, document, return_document=ReturnDocument.AFTER, **session
@@ -250,7 +301,7 @@ class Repository:
 
     def _patch(self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
         def write(stored: Stored) -> Stored | None:
-            change = build(bson.decode(stored.raw, CODEC))
+            change = build(decode(stored.raw))
             if not change:
                 return stored
             size = len(to_bson(change.set))
@@ -282,7 +333,8 @@ class Repository:
         while True:
             stored = self._read(keys)
             if matches is not None and not matches(stored.etag):
-                raise PreconditionFailed("The document is no longer the one that If-Match names; read it again.")
+                detail = "The document is no longer the one that If-Match names; read it again."
+                raise PreconditionFailed(detail, Fault(detail, header="If-Match"))
             written = write(stored)
             if written is not None:
                 return written
@@ -317,11 +369,16 @@ class Repository:
     def _in_transaction(self, stored: Stored, write: Callable[..., Any]) -> Any:
         """The same for documents too large to be sent along: read and written in one transaction."""
         key = {"_id": stored.document["_id"]}
-        with self._database.sync.client.start_session() as session, session.start_transaction():
-            found = self._raw_collection.find_one(key, session=session)
-            if found is None or bytes(found.raw) != stored.raw:
-                return None
-            return write(self._raw_collection, key, {"session": session})
+        try:
+            with self._database.sync.client.start_session() as session, session.start_transaction():
+                found = self._raw_collection.find_one(key, session=session)
+                if found is None or bytes(found.raw) != stored.raw:
+                    return None
+                return write(self._raw_collection, key, {"session": session})
+        except OperationFailure as error:
+            if error.code != _WRITE_CONFLICT:
+                raise
+            return None  # another writer has the document at this moment
 
 
 def _end(raw: bytes, documents: int) -> int:

@@ -3,7 +3,9 @@
 A module of its own, that imports nothing else of ours, so that the start of a server can begin with it.
 """
 
+import importlib.util
 import multiprocessing
+import pkgutil
 import sys
 import threading
 
@@ -14,8 +16,15 @@ _WORKER = "app.transfers.process"  # what a child runs
 def start_fork_server(models: str) -> None:
     """Starts the fork server in the background; the first process waits for it where it isn't up yet."""
     vars(sys.modules["__main__"]).pop("__file__", None)  # else every child would run the program's main file again
-    CONTEXT.set_forkserver_preload([_WORKER, models])
+    CONTEXT.set_forkserver_preload([_WORKER, *_modules(models)])
     threading.Thread(target=_start, name="fork server", daemon=True).start()
+
+
+def _modules(package: str) -> list[str]:
+    """The modules of a package, found without importing them; a child needs the classes of its columns."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    return [package, *(f"{package}.{found.name}" for found in pkgutil.iter_modules(folders))]
 
 
 def _start() -> None:

@@ -7,22 +7,28 @@ blocks the child, a client that left closes the pipe and so ends it, a server th
 import asyncio
 import fcntl
 import gc
+import mmap
 import os
 import pickle
 import select
 import signal
+import struct
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
-from typing import Any
+from typing import Any, NoReturn
 
 import pymongo
+from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from app.errors import DocsheetError, RequestError
+from app.settings import Settings
 from app.spreadsheets.export import Tally
+from app.store.batches import CURSOR_PATIENCE, Plan
+from app.store.client import client_options
 from app.store.errors import translate
 from app.transfers.forking import CONTEXT
 from app.transfers.production import Job, produce
@@ -30,6 +36,7 @@ from app.transfers.production import Job, produce
 PIPE = 1024 * 1024  # bytes that wait in the pipe while nobody takes them
 READ = 256 * 1024  # bytes of one chunk, at most
 NICENESS = 10
+LEAVING_SECONDS = 0.7  # that a child has to end what it has open at the database
 
 
 @dataclass(frozen=True)
@@ -42,13 +49,21 @@ class Source:
     patterns: tuple[str, ...] = ()
 
 
+def export_options(settings: Settings, plan: Plan | None = None) -> dict[str, Any]:
+    """The driver's options for an export: where it reads, and how long it waits for an answer."""
+    options = client_options(settings) | {"readPreference": settings.EXPORT_READ_PREFERENCE}
+    if plan is not None and plan.order is None:  # the database sorts everything before it answers
+        options["socketTimeoutMS"] += (CURSOR_PATIENCE - 1) * plan.time_limit
+    return options
+
+
 class ProcessFailed(Exception):
     """The export's process ended before its file was whole."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a whole file is: documents, rows, bytes, digest; zeros until it is known."""
+    """What the file is so far: documents, rows, bytes; the digest when it is whole."""
 
     documents: int = 0
     rows: int = 0
@@ -56,15 +71,26 @@ class Outcome:
     sha256: str = ""
 
 
+_counts = struct.Struct("<3Q")  # documents, rows, bytes: what a child tells while it runs, in memory that both see
+
+
 class ExportProcess:
-    """One export under way: `chunks` gives its bytes, and then `outcome` says what they are."""
+    """One export under way: `chunks` gives its bytes, `outcome` says what they are."""
 
     def __init__(self, job: Job, source: Source) -> None:
-        self.outcome = Outcome()
         self._job = job
         self._source = source
         self._process: Any = None
         self._data = self._report = -1
+        self._outcome: Outcome | None = None
+        self._progress: mmap.mmap | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the file is so far."""
+        if self._outcome is not None or self._progress is None:
+            return self._outcome or Outcome()
+        return Outcome(*_counts.unpack_from(self._progress))
 
     async def start(self) -> None:
         """Forks the child."""
@@ -76,14 +102,16 @@ class ExportProcess:
         os.set_blocking(self._data, False)
         with suppress(PermissionError):  # the user's pipes have reached the system's limit: the usual size serves too
             fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE)
+        progress = os.memfd_create("export")
         try:
-            self._process = CONTEXT.Process(
-                target=_main, args=(self._job, self._source, DupFd(data), DupFd(report)), daemon=True
-            )
+            os.truncate(progress, _counts.size)
+            self._progress = mmap.mmap(progress, _counts.size)
+            ends = [DupFd(descriptor) for descriptor in (data, report, progress)]
+            self._process = CONTEXT.Process(target=_main, args=(self._job, self._source, *ends), daemon=True)
             self._process.start()
         finally:
-            os.close(data)
-            os.close(report)
+            for descriptor in (data, report, progress):
+                os.close(descriptor)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes as they come.
@@ -113,15 +141,22 @@ class ExportProcess:
     async def _finish(self) -> None:
         report = await asyncio.to_thread(_read_all, self._report)
         if not report:
-            raise ProcessFailed("the export's process was ended from outside")
+            raise ProcessFailed(await asyncio.to_thread(self._cause))
         outcome = pickle.loads(report)
         if isinstance(outcome, Outcome):
-            self.outcome = outcome
+            self._outcome = outcome
             return
         raise outcome
 
+    def _cause(self) -> str:
+        self._process.join(LEAVING_SECONDS)
+        status = self._process.exitcode or 0
+        if status < 0:
+            return f"the export's process was ended by signal {-status} ({signal.Signals(-status).name})"
+        return f"the export's process ended too early, with status {status}; the server's log has more"
+
     async def close(self) -> None:
-        """Ends the child, whatever it does, and releases the pipes."""
+        """Ends the child, whatever it does, and releases the pipes: by that it knows that nobody reads any more."""
         for descriptor in (self._data, self._report):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -130,10 +165,12 @@ class ExportProcess:
             await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._process.kill()
-        self._process.join()
-        self._process.close()
-        self._process = None
+        process, self._process = self._process, None
+        process.join(LEAVING_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+        process.join()
+        process.close()
 
 
 def _set(future: "asyncio.Future[None]") -> None:
@@ -151,20 +188,55 @@ def _read_all(descriptor: int) -> bytes:
 # --- in the child ----------------------------------------------------------------------------------------------------
 
 
-def _main(job: Job, source: Source, data: Any, report: Any) -> None:
+class Reading:
+    """What a child has open at the database: ended with it, so that no cursor, session or query is left there."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.session: ClientSession | None = None
+
+    def end(self, *, hastily: bool = False) -> None:
+        """Closes the session; `hastily` stops what still runs in it."""
+        with self._lock, suppress(PyMongoError):
+            session, self.session = self.session, None
+            if session is None:
+                return
+            if hastily:
+                preference = session.client.read_preference
+                session.client.admin.command("killSessions", [session.session_id], read_preference=preference)
+            else:
+                session.end_session()
+            session.client.close()
+
+
+class SharedTally(Tally):
+    """A tally that the parent sees, too."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._shared = mmap.mmap(descriptor, _counts.size)
+
+    def add(self, chunk: bytes, documents: int = 0, rows: int | None = None) -> None:
+        """Counts what came with a chunk."""
+        super().add(chunk, documents, rows)
+        _counts.pack_into(self._shared, 0, self.documents, self.rows, self.size)
+
+
+def _main(job: Job, source: Source, data: Any, report: Any, progress: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its exports itself
     os.nice(NICENESS)
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     output, result = data.detach(), report.detach()
-    _end_with_reader(output)
-    tally = Tally()
+    reading = Reading()
+    _end_with_reader(output, reading)
+    tally = SharedTally(progress.detach())
     outcome: Outcome | DocsheetError | PyMongoError | ProcessFailed
     try:
-        _write(job, source, output, tally)
+        _write(job, source, output, tally, reading)
         outcome = Outcome(tally.documents, tally.rows, tally.size, tally.sha256)
     except BrokenPipeError:
-        os._exit(0)  # nobody reads any more
+        _leave(reading)
     except PyMongoError as error:
         outcome = translate(error, patterns=source.patterns)
     except RequestError as error:
@@ -172,35 +244,38 @@ def _main(job: Job, source: Source, data: Any, report: Any) -> None:
     if not isinstance(outcome, Outcome | RequestError):
         outcome = ProcessFailed(f"{type(outcome).__name__}: {outcome}")
     _send(result, outcome)
+    reading.end()
     os._exit(0)  # the client's threads have nothing left to do
 
 
-def _end_with_reader(output: int) -> None:
+def _end_with_reader(output: int, reading: Reading) -> None:
     """Ends this process as soon as the reader of the pipe is gone, also while it waits for the database."""
 
     def watch() -> None:
         poll = select.poll()
         poll.register(output, select.POLLERR)
         poll.poll()
-        os._exit(0)
+        _leave(reading)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _write(job: Job, source: Source, output: int, tally: Tally) -> None:
+def _leave(reading: Reading) -> NoReturn:
+    """Ends this process, of whose file nobody wants the rest."""
+    last = threading.Timer(LEAVING_SECONDS, os._exit, (0,))
+    last.daemon = True
+    last.start()
+    reading.end(hastily=True)
+    os._exit(0)
+
+
+def _write(job: Job, source: Source, output: int, tally: Tally, reading: Reading) -> None:
     client: pymongo.MongoClient[Any] = pymongo.MongoClient(source.uri, **source.options)
     collection = client[source.database][job.collection]
-    with client.start_session(snapshot=job.snapshot and _has_snapshots(client)) as session:
-        for chunk in produce(job, collection, session, tally):
-            _write_all(output, chunk)
+    reading.session = session = client.start_session(snapshot=job.snapshot)
+    for chunk in produce(job, collection, session, tally):
+        _write_all(output, chunk)
     os.close(output)
-
-
-def _has_snapshots(client: "pymongo.MongoClient[Any]") -> bool:
-    """Whether the server can show one picture: a member of a replica set or a sharded cluster, from 5.0 on."""
-    client.admin.command("ping")
-    hello = client.admin.command("hello")
-    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:

@@ -48,7 +48,9 @@ def projected(job: Job) -> Job:
     if job.columns is None:
         return job
     steps = [column.steps for column in job.columns]
-    plan = replace(job.plan, projection={"_id": 1, **inclusion(steps)})
+    if not FORMATS[job.format].tabular:  # where elements that have nothing at a path are left out
+        steps = [tuple(step for step in path if step is not None) for path in steps]
+    plan = replace(job.plan, projection=inclusion([("_id",), *steps]))
     if FORMATS[job.format].tabular and job.unwind is None and plan.order is not None:
         flat = flatten([(column.steps, column.many) for column in job.columns])
         if flat.marks:
@@ -75,7 +77,7 @@ def produce_from_mock(job: Job, collection: Any, tally: Tally) -> Iterator[bytes
     encoder = found.encoder(job.columns or (), job.options, job.collection)
     read = [Page(raw, len(documents), False, 0)] if documents else []
     batches = _tables(job, read) if found.tabular else _documents(job, read)
-    yield from chunks(batches, encoder, tally)
+    yield from chunks(batches, encoder, tally, gzip=job.gzip)
 
 
 def _tables(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
@@ -91,7 +93,7 @@ def _tables(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
 
 
 def _documents(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
-    with_id = job.columns is None or any(column.path == "_id" for column in job.columns)
+    with_id = job.columns is None or any(column.steps[0] == "_id" for column in job.columns)
     for page in read:
         documents: list[dict[str, Any]] = bson.decode_all(page.raw, CODEC)
         for document in documents:

@@ -1,0 +1,388 @@
+"""`docsheet doctor`: asks a MongoDB step by step whether Docsheet can work with it, and says what mends it.
+
+Each step is a function that comes back with a `Finding`; a step that can't be asked before another is mended is
+`left out`. The first that fails has the one line that mends it.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pymongo import MongoClient
+from pymongo.errors import (
+    ConfigurationError,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+from pymongo.uri_parser import parse_uri
+from rich.console import Console
+
+from app.resources.registry import discover
+from app.seeding import opened
+from app.settings import Settings
+from app.store.client import client_options
+
+ANSWER_MS = 3_000  # that a node has to answer
+CLOCK_SECONDS = 5.0  # that two clocks may differ
+LAG_SECONDS = 10.0  # that the majority may be behind the primary
+OLDEST = (5, 0)  # the first MongoDB with snapshot reads
+SHORT_WINDOW = 300  # seconds, MongoDB's own default
+
+State = Literal["ok", "fails", "not permitted", "left out"]
+_STYLES = {"ok": "green", "fails": "red", "not permitted": "yellow", "left out": "dim"}
+_BAD_LOGIN = (18, 8000)
+_NOT_PERMITTED = 13
+_NO_COLLECTION = 26
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one step found; `mend` is the line that mends it, where it fails."""
+
+    state: State
+    detail: str
+    mend: str = ""
+
+
+@dataclass
+class Case:
+    """The MongoDB that is asked, and what is known of it so far."""
+
+    settings: Settings
+    uri: str
+    parsed: dict[str, Any] = field(default_factory=dict)
+    hellos: dict[str, dict[str, Any]] = field(default_factory=dict)  # host:port → what that node says of itself
+    is_named: bool = False  # the set has the name that MONGO_URI gives it
+    is_let_in: bool = False
+
+    @property
+    def hosts(self) -> list[str]:
+        """The nodes that MONGO_URI names."""
+        return [_address(host, port) for host, port in self.parsed["nodelist"]]
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.parsed["options"]  # type: ignore[no-any-return]
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether only the named node is used, whatever names it gives for the others."""
+        return bool(self.options.get("directConnection"))
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What a member of the set says, the primary before others; empty where none answers."""
+        return min(self.hellos.values(), key=lambda hello: not hello.get("isWritablePrimary"), default={})
+
+    @property
+    def has_primary(self) -> bool:
+        """Whether a node says that it takes writes."""
+        return bool(self.known.get("isWritablePrimary"))
+
+    @property
+    def members(self) -> list[str]:
+        """The members as the set itself names them."""
+        return [*self.known.get("hosts", ()), *self.known.get("passives", ())]
+
+    @cached_property
+    def client(self) -> "MongoClient[dict[str, Any]]":
+        """As the server connects, but less patient."""
+        options = {**client_options(self.settings), "serverSelectionTimeoutMS": ANSWER_MS}
+        return MongoClient(self.uri, **options)
+
+    def ask_node(self, address: str) -> dict[str, Any]:
+        """What one node says of itself, to whom it hasn't let in; raises `PyMongoError`."""
+        secure = {name: value for name, value in self.options.items() if name.lower().startswith(("tls", "ssl"))}
+        options = {**secure, "directConnection": True, "serverSelectionTimeoutMS": ANSWER_MS}
+        host = quote(address, safe="") if address.startswith("/") else address
+        with MongoClient[dict[str, Any]](f"mongodb://{host}", **options) as client:
+            return client.admin.command("hello")
+
+
+def examine(settings: Settings, console: Console) -> bool:
+    """Shows what each step found, then what mends the first that fails; whether all is well.
+
+    With no MONGO_URI it is the embedded database that is asked: a running server's, else one started meanwhile.
+    """
+    mend = ""
+    with opened(settings) as uri:
+        for name, finding in findings(Case(settings, uri)):
+            console.print(f"[{_STYLES[finding.state]}]{finding.state:>13}[/]  {name:<16} ", end="", highlight=False)
+            console.print(finding.detail, highlight=False, markup=False)
+            if finding.state == "fails" and not mend:
+                mend = finding.mend
+    if mend:
+        console.print(f"\nTo mend it: {mend}", highlight=False, markup=False)
+    return not mend
+
+
+def findings(case: Case) -> Iterator[tuple[str, Finding]]:
+    """The steps in their order, each with what it found."""
+    try:
+        for name, step, can_be_asked in STEPS:
+            yield name, _taken(step, case) if can_be_asked(case) else Finding("left out", "a step before it fails")
+    finally:
+        if "client" in vars(case):
+            case.client.close()
+
+
+def _taken(step: "Step", case: Case) -> Finding:
+    try:
+        return step(case)
+    except OperationFailure as error:
+        if error.code != _NOT_PERMITTED:
+            return Finding("fails", str(error), "see MongoDB's own message above.")
+        return Finding("not permitted", "the user of MONGO_URI may not ask this")
+    except PyMongoError as error:
+        return Finding("fails", _first_line(error), "see the driver's own message above.")
+
+
+# --- the steps -------------------------------------------------------------------------------------------------------
+
+
+def _uri(case: Case) -> Finding:
+    try:
+        case.parsed = dict(parse_uri(case.uri, validate=True, warn=False))
+    except (InvalidURI, ConfigurationError, ValueError) as error:
+        return Finding(
+            "fails",
+            _first_line(error),
+            "MONGO_URI looks like mongodb://user:password@host1:27017,host2:27017/?replicaSet=rs0&authSource=admin, "
+            "with @ : / % in a password percent-encoded.",
+        )
+    return Finding("ok", f"names {', '.join(case.hosts)}")
+
+
+def _names(case: Case) -> Finding:
+    lost = _unresolved(case.hosts)
+    if not lost:
+        return Finding("ok", "every name in MONGO_URI resolves")
+    return Finding(
+        "fails",
+        f"no address is known for {', '.join(lost)}",
+        f"correct the name in MONGO_URI, or make {lost[0]} known to this machine (DNS, /etc/hosts; a compose "
+        "service's name is known within its network only).",
+    )
+
+
+def _ports(case: Case) -> Finding:
+    silent = {}
+    for address in case.hosts:
+        try:
+            case.hellos[address] = case.ask_node(address)
+        except PyMongoError as error:
+            silent[address] = _reason(error)
+    if not silent:
+        return Finding("ok", "every node in MONGO_URI answers")
+    address = next(iter(silent))
+    found = f"no MongoDB answers at {', '.join(f'{address} ({reason})' for address, reason in silent.items())}"
+    if case.hellos:
+        return Finding("fails", f"{found}; others do", f"start the node {address}; until then the set lives on less.")
+    return Finding(
+        "fails", found, f"start mongod at {address}, or correct host and port in MONGO_URI; a firewall may be between."
+    )
+
+
+def _set_name(case: Case) -> Finding:
+    wanted, known = case.options.get("replicaSet"), case.known.get("setName")
+    if case.known.get("msg") == "isdbgrid":
+        case.is_named = True
+        return Finding("ok", "a sharded cluster (mongos) has no name")
+    if known is None and case.known.get("isreplicaset"):
+        return Finding("fails", "the node belongs to no set yet", "initiate it once: mongosh --eval 'rs.initiate()'.")
+    if known is None:
+        mend = "start mongod with --replSet rs0 and initiate it once: a lone server has no transactions or snapshots."
+        return Finding("fails", "a server on its own, no replica set", mend)
+    if wanted not in (None, known):
+        return Finding(
+            "fails",
+            f"MONGO_URI wants the set {wanted!r}; this one is named {known!r}",
+            f"write replicaSet={known} into MONGO_URI.",
+        )
+    case.is_named = True
+    return Finding("ok", str(known))
+
+
+def _member_names(case: Case) -> Finding:
+    if case.is_direct or not case.members:
+        return Finding("ok", "not used (directConnection)" if case.is_direct else "there are none")
+    lost = _unresolved(case.members)
+    if lost:
+        return Finding(
+            "fails",
+            f"the set names its members {', '.join(case.members)}; no address is known here for {', '.join(lost)}",
+            f"make {lost[0].rpartition(':')[0]} known to this machine (DNS, /etc/hosts), run where it is, or use one "
+            "node alone with directConnection=true.",
+        )
+    silent = []
+    for address in case.members:
+        if address not in case.hellos:
+            try:
+                case.hellos[address] = case.ask_node(address)
+            except PyMongoError:
+                silent.append(address)
+    if silent:
+        mend = f"start the node {silent[0]}, or open the way to it from here."
+        return Finding("fails", f"the members {', '.join(silent)} do not answer from here", mend)
+    return Finding("ok", f"{', '.join(case.members)} answer from here")
+
+
+def _primary(case: Case) -> Finding:
+    for address, hello in case.hellos.items():
+        if hello.get("isWritablePrimary"):
+            return Finding("ok", address)
+    alive = sum(1 for hello in case.hellos.values() if hello.get("isWritablePrimary") or hello.get("secondary"))
+    total = len(case.members) or len(case.hosts)
+    return Finding(
+        "fails",
+        f"no node takes writes; {alive} of {total} answer",
+        f"start nodes until more than half of {total} are up; an election then takes some 12 seconds.",
+    )
+
+
+def _credentials(case: Case) -> Finding:
+    user = case.parsed.get("username")
+    try:
+        case.client[case.settings.DB_NAME].command("listCollections", nameOnly=True)
+    except OperationFailure as error:
+        if error.code in _BAD_LOGIN:
+            where = case.options.get("authSource") or case.options.get("authsource") or case.parsed.get("database")
+            return Finding(
+                "fails",
+                f"{user!r} is not let in (its users are looked up in {where or 'admin'!r})",
+                "correct user and password in MONGO_URI; a user made in admin needs authSource=admin, and @ : / % in "
+                "the password must be percent-encoded.",
+            )
+        if error.code == _NOT_PERMITTED and not user:
+            return Finding(
+                "fails",
+                "MONGO_URI names no user, and this server wants one",
+                "write mongodb://user:password@… into MONGO_URI, with authSource=admin.",
+            )
+        if error.code == _NOT_PERMITTED:
+            name = case.settings.DB_NAME
+            role = f"[{{role: 'readWrite', db: '{name}'}}]"
+            mend = f"give it some: db.getSiblingDB('admin').grantRolesToUser('{user}', {role})"
+            return Finding("fails", f"{user!r} has no rights on the database {name!r}", mend)
+        raise
+    except ServerSelectionTimeoutError as error:
+        return Finding("fails", _first_line(error), "the steps after this one say why no node can be chosen.")
+    case.is_let_in = True
+    return Finding("ok", f"{user!r} is let in" if user else "none wanted")
+
+
+def _majority(case: Case) -> Finding:
+    if not case.members:
+        return Finding("ok", "not a replica set")
+    alive = [name for name, hello in case.hellos.items() if hello.get("isWritablePrimary") or hello.get("secondary")]
+    if not case.is_direct and len(alive) * 2 <= len(case.members):
+        mend = "start more of the nodes: a write is confirmed only by more than half of them."
+        return Finding("fails", f"{len(alive)} of {len(case.members)} hold data and answer", mend)
+    last = case.known.get("lastWrite", {})
+    lag = (last["lastWriteDate"] - last["majorityWriteDate"]).total_seconds() if "majorityWriteDate" in last else 0.0
+    if lag > LAG_SECONDS:
+        mend = "look at the secondaries (rs.printSecondaryReplicationInfo()): writes wait for them."
+        return Finding("fails", f"the majority is {lag:.0f} s behind the primary", mend)
+    return Finding("ok", f"{len(alive)} of {len(case.members)} answer, {lag:.0f} s behind")
+
+
+def _clock(case: Case) -> Finding:
+    began = time.time()
+    told: datetime = case.client.admin.command("hello")["localTime"]
+    told = told if told.tzinfo else told.replace(tzinfo=UTC)
+    apart = told.timestamp() - (began + time.time()) / 2
+    if abs(apart) > CLOCK_SECONDS:
+        mend = "set both machines' clocks by NTP (timedatectl set-ntp true): records expire by them."
+        return Finding("fails", f"the database's is {apart:+.1f} s from this machine's", mend)
+    return Finding("ok", f"{abs(apart):.1f} s apart")
+
+
+def _indexes(case: Case) -> Finding:
+    database = case.client[case.settings.DB_NAME]
+    missing, empty = [], []
+    for resource in discover(case.settings.MODELS).values():
+        wanted = {model.document["name"] for model in resource.indexes}
+        try:
+            standing = set(database[resource.name].index_information())
+        except OperationFailure as error:
+            if error.code != _NO_COLLECTION:
+                raise
+            standing = set()
+        if not standing:
+            empty.append(resource.name)
+        missing += [f"{resource.name}.{name}" for name in sorted(wanted - standing) if standing]
+    if missing:
+        mend = "start the server, which makes them; where it can't, its log names the values that stand twice."
+        return Finding("fails", f"missing: {', '.join(missing)}", mend)
+    return Finding(
+        "ok", f"not made yet for {', '.join(empty)}: the server does, at its start" if empty else "all stand"
+    )
+
+
+def _versions(case: Case) -> Finding:
+    found = case.client.admin.command("buildInfo")
+    if tuple(found["versionArray"][:2]) < OLDEST:
+        mend = f"upgrade MongoDB to {OLDEST[0]}.{OLDEST[1]} or later, one major version after the other."
+        return Finding("fails", f"MongoDB {found['version']} has no snapshot reads", mend)
+    wire = {hello.get("maxWireVersion") for hello in case.hellos.values()}
+    mixed = "" if len(wire) < 2 else "; the members run different versions (an upgrade under way?)"
+    return Finding("ok", f"MongoDB {found['version']}{mixed}")
+
+
+def _snapshots(case: Case) -> Finding:
+    name = "minSnapshotHistoryWindowInSeconds"
+    window = case.client.admin.command({"getParameter": 1, name: 1})[name]
+    short = f"; with slow readers of large exports, start mongod with --setParameter {name}=1800"
+    return Finding("ok", f"an export may read for {window} s{short if window <= SHORT_WINDOW else ''}")
+
+
+Step = Callable[[Case], Finding]
+STEPS: tuple[tuple[str, Step, Callable[[Case], bool]], ...] = (  # its name, the step, whether it can be asked yet
+    ("MONGO_URI", _uri, lambda case: True),
+    ("names", _names, lambda case: bool(case.parsed)),
+    ("ports", _ports, lambda case: bool(case.parsed)),
+    ("set's name", _set_name, lambda case: bool(case.hellos)),
+    ("members' names", _member_names, lambda case: bool(case.hellos)),
+    ("primary", _primary, lambda case: bool(case.hellos)),
+    ("credentials", _credentials, lambda case: case.is_named and case.has_primary),
+    ("majority", _majority, lambda case: bool(case.hellos)),
+    ("clocks", _clock, lambda case: case.is_let_in),
+    ("indexes", _indexes, lambda case: case.is_let_in),
+    ("version", _versions, lambda case: case.is_let_in),
+    ("snapshots", _snapshots, lambda case: case.is_let_in),
+)
+
+
+def _address(host: str, port: int | None) -> str:
+    return host if port is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _unresolved(addresses: list[str]) -> list[str]:
+    lost = []
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not address.startswith("/") and not address.endswith(".sock"):
+            try:
+                socket.getaddrinfo(host.strip("[]"), int(port))
+            except OSError:
+                lost.append(address)
+    return lost
+
+
+def _reason(error: PyMongoError) -> str:
+    text = _first_line(error)
+    for word in ("refused", "timed out", "Name or service not known", "SSL", "No such file"):
+        if word in text:
+            return {"refused": "connection refused", "SSL": "TLS fails"}.get(word, word.lower())
+    return text[:100]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].partition(" (configured timeouts")[0]

@@ -1,0 +1,219 @@
+"""What the compose file runs once beside the nodes: passwords made and kept, the replica set founded, its users made.
+
+    python -m app.stack secrets           into the volume /secrets: `root`, `api`, `key`
+    python -m app.stack init HOST:PORT …  the set and the API's user; /access/MONGO_URI tells the API where
+    python -m app.stack run COMMAND …     `docsheet COMMAND …` on that MONGO_URI
+
+Each may run again at any time: what is there stays as it is.
+"""
+
+import argparse
+import base64
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
+
+from app.errors import StartError
+from app.store.mongod import hello
+
+SECRETS = Path("/secrets")  # for the nodes and the init, never for the API
+ACCESS = Path("/access")  # for the API
+URI = "MONGO_URI"
+API_USER = 10001  # the Dockerfile's
+SET = "rs0"
+ROOT, USER = "root", "docsheet"
+WAIT_SECONDS = 180.0  # for the nodes: a first start makes their files
+POLL_SECONDS = 0.25
+KEPT = {"root": "DOCSHEET_ROOT_PASSWORD", "api": "DOCSHEET_DB_PASSWORD", "key": "DOCSHEET_REPLICA_KEY"}
+
+_BAD_LOGIN = 18
+_NOT_INITIATED = 94
+_INITIATED_ALREADY = 23
+
+
+def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
+    """Writes what isn't there yet: what the environment says, else something strong.
+
+    Raises `StartError` where the environment names another root password or key than the set was made with. The API's
+    password may change: `init` gives it to the database.
+    """
+    for name, variable in KEPT.items():
+        chosen, kept = environment.get(variable, ""), _read(folder / name)
+        if name == "key" and chosen and not re.fullmatch(r"[A-Za-z0-9+/=\s]{6,1024}", chosen):
+            raise StartError(f"{variable}: a key has 6 to 1024 characters of base64 (`openssl rand -base64 96`).")
+        if not kept:
+            _write(folder / name, chosen or _made(name))
+        elif chosen and chosen != kept:
+            if name != "api":
+                raise StartError(
+                    f"{variable} is not the one that this stack's volumes were made with: set the old one, or none "
+                    f"(it is kept in the volume `secrets`). To begin anew WITHOUT the data: `docker compose down -v`."
+                )
+            _write(folder / name, chosen)
+
+
+def found(hosts: Sequence[str], root: str, password: str, database: str, wait: float = WAIT_SECONDS) -> str:
+    """Founds the set where there is none, and its application's user; the `MONGO_URI` of that user comes back.
+
+    Waits for a primary that takes writes. Raises `StartError` that says what to do.
+    """
+    deadline = time.monotonic() + wait
+    if not _is_founded(hosts, deadline):
+        _initiate(hosts, root, deadline)
+    uri = _uri(hosts, ROOT, root)
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=int(wait * 1000)) as client:
+        _again(lambda: client.admin.command("ping"), deadline)
+        _again(lambda: _make_user(client, hosts, password, database), deadline)
+    return _uri(hosts, USER, password, database)
+
+
+def _is_founded(hosts: Sequence[str], deadline: float) -> bool:
+    """Whether any node belongs to a set; only when all of them answer can it be said that none does."""
+    while True:
+        told = {host: hello(host) for host in hosts}
+        if any("setName" in (answer or {}) for answer in told.values()):
+            return True
+        silent = [host for host, answer in told.items() if answer is None]
+        if not silent:
+            return False
+        if time.monotonic() > deadline:
+            raise StartError(f"{', '.join(silent)} can't be reached: `docker compose logs` of that node says why.")
+        time.sleep(POLL_SECONDS)
+
+
+def _initiate(hosts: Sequence[str], root: str, deadline: float) -> None:
+    config = {"_id": SET, "members": [{"_id": number, "host": host} for number, host in enumerate(hosts)]}
+    with MongoClient[dict[str, Any]](_uri(hosts[:1], ROOT, root, direct=True)) as client:
+        try:
+            _again(lambda: client.admin.command("replSetGetStatus"), deadline)
+        except OperationFailure as error:
+            if error.code != _NOT_INITIATED:
+                raise
+            try:
+                client.admin.command("replSetInitiate", config)
+            except OperationFailure as refused:
+                if refused.code != _INITIATED_ALREADY:
+                    raise
+
+
+def _make_user(client: "MongoClient[dict[str, Any]]", hosts: Sequence[str], password: str, database: str) -> None:
+    role = {"role": "readWrite", "db": database}
+    known = client.admin.command("usersInfo", USER)["users"]
+    if not known:
+        client.admin.command("createUser", USER, pwd=password, roles=[role])
+        return
+    if role not in known[0]["roles"]:
+        client.admin.command("grantRolesToUser", USER, roles=[role])
+    if not _lets_in(hosts, password):
+        client.admin.command("updateUser", USER, pwd=password)
+
+
+def _lets_in(hosts: Sequence[str], password: str) -> bool:
+    with MongoClient[dict[str, Any]](_uri(hosts, USER, password)) as client:
+        try:
+            client.admin.command("ping")
+        except OperationFailure as error:
+            if error.code != _BAD_LOGIN:
+                raise
+            return False
+    return True
+
+
+def _again(work: Callable[[], object], deadline: float) -> None:
+    """Until it succeeds: an election may be under way. A refused login ends it with the sentence for that."""
+    while True:
+        try:
+            work()
+        except AutoReconnect as error:
+            if time.monotonic() > deadline:
+                raise StartError(f"The set has no primary: {error}") from error
+            time.sleep(POLL_SECONDS)
+        except OperationFailure as error:
+            if error.code != _BAD_LOGIN:
+                raise
+            raise StartError(
+                "The database does not know root by the password in the volume `secrets`: its data were made with "
+                "another one, or its first start was cut off. Set DOCSHEET_ROOT_PASSWORD to the old one after "
+                "`docker volume rm docsheet_secrets`; to begin anew WITHOUT the data: `docker compose down -v`."
+            ) from error
+        else:
+            return
+
+
+def _uri(hosts: Sequence[str], user: str, password: str, database: str = "", *, direct: bool = False) -> str:
+    how = "directConnection=true" if direct else f"replicaSet={SET}"
+    return f"mongodb://{user}:{quote(password, safe='')}@{','.join(hosts)}/{database}?{how}&authSource=admin"
+
+
+def _made(name: str) -> str:
+    return base64.b64encode(secrets.token_bytes(96)).decode() if name == "key" else secrets.token_urlsafe(32)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: Path, text: str, owner: int | None = None) -> None:
+    """Whole or not at all, and closed to others: a node may be waiting for it."""
+    fresh = path.with_name(f".{path.name}")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
+        file.write(text)
+    if owner is not None:
+        os.chown(fresh, owner, owner)
+    fresh.replace(path)
+
+
+def _run(words: Sequence[str], access: Path) -> None:
+    """Becomes `docsheet …`, as soon as it is known where the database is."""
+    if not os.environ.get(URI):
+        while not (uri := _read(access / URI)):
+            time.sleep(POLL_SECONDS)
+        os.environ[URI] = uri
+    os.execv(sys.executable, [sys.executable, "-m", "app", *words])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the exit status comes back."""
+    parser = argparse.ArgumentParser(prog="python -m app.stack", description="The compose stack's one-shot services.")
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("secrets", help="make and keep the passwords and the key")
+    actions.add_parser("init", help="found the set, make the API's user").add_argument("hosts", nargs="+")
+    actions.add_parser("run", help="docsheet on the stack's database").add_argument("words", nargs=argparse.REMAINDER)
+    options = parser.parse_args(arguments)
+    try:
+        _act(options)
+    except (StartError, PyMongoError) as error:
+        sys.stderr.write(f"docsheet: {error}\n")
+        return 1
+    return 0
+
+
+def _act(options: argparse.Namespace) -> None:
+    if options.action == "secrets":
+        SECRETS.chmod(0o700)
+        keep_secrets(SECRETS, os.environ)
+    elif options.action == "run":
+        _run(options.words, ACCESS)
+    else:
+        root, password = _read(SECRETS / "root"), _read(SECRETS / "api")
+        uri = found(options.hosts, root, password, os.environ.get("DB_NAME") or "docsheet")
+        if _read(ACCESS / URI) != uri:
+            _write(ACCESS / URI, uri, API_USER)
+        sys.stdout.write(f"The replica set {SET} takes writes; the API's user is {USER}.\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

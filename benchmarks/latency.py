@@ -1,0 +1,247 @@
+"""How long one user takes to be read, 200 times a second, while exports or hostile searches run on the same server.
+
+The load is open-loop: a request is due every 5 ms whether or not the one before was answered, and its time counts from
+when it was due, so a server that stands still can't hide it. Measured in turn: nothing else, one export, four exports
+(each begins anew when it is done, clients write to disk), `--hostile` clients with regular expressions that backtrack
+without end, and nothing else again. Prints p50, p99 and worst in milliseconds, their ratio to nothing else, how fast
+each export moved (documents per second, and the slowest of them in its slowest second), and how the hostile searches
+were answered.
+"""
+
+import argparse
+import asyncio
+import itertools
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from benchmarks import data as users
+from benchmarks.downloads import download
+from benchmarks.export import COLUMNS
+from benchmarks.servers import Server, ours
+from benchmarks.tables import heading, number, ratio, table
+
+KEYS = 1_000
+HOSTILE = (  # on texts of any letters: nested quantifiers, alternations, look-arounds
+    r"^(.+)+\d$",
+    r"^(.|[a-z]|\w)*\d$",
+    r"(.*){12}\d$",
+    r"^((\S+\s*)+)+\d$",
+    r"^(?=(.+)+\d)(?!(.+)+\d).*$",
+    "(" + "|".join(f"{letter}.*.*" for letter in "abcdefghijklmnopqrstuvwxyz") + r")*\d$",
+)
+
+
+@dataclass
+class Meanwhile:
+    """What went on beside the reads: how far each export came, second by second; answers to hostile searches."""
+
+    speeds: list[float] = field(default_factory=list)  # documents a second, of each export
+    slowest: float | None = None  # the slowest of them in its slowest second
+    answers: Counter[int] = field(default_factory=Counter)
+    longest: float = 0.0  # seconds
+
+
+class Reads:
+    """Reads one user after the other, open-loop, over as many connections as are needed."""
+
+    def __init__(self, port: int, keys: list[str]) -> None:
+        self._port = port
+        self._keys = itertools.cycle(keys)
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def run(self, per_second: int, seconds: float) -> list[float]:
+        """Milliseconds of every read, sorted."""
+        begin = time.perf_counter() + 0.1
+        tasks = []
+        for number_of in range(int(per_second * seconds)):
+            due = begin + number_of / per_second
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            tasks.append(asyncio.create_task(self._read(due)))
+        times = await asyncio.gather(*tasks)
+        for _, writer in self._idle:
+            writer.close()
+        self._idle.clear()
+        return sorted(times)
+
+    async def _read(self, due: float) -> float:
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        status, _ = await ask(reader, writer, f"/users/{next(self._keys)}")
+        if status != 200:
+            raise SystemExit(f"A read was answered with {status}.")
+        self._idle.append((reader, writer))
+        return (time.perf_counter() - due) * 1000
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> tuple[int, bytes]:
+    """Status and body of a GET on an open connection (the answer has a Content-Length)."""
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+    return int(head[9:12]), await reader.readexactly(length)
+
+
+@asynccontextmanager
+async def exporting(address: str, count: int, size: float) -> AsyncIterator[Meanwhile]:
+    """So many exports at once, each begun anew when it is done, written to disk; `size`: bytes of a document there."""
+    meanwhile = Meanwhile()
+    with tempfile.TemporaryDirectory(dir=users.FOLDER.parent) as folder:
+        paths = [Path(folder, str(at)) for at in range(count)]
+        done = [_Progress(path) for path in paths]
+        tasks = [asyncio.create_task(one.repeat(address)) for one in done]
+        watch = asyncio.create_task(_watch(done))
+        try:
+            yield meanwhile
+        finally:
+            steps = await _ended(watch)
+            for task in tasks:
+                await _ended(task)
+            meanwhile.speeds = [sum(step[at] for step in steps) / size / max(len(steps), 1) for at in range(count)]
+            meanwhile.slowest = min((min(step) for step in steps[1:]), default=0) / size
+
+
+class _Progress:
+    """One export that goes on and on: `total` bytes so far."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes that came, in all files."""
+        return self._before + (self._path.stat().st_size if self._path.exists() else 0)
+
+    async def repeat(self, address: str) -> None:
+        """Downloads until it is cancelled."""
+        while True:
+            curl = await asyncio.create_subprocess_exec("curl", "-sS", "--fail", "-o", str(self._path), address)
+            try:
+                if await curl.wait():
+                    raise SystemExit(f"An export broke (curl {curl.returncode}): {address}")
+            finally:
+                if curl.returncode is None:
+                    curl.kill()
+                    await curl.wait()
+            self._before += self._path.stat().st_size
+            self._path.unlink()
+
+
+async def _watch(exports: list[_Progress]) -> list[list[int]]:
+    """Bytes of every export in every second, until cancelled."""
+    steps: list[list[int]] = []
+    before = [one.total for one in exports]
+    try:
+        while True:
+            await asyncio.sleep(1)
+            now = [one.total for one in exports]
+            steps.append([later - earlier for later, earlier in zip(now, before, strict=True)])
+            before = now
+    except asyncio.CancelledError:
+        return steps
+
+
+async def _ended(task: asyncio.Task[list[list[int]]] | asyncio.Task[None]) -> list[list[int]]:
+    task.cancel()
+    try:
+        return await task or []
+    except asyncio.CancelledError:
+        return []
+
+
+@asynccontextmanager
+async def attacking(server: Server, clients: int) -> AsyncIterator[Meanwhile]:
+    """So many clients, each with one hostile search after the other; leaves when all have their answers."""
+    meanwhile = Meanwhile()
+    stop = asyncio.Event()
+    patterns = itertools.cycle(HOSTILE)
+
+    async def attack() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        while not stop.is_set():
+            begin = time.perf_counter()
+            status, _ = await ask(reader, writer, f"/users/?keyword={quote(next(patterns), safe='')}")
+            meanwhile.answers[status] += 1
+            meanwhile.longest = max(meanwhile.longest, time.perf_counter() - begin)
+        writer.close()
+
+    tasks = [asyncio.create_task(attack()) for _ in range(clients)]
+    await asyncio.sleep(1)
+    try:
+        yield meanwhile
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+def main() -> None:
+    """Measures what the arguments say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    users.add_arguments(parser)
+    parser.add_argument("--rate", type=int, default=200, help="reads a second")
+    parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
+    parser.add_argument("--format", default="csv", help="of the exports")
+    parser.add_argument("--hostile", type=int, default=8, help="clients with hostile searches")
+    asked = parser.parse_args()
+    with users.opened(asked.folder, asked.cache_mib) as uri:
+        data = users.users(uri, asked.documents)
+        how = f"at {asked.rate}/s for {asked.seconds:g} s, exports as {asked.format}"
+        heading(f"Read one of {data.documents:,} users {how}")
+        with data.client() as client:
+            sample = client[data.name]["users"].aggregate([{"$sample": {"size": KEYS}}, {"$project": {"_id": 1}}])
+            keys = [str(document["_id"]) for document in sample]
+        with ours(data) as server:
+            asyncio.run(_measure(server, keys, data.documents, asked))
+
+
+async def _measure(server: Server, keys: list[str], documents: int, asked: argparse.Namespace) -> None:
+    columns = f"columns={COLUMNS}" if asked.format != "ndjson" else ""
+    address = f"{server.address}/users/export/{asked.format}?{columns}"
+    with tempfile.TemporaryDirectory(dir=users.FOLDER.parent) as folder:
+        size = download(address, Path(folder, "whole")).size / documents
+
+    def exports(count: int) -> AbstractAsyncContextManager[Meanwhile]:
+        return exporting(address, count, size)
+
+    beside: dict[str, Callable[[], AbstractAsyncContextManager[Meanwhile]]] = {
+        "nothing else": lambda: nullcontext(Meanwhile()),
+        "one export": lambda: exports(1),
+        "four exports": lambda: exports(4),
+        f"{asked.hostile} hostile searches": lambda: attacking(server, asked.hostile),
+        "nothing else, again": lambda: nullcontext(Meanwhile()),
+    }
+    reads = Reads(server.port, keys)
+    await reads.run(asked.rate, 2)  # to warm up
+    base: list[float] = []
+    rows, notes = [], []
+    for name, begin in beside.items():
+        async with begin() as meanwhile:
+            times = await reads.run(asked.rate, asked.seconds)
+        base = base or times
+        rows.append(_row(name, times, base, meanwhile))
+        if meanwhile.answers:
+            answers = ", ".join(f"{count} × {status}" for status, count in sorted(meanwhile.answers.items()))
+            notes.append(f"Hostile searches were answered {answers}; the longest took {meanwhile.longest:.1f} s.")
+    titles = ("beside it", "p50 ms", "p99 ms", "worst ms", "p50 ratio", "p99 ratio", "docs/s each", "slowest second")
+    table(titles, rows)
+    print("\n".join(notes))
+
+
+def _row(name: str, times: list[float], base: list[float], meanwhile: Meanwhile) -> list[str]:
+    p50, p99 = _quantile(times, 0.5), _quantile(times, 0.99)
+    speeds = " ".join(number(speed) for speed in meanwhile.speeds) or "–"
+    ratios = ratio(p50, _quantile(base, 0.5)), ratio(p99, _quantile(base, 0.99))
+    return [name, number(p50), number(p99), number(times[-1]), *ratios, speeds, number(meanwhile.slowest)]
+
+
+def _quantile(times: list[float], share: float) -> float:
+    return times[min(int(len(times) * share), len(times) - 1)]
+
+
+if __name__ == "__main__":
+    main()

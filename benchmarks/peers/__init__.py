@@ -1,0 +1,6 @@
+"""The peers' servers: small, as their own documentation writes them. They read BENCH_URI and BENCH_DB."""
+
+import os
+
+URI = os.environ.get("BENCH_URI", "mongodb://127.0.0.1:27017/")
+NAME = os.environ.get("BENCH_DB", "users_1000000")

@@ -1,0 +1,405 @@
+"""Never half a file that looks whole, and nothing left behind: what happens when something ends in mid-export."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pymongo import MongoClient
+
+from app.store.embedded import EmbeddedDatabase
+from tests.support.mongod import needs_mongod, require_mongod
+from tests.support.server import LiveServer
+
+pytestmark = [*needs_mongod, pytest.mark.slow]
+FORMATS = ("csv", "xlsx", "ndjson", "json")
+DOCUMENTS = 30_000
+BIG = "big"  # the database with more bytes than pipe and sockets hold
+ORIGIN = "https://app.example.org"
+BROKEN = httpx.RemoteProtocolError
+
+
+def fill(client: "MongoClient[Any]") -> None:
+    """60 MB that can't be deflated much."""
+    source = random.Random(1)
+    for begin in range(0, DOCUMENTS, 1_000):
+        client[BIG]["users"].insert_many(
+            [
+                {"_id": n, "name": source.randbytes(900).hex(), "email": f"{n}@x.com", "age": n % 90}
+                for n in range(begin, begin + 1_000)
+            ]
+        )
+
+
+@pytest.fixture(scope="module")
+def big(mongo_uri: str) -> Iterator[Any]:
+    """PyMongo's client of the mongod with the big collection."""
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        fill(client)
+        yield client
+        client.drop_database(BIG)
+
+
+@pytest.fixture(scope="module")
+def server(mongo_uri: str, big: Any) -> Iterator[LiveServer]:
+    """A server with every middleware, short limits, and few places."""
+    with serving(mongo_uri, STALL_LIMIT_SECONDS=2, EXPORT_WAIT_SECONDS=30) as live:
+        yield live
+
+
+def serving(uri: str, **settings: object) -> LiveServer:
+    """A server on the big collection."""
+    return LiveServer(MONGO_URI=uri, DB_NAME=BIG, CORS_ORIGINS=ORIGIN, **settings)
+
+
+@pytest.fixture
+def http(server: LiveServer) -> Iterator[httpx.Client]:
+    """A client that takes no compression, so that bytes can be counted."""
+    with client_of(server) as client:
+        yield client
+
+
+def client_of(live: LiveServer) -> httpx.Client:
+    """A client that takes no compression, with little room: whatever it does not read waits at the server."""
+    room = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)]
+    return httpx.Client(
+        base_url=live.address,
+        timeout=60,
+        headers={"Accept-Encoding": "identity", "Origin": ORIGIN},
+        transport=httpx.HTTPTransport(socket_options=room, limits=httpx.Limits(max_connections=100)),
+    )
+
+
+@contextmanager
+def download(http: httpx.Client, path: str) -> Iterator[httpx.Response]:
+    """An export that has begun."""
+    with http.stream("GET", f"/users/export/{path}") as answer:
+        answer.raise_for_status()
+        yield answer
+
+
+def exports(server: LiveServer) -> list[int]:
+    """The ids of the export processes: children of the fork server, which is a child of the server."""
+    return [pid for parent in children(server.process.pid) for pid in children(parent)]
+
+
+def children(parent: int) -> list[int]:
+    """The ids of a process's children that live."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and not just its exit status, for which nobody asked yet."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(true: Callable[[], object], seconds: float) -> float:
+    """Waits until something is true, and says how many seconds that took."""
+    begin = time.monotonic()
+    while not true():
+        assert time.monotonic() - begin < seconds, f"not within {seconds} seconds"
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+def record(http: httpx.Client, answer: httpx.Response) -> dict[str, Any]:
+    """The record of an export."""
+    found: dict[str, Any] = http.get(f"/exports/{answer.headers['x-export-id']}").json()
+    return found
+
+
+def cursors(client: "MongoClient[Any]") -> int:
+    """The cursors that are open at the database."""
+    return int(client.admin.command("serverStatus")["metrics"]["cursor"]["open"]["total"])
+
+
+# --- something is killed ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_exports_process_is_killed(server: LiveServer, http: httpx.Client, format_: str) -> None:
+    with download(http, format_) as answer:
+        parts = answer.iter_raw()
+        next(parts)
+        (process,) = exports(server)
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(BROKEN):
+            list(parts)
+    found = record(http, answer)
+    assert (found["state"], found["sha256"]) == ("failed", None)
+    assert "signal 9 (SIGKILL)" in found["detail"]
+    assert 0 < found["documents"] < DOCUMENTS
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_server_is_killed(mongo_uri: str, big: Any, format_: str) -> None:
+    with serving(mongo_uri) as live:
+        with client_of(live) as http, download(http, format_) as answer:
+            parts = answer.iter_raw()
+            next(parts)
+            processes = [*exports(live), *children(live.process.pid)]
+            assert len(processes) >= 2
+            live.process.kill()
+            with pytest.raises(BROKEN):
+                list(parts)
+        wait_until(lambda: not any(map(lives, processes)), 10)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_database_dies_for_good(format_: str) -> None:
+    require_mongod()
+    with (
+        tempfile.TemporaryDirectory(prefix="docsheet-") as folder,
+        EmbeddedDatabase.open(Path(folder), 256, 1800) as embedded,
+    ):
+        with MongoClient[dict[str, Any]](embedded.uri) as client:
+            fill(client)
+        assert embedded._mongod is not None
+        with (
+            serving(embedded.uri, PRIMARY_WAIT_SECONDS=1) as live,
+            client_of(live) as http,
+            download(http, format_) as answer,
+        ):
+            parts = answer.iter_raw()
+            next(parts)
+            embedded._mongod.stop(0)
+            with pytest.raises(BROKEN):
+                list(parts)
+            wait_until(lambda: "could not be recorded" in live.log, 5)
+            unreachable = http.get(f"/users/export/{format_}")
+            assert unreachable.status_code == 503
+            assert unreachable.headers["retry-after"]
+
+
+def test_curl_sees_it(server: LiveServer, http: httpx.Client, tmp_path: Path) -> None:
+    file = tmp_path / "users.csv"
+    command = ["curl", "-sf", "--limit-rate", "2M", "-o", str(file), f"{server.address}/users/export/csv"]
+    with subprocess.Popen(command) as curl:
+        wait_until(lambda: file.exists() and file.stat().st_size > 10_000, 30)
+        for process in exports(server):
+            os.kill(process, signal.SIGKILL)
+        assert curl.wait(60) == 18
+
+
+def test_the_fork_server_is_killed(mongo_uri: str, big: Any) -> None:
+    with serving(mongo_uri) as live:
+        httpx.get(f"{live.address}/users/export/csv?limit=1").raise_for_status()
+        for process in children(live.process.pid):
+            os.kill(process, signal.SIGKILL)
+        time.sleep(0.2)
+        assert httpx.get(f"{live.address}/users/export/csv?limit=1").status_code == 200
+
+
+def test_without_our_protocol_it_breaks_too(mongo_uri: str, big: Any) -> None:
+    """`uvicorn app.main:app` has no transport in the scope."""
+    with serving(mongo_uri) as live:
+        live.process.terminate()
+        live.process.wait()
+        assert live.process.stdout is not None
+        live.process.stdout.close()
+        command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(live.port)]
+        live.process = subprocess.Popen(
+            command, env=live.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        wait_until(lambda: _answers(live), 20)
+        with client_of(live) as http, download(http, "json") as answer:
+            parts = answer.iter_raw()
+            next(parts)
+            for process in exports(live):
+                os.kill(process, signal.SIGKILL)
+            with pytest.raises(BROKEN):
+                list(parts)
+
+
+def _answers(live: LiveServer) -> bool:
+    try:
+        return httpx.get(f"{live.address}/livez").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+# --- a client that leaves, stalls, or is slow -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", ["", "sort=name", "sort=-email", "name__contains=a"])
+def test_a_client_that_leaves(server: LiveServer, http: httpx.Client, big: Any, query: str) -> None:
+    before = cursors(big)
+    with download(http, f"ndjson?{query}") as answer:
+        next(answer.iter_raw())
+        assert exports(server)
+    assert wait_until(lambda: not exports(server), 2) < 1
+    wait_until(lambda: record(http, answer)["state"] != "running", 2)
+    found = record(http, answer)
+    assert (found["state"], found["detail"]) == ("left", "the client left")
+    assert 0 < found["documents"] == found["rows"] < DOCUMENTS
+    assert found["bytes"] > 1_000_000
+    wait_until(lambda: cursors(big) <= before, 1)
+    assert not big.admin.aggregate([{"$currentOp": {}}, {"$match": {"ns": f"{BIG}.users"}}]).to_list()
+
+
+def test_a_client_that_leaves_before_the_first_byte(server: LiveServer, http: httpx.Client, big: Any) -> None:
+    """The database works on a pattern that takes it seconds."""
+    slow = "name__regex=(.*a){9}$&sort=name"
+    with pytest.raises(httpx.ReadTimeout):
+        http.get(f"/users/export/csv?{slow}", timeout=1)
+    assert wait_until(lambda: not exports(server), 2) < 1
+    wait_until(lambda: not big.admin.aggregate([{"$currentOp": {}}, {"$match": {"ns": f"{BIG}.users"}}]).to_list(), 2)
+    http.get("/users/export/csv?limit=1").raise_for_status()
+
+
+def test_a_whole_export_ends_its_session(server: LiveServer, http: httpx.Client, big: Any) -> None:
+    def ended() -> int:
+        return int(big.admin.command("serverStatus")["metrics"]["commands"]["endSessions"]["total"])
+
+    before = ended()
+    for _ in range(5):
+        http.get("/users/export/csv?limit=1").raise_for_status()
+    wait_until(lambda: ended() >= before + 5, 2)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_client_that_stalls_is_cut_off(server: LiveServer, http: httpx.Client, format_: str) -> None:
+    with download(http, format_) as answer:
+        parts = answer.iter_raw()
+        next(parts)
+        assert wait_until(lambda: not exports(server), 30) > 1.5
+        with pytest.raises((BROKEN, httpx.ReadError)):
+            list(parts)
+    found = record(http, answer)
+    assert (found["state"], found["detail"]) == ("left", "the client took no byte for 2 seconds")
+    assert "was cut off" in server.log
+
+
+def test_a_client_that_stalls_at_the_end_is_cut_off(server: LiveServer, http: httpx.Client) -> None:
+    """The last bytes are with the server, not with an export process."""
+    with download(http, "ndjson?limit=4500") as answer:
+        next(answer.iter_raw())
+        wait_until(lambda: record(http, answer)["state"] == "left", 30)
+
+
+def test_a_slow_client_is_not_cut_off(server: LiveServer, http: httpx.Client) -> None:
+    with download(http, "csv") as answer:
+        parts = answer.iter_raw(16 * 1024)
+        for _ in range(60):
+            next(parts)
+            time.sleep(0.1)
+        assert exports(server)
+        assert record(http, answer)["state"] == "running"
+        memory = sum(_resident(pid) for pid in exports(server))
+        assert memory < 150 * 2**20
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_stalled_clients_leave_the_rest_responsive(mongo_uri: str, big: Any) -> None:
+    with (
+        serving(mongo_uri, EXPORTS_AT_ONCE=40, STALL_LIMIT_SECONDS=60) as live,
+        client_of(live) as http,
+    ):
+        streams = [download(http, "csv") for _ in range(40)]
+        answers = [stream.__enter__() for stream in streams]
+        try:
+            time.sleep(1)
+            times = []
+            for number in range(50):
+                begin = time.perf_counter()
+                http.get(f"/users/{number}").raise_for_status()
+                times.append(time.perf_counter() - begin)
+            assert sorted(times)[45] < 0.1
+            assert len(exports(live)) == 40
+        finally:
+            for answer in answers:
+                answer.close()
+        wait_until(lambda: not exports(live), 5)
+
+
+# --- so many at once --------------------------------------------------------------------------------------------------
+
+
+def test_the_next_one_waits_for_its_turn(mongo_uri: str, big: Any) -> None:
+    with (
+        serving(mongo_uri, EXPORTS_AT_ONCE=2, EXPORT_WAIT_SECONDS=0.5) as server,
+        client_of(server) as http,
+        download(http, "csv") as first,
+        download(http, "csv"),
+    ):
+        next(first.iter_raw())
+        begin = time.monotonic()
+        refused = http.get("/users/export/csv?limit=1")
+        assert 0.4 < time.monotonic() - begin < 1.5
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert int(refused.headers["retry-after"]) > 0
+        assert http.head("/users/export/csv").status_code == 200
+        threading.Timer(0.2, first.close).start()
+        assert http.get("/users/export/csv?limit=1").status_code == 200
+
+
+def test_no_waiting_at_all(mongo_uri: str, big: Any) -> None:
+    with serving(mongo_uri, EXPORTS_AT_ONCE=1, EXPORT_WAIT_SECONDS=0) as live:
+        for _ in range(3):
+            assert httpx.get(f"{live.address}/users/export/csv?limit=1").status_code == 200
+            time.sleep(0.1)
+
+
+# --- the server is stopped --------------------------------------------------------------------------------------------
+
+
+def test_sigterm_ends_exports_within_the_grace_time(mongo_uri: str, big: Any) -> None:
+    with serving(mongo_uri, SHUTDOWN_GRACE_SECONDS=1) as live:
+        with (
+            client_of(live) as http,
+            download(http, "csv") as stalled,
+            download(http, "xlsx") as other,
+        ):
+            parts = stalled.iter_raw(), other.iter_raw()
+            for part in parts:
+                next(part)
+            processes = [*exports(live), *children(live.process.pid)]
+            begin = time.monotonic()
+            live.process.send_signal(signal.SIGTERM)
+            live.process.wait(10)
+            assert time.monotonic() - begin < 3
+            for part in parts:
+                with pytest.raises((BROKEN, httpx.ReadError)):
+                    list(part)
+        wait_until(lambda: not any(map(lives, processes)), 10)
+        assert "Traceback" not in live.log, live.log
+        for answer in (stalled, other):
+            found = big[BIG]["docsheet.exports"].find_one({"_id": answer.headers["x-export-id"]})
+            assert (found["state"], found["detail"]) == ("failed", "the server stopped")
+
+
+def test_sigterm_lets_a_short_export_finish(mongo_uri: str, big: Any) -> None:
+    with serving(mongo_uri, SHUTDOWN_GRACE_SECONDS=20) as live:
+        with client_of(live) as http, download(http, "ndjson") as answer:
+            parts = answer.iter_raw()
+            next(parts)
+            live.process.send_signal(signal.SIGTERM)
+            list(parts)
+        assert live.process.wait(10) == 0
+        found = big[BIG]["docsheet.exports"].find_one({"_id": answer.headers["x-export-id"]})
+        assert found["state"] == "complete"

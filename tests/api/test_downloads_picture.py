@@ -1,0 +1,107 @@
+"""One picture: a file's sums are those of one instant, whatever is written meanwhile; and what ends the picture."""
+
+import csv
+import io
+import json
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openpyxl
+import pytest
+from pymongo import MongoClient
+
+from app.store.embedded import EmbeddedDatabase
+from tests.api.test_downloads_broken import BIG, BROKEN, client_of, download, fill, record, serving
+from tests.support.mongod import needs_mongod, require_mongod
+
+pytestmark = [*needs_mongod, pytest.mark.slow]
+ACCOUNTS, START = 12_000, 100
+
+
+@contextmanager
+def writing(client: "MongoClient[Any]", users: Any) -> Iterator[None]:
+    """Moves amounts between documents at random, in transactions, until the end."""
+    end = threading.Event()
+    source = random.Random(1)
+
+    def move() -> None:
+        with client.start_session() as session:
+            while not end.is_set():
+                first, second = source.sample(range(ACCOUNTS), 2)
+                with session.start_transaction():
+                    for key, amount in ((first, -7), (second, 7)):
+                        users.update_one({"_id": key}, {"$inc": {"age": amount}}, session=session)
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def _ages_of_csv(content: bytes) -> list[int]:
+    return [int(age) for (age,) in list(csv.reader(io.StringIO(content.decode())))[1:]]
+
+
+def _ages_of_xlsx(content: bytes) -> list[int]:
+    sheet = openpyxl.load_workbook(io.BytesIO(content), read_only=True).worksheets[0]
+    return [int(str(age)) for (age,) in list(sheet.iter_rows(values_only=True))[1:]]
+
+
+def _ages_of_ndjson(content: bytes) -> list[int]:
+    return [json.loads(line)["age"] for line in content.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("format_", "ages"), [("csv", _ages_of_csv), ("xlsx", _ages_of_xlsx), ("ndjson", _ages_of_ndjson)]
+)
+@pytest.mark.parametrize("sort", ["", "-_id", "email", "name"])
+def test_the_sum_is_that_of_one_instant(
+    http: httpx.Client, users: Any, format_: str, ages: Callable[[bytes], list[int]], sort: str
+) -> None:
+    users.insert_many([{"_id": n, "age": START, "email": str(n), "name": str(n % 99)} for n in range(ACCOUNTS)])
+    with writing(users.database.client, users):
+        for _ in range(2):
+            answer = http.get(f"/users/export/{format_}?columns=age&sort={sort}")
+            found = ages(answer.content)
+            assert (len(found), sum(found)) == (ACCOUNTS, ACCOUNTS * START)
+            assert set(found) != {START}
+
+
+def test_a_picture_that_is_too_old_breaks_the_transfer_and_none_goes_on() -> None:
+    require_mongod()
+    with (
+        tempfile.TemporaryDirectory(prefix="docsheet-") as folder,
+        EmbeddedDatabase.open(Path(folder), 256, 0) as embedded,
+        MongoClient[dict[str, Any]](embedded.uri) as client,
+    ):
+        fill(client)
+        with serving(embedded.uri) as live, client_of(live) as http:
+            with (
+                download(http, "csv") as picture,
+                download(http, "csv?consistency=none") as current,
+            ):
+                old, new = picture.iter_raw(), current.iter_raw()
+                next(old)
+                first = next(new)
+                until = time.monotonic() + 6
+                while time.monotonic() < until:  # the window moves as the history grows
+                    client[BIG]["users"].update_one({"_id": 1}, {"$inc": {"age": 1}})
+                    time.sleep(0.01)
+                with pytest.raises(BROKEN):
+                    list(old)
+                assert len((first + b"".join(new)).splitlines()) == 30_001
+            found = record(http, picture)
+            assert found["state"] == "failed"
+            assert "minSnapshotHistoryWindowInSeconds" in found["detail"]
+            assert "minSnapshotHistoryWindowInSeconds" in live.log
+            assert record(http, current)["state"] == "complete"

@@ -1,0 +1,180 @@
+"""The description of the API: valid, whole, and good for a generated client and for a fuzzer."""
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bson
+import httpx
+import jsonschema_rs
+import pytest
+
+from tests.support.mongod import needs_mongod
+from tests.support.server import LiveServer
+
+pytestmark = needs_mongod
+BIN = Path(sys.executable).parent
+PACKAGES = ("models", "tests.support.every_type", "tests.query.samples")
+
+
+@pytest.fixture(scope="module")
+def described(server: LiveServer) -> Any:
+    return httpx.get(f"{server.address}/openapi.json").json()
+
+
+def operations(described: Any) -> Iterator[tuple[str, str, Any]]:
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def resolved(described: Any, schema: Any) -> Any:
+    while "$ref" in schema:
+        found = described
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        schema = found
+    return schema
+
+
+def test_it_names_every_route(described: Any) -> None:
+    assert described["openapi"].startswith("3.1.")
+    paths = {(method, path) for method, path, _ in operations(described)}
+    assert paths >= {
+        ("get", "/users/"), ("post", "/users/"), ("get", "/users/{_id}"), ("put", "/users/{_id}"),
+        ("patch", "/users/{_id}"), ("delete", "/users/{_id}"), ("get", "/exports/{id}"), ("get", "/livez"),
+        ("get", "/readyz"), ("get", "/"),
+        *(("get", f"/users/export/{word}") for word in ("csv", "xlsx", "excel", "ndjson", "json")),
+    }  # fmt: skip
+    assert not any(path == "/users" for _, path in paths)
+
+
+def test_everything_is_described(described: Any) -> None:
+    seen = set()
+    for method, path, operation in operations(described):
+        where = f"{method} {path}"
+        assert operation["operationId"] not in seen
+        seen.add(operation["operationId"])
+        assert operation["summary"]
+        names = [(parameter["in"], parameter["name"]) for parameter in operation["parameters"]]
+        assert len(names) == len(set(names)), where
+        for parameter in operation["parameters"]:
+            assert parameter["description"], (where, parameter["name"])
+            jsonschema_rs.validator_for(parameter["schema"])
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            assert resolved(described, media["schema"])["type"] == "object"
+        for status, answer in operation["responses"].items():
+            assert answer["description"], (where, status)
+            assert "X-Request-ID" in answer["headers"]
+            assert all("description" in resolved(described, header) for header in answer["headers"].values())
+            if int(status) >= 400:
+                schema = answer["content"]["application/problem+json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/ProblemDetails"}
+            assert ("Retry-After" in answer["headers"]) == (status == "503")
+
+
+def test_filters_are_typed(described: Any) -> None:
+    schemas = {one["name"]: one["schema"] for one in described["paths"]["/users/"]["get"]["parameters"]}
+    assert schemas["age__gte"]["type"] == "integer"
+    assert schemas["name__contains"] == {"type": "string"}
+    assert schemas["age__in"] == {"type": "array", "items": schemas["age"]}
+    assert schemas["profile.addresses.city__nin"] == {"type": "array", "items": {"type": "string"}}
+    assert schemas["profile__exists"] == {"type": "boolean"}
+    assert schemas["count"] == {"type": "string", "enum": ["auto", "exact", "none"]}
+    for name in ("keyword", "sort", "skip", "limit", "fields", "expand", "after"):
+        assert name in schemas
+    assert "age__contains" not in schemas
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_it_is_valid_and_a_client_is_made_without_a_warning(mongo_uri: str, tmp_path: Path, package: str) -> None:
+    with LiveServer(MONGO_URI=mongo_uri, DB_NAME="described", MODELS=package) as live:
+        answer = httpx.get(f"{live.address}/openapi.json")
+    assert answer.headers["Content-Type"] == "application/json"
+    validator = pytest.importorskip("openapi_spec_validator")
+    validator.validate(answer.json())
+    (tmp_path / "openapi.json").write_bytes(answer.content)
+    shown = generate(tmp_path, "generated")
+    assert "WARNING" not in shown.upper().replace("WARNING(S)", "WARNING"), shown
+
+
+def generate(folder: Path, name: str) -> str:
+    """Makes the client `name` of `openapi.json` in the folder; what the generator said."""
+    command = [BIN / "openapi-python-client", "generate", "--path", folder / "openapi.json", "--meta", "none",
+               "--output-path", folder / name]  # fmt: skip
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_generated_client_works(
+    http: httpx.Client, users: Any, server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "openapi.json").write_bytes(http.get("/openapi.json").content)
+    generate(tmp_path, "docsheet_client")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def api(name: str) -> Any:
+        return importlib.import_module(f"docsheet_client.{name}")
+
+    models = api("models")
+    with api("client").Client(base_url=server.address) as client:
+        created = []
+        for n, city in enumerate(("北京", "Berlin", "Paris")):
+            address = models.Address(city=city)
+            body = models.User(
+                name=f"n{n}", email=f"{n}@x.org", profile=models.Profile(age=20 + n, addresses=[address])
+            )
+            answer = api("api.users.create_users").sync_detailed(client=client, body=body)
+            assert answer.status_code == 201
+            created.append(answer.parsed)
+        listed = api("api.users.list_users").sync(client=client, profile_addresses_city="北京")
+        assert [user.to_dict() for user in listed] == [created[0].to_dict()]
+        listed = api("api.users.list_users").sync(client=client, profile_age_gte=21, sort="-profile.age", limit=1)
+        assert [user.name for user in listed] == ["n2"]
+        listed = api("api.users.list_users").sync(client=client, profile_age_in=[20, 22], email_contains="X.ORG")
+        assert [user.name for user in listed] == ["n0", "n2"]
+        key = created[1].field_id
+        assert isinstance(key, str)
+        read = api("api.users.read_users").sync_detailed(key, client=client)
+        assert read.parsed.to_dict() == created[1].to_dict()
+        unchanged = api("api.users.read_users").sync_detailed(key, client=client, if_none_match=read.headers["ETag"])
+        assert unchanged.status_code == 304
+        patch = models.UserPatch(profile={"age": None, "bio": "b"})
+        patched = api("api.users.patch_users").sync(key, client=client, body=patch, if_match=read.headers["ETag"])
+        assert patched.profile == {"bio": "b", "addresses": created[1].profile["addresses"]}
+        refused = api("api.users.patch_users").sync(key, client=client, body=patch, if_match='"other"')
+        assert (type(refused).__name__, refused.status) == ("ProblemDetails", 412)
+        text = api("api.users.export_csv_users").sync(client=client, columns="name,profile.age", profile_age_gte=21)
+        assert text.splitlines() == ["name,profile.age", "n2,22"]
+        assert api("api.users.export_xlsx_users").sync(client=client).payload.read(2) == b"PK"
+        assert api("api.users.export_ndjson_users").sync(client=client).payload.read().count(b"\n") == 3
+        assert len(api("api.users.export_json_users").sync(client=client)) == 3
+        assert api("api.users.delete_users").sync_detailed(key, client=client).status_code == 204
+        missing = api("api.users.read_users").sync(str(bson.ObjectId()), client=client)
+        assert missing.status == 404
+        assert api("api.server.ready").sync(client=client).to_dict() == {"status": "ok"}
+
+
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
+    "response_headers_conformance"
+)
+
+
+@pytest.mark.slow
+def test_a_fuzzer_finds_no_server_error_and_nothing_undocumented(
+    http: httpx.Client, server: LiveServer, tmp_path: Path
+) -> None:
+    for n in range(3):
+        http.post("/users/", json={"name": f"n{n}", "email": f"{n}@x.org", "age": n}).raise_for_status()
+    command = [BIN / "schemathesis", "run", f"{server.address}/openapi.json", "--checks", CHECKS, "--max-time", "60",
+               "--phases", "coverage,fuzzing", "--seed", "1", "--generation-database", "none", "--no-color",
+               "--max-failures", "5", "--request-timeout", "20", "--suppress-health-check", "all"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:] + server.log[-4000:]

@@ -1,0 +1,108 @@
+"""`python -m app serve`: what hinders the start is one sentence; signals end server and mongod."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.mongod import require_mongod
+from tests.support.server import ROOT, LiveServer
+
+LEAVING_SECONDS = 20
+
+
+def start(folder: Path, **settings: object) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PORT": "0", "MONGO_URI": "mongodb://127.0.0.1:1", "PRIMARY_WAIT_SECONDS": "1",
+                   "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", **{k: str(v) for k, v in settings.items()}}  # fmt: skip
+    command = [sys.executable, "-m", "app", "serve"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def one_sentence(found: "subprocess.CompletedProcess[str]", *words: str) -> None:
+    assert found.returncode == 1, found.stderr
+    assert found.stdout == ""
+    assert found.stderr.startswith("docsheet: ")
+    assert found.stderr.count("\n") == 1, found.stderr
+    assert all(word in found.stderr for word in words), found.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("MODELS", "nowhere"), ("MODELS", "models.nowhere"), ("MONGO_URI", "mongodb://h:99999"), ("PORT", "x"),
+     ("HOST", "no.such.host.invalid")],
+)  # fmt: skip
+def test_setting_that_hinders_the_start(tmp_path: Path, setting: str, value: str) -> None:
+    one_sentence(start(tmp_path, **{setting: value}), setting)
+
+
+def test_unknown_name_in_the_file_hinders_the_start(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PROT=8000\n")
+    one_sentence(start(tmp_path), "PROT")
+
+
+def test_taken_port_hinders_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        one_sentence(start(tmp_path, PORT=port), "PORT", str(port))
+
+
+def test_declaration_that_cannot_be_true_hinders_the_start(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(
+        "from beanie import Document\nclass Thing(Document):\n    name: str\n"
+        "    class Resource:\n        serach = ['name']\n"
+    )
+    one_sentence(start(tmp_path, MODELS="wrong"), "Thing", "serach", "search")
+
+
+def embedded(folder: Path) -> LiveServer:
+    require_mongod()
+    return LiveServer(MONGO_URI="", DATA_DIR=folder)
+
+
+def mongods_of(folder: Path) -> list[int]:
+    """The processes that have this folder on their command line, servers excepted."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"mongod" in Path(os.fsdecode(words[0])).name.encode() and any(
+            str(folder).encode() in word for word in words
+        ):
+            found.append(int(process.name))
+    return found
+
+
+def until_gone(folder: Path) -> None:
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while mongods_of(folder):
+        assert time.monotonic() < deadline, "a mongod stays"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_server_and_mongod(tmp_path: Path, number: signal.Signals) -> None:
+    with embedded(tmp_path) as server:
+        assert len(mongods_of(tmp_path)) == 1
+        assert httpx.post(f"{server.address}/users/", json={"name": "A", "email": "a@example.com"}).status_code == 201
+        server.process.send_signal(number)
+        assert server.process.wait(LEAVING_SECONDS) in (0, -number, 128 + number)
+        assert "Traceback" not in server.log
+        until_gone(tmp_path)
+
+
+def test_killed_server_leaves_no_mongod_and_the_next_one_finds_the_documents(tmp_path: Path) -> None:
+    with embedded(tmp_path) as server:
+        httpx.post(f"{server.address}/users/", json={"name": "A", "email": "a@example.com"})
+        server.process.kill()
+        server.process.wait(LEAVING_SECONDS)
+        until_gone(tmp_path)
+    with embedded(tmp_path) as server:
+        assert [user["name"] for user in httpx.get(f"{server.address}/users/").json()] == ["A"]

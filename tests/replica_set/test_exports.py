@@ -1,0 +1,133 @@
+"""Exports through the death of the primary: complete, each user once, as they were at the start."""
+
+import csv
+import io
+import os
+import socket
+import time
+from typing import Any
+
+import httpx
+import pytest
+from python_calamine import CalamineWorkbook
+
+from app.store.replica_set import ReplicaSet
+from tests.replica_set.load import measured, wait_for
+from tests.support.mongod import needs_mongod
+from tests.support.server import LiveServer
+
+pytestmark = [*needs_mongod, pytest.mark.replica_set]
+
+BUFFERS = 6 * 1024 * 1024  # bytes that may wait in pipes and sockets while the client reads nothing
+HEADER = ["name", "email", "age", "profile.bio", "profile.age", "profile.addresses"]
+
+
+def fill(users: Any, count: int) -> None:
+    """Users that don't compress well, so that a file is larger than all buffers."""
+    for begin in range(0, count, 5_000):
+        users.insert_many(
+            [
+                {
+                    "name": f"user {number}",
+                    "email": f"u{number}@example.com",
+                    "age": number % 90,
+                    "profile": {"bio": os.urandom(120).hex(), "age": number % 90, "addresses": []},
+                }
+                for number in range(begin, begin + 5_000)
+            ]
+        )
+
+
+def picture(users: Any) -> list[list[str]]:
+    """The rows that an export has to have, as CSV shows them."""
+    return [
+        [user["name"], user["email"], str(user["age"]), user["profile"]["bio"], str(user["profile"]["age"]), "[]"]
+        for user in users.find(sort=[("_id", 1)])
+    ]
+
+
+def change(users: Any, count: int) -> None:
+    """What an export that shows one picture must not show."""
+    users.update_many({"email": {"$regex": f"^u{count - 1}|^u{count - 9}"}}, {"$set": {"name": "changed"}})
+    users.delete_one({"email": f"u{count - 2}@example.com"})
+    users.insert_one({"name": "new", "email": "new@example.com", "age": 1, "profile": None})
+
+
+def slow_client(address: str) -> httpx.Client:
+    """A client whose receive buffer is small, so that the server can't run ahead."""
+    transport = httpx.HTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)])
+    return httpx.Client(base_url=address, timeout=60, transport=transport, headers={"Accept-Encoding": "identity"})
+
+
+def read_rows(format: str, content: bytes) -> list[list[str]]:
+    if format == "csv":
+        return list(csv.reader(io.StringIO(content.decode(), newline="")))
+    rows = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    return [[str(int(cell)) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+
+
+def export_through_a_kill(members: ReplicaSet, users: Any, address: str, count: int) -> None:
+    fill(users, count)
+    expected = picture(users)
+    with slow_client(address) as http, http.stream("GET", "/users/export/csv") as one:
+        with http.stream("GET", "/users/export/xlsx") as two:
+            parts = {"csv": one.iter_raw(65536), "xlsx": two.iter_raw(65536)}
+            files = {name: [next(chunks)] for name, chunks in parts.items()}
+            change(users, count)
+            killed = members.kill("PRIMARY")
+            for name, chunks in parts.items():
+                files[name] += chunks
+            ids = {"csv": one.headers["X-Export-Id"], "xlsx": two.headers["X-Export-Id"]}
+        for name, pieces in files.items():
+            content = b"".join(pieces)
+            rows = read_rows(name, content)
+            assert rows[0] == HEADER
+            assert rows[1:] == expected, name
+            assert len(content) > BUFFERS, "it was ready before the kill"
+            record = http.get(f"/exports/{ids[name]}").json()
+            assert (record["state"], record["documents"], record["bytes"]) == ("complete", count, len(content))
+    members.restart(killed)
+
+
+def test_an_export_survives_the_death_of_the_primary(http: httpx.Client, members: ReplicaSet, users: Any) -> None:
+    began = time.monotonic()
+    export_through_a_kill(members, users, str(http.base_url), 60_000)
+    measured(f"60,000 users twice, filled, exported and compared, in {time.monotonic() - began:.1f} s")
+
+
+@pytest.mark.slow
+def test_a_large_export_survives_the_death_of_the_primary(http: httpx.Client, members: ReplicaSet, users: Any) -> None:
+    began = time.monotonic()
+    export_through_a_kill(members, users, str(http.base_url), 300_000)
+    measured(f"300,000 users twice, filled, exported and compared, in {time.monotonic() - began:.1f} s")
+
+
+def test_secondary_preferred_leaves_the_primary_alone(members: ReplicaSet, users: Any) -> None:
+    fill(users, 5_000)
+    with LiveServer(
+        MONGO_URI=members.uri(), DB_NAME=users.database.name, EXPORT_READ_PREFERENCE="secondaryPreferred"
+    ) as live:
+        before = queries(members)
+        text = httpx.get(f"{live.address}/users/export/csv", timeout=60).text
+        assert len(text.splitlines()) == 5_001
+        after = queries(members)
+    primary = members.primary
+    more = {name: after[name] - before[name] for name in after}
+    assert sum(more[name] for name in more if name != primary) >= 3, more
+
+
+def queries(members: ReplicaSet) -> dict[str, int]:
+    """How many queries each member has answered."""
+    counts = {}
+    for name in members.members:
+        with members._client(name) as client:
+            counts[name] = client.admin.command("serverStatus")["opcounters"]["query"]
+    return counts
+
+
+def test_a_client_reads_its_own_writes(http: httpx.Client) -> None:
+    for number in range(50):
+        stored = http.post("/users/", json={"name": "a", "email": f"own{number}@example.com"}).json()
+        assert http.get(f"/users/{stored['_id']}").status_code == 200
+        assert http.get("/users/", params={"email": stored["email"]}).json() == [stored]
+    wait_for(lambda: http.get("/readyz").status_code == 200, 5)

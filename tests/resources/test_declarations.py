@@ -1,0 +1,135 @@
+"""Declarations that can't be true stop the start, naming class and word; all others are served."""
+
+import datetime
+import re
+import sys
+from typing import Annotated, Any
+
+import pytest
+from beanie import BackLink, Document, Insert, Link, before_event
+from pydantic import AliasChoices, BaseModel, Field
+
+from app.application import create_app
+from app.errors import DeclarationError
+from app.query.compile import Compiler
+from app.resources.registry import discover, make_resource
+from app.settings import Settings
+
+
+def document(fields: dict[str, Any] | None = None, settings: Any = None, resource: Any = None, **body: Any) -> Any:
+    """A document class named Thing."""
+    namespace: dict[str, Any] = {
+        "__module__": __name__,
+        "__qualname__": "Thing",
+        "__annotations__": {"name": str, **(fields or {})},
+        **body,
+    }
+    for word, value in (("Settings", settings), ("Resource", resource)):
+        if value is not None:
+            inner = {"__module__": __name__, "__qualname__": f"Thing.{word}", **value}  # by which pydantic knows it
+            namespace[word] = type(word, (), inner)
+    return type("Thing", (Document,), namespace)
+
+
+class Nested(BaseModel):
+    at: datetime.time
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda: document(resource={"serach": ["name"]}), "Thing.Resource: 'serach' is no option.*'search'"),
+        (lambda: document(resource={"search": ["nmae"]}), "Thing.Resource.search: 'nmae'"),
+        (lambda: document({"age": int}, resource={"search": ["age"]}), "Thing.Resource.search: 'age' is no text"),
+        (lambda: document(resource={"search": "name"}), "Thing.Resource.search: 'name' must be a list"),
+        (lambda: document(resource={"columns": ["nmae:Name"]}), "Thing.Resource.columns: 'nmae'.*'name'"),
+        (lambda: document(resource={"columns": ["name", "name"]}), "Thing.Resource.columns: two columns.*'name'"),
+        (lambda: document({"s": Annotated[str, Field(exclude=True)]}, resource={"columns": ["s"]}), "columns: 's'"),
+        (lambda: document(resource={"sort": "-nmae"}), "Thing.Resource.sort: there is no field 'nmae'"),
+        (lambda: document({"l": list[str]}, resource={"sort": "l"}), "Thing.Resource.sort: 'l' goes through a list"),
+        (lambda: document(resource={"sort": ["name"]}), "Thing.Resource.sort"),
+        (lambda: document(resource={"limit": 0}), "Thing.Resource.limit: 0"),
+        (lambda: document(resource={"limit": 1001}), "Thing.Resource.limit: 1001"),
+        (lambda: document(resource={"read_only": "yes"}), "Thing.Resource.read_only: 'yes'"),
+        (lambda: document(resource={"on_delete": "cascade"}), "Thing.Resource.on_delete: 'cascade'"),
+        (lambda: document(resource={"sample": 5}), "Thing.Resource.sample: 5"),
+        (lambda: document(settings={"name": "exports"}), "Thing.Settings.name: the path 'exports' is taken"),
+        (lambda: document(settings={"name": "docsheet.exports"}), "Thing.Settings.name: .*taken"),
+        (lambda: document(settings={"name": "a/b"}), "Thing.Settings.name: 'a/b'"),
+        (lambda: document(settings={"use_revision": True}), "Thing.Settings.use_revision"),
+        (lambda: document(settings={"is_root": True}), "Thing.Settings.is_root: inheritance"),
+        (lambda: document(settings={"timeseries": object()}), "Thing.Settings.timeseries"),
+        (lambda: document(settings={"indexes": [5]}), "Thing.Settings.indexes: 5"),
+        (lambda: document(save=lambda self: None), "Thing.save: our writes do not call it"),
+        (lambda: document(tidy=before_event(Insert)(lambda self: None)), "Thing.tidy: Beanie's event actions"),
+        (lambda: document({"other": Link[Document]}), "Thing.other: links"),
+        (lambda: document({"others": list[Link[Document]]}), "Thing.others: links"),
+        (lambda: document({"back": BackLink[Document] | None}, back=None), "Thing.back: links"),
+        (lambda: document({"at": datetime.time}), "Thing.at: MongoDB can't store a time"),
+        (lambda: document({"nested": Nested}), "Nested.at: MongoDB can't store a time"),
+        (lambda: document({"dot": Annotated[str, Field(alias="a.b")]}), "Thing.dot: 'a.b'"),
+        (lambda: document({"dollar": Annotated[str, Field(alias="$a")]}), "Thing.dollar: '\\$a'"),
+        (lambda: document({"v": Annotated[str, Field(validation_alias="w")]}), "Thing.v: validation_alias 'w'"),
+        (lambda: document({"v": Annotated[str, Field(validation_alias=AliasChoices("v", "w"))]}), "Thing.v: valid"),
+        (lambda: document({"a": Annotated[str, Field(alias="name")]}), "Thing.a: two fields are stored as 'name'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_true_is_named(model: Any, words: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        Compiler(make_resource(model()))
+    assert re.search(words, str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"search": []}, {"search": ("name",)}, {"columns": ["_id", "name:The: name"], "limit": 1000, "sort": "-name"},
+     {"columns": ["tags.0", "deep.x"], "sort": "deep.x,-_id"}, {"on_delete": "keep", "read_only": True}],
+)  # fmt: skip
+def test_what_can_be_true_is_served(options: dict[str, Any]) -> None:
+    Compiler(make_resource(document({"tags": list[str], "deep": dict[str, int]}, resource=options)))
+
+
+def write(folder: Any, **files: str) -> str:
+    package = folder / "given"
+    package.mkdir()
+    for name, text in {"__init__": "", **files}.items():
+        (package / f"{name}.py").write_text("from beanie import Document\n" + text)
+    return "given"
+
+
+@pytest.fixture
+def folder(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] == "given"]:
+        del sys.modules[name]
+
+
+def test_two_resources_cannot_have_one_path(folder: Any) -> None:
+    text = "class {}(Document):\n    a: str\n    class Settings:\n        name = 'same'\n"
+    with pytest.raises(DeclarationError, match=r"(One and Two|Two and One): both are the collection 'same'"):
+        discover(write(folder, one=text.format("One"), two=text.format("Two")))
+
+
+def test_package_that_is_not_there_is_named() -> None:
+    for name in ("nowhere", "models.nowhere", "nowhere.at.all"):
+        with pytest.raises(DeclarationError, match=f"MODELS: there is no package '{name}'"):
+            discover(name)
+
+
+def test_package_that_imports_what_is_not_there_says_so(folder: Any) -> None:
+    with pytest.raises(ModuleNotFoundError, match="nonsense"):
+        discover(write(folder, one="import nonsense\n"))
+
+
+def test_document_is_found_wherever_it_is_in_the_package_and_imported_ones_are_not(folder: Any) -> None:
+    package = write(
+        folder, a="class A(Document):\n    x: int\n", b="from given.a import A\nfrom models.user import User\n"
+    )
+    assert list(discover(package)) == ["A"]
+
+
+def test_wrong_declaration_stops_the_application(folder: Any) -> None:
+    package = write(folder, a="class A(Document):\n    x: int\n    class Resource:\n        sort = 'y'\n")
+    with pytest.raises(DeclarationError, match=r"A\.Resource\.sort"):
+        create_app(Settings(MODELS=package, _env_file=None))  # type: ignore[call-arg]

@@ -1,0 +1,145 @@
+"""A body ↔ a stored document, without a database: RFC 7396, pointers, what MongoDB can't hold."""
+
+from typing import Any
+
+import bson
+import pytest
+
+from app.errors import Invalid
+from app.resources.documents import Change, _merge, pointer, read_document, read_patch, read_replacement, to_bson
+from app.resources.registry import make_resource
+from tests.support.every_type import Coded, Named, Numbered, Open, Thing
+
+THING, OPEN = make_resource(Thing), make_resource(Open)
+KEY = bson.ObjectId("5f43a1b2c3d4e5f60718293a")
+
+APPENDIX = [  # RFC 7396, appendix A: original, patch, result
+    ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+    ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+    ({"a": "b"}, {"a": None}, {}),
+    ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+    ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+    ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+    ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+    ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+    (["a", "b"], ["c", "d"], ["c", "d"]),
+    ({"a": "b"}, ["c"], ["c"]),
+    ({"a": "foo"}, None, None),
+    ({"a": "foo"}, "bar", "bar"),
+    ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+    ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+    ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+]
+
+
+@pytest.mark.parametrize(("original", "patch", "result"), APPENDIX)
+def test_merge_is_that_of_the_rfc(original: Any, patch: Any, result: Any) -> None:
+    assert _merge(original, patch) == result
+
+
+@pytest.mark.parametrize(("original", "patch", "result"), [case for case in APPENDIX if isinstance(case[0], dict)])
+def test_patch_writes_what_the_rfc_says(original: Any, patch: Any, result: Any) -> None:
+    """The same through `$set` and `$unset`, in a field that holds anything."""
+    if patch is None:
+        return  # as a member's value null removes the member
+    stored = {"_id": KEY, "anything": original}
+    change = read_patch(THING, {"anything": patch}, stored)
+    assert applied(stored, change)["anything"] == result
+
+
+def applied(stored: dict[str, Any], change: Change) -> dict[str, Any]:
+    """What MongoDB makes of a change whose paths lead through objects only."""
+    document = bson.decode(bson.encode(stored))
+    for path, value in change.set.items():
+        *above, last = path.split(".")
+        inner = document
+        for step in above:
+            inner = inner[step]
+        inner[last] = value
+    for path in change.unset:
+        *above, last = path.split(".")
+        inner = document
+        for step in above:
+            inner = inner[step]
+        del inner[last]
+    return document
+
+
+def test_patch_of_names_with_dots_replaces_the_object_that_has_them() -> None:
+    stored = {"_id": KEY, "free": {"a.b": 1, "$c": 2, "d": 3}}
+    change = read_patch(THING, {"free": {"a.b": None, "$c": 5, "e.f": {"g": 1}}}, stored)
+    assert change == Change({"free": {"$c": 5, "d": 3, "e.f": {"g": 1}}}, ())
+
+
+@pytest.mark.parametrize("name", ["a.b", "$set", ""])
+def test_open_model_takes_no_name_that_no_path_can_have(name: str) -> None:
+    for read in (lambda body: read_document(OPEN, {"name": "x", **body}),
+                 lambda body: read_patch(OPEN, body, {"_id": KEY, "name": "x"})):  # fmt: skip
+        with pytest.raises(Invalid) as caught:
+            read({name: 1})
+        assert [fault.pointer for fault in caught.value.faults] == [f"#/{name}"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [((), "#"), (("a", 0, "b"), "#/a/0/b"), (("a/b", "~"), "#/a~1b/~0"), (("王 %",), "#/%E7%8E%8B%20%25")],
+)
+def test_pointer_is_a_fragment(steps: tuple[Any, ...], text: str) -> None:
+    assert pointer(steps) == text
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"anything": [1, {"a": 2**63}]}, "#/anything/1/a"),
+        ({"anything": 2**70}, "#/anything"),
+        ({"text": "a\ud800"}, "#/text"),
+        ({"free": {"a\0b": 1}}, "#/free"),
+        ({"amount": "1e7000"}, "#/amount"),
+        ({"amounts_by": {"k": "1e-7000"}}, "#/amounts_by/k"),
+        ({"moment": "0001-01-01T00:00:00+05:00"}, "#/moment"),
+        ({"data": "!!"}, "#/data"),
+        ({"datas": ["AA==", "?"]}, "#/datas/1"),
+        ({"_id": "short"}, "#/_id"),
+    ],
+)
+def test_what_mongodb_cannot_hold_is_named(body: dict[str, Any], place: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        to_bson(read_document(THING, body))
+    assert [fault.pointer for fault in caught.value.faults] == [place]
+
+
+def test_document_over_16_mib_is_refused() -> None:
+    with pytest.raises(Invalid, match="16,777,216"):
+        to_bson({"_id": KEY, "text": "x" * 16 * 1024 * 1024})
+
+
+def test_excluded_field_stays_on_put_unless_it_is_sent() -> None:
+    stored = {"_id": KEY, "text": "a", "secret": "s", "foreign": 1}
+    assert read_replacement(THING, {"text": "b"}, stored)["secret"] == "s"
+    assert read_replacement(THING, {"secret": "t"}, stored)["secret"] == "t"
+    assert "foreign" not in read_replacement(THING, {}, stored)
+
+
+def test_field_that_the_model_lost_or_gained_does_no_harm() -> None:
+    stored = {"_id": KEY, "lost": {"a": 1}}
+    assert read_patch(THING, {"whole": 3}, stored) == Change({"whole": 3}, ())
+    assert read_replacement(THING, {"whole": 3}, stored)["whole"] == 3
+
+
+@pytest.mark.parametrize("model", [Numbered, Named, Coded, Thing])
+@pytest.mark.parametrize("key", ["text", 5, KEY, 1.5, b"bytes"])
+def test_put_keeps_a_key_of_any_type(model: Any, key: Any) -> None:
+    resource = make_resource(model)
+    assert read_replacement(resource, {}, {"_id": key})["_id"] == key
+
+
+@pytest.mark.parametrize("key", ["", ".", ".."])
+def test_key_that_no_path_leads_to_is_refused(key: str) -> None:
+    with pytest.raises(Invalid, match="no path leads"):
+        read_document(make_resource(Named), {"_id": key})
+
+
+def test_set_is_stored_in_one_order() -> None:
+    names = [str(number) for number in range(50)]
+    assert read_document(THING, {"unique": names})["unique"] == read_document(THING, {"unique": names[::-1]})["unique"]

@@ -1,0 +1,140 @@
+"""Pages against what one plain cursor says, for every kind of value in the sorted field, on a real mongod."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import bson
+import pytest
+from pymongo import MongoClient
+
+from app.query import keyset
+from app.query.flatten import flatten
+from app.query.keyset import Sort
+from app.resources.registry import make_resource
+from app.resources.rendering import CODEC
+from app.spreadsheets.columns import Table, parse_columns
+from app.store import batches
+from app.store.batches import Plan, pages
+from app.store.indexes import read_indexes
+from app.transfers.production import Job, projected
+from models.user import User
+from tests.support.mongod import needs_mongod
+
+pytestmark = needs_mongod
+VALUES: list[Any] = [
+    1, 2.5, "a", "B", "", None, True, [], [3], [0, 9], ["z", 1], [[]], {"x": 1}, b"b", float("nan"), [None],
+    bson.Decimal128("8"), bson.MinKey(), bson.MaxKey(), [bson.MaxKey()], [bson.MaxKey(), 4], {"x": [1]}, {"x": 2}, ...,
+]  # fmt: skip
+
+
+@pytest.fixture
+def collection(mongo_uri: str) -> Iterator[Any]:
+    """An empty collection."""
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        collection = client["test"].get_collection("batches", CODEC)
+        collection.drop()
+        yield collection
+
+
+def read(collection: Any, plan: Plan) -> list[dict[str, Any]]:
+    """The documents of all pages, read in a snapshot."""
+    with collection.database.client.start_session(snapshot=True) as session:
+        return [document for page in pages(collection, plan, session) for document in bson.decode_all(page.raw, CODEC)]
+
+
+def keys(collection: Any, plan: Plan) -> list[Any]:
+    """The `_id`s of all pages."""
+    return [document["_id"] for document in read(collection, plan)]
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 7, 2_000])
+@pytest.mark.parametrize(
+    "index", [None, [("a", 1), ("_id", 1)], [("a", -1), ("_id", -1)], [("a.x", 1), ("_id", 1)], [("a", 1)]]
+)
+def test_every_document_once_in_order(
+    collection: Any, monkeypatch: pytest.MonkeyPatch, page_size: int, index: Any
+) -> None:
+    monkeypatch.setattr(batches, "PAGE", page_size)
+    stored = [{"_id": n, "b": n % 3} | ({} if value is ... else {"a": value}) for n, value in enumerate(VALUES * 4)]
+    collection.insert_many(stored)
+    if index:
+        collection.create_index(index)
+    for path in ("a", "a.x"):
+        for direction in (1, -1):
+            for second in (1, -1):
+                sort: Sort = ((path, direction), ("_id", second))
+                order = keyset.served_by(sort, read_indexes(collection))
+                for condition in ({}, {"b": {"$ne": 1}}):
+                    expected = [one["_id"] for one in collection.find(condition, sort=list(sort))]
+                    assert keys(collection, Plan(condition, sort, order=order)) == expected, (sort, order)
+                    assert keys(collection, Plan(condition, sort, 5, 23, order=order)) == expected[5:28], (sort, order)
+
+
+@pytest.mark.parametrize("page_size", [1, 3, 2_000])
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_unique_key_needs_no_id_behind_it(
+    collection: Any, monkeypatch: pytest.MonkeyPatch, page_size: int, direction: int
+) -> None:
+    monkeypatch.setattr(batches, "PAGE", page_size)
+    unlike = [value for value in VALUES if value is not ... and value is not None and type(value) is not list]
+    collection.create_index([("a", direction)], unique=True)
+    collection.insert_many(
+        [{"_id": n, "a": value} for n, value in enumerate([*unlike, [3], [0, 9], ["z", "y"], [[], 4]])]
+    )
+    for way in (1, -1):
+        sort: Sort = (("a", way),)
+        order = keyset.served_by(sort, read_indexes(collection))
+        assert order is not None
+        expected = [one["_id"] for one in collection.find(sort=list(sort))]
+        assert keys(collection, Plan({}, sort, order=order)) == expected
+
+
+def test_an_index_that_was_dropped_meanwhile(collection: Any) -> None:
+    collection.create_index([("a", 1)], name="a", unique=True)
+    order = keyset.served_by((("a", 1),), read_indexes(collection))
+    collection.drop_index("a")
+    collection.insert_many([{"_id": n, "a": 1} for n in range(30)])
+    assert keys(collection, Plan({}, (("a", 1),), order=order)) == list(range(30))
+
+
+FOREIGN: list[Any] = [
+    None, 7, "text", [], [1], {}, {"bio": ["x"], "age": [[1]]}, [{"bio": "no", "age": 3}],
+    [{"addresses": {"city": "no"}}], [{"addresses": [{"city": "no"}]}], [{"addresses": "no"}], [[{"bio": "no"}]],
+    {"addresses": {"city": "no"}}, {"addresses": 7}, {"addresses": [7, {"city": "B"}]}, {"addresses": [[{"city": 1}]]},
+    {"addresses": [{"city": ["D"]}]}, {"addresses": [{"city": {"x": 1}}]}, {"addresses": None}, {"addresses": []},
+    {"bio": "b", "age": 5, "addresses": [{"city": "E"}, {"city": "F"}]}, {"addresses": {"0": {"city": "no"}}}, ...,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "_id,name,profile.bio,profile.age,profile.addresses.0.city,profile.addresses.1.city,profile.addresses.0",
+        "_id,profile.addresses.0.city",
+        "profile.addresses.1",
+        "profile.age",
+        "profile.bio,profile.addresses,profile.addresses.0.city",
+    ],
+)
+def test_flattening_by_the_database_shows_what_the_documents_have(
+    collection: Any, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.setattr(batches, "PAGE", 1)  # one strange document must not spoil the others' flattening here
+    shape = make_resource(User).shape
+    columns = parse_columns(shape, None, asked, None, True)
+    collection.insert_many(
+        [{"_id": n, "name": [n]} | ({} if value is ... else {"profile": value}) for n, value in enumerate(FOREIGN)]
+    )
+    order = keyset.served_by((("_id", 1),), read_indexes(collection))
+    plan = Plan({}, (("_id", 1),), order=order)
+    job = projected(Job("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
+    whole = Table(columns).columns_of(read(collection, plan))
+    steps = flatten([(column.steps, column.many) for column in columns]).steps
+    flat = Table(tuple(replace(column, steps=path) for column, path in zip(columns, steps, strict=True)))
+    found: list[list[Any]] = [[] for _ in columns]
+    for page in pages(collection, job.plan, None):
+        table = flat if page.flat else Table(columns)
+        for values, more in zip(found, table.columns_of(bson.decode_all(page.raw, CODEC)), strict=True):
+            values.extend(more)
+    assert [list(row) for row in zip(*found, strict=True)] == [list(row) for row in zip(*whole, strict=True)]

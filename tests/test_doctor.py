@@ -1,0 +1,180 @@
+"""The doctor on sets that are fine and on sets that are not: what fails first, and the line that mends it."""
+
+import io
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from app.doctor import STEPS, Case, Finding, examine, findings
+from app.settings import Settings
+from app.store.mongod import Mongod, ask
+from app.store.replica_set import ReplicaSet
+from tests.support.mongod import needs_mongod
+
+pytestmark = needs_mongod
+
+OK = ["ok"] * len(STEPS)
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+    with ReplicaSet.start(tmp_path_factory.mktemp("set") / "rs") as members:
+        yield members
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def lone(tmp_path: Path, free_port: int) -> Iterator[Mongod]:
+    """One mongod that wants to be in a set and isn't yet."""
+    mongod = Mongod(tmp_path, f"127.0.0.1:{free_port}", "--replSet", "rs0")
+    mongod.start()
+    yield mongod
+    mongod.stop()
+
+
+def first_failing(uri: str) -> tuple[str, str, str]:
+    """The step, what it found, what mends it."""
+    case = Case(settings(), uri)
+    return next((name, found.detail, found.mend) for name, found in findings(case) if found.state == "fails")
+
+
+def settings(uri: str = "", **more: object) -> Settings:
+    return Settings(MONGO_URI=uri, _env_file=None, **more)  # type: ignore[call-arg, arg-type]
+
+
+def shown(chosen: Settings) -> tuple[bool, str]:
+    output = io.StringIO()
+    return examine(chosen, Console(file=output, width=200)), output.getvalue()
+
+
+@pytest.mark.replica_set
+def test_a_fine_set_is_fine_and_what_may_not_be_asked_is_said(members: ReplicaSet) -> None:
+    found = dict(findings(Case(settings(members.uri()), members.uri())))
+    assert [finding.state for finding in found.values()] == [*OK[:-1], "not permitted"]
+    assert found["primary"].detail == members.primary
+    assert shown(settings(members.uri()))[0]
+
+
+@pytest.mark.replica_set
+def test_root_may_ask_everything(members: ReplicaSet) -> None:
+    found = dict(findings(Case(settings(), members.uri("root"))))
+    assert [finding.state for finding in found.values()] == OK
+    assert found["snapshots"].detail == "an export may read for 1800 s"
+
+
+def test_the_embedded_database_is_fine(tmp_path: Path) -> None:
+    is_fine, text = shown(settings(DATA_DIR=tmp_path / "data"))
+    assert is_fine
+    assert "fails" not in text
+    assert "not made yet for" in text
+
+
+def test_no_password_is_shown(members: ReplicaSet) -> None:
+    assert members.accounts["docsheet"].password[:18] not in shown(settings(members.uri()))[1]
+
+
+@pytest.mark.replica_set
+def test_a_wrong_port(members: ReplicaSet, free_port: int) -> None:
+    uri = members.uri().replace(",".join(members.members), f"127.0.0.1:{free_port}")
+    assert first_failing(uri) == (
+        "ports",
+        f"no MongoDB answers at 127.0.0.1:{free_port} (connection refused)",
+        f"start mongod at 127.0.0.1:{free_port}, or correct host and port in MONGO_URI; a firewall may be between.",
+    )
+
+
+@pytest.mark.replica_set
+def test_a_wrong_password(members: ReplicaSet) -> None:
+    uri = members.uri().replace("docsheet:", "docsheet:x", 1)
+    step, detail, mend = first_failing(uri)
+    assert (step, detail) == ("credentials", "'docsheet' is not let in (its users are looked up in 'admin')")
+    assert "authSource=admin" in mend
+
+
+@pytest.mark.replica_set
+def test_no_user_where_one_is_wanted(members: ReplicaSet) -> None:
+    step, _, mend = first_failing(f"mongodb://{','.join(members.members)}/?replicaSet=rs0")
+    assert (step, mend[:35]) == ("credentials", "write mongodb://user:password@… int")
+
+
+@pytest.mark.replica_set
+def test_a_database_that_the_user_has_no_rights_on(members: ReplicaSet) -> None:
+    found = dict(findings(Case(settings(DB_NAME="other"), members.uri())))
+    assert found["credentials"] == Finding(
+        "fails",
+        "'docsheet' has no rights on the database 'other'",
+        "give it some: db.getSiblingDB('admin').grantRolesToUser('docsheet', [{role: 'readWrite', db: 'other'}])",
+    )
+
+
+@pytest.mark.replica_set
+def test_a_wrong_name_of_the_set(members: ReplicaSet) -> None:
+    uri = members.uri().replace("replicaSet=rs0", "replicaSet=rs9")
+    detail = "MONGO_URI wants the set 'rs9'; this one is named 'rs0'"
+    assert first_failing(uri) == ("set's name", detail, "write replicaSet=rs0 into MONGO_URI.")
+
+
+def test_member_names_that_are_not_known_here(lone: Mongod, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(lone.address, {"replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": lone.address}]}}, 30)
+    real = socket.getaddrinfo
+    port = lone.address.rpartition(":")[2]
+
+    def lost(host: str, *rest: object, **more: object) -> object:
+        if host == "mongo1.internal":
+            raise socket.gaierror(-2, "Name or service not known")
+        return real(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lost)
+    case = Case(settings(), f"mongodb://{lone.address}/?replicaSet=rs0")
+    asked = case.ask_node
+    monkeypatch.setattr(case, "ask_node", lambda address: {**asked(address), "hosts": [f"mongo1.internal:{port}"]})
+    name, found = next((name, found) for name, found in findings(case) if found.state == "fails")
+    assert (name, found.mend[:53]) == ("members' names", "make mongo1.internal known to this machine (DNS, /etc")
+
+
+def test_a_set_that_is_not_initiated(lone: Mongod) -> None:
+    assert first_failing(f"mongodb://{lone.address}/?replicaSet=rs0") == (
+        "set's name",
+        "the node belongs to no set yet",
+        "initiate it once: mongosh --eval 'rs.initiate()'.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "step", "mend"),
+    [
+        ("mongodb://nowhere.invalid:27017", "names", "correct the name in MONGO_URI, or make nowhere.invalid:27017"),
+        ("mongodb://user:p@ss:w@host", "MONGO_URI", "MONGO_URI looks like mongodb://user:password@host1:27017"),
+        ("mongodb://host:99999", "MONGO_URI", "MONGO_URI looks like mongodb://user:password@host1:27017"),
+    ],
+)
+def test_an_address_that_leads_nowhere(uri: str, step: str, mend: str) -> None:
+    found_step, _, found_mend = first_failing(uri)
+    assert (found_step, found_mend[: len(mend)]) == (step, mend)
+
+
+@pytest.mark.replica_set
+def test_no_primary(members: ReplicaSet) -> None:
+    for _ in range(2):
+        members.kill("SECONDARY")
+    left = next(name for name, state in members.status().items() if state != "DOWN")
+    members.step_down() if members.status()[left] == "PRIMARY" else None
+    is_fine, text = shown(settings(members.uri()))
+    try:
+        assert not is_fine
+        assert "no node takes writes; 1 of 3 answer" in text
+        assert "1 of 3 hold data and answer" in text
+        dead = next(name for name in members.members if name != left)
+        assert text.endswith(f"To mend it: start the node {dead}; until then the set lives on less.\n")
+    finally:
+        members.start_members()
+        members.wait_until_whole()

@@ -1,0 +1,150 @@
+"""WORKERS processes behind one port: alike to clients, started again when killed, gone with their parent."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import pytest
+
+from app.store.embedded import EmbeddedDatabase
+from app.store.mongod import Mongod
+from tests.support.mongod import needs_mongod, require_mongod
+from tests.support.server import ROOT, LiveServer
+
+pytestmark = [*needs_mongod, pytest.mark.slow]
+
+WORKERS = 3
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    require_mongod()
+    with TemporaryDirectory(prefix="docsheet-", dir="/tmp") as short:
+        yield Path(short, "data")
+
+
+@pytest.fixture(scope="module")
+def shared(folder: Path) -> Iterator[LiveServer]:
+    """A server of several workers on an embedded database."""
+    with LiveServer(WORKERS=WORKERS, DATA_DIR=folder) as live:
+        yield live
+
+
+def children(pid: int) -> dict[int, str]:
+    """The processes below one, each with its command line."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            command = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if parent == pid:
+            found[int(stat.parent.name)] = command
+    return found
+
+
+def workers(live: LiveServer) -> list[int]:
+    return [pid for pid, command in children(live.process.pid).items() if "spawn_main" in command]
+
+
+def family(pid: int) -> set[int]:
+    below = set(children(pid))
+    return below.union(*(family(child) for child in below)) if below else below
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def accepts(live: LiveServer, connections: int = 40) -> None:
+    """Every new connection, to whichever worker it goes, is answered."""
+    for _ in range(connections):
+        assert httpx.get(f"{live.address}/readyz", timeout=30).status_code == 200
+
+
+def test_one_port_one_database_and_one_owner(shared: LiveServer, folder: Path) -> None:
+    assert len(workers(shared)) == WORKERS
+    mongods = [pid for pid, command in children(shared.process.pid).items() if "mongod --dbpath" in command]
+    assert mongods == [Mongod(folder, str(folder / "mongodb.sock")).pid]
+    accepts(shared)
+
+
+def test_tokens_etags_and_records_are_the_same_on_all(shared: LiveServer) -> None:
+    """A connection of its own for each request: they go to all workers."""
+
+    def ask(method: str, path: str, **words: object) -> httpx.Response:
+        return httpx.request(method, shared.address + path, timeout=30, **words)  # type: ignore[arg-type]
+
+    for number in range(6):
+        ask("POST", "/users/", json={"name": f"n{number}", "email": f"n{number}@example.com"}).raise_for_status()
+    tags, tokens = set(), set()
+    for _ in range(24):
+        listed = ask("GET", "/users/?sort=-name&limit=4")
+        tokens.add(listed.links["next"]["url"].partition("?")[2])
+        tags.add(ask("GET", f"/users/{listed.json()[0]['_id']}").headers["ETag"])
+    assert (len(tags), len(tokens)) == (1, 1)
+    for _ in range(12):
+        assert [user["name"] for user in ask("GET", f"/users/?{tokens.copy().pop()}").json()] == ["n1", "n0"]
+    export_id = ask("GET", "/users/export/csv").headers["X-Export-Id"]
+    assert {ask("GET", f"/exports/{export_id}").json()["state"] for _ in range(12)} == {"complete"}
+
+
+def test_a_killed_worker_is_started_again_while_the_others_serve(shared: LiveServer) -> None:
+    killed = workers(shared)[0]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: len(set(workers(shared)) - {killed}) == WORKERS)
+    accepts(shared)
+    assert f"a worker (process {killed}) ended with SIGKILL; another one starts." in shared.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_of_them_and_the_database(folder: Path, number: signal.Signals) -> None:
+    own = folder.with_name(f"of-{number}")
+    with LiveServer(WORKERS=2, DATA_DIR=own) as live:
+        below = family(live.process.pid)
+        assert len(below) >= 4
+        live.process.send_signal(number)
+        assert live.process.wait(15) == (0 if number == signal.SIGTERM else 130)
+        wait_for(lambda: not any(map(alive, below)), 3)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{live.address}/livez")
+        assert "Traceback" not in live.log
+    with EmbeddedDatabase.open(own, 256, 60) as database:  # it was closed in order
+        assert database.owned
+
+
+def test_a_killed_parent_leaves_no_worker_and_no_mongod(folder: Path) -> None:
+    with LiveServer(WORKERS=2, DATA_DIR=folder.with_name("orphaned")) as live:
+        below = family(live.process.pid)
+        live.process.kill()
+        live.process.wait()
+        wait_for(lambda: not any(map(alive, below)), 15)
+
+
+def test_what_no_worker_can_serve_stops_the_start(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").touch()
+    source = (ROOT / "models" / "user.py").read_text().replace('search = ("name",)', 'search = ("nmae",)')
+    (tmp_path / "broken" / "user.py").write_text(source)
+    live = LiveServer(tmp_path, WORKERS=2, DATA_DIR=folder.with_name("broken"), MODELS="broken")
+    with pytest.raises(AssertionError, match=r"did not start: docsheet: .*nmae"), live:
+        pass
+    assert live.process.returncode == 1
+    assert live.process.stdout is not None
+    live.process.stdout.close()
+    live._log.close()

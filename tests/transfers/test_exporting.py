@@ -1,0 +1,129 @@
+"""`docsheet export` and `docsheet verify`, as a person runs them."""
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openpyxl
+import pytest
+
+from tests.conftest import DATABASE
+from tests.support.mongod import needs_mongod
+from tests.support.server import ROOT
+
+pytestmark = needs_mongod
+
+
+@pytest.fixture
+def run(mongo_uri: str, tmp_path: Path) -> Any:
+    """Runs `docsheet` in an empty folder."""
+
+    def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+        settings = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "PYTHONPATH": str(ROOT), **environment}
+        return subprocess.run(
+            [sys.executable, "-m", "app", *words],
+            cwd=tmp_path,
+            env={**os.environ, **settings},
+            capture_output=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def people(users: Any) -> Any:
+    """5,000 users."""
+    users.insert_many(
+        [{"_id": n, "name": f"N{n}", "email": f"{n}@x.com", "profile": {"age": n % 90}} for n in range(5_000)]
+    )
+    return users
+
+
+@pytest.mark.parametrize("format_", ["csv", "xlsx", "ndjson", "json"])
+def test_the_file_is_that_of_http(run: Any, http: httpx.Client, people: Any, tmp_path: Path, format_: str) -> None:
+    done = run("export", "users", "-o", f"out.{format_}", "--where", "profile.age__gte=18", "--where",
+               "name__startswith=n1", "--sort", "-email", "--skip", "3", "--limit", "2500")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    query = "profile.age__gte=18&name__startswith=n1&sort=-email&skip=3&limit=2500"
+    expected = http.get(f"/users/export/{format_}?{query}").content
+    assert (tmp_path / f"out.{format_}").read_bytes() == expected
+    assert f"rows, {len(expected):,} bytes, to out.{format_}." in done.stderr.decode()
+    assert [path.name for path in tmp_path.iterdir()] == [f"out.{format_}"]
+
+
+def test_options_and_standard_output(run: Any, http: httpx.Client, people: Any, tmp_path: Path) -> None:
+    done = run("export", "users", "--columns", "name:Name,profile.age", "--bom", "true", "--delimiter", ";",
+               "--limit", "2", "-o", "-")  # fmt: skip
+    assert done.stdout == b"\xef\xbb\xbfName;profile.age\r\nN0;0\r\nN1;1\r\n"
+    assert run("export", "users", "-f", "xlsx", "--limit", "7").returncode == 0
+    assert openpyxl.load_workbook(tmp_path / "users.xlsx").active.max_row == 8
+    assert run("export", "users", "-o", "/dev/null").returncode == 0
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["user"], "no collection 'user'. Did you mean 'users'?"),
+        (["users", "-f", "cvs"], "no export format 'cvs'. Did you mean 'csv'?"),
+        (["users", "--columns", "nam"], "Did you mean 'name'?"),
+        (["users", "--where", "nam=x"], "Did you mean 'name'?"),
+        (["users", "--where", "name"], "name=value is wanted"),
+        (["users", "--where", "name__regex=("], "name__contains="),
+        (["users", "-f", "ndjson", "--bom", "true"], "no such option"),
+        (["users", "-o", "missing/users.csv"], "missing/users.csv can't be written: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(run: Any, people: Any, tmp_path: Path, words: list[str], said: str) -> None:
+    (tmp_path / "users.csv").write_text("as it was")
+    done = run("export", *words)
+    assert done.returncode == 1
+    assert said in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["users.csv"]
+    assert (tmp_path / "users.csv").read_text() == "as it was"
+
+
+def test_no_database_is_one_sentence(run: Any, tmp_path: Path) -> None:
+    nowhere = {"MONGO_URI": "mongodb://127.0.0.1:9/", "PRIMARY_WAIT_SECONDS": "1"}
+    done = run("export", "users", **nowhere)
+    assert done.returncode == 1
+    assert b"can't be reached" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_verify(run: Any, http: httpx.Client, people: Any, tmp_path: Path) -> None:
+    with http.stream("GET", "/users/export/csv", headers={"Accept-Encoding": "gzip"}) as answer:
+        content = gzip.decompress(b"".join(answer.iter_raw()))
+    export_id = answer.headers["x-export-id"]
+    file = tmp_path / "users.csv"
+    file.write_bytes(content)
+    done = run("verify", "users.csv", export_id)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    assert b"users.csv is whole: 5,000 documents" in done.stderr
+    file.write_bytes(content[:-1])
+    shorter = run("verify", "users.csv", export_id)
+    assert (shorter.returncode, f"the file has {len(content) - 1:,}" in shorter.stderr.decode()) == (1, True)
+    file.write_bytes(content[:-3] + b"0\r\n")
+    assert b"SHA-256" in run("verify", "users.csv", export_id).stderr
+    assert b"Nothing is known" in run("verify", "users.csv", "no-such-id").stderr
+    assert b"can't be read" in run("verify", "missing.csv", export_id).stderr
+
+
+def test_beside_a_server_on_the_embedded_database(run: Any, tmp_path: Path) -> None:
+    from tests.support.server import LiveServer
+
+    data = str(tmp_path / "data")
+    with LiveServer(MONGO_URI="", DATA_DIR=data) as live:
+        httpx.post(f"{live.address}/users/", json={"name": "A", "email": "a@example.com"}).raise_for_status()
+        answer = httpx.get(f"{live.address}/users/export/csv")
+        own = {"MONGO_URI": "", "DB_NAME": "docsheet", "DATA_DIR": data}
+        assert run("export", "users", "-o", "-", **own).stdout == answer.content
+        (tmp_path / "a.csv").write_bytes(answer.content)
+        assert run("verify", "a.csv", answer.headers["x-export-id"], **own).returncode == 0
