@@ -98,14 +98,17 @@ class Server(uvicorn.Server):
         self._seconds = settings.SHUTDOWN_GRACE_SECONDS + LEAVING_SECONDS + more
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The handler of SIGINT and SIGTERM."""
-        self.leave()
+        """The handler of SIGINT and SIGTERM; uvicorn takes a second one for the wish to end at once."""
+        self._limit()
         super().handle_exit(sig, frame)
 
     def leave(self) -> None:
         """Lets the requests under way finish, then ends; after the grace time at once."""
+        self._limit()
+        self.should_exit = True
+
+    def _limit(self) -> None:
         if not self.should_exit:
-            self.should_exit = True
             last = threading.Timer(self._seconds, os._exit, [1])
             last.daemon = True
             last.start()

@@ -181,11 +181,15 @@ class Export(Response):
         except asyncio.CancelledError:
             if self._settled:
                 raise
-            await _uncancelled(self._record("failed", "the server stopped"))
-            await self._break(scope, "the server stopped", flush=False)
+            with suppress(asyncio.CancelledError):  # a second one, when the loop ends
+                await self._record("failed", "the server stopped")  # begun at once: the database is closed next
+                await self._break(scope, "the server stopped", flush=False)
         finally:
-            await _cancelled(relay)
-            await _uncancelled(self.end())
+            await _uncancelled(self._finish(relay))
+
+    async def _finish(self, relay: "asyncio.Future[None]") -> None:
+        await _cancelled(relay)
+        await self.end()
 
     async def _leave(self, relay: "asyncio.Future[None]") -> None:
         await _cancelled(relay)
@@ -313,13 +317,13 @@ async def _cancelled(task: "asyncio.Future[None]") -> None:
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
-    """Runs what has to be done also when the server cancels everything; the cancellation goes on afterwards."""
+    """Runs what has to be done at the end, also while the server cancels everything."""
     task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait((task,))
-        raise
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait((task,))
+    if not task.cancelled():
+        task.result()
 
 
 # --- headers ---------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def _modules(package: str) -> list[str]:
     """The modules of a package, found without importing them; a child needs the classes of its columns."""
     spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
-    return [package, *(f"{package}.{found.name}" for found in pkgutil.iter_modules(folders))]
+    return [package, *(f"{package}.{found.name}" for found in pkgutil.iter_modules(folders or []))]
 
 
 def _start() -> None:
