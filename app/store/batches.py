@@ -17,8 +17,7 @@ from pymongo.errors import OperationFailure
 
 from app.query import keyset
 from app.query.flatten import NOT_AN_ARRAY
-from app.query.keyset import NOTHING, SORT_KEY, Index, Sort
-from app.resources.rendering import CODEC
+from app.query.keyset import SORT_KEY, BrokenText, Index, Sort
 
 PAGE = 2_000  # documents; measured best between 1,000 and 2,000
 CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts everything without an index
@@ -76,7 +75,27 @@ def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None
 
 
 def _by_cursor(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
-    cursor = collection.find_raw_batches(
+    begun = False
+    try:
+        for page in _replies(_find(collection, plan, session)):
+            begun = True
+            yield page
+    except OperationFailure as error:
+        if begun or not keyset.is_parallel(error):
+            raise
+        yield from _replies(_aggregate(collection, plan, session))
+
+
+def _replies(cursor: Any) -> Iterator[Page]:
+    with cursor:
+        for raw in cursor:
+            offsets = _offsets(raw)
+            if offsets:
+                yield Page(raw, len(offsets), False, offsets[-1])
+
+
+def _find(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Any:
+    return collection.find_raw_batches(
         plan.filter,
         plan.projection,
         sort=list(plan.sort),
@@ -87,11 +106,20 @@ def _by_cursor(collection: Collection[Any], plan: Plan, session: ClientSession |
         allow_disk_use=True,
         session=session,
     )
-    with cursor:
-        for raw in cursor:
-            offsets = _offsets(raw)
-            if offsets:
-                yield Page(raw, len(offsets), False, offsets[-1])
+
+
+def _aggregate(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Any:
+    """The same by a pipeline, for documents that a find can't sort: they have arrays at two of the keys."""
+    pipeline: list[dict[str, Any]] = [{"$match": plan.filter}, *keyset.stages(plan.sort)]
+    if plan.skip:
+        pipeline.append({"$skip": plan.skip})
+    if plan.limit is not None:
+        pipeline.append({"$limit": plan.limit})
+    pipeline.append({"$project": plan.projection or {SORT_KEY: 0}})
+    limit = plan.time_limit * CURSOR_PATIENCE
+    return collection.aggregate_raw_batches(
+        pipeline, session=session, batchSize=PAGE, maxTimeMS=limit, allowDiskUse=True
+    )
 
 
 def _by_key(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
@@ -161,9 +189,10 @@ def _read(
     index, backwards = plan.order
     by_id, flat = plan.sort[0][0] == "_id", projection is plan.flat and plan.flat is not None
     condition, repeated = plan.filter, 0
-    if position is not None and by_id and not backwards:
+    bounded = position is not None and keyset.is_plain(position)
+    if bounded and by_id and not backwards:
         repeated = 1  # `min` begins with the last document itself
-    elif position is not None and not by_id:
+    elif position is not None and not (bounded and by_id):
         beyond = keyset.after(plan.sort, position)
         condition = {"$and": [condition, beyond]} if condition else beyond
     if projection is not None and not by_id:
@@ -181,7 +210,7 @@ def _read(
     )
     if position is not None or not condition:
         cursor = cursor.hint(index.name)
-    if position is not None and NOTHING not in position:
+    if position is not None and bounded:
         bound = [(path, value) for (path, _), value in zip(plan.sort, position, strict=True)]
         cursor = cursor.max(bound) if backwards else cursor.min(bound)
     with cursor:
@@ -204,22 +233,26 @@ def _position(collection: Collection[Any], plan: Plan, session: ClientSession | 
     if SORT_KEY in last:
         return keyset.read_computed(plan.sort, last)
     position = keyset.position(plan.sort, last)
-    if position is None:
-        found: Any = collection.find_one({"_id": last["_id"]}, keyset.computed(plan.sort), session=session)
-        position = keyset.read_computed(plan.sort, found or {SORT_KEY: {}})
-    return position
+    if position is not None:
+        return [keyset.exact(value) for value in position]
+    exact = collection.with_options(codec_options=keyset.EXACT)
+    found = exact.find_one({"_id": last["_id"]}, keyset.computed(plan.sort), session=session)
+    return keyset.read_computed(plan.sort, found or {SORT_KEY: {}})
 
 
 def _same(key: Any, position: list[Any] | None) -> bool:
-    return position is not None and _encoded(key) == _encoded(position[0])
+    if position is None or isinstance(keyset.exact(key), BrokenText):
+        return False
+    return _encoded(key) == _encoded(position[0])
 
 
 def _encoded(key: Any) -> bytes:
-    return bson.encode({"": key}, codec_options=CODEC)
+    return bson.encode({"": key}, codec_options=keyset.EXACT)
 
 
 def _document(raw: bytes, offset: int) -> dict[str, Any]:
-    return bson.decode(memoryview(raw)[offset : offset + _length(raw, offset)[0]], CODEC)
+    found: dict[str, Any] = bson.decode(memoryview(raw)[offset : offset + _length(raw, offset)[0]], keyset.EXACT)
+    return found
 
 
 def _offsets(raw: bytes) -> list[int]:

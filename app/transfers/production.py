@@ -17,7 +17,7 @@ from pymongo.collection import Collection
 
 from app.query.flatten import flatten, inclusion
 from app.query.keyset import SORT_KEY
-from app.resources.rendering import CODEC, Presenter
+from app.resources.rendering import CODEC, Presenter, decode_all
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.encoders import Options
 from app.spreadsheets.export import Batch, Tally, chunks
@@ -89,13 +89,13 @@ def _tables(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
         flat = Table(tuple(replace(column, steps=path) for column, path in zip(columns, steps, strict=True)))
     for page in read:
         table = flat if page.flat else whole
-        yield Batch(page.documents, table.columns_of(bson.decode_all(page.raw, CODEC)))
+        yield Batch(page.documents, table.columns_of(decode_all(page.raw)))
 
 
 def _documents(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
     with_id = job.columns is None or any(column.steps[0] == "_id" for column in job.columns)
     for page in read:
-        documents: list[dict[str, Any]] = bson.decode_all(page.raw, CODEC)
+        documents: list[dict[str, Any]] = decode_all(page.raw)
         for document in documents:
             if not with_id:
                 del document["_id"]
