@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.downloads import Downloads
 from app.api.health import Health
@@ -20,6 +20,7 @@ from app.api.openapi import describe
 from app.api.pages import TITLE, Pages
 from app.api.problems import on_exception, on_http_exception, on_request_error
 from app.api.router import ResourceRouter
+from app.api.routing import Paths
 from app.errors import RequestError
 from app.query.compile import Compiler
 from app.resources.registry import Resource, discover
@@ -48,6 +49,10 @@ class Application(FastAPI):
         Starlette's own below it: FastAPI's further layers serve dependencies, which no handler here has.
         """
         return Gate(Starlette.build_middleware_stack(self), self.settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starlette's own call, for the same reason."""
+        await Starlette.__call__(self, scope, receive, send)
 
 
 def create_app(settings: Settings | None = None, client: Any = None) -> Application:
@@ -107,6 +112,7 @@ async def _running(
         app.router.routes += Health(database, repositories, records).routes()
         for repository in repositories:
             app.router.routes += ResourceRouter(repository, settings, downloads).routes()
+        app.router.middleware_stack = Paths(app.router)
         preparing = asyncio.create_task(_prepare(database, repositories, records))
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(preparing), 5)
@@ -139,10 +145,28 @@ async def _prepare(database: Database, repositories: list[Repository], records: 
         await asyncio.sleep(RETRY_SECONDS)
 
 
+class Lines(logging.Formatter):
+    """A line for each record; the date and time, which are costly, are made once a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second, self._time = 0, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line, with its trace where there is one."""
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._time = second, self.formatTime(record, "%Y-%m-%d %H:%M:%S")
+        line = f"{self._time},{int(record.msecs):03d} {record.levelname} {record.name}: {record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
 def configure_logging() -> None:
     """Sends our log and the server's to standard error, a line each."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("docsheet").setLevel(logging.INFO)
+    # What no line shows needn't be found out (https://docs.python.org/3/howto/logging.html#optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None

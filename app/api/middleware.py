@@ -1,5 +1,6 @@
 """What every request passes: its id, who may call, one line in the log. Pure ASGI: a broken transfer stays broken."""
 
+import itertools
 import logging
 import os
 import re
@@ -32,6 +33,8 @@ class Gate:
         self._hosts = frozenset(host.lower() for host in settings.ALLOWED_HOSTS if not host.startswith("*"))
         self._suffixes = tuple(host[1:].lower() for host in settings.ALLOWED_HOSTS if host.startswith("*"))
         self._origins = frozenset(settings.CORS_ORIGINS)
+        self._prefix = os.urandom(4).hex().encode()  # of this process; a number for each request behind it
+        self._number = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +44,7 @@ class Gate:
         headers = dict(scope["headers"])  # the last of each name; repeats don't matter to what is asked of them here
         request_id = headers.get(b"x-request-id", b"")
         if not _usable_id(request_id):
-            request_id = os.urandom(8).hex().encode()
+            request_id = self._prefix + b"%08x" % next(self._number)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = 0
 

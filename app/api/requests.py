@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
@@ -50,7 +50,19 @@ def no_parameters(request: Request, known: Iterable[str] = ()) -> dict[str, str]
     return found
 
 
-def keys(request: Request, field: Field) -> tuple[list[Any], ValueError | None]:
+class Keys:
+    """The `_id`s that a text may stand for, the model's type first; the others are read when they are wanted."""
+
+    def __init__(self, text: str, first: Any) -> None:
+        self._text = text
+        self._first = first
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self._first
+        yield from (other for other in readings(self._text) if type(other) is not type(self._first))
+
+
+def keys(request: Request, field: Field) -> tuple[Iterable[Any], ValueError | None]:
     """The `_id`s that the last step of the path may stand for, the model's type first; the error if it is none."""
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     try:
@@ -58,10 +70,9 @@ def keys(request: Request, field: Field) -> tuple[list[Any], ValueError | None]:
     except UnicodeDecodeError as error:
         return [], error
     try:
-        first = [READERS[field.kind](text)] if field.kind in READERS else []
+        return Keys(text, READERS[field.kind](text)) if field.kind in READERS else readings(text), None
     except ValueError as error:
         return readings(text), error
-    return [*first, *(other for other in readings(text) if not first or type(other) is not type(first[0]))], None
 
 
 def malformed(error: ValueError) -> Invalid:

@@ -6,7 +6,6 @@ Documents come from `decode`; what JSON has no word for is canonical Extended JS
 import base64
 import datetime
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,6 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 _ANY_UUID = CODEC.with_options(uuid_representation=bson.binary.UuidRepresentation.UNSPECIFIED)
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
-_LAST_BYTES = re.compile(rb"[\xf0-\xff][\x7f\xff]").search  # those of a double that is not finite, and others
 _MIDNIGHT = datetime.time(0)
 UUID_BYTES = 16
 
@@ -73,7 +71,14 @@ def to_json(value: Any, raw: bytes | None = None) -> bytes:
 
 
 def _may_hold_not_finite(raw: bytes) -> bool:
-    return (b"\x7f" in raw or b"\xff" in raw) and _LAST_BYTES(raw) is not None
+    """Whether the two last bytes of such a double are there, which may be others: F0 to FF, then 7F or FF."""
+    for last in (b"\x7f", b"\xff"):
+        at = raw.find(last, 1)
+        while at > 0:
+            if raw[at - 1] >= 0xF0:
+                return True
+            at = raw.find(last, at + 1)
+    return False
 
 
 def timestamp(value: datetime.datetime) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import random
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -19,7 +19,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from app.errors import Fault, NotFound, PreconditionFailed, Unavailable
 from app.query import keyset
@@ -33,6 +33,7 @@ from app.store.errors import MAX_TIME
 from app.store.indexes import Indexes, make_indexes, read_indexes
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
+ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
 STATEMENT_LIMIT = 7 * 1024 * 1024  # bytes: a document and its replacement have to fit into one statement of 16 MiB
 _RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawBSONDocument)
 _BAD_VALUE = 2
@@ -85,6 +86,7 @@ class Repository:
         self._time_limit = int(settings.QUERY_TIME_LIMIT_SECONDS * 1000)
         self._count_limit = int(settings.COUNT_TIME_LIMIT_SECONDS * 1000)
         self._patience = settings.PRIMARY_WAIT_SECONDS
+        self._estimate = 0, float("-inf")  # documents, and when they were counted
         self._raw_collection: Collection[Any] = (
             self._collection if database.is_mock else self._collection.with_options(codec_options=_RAW)
         )
@@ -99,7 +101,7 @@ class Repository:
 
     # --- reading ---
 
-    async def read(self, keys: Sequence[Any]) -> Stored:
+    async def read(self, keys: Iterable[Any]) -> Stored:
         """The document with the first of these `_id`s that is stored; raises `NotFound`."""
         return await self._database.run(self._read, keys)
 
@@ -107,7 +109,7 @@ class Repository:
         """One page of a list."""
         return await self._database.run(self._page, query, patterns=query.patterns)
 
-    def _read(self, keys: Sequence[Any]) -> Stored:
+    def _read(self, keys: Iterable[Any]) -> Stored:
         for key in keys:
             found = self._find({"_id": key}, limit=1)
             if found:
@@ -123,12 +125,32 @@ class Repository:
             return b"".join(
                 bson.encode(found, codec_options=CODEC) for found in self._collection.find(condition, **words)
             )
-        cursor = self._collection.find_raw_batches(condition, max_time_ms=self._time_limit, **words)
+        limit = words["limit"]
+        command = {"find": self.resource.name, "filter": condition, "limit": limit, "batchSize": limit}
+        command |= {"maxTimeMS": self._time_limit, "allowDiskUse": True}
+        command |= {"sort": dict(words.get("sort", ())), "skip": words.get("skip", 0)}
+        command |= {"projection": words.get("projection") or {}}
         if hint is not None:
-            cursor = cursor.hint(hint)
             lower, upper = bounds
-            cursor = cursor.min(lower) if lower else cursor.max(upper)
-        return b"".join(cast("Iterator[bytes]", cursor))
+            command |= {"hint": hint, **({"min": dict(lower)} if lower else {"max": dict(upper)})}
+        cursor = self._ask(command)["cursor"]
+        found = [document.raw for document in cursor["firstBatch"]]
+        while cursor["id"]:  # the reply was full (16 MiB)
+            more = {"getMore": bson.Int64(cursor["id"]), "collection": self.resource.name}
+            cursor = self._raw_collection.database.command(more, codec_options=_RAW)["cursor"]
+            found += [document.raw for document in cursor["nextBatch"]]
+        return b"".join(found)
+
+    def _ask(self, command: Mapping[str, Any]) -> Any:
+        """The reply to a reading command, asked once more where its connection broke, as the driver's own reads are.
+
+        As a command, a find costs a third less than the driver's cursor for it.
+        """
+        database: Any = self._raw_collection.database
+        try:
+            return database.command(command, codec_options=_RAW)
+        except AutoReconnect:
+            return database.command(command, codec_options=_RAW)
 
     def _page(self, query: Query) -> Page:
         limit = query.limit or 1
@@ -235,7 +257,7 @@ class Repository:
             return None, None
         try:
             if query.count == "auto" and not query.filter:
-                return self._collection.estimated_document_count(**self._count_words()), "estimated"
+                return self._estimated(), "estimated"
             if last and query.after is None and (shown or not query.skip):
                 return query.skip + shown, "exact"
             if query.count == "exact":
@@ -246,6 +268,14 @@ class Repository:
                 raise
             return None, None
         return min(counted, COUNT_UP_TO), "capped" if counted > COUNT_UP_TO else "exact"
+
+    def _estimated(self) -> int:
+        """The collection's own count, asked again after `ESTIMATE_SECONDS` and after every write of this process."""
+        now, (counted, since) = time.monotonic(), self._estimate
+        if now - since > ESTIMATE_SECONDS:
+            counted = self._collection.estimated_document_count(**self._count_words())
+            self._estimate = counted, now
+        return counted
 
     def _counted(self, condition: Mapping[str, Any], **words: Any) -> int:
         return self._collection.count_documents(condition, **words, **self._count_words())
@@ -261,7 +291,7 @@ class Repository:
         return await self._database.run(self._insert, to_bson(document), writing=True)
 
     async def replace(
-        self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Document]
+        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Document]
     ) -> Stored:
         """Stores `build(stored document)` in place of the stored one, whole.
 
@@ -270,12 +300,12 @@ class Repository:
         self.indexes.refuse_writes()
         return await self._database.run(self._replace, keys, matches, build, writing=True)
 
-    async def patch(self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
+    async def patch(self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
         """Writes the change that `build(stored document)` wants, and nothing else; raises as `replace`."""
         self.indexes.refuse_writes()
         return await self._database.run(self._patch, keys, matches, build, writing=True)
 
-    async def delete(self, keys: Sequence[Any], matches: Matches | None) -> None:
+    async def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
         """Deletes the document; raises `NotFound`, or `PreconditionFailed` where `matches` refuses the ETag."""
         self.indexes.refuse_writes()
         await self._database.run(self._delete, keys, matches, writing=True)
@@ -283,9 +313,10 @@ class Repository:
     def _insert(self, raw: bytes) -> Stored:
         document: Any = decode(raw) if self._database.is_mock else RawBSONDocument(raw)
         self._collection.insert_one(document)
+        self._estimate = 0, float("-inf")
         return Stored(raw)
 
-    def _replace(self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Document]) -> Stored:
+    def _replace(self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Document]) -> Stored:
         def write(stored: Stored) -> Stored | None:
             raw = to_bson(build(decode(stored.raw)))
             if raw == stored.raw:
@@ -299,7 +330,7 @@ class Repository:
 
         return self._again_and_again(keys, matches, write)
 
-    def _patch(self, keys: Sequence[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
+    def _patch(self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
         def write(stored: Stored) -> Stored | None:
             change = build(decode(stored.raw))
             if not change:
@@ -315,7 +346,9 @@ class Repository:
 
         return self._again_and_again(keys, matches, write)
 
-    def _delete(self, keys: Sequence[Any], matches: Matches | None) -> None:
+    def _delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
+        self._estimate = 0, float("-inf")
+
         def write(stored: Stored) -> Stored | None:
             if matches is None:
                 return stored if self._collection.delete_one({"_id": stored.document["_id"]}).deleted_count else None
@@ -326,7 +359,7 @@ class Repository:
         self._again_and_again(keys, matches, write)
 
     def _again_and_again(
-        self, keys: Sequence[Any], matches: Matches | None, write: Callable[[Stored], Stored | None]
+        self, keys: Iterable[Any], matches: Matches | None, write: Callable[[Stored], Stored | None]
     ) -> Stored:
         """Reads, checks `If-Match` and writes until nobody came in between."""
         deadline = time.monotonic() + self._patience
