@@ -7,17 +7,19 @@ a snapshot session all pages show one picture. Else it is one cursor.
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import bson
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from app.query import keyset
 from app.query.flatten import NOT_AN_ARRAY
 from app.query.keyset import SORT_KEY, BrokenText, Index, Sort
+from app.store.reading import find
 
 PAGE = 2_000  # documents; measured best between 1,000 and 2,000
 CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts everything without an index
@@ -43,6 +45,7 @@ class Plan:
     marks: tuple[bytes, ...] = ()
     order: tuple[Index, bool] | None = None
     time_limit: int = 10_000  # ms of the database's work for a page
+    patience: float = 15.0  # seconds that a lost primary is waited for
 
 
 @dataclass(frozen=True)
@@ -197,25 +200,28 @@ def _read(
         condition = {"$and": [condition, beyond]} if condition else beyond
     if projection is not None and not by_id:
         projection = projection | keyset.computed(plan.sort)
-    cursor = collection.find_raw_batches(
-        condition,
-        projection,
-        sort=list(plan.sort),
-        skip=plan.skip if position is None else 0,
-        limit=size + repeated,
-        batch_size=size + repeated + 1,
-        max_time_ms=plan.time_limit,
-        allow_disk_use=True,
-        session=session,
-    )
+    command: dict[str, Any] = {
+        "find": collection.name,
+        "filter": condition,
+        "projection": projection or {},
+        "sort": dict(plan.sort),
+        "skip": plan.skip if position is None else 0,
+        "limit": size + repeated,
+        "batchSize": size + repeated,
+        "singleBatch": False,
+        "maxTimeMS": plan.time_limit,
+        "allowDiskUse": True,
+    }
     if position is not None or not condition:
-        cursor = cursor.hint(index.name)
+        command["hint"] = index.name
     if position is not None and bounded:
-        bound = [(path, value) for (path, _), value in zip(plan.sort, position, strict=True)]
-        cursor = cursor.max(bound) if backwards else cursor.min(bound)
-    with cursor:
-        raw: Any = next(cursor, b"")
-        cut = cursor.alive  # the reply was full (16 MiB) before the page was
+        bound = {path: value for (path, _), value in zip(plan.sort, position, strict=True)}
+        command["max" if backwards else "min"] = bound
+    reply = find(collection.database, command, plan.patience, session, collection.read_preference)
+    raw = reply.raw
+    cut = reply.cursor != 0  # the reply was full (16 MiB) before the page was
+    if cut:
+        _forget(collection, reply.cursor, session)
     offsets = _offsets(raw)
     is_last = not cut and len(offsets) < size + repeated
     if repeated and offsets and _same(_document(raw, 0)["_id"], position):
@@ -225,6 +231,13 @@ def _read(
             others = {"$and": [plan.filter, {"_id": {"$ne": position[0]}}]} if position else plan.filter
             return _read(collection, replace(plan, filter=others), session, position, size, projection)
     return Page(raw, len(offsets), flat, offsets[-1] if offsets else 0), is_last
+
+
+def _forget(collection: Collection[Any], cursor: int, session: ClientSession | None) -> None:
+    """Closes a cursor on the server; one that can't be reached any more forgets it by itself."""
+    with suppress(PyMongoError):
+        command = {"killCursors": collection.name, "cursors": [bson.Int64(cursor)]}
+        collection.database.command(command, session=session)
 
 
 def _position(collection: Collection[Any], plan: Plan, session: ClientSession | None, page: Page) -> list[Any]:

@@ -15,11 +15,10 @@ from functools import cached_property
 from typing import Any, cast
 
 import bson
-from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import OperationFailure
 
 from app.errors import Fault, NotFound, PreconditionFailed, Unavailable
 from app.query import keyset
@@ -31,11 +30,11 @@ from app.resources.rendering import CODEC, decode, decode_all
 from app.store.client import Database
 from app.store.errors import MAX_TIME
 from app.store.indexes import Indexes, make_indexes, read_indexes
+from app.store.reading import RAW, find
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
 STATEMENT_LIMIT = 7 * 1024 * 1024  # bytes: a document and its replacement have to fit into one statement of 16 MiB
-_RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawBSONDocument)
 _BAD_VALUE = 2
 _WRITE_CONFLICT = 112
 _length = struct.Struct("<i").unpack_from
@@ -88,7 +87,7 @@ class Repository:
         self._patience = settings.PRIMARY_WAIT_SECONDS
         self._estimate = 0, float("-inf")  # documents, and when they were counted
         self._raw_collection: Collection[Any] = (
-            self._collection if database.is_mock else self._collection.with_options(codec_options=_RAW)
+            self._collection if database.is_mock else self._collection.with_options(codec_options=RAW)
         )
 
     async def make_indexes(self) -> None:
@@ -133,24 +132,14 @@ class Repository:
         if hint is not None:
             lower, upper = bounds
             command |= {"hint": hint, **({"min": dict(lower)} if lower else {"max": dict(upper)})}
-        cursor = self._ask(command)["cursor"]
-        found = [document.raw for document in cursor["firstBatch"]]
-        while cursor["id"]:  # the reply was full (16 MiB)
-            more = {"getMore": bson.Int64(cursor["id"]), "collection": self.resource.name}
-            cursor = self._raw_collection.database.command(more, codec_options=_RAW)["cursor"]
-            found += [document.raw for document in cursor["nextBatch"]]
+        with self._database.sync.client.start_session() as session:
+            reply = find(self._raw_collection.database, command, self._patience, session)
+            found = [reply.raw]
+            while reply.cursor:  # the reply was full (16 MiB); a cursor goes on in its session only
+                more = {"getMore": bson.Int64(reply.cursor), "collection": self.resource.name}
+                reply = find(self._raw_collection.database, more, 0, session)
+                found.append(reply.raw)
         return b"".join(found)
-
-    def _ask(self, command: Mapping[str, Any]) -> Any:
-        """The reply to a reading command, asked once more where its connection broke, as the driver's own reads are.
-
-        As a command, a find costs a third less than the driver's cursor for it.
-        """
-        database: Any = self._raw_collection.database
-        try:
-            return database.command(command, codec_options=_RAW)
-        except AutoReconnect:
-            return database.command(command, codec_options=_RAW)
 
     def _page(self, query: Query) -> Page:
         limit = query.limit or 1

@@ -95,6 +95,7 @@ def _job(
         query.limit,
         order=keyset.served_by(query.sort, indexes),
         time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
+        patience=settings.PRIMARY_WAIT_SECONDS,
     )
     columns = _columns(resource, found, words)
     job = Job(
