@@ -95,7 +95,13 @@ class Database:
         """Whether the server can show one picture: a replica set or a sharded cluster, from MongoDB 5.0 on."""
         if self.is_mock:
             return False
-        servers = self.sync.client.topology_description.server_descriptions().values()
+        servers = [
+            server
+            for server in self.sync.client.topology_description.server_descriptions().values()
+            if server.is_server_type_known
+        ]
+        if not servers:
+            return True  # during an election, say: better an export that fails than one that is no picture
         able = [server for server in servers if server.replica_set_name or server.server_type == SERVER_TYPE.Mongos]
         return bool(able) and all(server.max_wire_version >= SNAPSHOTS for server in able)
 

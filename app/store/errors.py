@@ -95,7 +95,7 @@ def _of_code(error: OperationFailure, writing: bool, patterns: tuple[str, ...]) 
     if code == SNAPSHOT_TOO_OLD:
         return SnapshotTooOld(
             "The picture that this export reads has left the database's window; use consistency=none, or widen "
-            "minSnapshotHistoryWindowInSeconds on the server."
+            "minSnapshotHistoryWindowInSeconds on the server (embedded: EMBEDDED_SNAPSHOT_SECONDS)."
         )
     if code in _PATTERNS and patterns:
         return _bad_pattern(error, patterns)
