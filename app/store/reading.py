@@ -19,7 +19,17 @@ from pymongo.read_preferences import _ServerMode
 
 from app.resources.rendering import CODEC
 
-RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawBSONDocument)
+
+class RawReply(RawBSONDocument):
+    """A reply that PyMongo can add error labels to, as it does where a primary steps down in mid-write."""
+
+    def update(self, more: Mapping[str, Any]) -> None:
+        """Adds fields to what is read of the reply; its bytes stay."""
+        read: dict[str, Any] = self._RawBSONDocument__inflated  # type: ignore[attr-defined]
+        read.update(more)
+
+
+RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawReply)
 _AGAIN = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # what the driver's reads are repeated on
 _PAUSE = 0.1  # seconds
 _ARRAY = 4  # the type byte
