@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -23,7 +22,7 @@ from app.api.router import ResourceRouter
 from app.api.routing import Paths
 from app.errors import RequestError
 from app.query.compile import Compiler
-from app.resources.registry import Resource, discover
+from app.resources.registry import discover
 from app.settings import Settings, read_settings
 from app.store.client import Database, connect
 from app.store.embedded import EmbeddedDatabase
@@ -62,11 +61,11 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     """
     settings = settings or read_settings()
     resources = discover(settings.MODELS)
-    compilers = {name: Compiler(resource) for name, resource in resources.items()}
+    compilers = [Compiler(resource) for resource in resources.values()]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _running(app, settings, resources, client):
+        async with _running(app, settings, compilers, client):
             yield
 
     app = Application(
@@ -83,35 +82,31 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
             Exception: on_exception,
         },
     )
-    app.openapi = lambda: describe(compilers.values(), VERSION)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(compilers, VERSION)  # type: ignore[method-assign]
     app.router.routes[:] = Pages(resources, app.openapi).routes()
     return app
 
 
 @asynccontextmanager
-async def _running(
-    app: FastAPI, settings: Settings, resources: dict[str, Resource], client: Any
-) -> AsyncIterator[None]:
+async def _running(app: FastAPI, settings: Settings, compilers: Sequence[Compiler], client: Any) -> AsyncIterator[None]:
     """Everything that is open while the server runs."""
     embedded = None
     uri = settings.MONGO_URI
     if client is None and not uri:
-        embedded = EmbeddedDatabase.open(
-            settings.DATA_DIR, settings.EMBEDDED_CACHE_MIB, settings.EMBEDDED_SNAPSHOT_SECONDS
-        )
+        embedded = EmbeddedDatabase.of(settings)
         uri = embedded.uri
     try:
         database = Database(client if client is not None else connect(settings, uri), settings)
         await database.open()
-        repositories = [Repository(database, resource) for resource in resources.values()]
+        repositories = [Repository(database, compiler.resource) for compiler in compilers]
         records = Records(database)
         if not database.is_mock:
             start_fork_server(settings.MODELS)
         downloads = Downloads(database, records, uri, settings)
         standing = list(app.router.routes)
         app.router.routes += Health(database, repositories, records).routes()
-        for repository in repositories:
-            app.router.routes += ResourceRouter(repository, settings, downloads).routes()
+        for compiler, repository in zip(compilers, repositories, strict=True):
+            app.router.routes += ResourceRouter(compiler, repository, settings, downloads).routes()
         app.router.middleware_stack = Paths(app.router)
         preparing = asyncio.create_task(_prepare(database, repositories, records))
         with suppress(TimeoutError):
@@ -143,30 +138,3 @@ async def _prepare(database: Database, repositories: list[Repository], records: 
         if recorded and all(known.indexes.made and not known.indexes.problem for known in repositories):
             return
         await asyncio.sleep(RETRY_SECONDS)
-
-
-class Lines(logging.Formatter):
-    """A line for each record; the date and time, which are costly, are made once a second."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._second, self._time = 0, ""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as a line, with its trace where there is one."""
-        second = int(record.created)
-        if second != self._second:
-            self._second, self._time = second, self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        line = f"{self._time},{int(record.msecs):03d} {record.levelname} {record.name}: {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def configure_logging() -> None:
-    """Sends our log and the server's to standard error, a line each."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    logging.getLogger("docsheet").setLevel(logging.INFO)
-    # What no line shows needn't be found out (https://docs.python.org/3/howto/logging.html#optimization).
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None

@@ -21,7 +21,7 @@ from app.seeding import find_resource, opened
 from app.settings import Settings
 from app.spreadsheets.export import Tally
 from app.spreadsheets.formats import FORMATS
-from app.store.client import SNAPSHOTS, Database, connect
+from app.store.client import Database, connect, has_snapshots
 from app.store.errors import translated
 from app.store.indexes import read_indexes
 from app.transfers.orders import Order, read_order
@@ -44,7 +44,7 @@ def export(settings: Settings, name: str, format_: str, pairs: Pairs, output: st
     with opened(settings) as uri, translated(), MongoClient[dict[str, Any]](uri, **_options(settings)) as client:
         collection = client[settings.DB_NAME][name]
         compiler = Compiler(resource)
-        order = read_order(format_, pairs, compiler, read_indexes(collection), _has_snapshots(client), settings)
+        order = read_order(format_, pairs, compiler, read_indexes(collection), has_snapshots(client), settings)
         tally = Tally()
         with _target(output) as file, translated(patterns=order.query.patterns):
             _write(order, collection, file, tally, console)
@@ -86,11 +86,6 @@ def _format_of(output: str) -> str:
 def _options(settings: Settings) -> dict[str, Any]:
     """Those of a server's exports, but nobody waits: a sort without an index may take its time."""
     return export_options(settings) | {"socketTimeoutMS": None}
-
-
-def _has_snapshots(client: "MongoClient[Any]") -> bool:
-    hello = client.admin.command("hello")
-    return hello["maxWireVersion"] >= SNAPSHOTS and ("setName" in hello or hello.get("msg") == "isdbgrid")
 
 
 @contextmanager

@@ -59,9 +59,7 @@ def opened(settings: Settings) -> Iterator[str]:
     if settings.MONGO_URI:
         yield settings.MONGO_URI
         return
-    with EmbeddedDatabase.open(
-        settings.DATA_DIR, settings.EMBEDDED_CACHE_MIB, settings.EMBEDDED_SNAPSHOT_SECONDS, share=True
-    ) as embedded:
+    with EmbeddedDatabase.of(settings, share=True) as embedded:
         yield embedded.uri
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from uvicorn.config import LOGGING_CONFIG
 
 from app.errors import SettingError, StartError
+from app.logs import configure_logging
 from app.settings import Settings
 from app.store.embedded import STOP_SECONDS, EmbeddedDatabase
 from app.transfers.forking import start_fork_server
@@ -48,7 +49,7 @@ def _serve_alone(settings: Settings, listening: socket.socket, console: Console)
             application = importlib.import_module("app.application")
             embedded = opening.result()
         used = settings if embedded is None else settings.model_copy(update={"MONGO_URI": embedded.uri})
-        application.configure_logging()
+        configure_logging()
         app = application.create_app(used)
         _announce(used, listening, embedded, console)
         Server(app, used, STOP_SECONDS if embedded else 0).run([listening])
@@ -62,7 +63,7 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
     embedded = _open_embedded(settings)
     try:
         used = settings if embedded is None else settings.model_copy(update={"MONGO_URI": embedded.uri})
-        importlib.import_module("app.application").configure_logging()
+        configure_logging()
         with Workers(used, listening, _work) as workers:
             _announce(used, listening, embedded, console)
             workers.watch()
@@ -76,7 +77,7 @@ def _work(settings: Settings, listening: socket.socket, report: Report) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent tells us
     start_fork_server(settings.MODELS)
     application = importlib.import_module("app.application")
-    application.configure_logging()
+    configure_logging()
     try:
         server = Server(application.create_app(settings), settings, 0)
     except StartError as error:
@@ -121,7 +122,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def _open_embedded(settings: Settings) -> EmbeddedDatabase | None:
     if settings.MONGO_URI:
         return None
-    return EmbeddedDatabase.open(settings.DATA_DIR, settings.EMBEDDED_CACHE_MIB, settings.EMBEDDED_SNAPSHOT_SECONDS)
+    return EmbeddedDatabase.of(settings)
 
 
 def _listen(settings: Settings) -> socket.socket:

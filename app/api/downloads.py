@@ -74,7 +74,7 @@ class Downloads:
         return export
 
     def _order(self, request: Request, compiler: Compiler, repository: Repository) -> Order:
-        snapshots = repository.has_snapshots()
+        snapshots = self._database.has_snapshots()
         name, pairs = request.path_params["format"], requests.pairs(request)
         order = read_order(name, pairs, compiler, repository.indexes.standing, snapshots, self._settings)
         if request.scope["http_version"] == "1.0":

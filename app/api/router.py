@@ -25,9 +25,9 @@ JSON = "application/json"
 class ResourceRouter:
     """The handlers of one resource."""
 
-    def __init__(self, repository: Repository, settings: Settings, downloads: Downloads) -> None:
-        self.resource: Resource = repository.resource
-        self.compiler = Compiler(self.resource)
+    def __init__(self, compiler: Compiler, repository: Repository, settings: Settings, downloads: Downloads) -> None:
+        self.resource: Resource = compiler.resource
+        self.compiler = compiler
         self._repository = repository
         self._downloads = downloads
         self._body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)

@@ -6,6 +6,7 @@ Documents come from `decode`; what JSON has no word for is canonical Extended JS
 import base64
 import datetime
 import math
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ _ANY_UUID = CODEC.with_options(uuid_representation=bson.binary.UuidRepresentatio
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 _MIDNIGHT = datetime.time(0)
 UUID_BYTES = 16
+_length = struct.Struct("<i").unpack_from
 
 
 def decode(raw: bytes) -> dict[str, Any]:
@@ -44,6 +46,15 @@ def decode_all(raw: bytes) -> list[dict[str, Any]]:
         return bson.decode_all(raw, CODEC)
     except bson.errors.InvalidBSON:
         return _decode_bad_uuids(raw)
+
+
+def offsets(raw: bytes) -> list[int]:
+    """Where each document of some BSON begins; its first four bytes are its length (bsonspec.org)."""
+    found, offset, end = [], 0, len(raw)
+    while offset < end:
+        found.append(offset)
+        offset += _length(raw, offset)[0]
+    return found
 
 
 def _decode_bad_uuids(raw: bytes) -> list[dict[str, Any]]:
@@ -65,12 +76,12 @@ def _with_uuids(value: Any) -> Any:
 def to_json(value: Any, raw: bytes | None = None) -> bytes:
     """The value as compact UTF-8 JSON; `raw`, its BSON where at hand, spares the search for NaN and Infinity."""
     text = orjson.dumps(value, default=_other, option=_OPTIONS)
-    if b"null" not in text or (raw is not None and not _may_hold_not_finite(raw)):
+    if b"null" not in text or (raw is not None and not may_hold_not_finite(raw)):
         return text  # orjson writes null for a double that is not finite
     return orjson.dumps(_without_not_finite(value), default=_other, option=_OPTIONS)
 
 
-def _may_hold_not_finite(raw: bytes) -> bool:
+def may_hold_not_finite(raw: bytes) -> bool:
     """Whether the two last bytes of such a double are there, which may be others: F0 to FF, then 7F or FF."""
     for last in (b"\x7f", b"\xff"):
         at = raw.find(last, 1)

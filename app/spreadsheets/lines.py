@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.resources.rendering import to_json
+from app.resources.rendering import may_hold_not_finite, offsets, to_json
 
 _NEWLINE = orjson.Fragment(b"\n")  # as an element: JSON itself has no raw newline, so `,\n,` is between two values
 
@@ -30,14 +30,12 @@ def _lines(values: list[Any], raw: bytes | None = None) -> bytes:
 
 
 def _checked(document: Any, raw: bytes) -> Any:
-    """The document, or its JSON where it may hold a double that is not finite: the last byte of such is 7F or FF."""
-    return orjson.Fragment(to_json(document, raw)) if b"\x7f" in raw or b"\xff" in raw else document
+    """The document, or its JSON where it may hold a double that is not finite."""
+    return orjson.Fragment(to_json(document, raw)) if may_hold_not_finite(raw) else document
 
 
 def _each(batch: bytes) -> Iterator[bytes]:
-    """Each document's BSON; the first four bytes of a document are its length (bsonspec.org)."""
-    start = 0
-    while start < len(batch):
-        end = start + int.from_bytes(batch[start : start + 4], "little")
-        yield batch[start:end]
-        start = end
+    """Each document's BSON."""
+    begins = offsets(batch)
+    for begin, end in zip(begins, [*begins[1:], len(batch)], strict=True):
+        yield batch[begin:end]

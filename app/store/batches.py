@@ -1,11 +1,10 @@
 """All documents of a query, page by page, as raw BSON: what exports read.
 
 Where an index has the order, a page begins after the last key of the one before (`min` or `max` on that index), so
-there is no cursor that could die with its server: PyMongo's retryable reads survive the death of the primary, and in
-a snapshot session all pages show one picture. Else it is one cursor.
+there is no cursor that could die with its server: a page is asked for again where the primary died (`reading.find`),
+and in a snapshot session all pages show one picture. Else it is one cursor.
 """
 
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,12 +18,12 @@ from pymongo.errors import OperationFailure, PyMongoError
 from app.query import keyset
 from app.query.flatten import NOT_AN_ARRAY
 from app.query.keyset import SORT_KEY, BrokenText, Index, Sort
+from app.resources.rendering import offsets
 from app.store.reading import find
 
 PAGE = 2_000  # documents; measured best between 1,000 and 2,000
 CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts everything without an index
 _BAD_VALUE = 2  # the error of a hint at an index that isn't there
-_length = struct.Struct("<i").unpack_from
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,9 @@ def _by_cursor(collection: Collection[Any], plan: Plan, session: ClientSession |
 def _replies(cursor: Any) -> Iterator[Page]:
     with cursor:
         for raw in cursor:
-            offsets = _offsets(raw)
-            if offsets:
-                yield Page(raw, len(offsets), False, offsets[-1])
+            begins = offsets(raw)
+            if begins:
+                yield Page(raw, len(begins), False, begins[-1])
 
 
 def _find(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Any:
@@ -222,15 +221,15 @@ def _read(
     cut = reply.cursor != 0  # the reply was full (16 MiB) before the page was
     if cut:
         _forget(collection, reply.cursor, session)
-    offsets = _offsets(raw)
-    is_last = not cut and len(offsets) < size + repeated
-    if repeated and offsets and _same(_document(raw, 0)["_id"], position):
-        begin = _length(raw, 0)[0]
-        raw, offsets = raw[begin:], [offset - begin for offset in offsets[1:]]
-        if cut and not offsets:  # two documents don't fit into one reply: the next is read without the one before
+    begins = offsets(raw)
+    is_last = not cut and len(begins) < size + repeated
+    if repeated and begins and _same(_document(raw, 0)["_id"], position):
+        second = begins[1] if len(begins) > 1 else len(raw)
+        raw, begins = raw[second:], [begin - second for begin in begins[1:]]
+        if cut and not begins:  # two documents don't fit into one reply: the next is read without the one before
             others = {"$and": [plan.filter, {"_id": {"$ne": position[0]}}]} if position else plan.filter
             return _read(collection, replace(plan, filter=others), session, position, size, projection)
-    return Page(raw, len(offsets), flat, offsets[-1] if offsets else 0), is_last
+    return Page(raw, len(begins), flat, begins[-1] if begins else 0), is_last
 
 
 def _forget(collection: Collection[Any], cursor: int, session: ClientSession | None) -> None:
@@ -264,14 +263,6 @@ def _encoded(key: Any) -> bytes:
 
 
 def _document(raw: bytes, offset: int) -> dict[str, Any]:
-    found: dict[str, Any] = bson.decode(memoryview(raw)[offset : offset + _length(raw, offset)[0]], keyset.EXACT)
+    length = int.from_bytes(raw[offset : offset + 4], "little")
+    found: dict[str, Any] = bson.decode(memoryview(raw)[offset : offset + length], keyset.EXACT)
     return found
-
-
-def _offsets(raw: bytes) -> list[int]:
-    """Where each document begins."""
-    offsets, offset, end = [], 0, len(raw)
-    while offset < end:
-        offsets.append(offset)
-        offset += _length(raw, offset)[0]
-    return offsets

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from pymongo.server_type import SERVER_TYPE
@@ -93,17 +94,7 @@ class Database:
 
     def has_snapshots(self) -> bool:
         """Whether the server can show one picture: a replica set or a sharded cluster, from MongoDB 5.0 on."""
-        if self.is_mock:
-            return False
-        servers = [
-            server
-            for server in self.sync.client.topology_description.server_descriptions().values()
-            if server.is_server_type_known
-        ]
-        if not servers:
-            return True  # during an election, say: better an export that fails than one that is no picture
-        able = [server for server in servers if server.replica_set_name or server.server_type == SERVER_TYPE.Mongos]
-        return bool(able) and all(server.max_wire_version >= SNAPSHOTS for server in able)
+        return not self.is_mock and has_snapshots(self.sync.client)
 
     async def hello(self) -> dict[str, Any]:
         """What the primary says of itself (https://www.mongodb.com/docs/manual/reference/command/hello/)."""
@@ -167,3 +158,13 @@ def client_options(settings: Settings) -> dict[str, Any]:
         "socketTimeoutMS": int((settings.QUERY_TIME_LIMIT_SECONDS + wait) * 1000),
         "maxPoolSize": settings.DATABASE_CALLS_AT_ONCE + 4,
     }
+
+
+def has_snapshots(client: "MongoClient[Any]") -> bool:
+    """Whether the servers can show one picture, by what the client knows of them at this moment; asks nobody."""
+    servers = client.topology_description.server_descriptions().values()
+    known = [server for server in servers if server.is_server_type_known]
+    if not known:
+        return True  # during an election, say: better an export that fails than one that is no picture
+    able = [server for server in known if server.replica_set_name or server.server_type == SERVER_TYPE.Mongos]
+    return bool(able) and all(server.max_wire_version >= SNAPSHOTS for server in able)

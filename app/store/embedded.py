@@ -17,6 +17,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from app.errors import StartError
+from app.settings import Settings
 from app.store.mongod import POLL_SECONDS, START_SECONDS, Mongod, ask, find_mongod, hello, not_writable
 
 SET = "rs0"
@@ -42,6 +43,11 @@ class EmbeddedDatabase:
     def owned(self) -> bool:
         """Whether this process started the mongod, and ends it."""
         return self._mongod is not None
+
+    @classmethod
+    def of(cls, settings: Settings, *, share: bool = False) -> Self:
+        """The embedded database that the settings describe, opened."""
+        return cls.open(settings.DATA_DIR, settings.EMBEDDED_CACHE_MIB, settings.EMBEDDED_SNAPSHOT_SECONDS, share=share)
 
     @classmethod
     def open(cls, data_dir: Path, cache_mib: int, snapshot_seconds: int, *, share: bool = False) -> Self:

@@ -35,7 +35,8 @@ _log = logging.getLogger("docsheet.database")
 _NOT_PERMITTED = (13, 18, 8000)  # Unauthorized, AuthenticationFailed, Atlas' own
 _PATTERNS = (2, 51091, 51108)  # BadValue (a NUL), a pattern that does not compile, bad options
 _TOO_LARGE = (10334, 17419, 17420, 17421)
-_TRANSIENT = (6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)
+LOST = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # a server or its connection went
+_WRITE_CONFLICT = 112
 MAX_TIME = 50
 SNAPSHOT_TOO_OLD = 239
 _TOO_DEEP = 15
@@ -109,7 +110,7 @@ def _of_code(error: OperationFailure, writing: bool, patterns: tuple[str, ...]) 
     if code == _REFUSED_BY_COLLECTION:
         detail = "The collection's own validator in MongoDB refuses this document."
         return Invalid(detail, Fault(detail, pointer="#"))
-    if code in _TRANSIENT or error.has_error_label("TransientTransactionError"):
+    if code in (*LOST, _WRITE_CONFLICT) or error.has_error_label("TransientTransactionError"):
         return unreachable(error, writing=writing)
     return error
 

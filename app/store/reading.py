@@ -18,6 +18,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from pymongo.read_preferences import _ServerMode
 
 from app.resources.rendering import CODEC
+from app.store.errors import LOST
 
 
 class RawReply(RawBSONDocument):
@@ -30,7 +31,6 @@ class RawReply(RawBSONDocument):
 
 
 RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawReply)
-_AGAIN = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # what the driver's reads are repeated on
 _PAUSE = 0.1  # seconds
 _ARRAY = 4  # the type byte
 _int32 = struct.Struct("<i").unpack_from
@@ -61,7 +61,7 @@ def find(
             reply = database.command(command, codec_options=RAW, session=session, read_preference=preference)
             return _cut(bytes(reply["cursor"].raw))
         except (AutoReconnect, OperationFailure) as error:
-            lost = isinstance(error, AutoReconnect) or error.code in _AGAIN
+            lost = isinstance(error, AutoReconnect) or error.code in LOST
             if not lost or time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)

@@ -7,7 +7,6 @@ is right against writers outside this program too.
 
 import hashlib
 import random
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from app.query.compile import Query
 from app.query.keyset import SORT_KEY
 from app.resources.documents import Change, Document, to_bson
 from app.resources.registry import Resource
-from app.resources.rendering import CODEC, decode, decode_all
+from app.resources.rendering import CODEC, decode, decode_all, offsets
 from app.store.client import Database
 from app.store.errors import MAX_TIME
 from app.store.indexes import Indexes, make_indexes, read_indexes
@@ -37,7 +36,6 @@ ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and t
 STATEMENT_LIMIT = 7 * 1024 * 1024  # bytes: a document and its replacement have to fit into one statement of 16 MiB
 _BAD_VALUE = 2
 _WRITE_CONFLICT = 112
-_length = struct.Struct("<i").unpack_from
 
 Matches = Callable[[str], bool]  # whether `If-Match` takes the document with this ETag
 
@@ -94,10 +92,6 @@ class Repository:
         """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""
         await self._database.run(make_indexes, self.resource, self._collection, self.indexes)
 
-    def has_snapshots(self) -> bool:
-        """Whether the server can show one picture of the collection."""
-        return self._database.has_snapshots()
-
     # --- reading ---
 
     async def read(self, keys: Iterable[Any]) -> Stored:
@@ -148,8 +142,8 @@ class Repository:
         token = None
         if len(documents) > limit:
             documents.pop()
-            begin, end = _end(raw, limit - 1), _end(raw, limit)
-            position = self._position(query, documents[-1], raw[begin:end])
+            last, end = offsets(raw)[limit - 1 :]
+            position = self._position(query, documents[-1], raw[last:end])
             if position is None:
                 return self._page(query)
             raw = raw[:end]
@@ -401,11 +395,3 @@ class Repository:
             if error.code != _WRITE_CONFLICT:
                 raise
             return None  # another writer has the document at this moment
-
-
-def _end(raw: bytes, documents: int) -> int:
-    """The number of bytes that the first so many documents have."""
-    offset = 0
-    for _ in range(documents):
-        offset += _length(raw, offset)[0]
-    return offset

@@ -22,7 +22,7 @@ from app.store.embedded import EmbeddedDatabase
 from tests.support.mongod import needs_mongod, require_mongod
 from tests.support.server import LiveServer
 
-pytestmark = [*needs_mongod, pytest.mark.slow]
+pytestmark = needs_mongod
 FORMATS = ("csv", "xlsx", "ndjson", "json")
 DOCUMENTS = 30_000
 BIG = "big"  # the database with more bytes than pipe and sockets hold
@@ -153,6 +153,7 @@ def test_the_exports_process_is_killed(server: LiveServer, http: httpx.Client, f
     assert 0 < found["documents"] < DOCUMENTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format_", FORMATS)
 def test_the_server_is_killed(mongo_uri: str, big: Any, format_: str) -> None:
     with serving(mongo_uri) as live:
@@ -167,6 +168,7 @@ def test_the_server_is_killed(mongo_uri: str, big: Any, format_: str) -> None:
         wait_until(lambda: not any(map(lives, processes)), 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format_", FORMATS)
 def test_the_database_dies_for_good(format_: str) -> None:
     require_mongod()
@@ -203,6 +205,7 @@ def test_curl_sees_it(server: LiveServer, http: httpx.Client, tmp_path: Path) ->
         assert curl.wait(60) == 18
 
 
+@pytest.mark.slow
 def test_the_fork_server_is_killed(mongo_uri: str, big: Any) -> None:
     with serving(mongo_uri) as live:
         httpx.get(f"{live.address}/users/export/csv?limit=1").raise_for_status()
@@ -212,6 +215,7 @@ def test_the_fork_server_is_killed(mongo_uri: str, big: Any) -> None:
         assert httpx.get(f"{live.address}/users/export/csv?limit=1", timeout=60).status_code == 200
 
 
+@pytest.mark.slow
 def test_without_our_protocol_it_breaks_too(mongo_uri: str, big: Any) -> None:
     """`uvicorn app.main:app` has no transport in the scope."""
     with serving(mongo_uri) as live:
@@ -280,6 +284,7 @@ def test_a_whole_export_ends_its_session(server: LiveServer, http: httpx.Client,
     wait_until(lambda: ended() >= before + 5, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_client_that_stalls_is_cut_off(server: LiveServer, http: httpx.Client, format_: str) -> None:
     with download(http, format_) as answer:
@@ -293,6 +298,7 @@ def test_a_client_that_stalls_is_cut_off(server: LiveServer, http: httpx.Client,
     assert "was cut off" in server.log
 
 
+@pytest.mark.slow
 def test_a_client_that_stalls_at_the_end_is_cut_off(server: LiveServer, http: httpx.Client) -> None:
     """The last bytes are with the server, not with an export process."""
     with download(http, "ndjson?limit=4500") as answer:
@@ -301,6 +307,7 @@ def test_a_client_that_stalls_at_the_end_is_cut_off(server: LiveServer, http: ht
         wait_until(lambda: record(http, answer)["state"] == "left", 30)
 
 
+@pytest.mark.slow
 def test_a_slow_client_is_not_cut_off(server: LiveServer, http: httpx.Client) -> None:
     with download(http, "csv") as answer:
         parts = answer.iter_raw(16 * 1024)
@@ -317,6 +324,7 @@ def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.slow
 def test_stalled_clients_leave_the_rest_responsive(mongo_uri: str, big: Any) -> None:
     with (
         serving(mongo_uri, EXPORTS_AT_ONCE=40, STALL_LIMIT_SECONDS=60) as live,
@@ -342,6 +350,7 @@ def test_stalled_clients_leave_the_rest_responsive(mongo_uri: str, big: Any) -> 
 # --- so many at once --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_next_one_waits_for_its_turn(mongo_uri: str, big: Any) -> None:
     with (
         serving(mongo_uri, EXPORTS_AT_ONCE=2, EXPORT_WAIT_SECONDS=0.5) as server,
@@ -361,6 +370,7 @@ def test_the_next_one_waits_for_its_turn(mongo_uri: str, big: Any) -> None:
         assert http.get("/users/export/csv?limit=1").status_code == 200
 
 
+@pytest.mark.slow
 def test_no_waiting_at_all(mongo_uri: str, big: Any) -> None:
     with serving(mongo_uri, EXPORTS_AT_ONCE=1, EXPORT_WAIT_SECONDS=0) as live:
         for _ in range(3):
@@ -371,6 +381,7 @@ def test_no_waiting_at_all(mongo_uri: str, big: Any) -> None:
 # --- the server is stopped --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sigterm_ends_exports_within_the_grace_time(mongo_uri: str, big: Any) -> None:
     with serving(mongo_uri, SHUTDOWN_GRACE_SECONDS=1) as live:
         with (
@@ -396,6 +407,7 @@ def test_sigterm_ends_exports_within_the_grace_time(mongo_uri: str, big: Any) ->
             assert (found["state"], found["detail"]) == ("failed", "the server stopped")
 
 
+@pytest.mark.slow
 def test_sigterm_lets_a_short_export_finish(mongo_uri: str, big: Any) -> None:
     with serving(mongo_uri, SHUTDOWN_GRACE_SECONDS=20) as live:
         with client_of(live) as http, download(http, "ndjson") as answer:
