@@ -1,48 +1,121 @@
 """Column paths → a projection by which the database does the flattening, and where the values are then.
 
-A computed field costs the database less than a nested document costs whoever decodes it. It is right only where the
-parents are objects: a parent that is an array makes the value an array, or fails (error 28689). `marks` finds the first
-in a reply's bytes, and then, as after the error, the documents are read as they are.
+A computed field costs the database less than a nested document costs whoever decodes it, and texts side by side cost
+least as one text, a run, with `SEPARATOR` between its cells. That is right only where the parents are objects and the
+texts are texts: `$concat` and `$arrayElemAt` fail for others, `Flattening.is_true_of` finds the rest in a reply's
+bytes, and then the documents are read as they are.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 Step = str | int | None  # the name of a field, the number of an element, every element
 Steps = tuple[Step, ...]
-NOT_AN_ARRAY = 28689  # the error of $arrayElemAt
+SEPARATOR = "\x1e\x1f\x1f"  # no end of it is its beginning: an occurrence in a text can't hide one between two texts
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A column: the steps to its values, whether its cells hold lists, whether the model has texts there."""
+
+    steps: Steps
+    many: bool
+    text: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the projected documents the values of the next columns are: of one, or of a run of `width`."""
+
+    steps: Steps
+    width: int = 1
 
 
 @dataclass(frozen=True)
 class Flattening:
-    """`steps` are those of each column in the projected documents."""
+    """A projection, and where it puts the columns. It is no gain where it computes nothing."""
 
     projection: dict[str, Any]
-    steps: tuple[Steps, ...]
-    marks: tuple[bytes, ...]
+    places: tuple[Place, ...]
+    computed: tuple[str, ...]
+
+    def is_true_of(self, raw: bytes, documents: int) -> bool:
+        """Whether these projected documents, as BSON, show what the documents have."""
+        marks = (b"\x04" + name.encode() + b"\0" for name in self.computed)  # the type byte of an array, then its name
+        separators = sum(place.width - 1 for place in self.places)
+        return not any(mark in raw for mark in marks) and (
+            not separators or raw.count(SEPARATOR.encode()) == separators * documents
+        )
+
+    def columns_of(self, values: Iterable[list[Any]]) -> list[list[Any]]:
+        """The values of each column, of those that the projected documents have at each place."""
+        columns: list[list[Any]] = []
+        for place, found in zip(self.places, values, strict=True):
+            if place.width == 1:
+                columns.append(found)
+            else:
+                cells = SEPARATOR.join(found).split(SEPARATOR) if found else []
+                columns += (cells[position :: place.width] for position in range(place.width))
+        return columns
 
 
-def flatten(columns: Sequence[tuple[Steps, bool]]) -> Flattening:
-    """The flattening of columns, each given by its steps and whether its cells hold lists."""
+def flatten(columns: Sequence[Wanted]) -> Flattening:
+    """The flattening of columns."""
     computed: dict[str, str] = {}
     projection: dict[str, Any] = {}
-    steps: list[Steps] = []
-    included: list[Steps] = []
-    for path, many in columns:
-        head = _head(path)
-        number = path[len(head)] if len(path) > len(head) else ""
-        if len(path) == 1 or many or number is None:
-            included.append(path)
-            steps.append(path)
-            continue
-        dotted = "$" + ".".join(head)
-        expression: Any = _element(head, number) if isinstance(number, int) else dotted
+    places: list[Place] = []
+    included: list[Steps] = [("_id",)]
+
+    def compute(expression: Any) -> str:
         name = computed.setdefault(repr(expression), f"~{len(computed)}")
         projection[name] = expression
-        steps.append((name, *path[len(head) + 1 :]))
-    marks = tuple(b"\x04" + name.encode() + b"\0" for name in projection)  # the type byte of an array, then its name
-    return Flattening({**inclusion(included), **projection}, tuple(steps), marks)
+        return name
+
+    for joinable, group in groupby(columns, _is_joinable):
+        run = list(group)
+        if joinable and len(run) > 1:
+            places.append(Place((compute(_joined([column.steps for column in run])),), len(run)))
+            continue
+        for column in run:
+            path, head = column.steps, _head(column.steps)
+            if len(path) == 1 or column.many or (len(path) > len(head) and path[len(head)] is None):
+                included.append(path)
+                places.append(Place(path))
+            else:
+                expression, rest = _value(path)
+                places.append(Place((compute(expression), *rest)))
+    return Flattening({**inclusion(included), **projection}, tuple(places), tuple(projection))
+
+
+def _is_joinable(column: Wanted) -> bool:
+    numbers = [step for step in column.steps if not isinstance(step, str)]
+    return column.text and not column.many and (not numbers or (len(numbers) == 1 and numbers[0] is not None))
+
+
+def _joined(paths: list[Steps]) -> dict[str, Any]:
+    """The texts at the paths as one; missing and null are the empty text."""
+    elements: dict[str, tuple[str, Any]] = {}
+    parts: list[Any] = []
+    for path in paths:
+        value, rest = _value(path)
+        if not isinstance(value, str):
+            name, _ = elements.setdefault(repr(value), (f"e{len(elements)}", value))
+            value = ".".join((f"$${name}", *map(str, rest)))
+        parts += [SEPARATOR, {"$ifNull": [value, ""]}]
+    text = {"$concat": parts[1:]}
+    return {"$let": {"vars": dict(elements.values()), "in": text}} if elements else text
+
+
+def _value(path: Steps) -> tuple[Any, Steps]:
+    """What the database computes of a path: the value, or the first numbered element, with the steps from there on."""
+    head = _head(path)
+    if len(head) == len(path):
+        return "$" + ".".join(head), ()
+    number = path[len(head)]
+    assert isinstance(number, int)
+    return _element(head, number), path[len(head) + 1 :]
 
 
 def _element(head: tuple[str, ...], number: int) -> dict[str, Any]:

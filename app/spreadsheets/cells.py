@@ -23,6 +23,7 @@ Text = Callable[[Any], str]
 _DANGEROUS = "'=+\\-@\t\r＝＋－＠"  # a spreadsheet would run what begins so; `'` is our own mark
 _begins_dangerously = re.compile(f"[{_DANGEROUS}]").match
 _some_begins_dangerously = re.compile(f"\n[{_DANGEROUS}]").search  # a literal first character: found by memchr
+_NULL = {type(None)}
 _NOT_GUARDED = frozenset({type(None), bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date})
 
 
@@ -36,10 +37,13 @@ def unguard(text: str) -> str:
     return text[1:] if text.startswith("'") else text
 
 
+def some_to_guard(lines: str) -> bool:
+    """Whether `guard` may change one of some texts with newlines between them; quick, where none is."""
+    return _some_begins_dangerously("\n" + lines) is not None
+
+
 def guard_column(values: list[Any], texts: list[str]) -> list[str]:
     """The column with its texts guarded; numbers and dates are left alone, as their types in `values` say."""
-    if not _some_begins_dangerously("\n" + "\n".join(texts)):
-        return texts
     return [
         text if type(value) in _NOT_GUARDED else guard(text) for value, text in zip(values, texts, strict=True)
     ]  # fmt: skip
@@ -109,8 +113,9 @@ class Texts(dict[type, Text]):
             return [value or "" for value in values]
         if types <= {dict, list}:
             return json_lines(values).decode().split("\n")[:-1]
-        if len(types) == 1:
-            return list(map(self[types.pop()], values))
+        if len(types - _NULL) == 1:
+            write = self[(types - _NULL).pop()]
+            return ["" if value is None else write(value) for value in values]
         return [self[type(value)](value) for value in values]
 
 

@@ -3,7 +3,7 @@
 A batch of documents becomes one list of values for each column, all of one length; None where there is no value.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from typing import Any
@@ -12,11 +12,11 @@ from urllib.parse import unquote
 from pydantic import BaseModel
 
 from app.errors import Fault, Invalid
+from app.query.flatten import Step, Steps
 from app.resources.fields import Field, FieldPath, Kind, Shape
 from app.resources.registry import nearest
 from app.resources.rendering import presenter
 
-Step = str | int | None  # the name of a field, the number of an element, every element
 Values = list[Any]  # of one column
 
 
@@ -30,7 +30,7 @@ class Column:
     path: str
     title: str
     field: Field
-    steps: tuple[Step, ...]
+    steps: Steps
 
     @property
     def kind(self) -> Kind:
@@ -123,7 +123,7 @@ def _steps(shape: Shape, path: str) -> Iterator[Step]:
             yield from (None, name)
 
 
-def _row_steps(unwind: str | None) -> tuple[Step, ...]:
+def _row_steps(unwind: str | None) -> Steps:
     return (*unwind.split("."), None) if unwind else ()
 
 
@@ -167,16 +167,16 @@ class _Branch:
 class Table:
     """Turns batches of documents into column-major values; with `unwind`, a row for each element of that list."""
 
-    def __init__(self, columns: tuple[Column, ...], unwind: str | None = None) -> None:
+    def __init__(self, columns: Sequence[Steps], unwind: str | None = None) -> None:
         self._width = len(columns)
         self._list = tuple(unwind.split(".")) if unwind else ()
         self._documents, self._elements = _Branch(), _Branch()
         within = _row_steps(unwind)
-        for position, column in enumerate(columns):
-            if within and column.steps[: len(within)] == within:
-                self._elements.add(column.steps[len(within) :], position)
+        for position, steps in enumerate(columns):
+            if within and steps[: len(within)] == within:
+                self._elements.add(steps[len(within) :], position)
             else:
-                self._documents.add(column.steps, position)
+                self._documents.add(steps, position)
 
     def columns_of(self, documents: list[dict[str, Any]]) -> list[Values]:
         """The values of each column, in the order of the columns."""

@@ -13,16 +13,19 @@ from typing import Any
 import bson
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
 from app.query import keyset
-from app.query.flatten import NOT_AN_ARRAY
+from app.query.flatten import Flattening
 from app.query.keyset import SORT_KEY, BrokenText, Index, Sort
 from app.resources.rendering import offsets
+from app.store.errors import LOST
 from app.store.reading import find
 
-PAGE = 2_000  # documents; measured best between 1,000 and 2,000
+PAGE = 2_000  # documents; measured the same between 1,000 and 4,000
+FIRST_PAGE = 500  # documents, so that the first byte leaves soon
 CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts everything without an index
+FLATTEN_TRIES = 3  # pages in a row that can't be flattened, after which it isn't tried any more
 _BAD_VALUE = 2  # the error of a hint at an index that isn't there
 
 
@@ -30,9 +33,9 @@ _BAD_VALUE = 2  # the error of a hint at an index that isn't there
 class Plan:
     """What to read, as plain data.
 
-    `projection` keeps what is wanted, None whole documents. `flat`, where there is one, is tried before it: a
-    flattening whose `marks` in a reply say that it was wrong. `order` is the index that has the order, and whether it
-    is read backwards, or None for one cursor.
+    `projection` keeps what is wanted, None whole documents. `flat`, where there is one, is tried before it, page by
+    page, until too many pages in a row were none that can be flattened. `order` is the index that has the order, and
+    whether it is read backwards, or None for one cursor.
     """
 
     filter: dict[str, Any]
@@ -40,8 +43,7 @@ class Plan:
     skip: int = 0
     limit: int | None = None
     projection: dict[str, Any] | None = None
-    flat: dict[str, Any] | None = None
-    marks: tuple[bytes, ...] = ()
+    flat: Flattening | None = None
     order: tuple[Index, bool] | None = None
     time_limit: int = 10_000  # ms of the database's work for a page
     patience: float = 15.0  # seconds that a lost primary is waited for
@@ -53,8 +55,8 @@ class Page:
 
     raw: bytes
     documents: int
-    flat: bool
     last: int  # where the last document begins
+    flat: bool = False
 
 
 def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
@@ -93,7 +95,7 @@ def _replies(cursor: Any) -> Iterator[Page]:
         for raw in cursor:
             begins = offsets(raw)
             if begins:
-                yield Page(raw, len(begins), False, begins[-1])
+                yield Page(raw, len(begins), begins[-1])
 
 
 def _find(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Any:
@@ -127,9 +129,12 @@ def _aggregate(collection: Collection[Any], plan: Plan, session: ClientSession |
 def _by_key(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
     position: list[Any] | None = None
     left = plan.limit
+    tries = FLATTEN_TRIES
     while left is None or left > 0:
-        size = PAGE if left is None else min(PAGE, left)
-        page, is_last = _page(collection, plan, session, position, size)
+        size = FIRST_PAGE if position is None else PAGE
+        size = size if left is None else min(size, left)
+        page, is_last = _page(collection, plan if tries else replace(plan, flat=None), session, position, size)
+        tries = FLATTEN_TRIES if page.flat else max(0, tries - 1)
         left = None if left is None else left - page.documents
         begun = position is not None
         if page.documents:
@@ -170,12 +175,15 @@ def _page(
     """The page behind a position, and whether it is the last; flattened where that is right for all of it."""
     if plan.flat is not None:
         try:
-            page, is_last = _read(collection, plan, session, position, size, plan.flat)
-            if not any(mark in page.raw for mark in plan.marks):
-                return page, is_last
-        except OperationFailure as error:
-            if error.code != NOT_AN_ARRAY:
+            page, is_last = _read(collection, plan, session, position, size, plan.flat.projection)
+        except ExecutionTimeout:
+            raise
+        except OperationFailure as error:  # each version of the server has numbers of its own for a wrong type
+            if error.code in LOST:
                 raise
+        else:
+            if plan.flat.is_true_of(page.raw, page.documents):
+                return replace(page, flat=True), is_last
     return _read(collection, plan, session, position, size, plan.projection)
 
 
@@ -189,7 +197,7 @@ def _read(
 ) -> tuple[Page, bool]:
     assert plan.order is not None
     index, backwards = plan.order
-    by_id, flat = plan.sort[0][0] == "_id", projection is plan.flat and plan.flat is not None
+    by_id = plan.sort[0][0] == "_id"
     condition, repeated = plan.filter, 0
     bounded = position is not None and keyset.is_plain(position)
     if bounded and by_id and not backwards:
@@ -229,7 +237,7 @@ def _read(
         if cut and not begins:  # two documents don't fit into one reply: the next is read without the one before
             others = {"$and": [plan.filter, {"_id": {"$ne": position[0]}}]} if position else plan.filter
             return _read(collection, replace(plan, filter=others), session, position, size, projection)
-    return Page(raw, len(begins), flat, begins[-1] if begins else 0), is_last
+    return Page(raw, len(begins), begins[-1] if begins else 0), is_last
 
 
 def _forget(collection: Collection[Any], cursor: int, session: ClientSession | None) -> None:

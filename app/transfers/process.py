@@ -13,6 +13,7 @@ import pickle
 import select
 import signal
 import struct
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -36,6 +37,7 @@ from app.transfers.production import Job, produce
 PIPE = 1024 * 1024  # bytes that wait in the pipe while nobody takes them
 READ = 256 * 1024  # bytes of one chunk, at most
 NICENESS = 10
+SWITCH_SECONDS = 0.0005  # that reading waits for the encoding thread; after 5 ms the database would wait as well
 LEAVING_SECONDS = 0.7  # that a child has to end what it has open at the database
 
 
@@ -227,6 +229,7 @@ def _main(job: Job, source: Source, data: Any, report: Any, progress: Any) -> No
     os.nice(NICENESS)
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    sys.setswitchinterval(SWITCH_SECONDS)
     output, result = data.detach(), report.detach()
     reading = Reading()
     _end_with_reader(output, reading)

@@ -15,7 +15,7 @@ import bson
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
-from app.query.flatten import flatten, inclusion
+from app.query.flatten import Wanted, flatten, inclusion
 from app.query.keyset import SORT_KEY
 from app.resources.rendering import CODEC, Presenter, decode_all
 from app.spreadsheets.columns import Column, Table
@@ -47,14 +47,15 @@ def projected(job: Job) -> Job:
     """The job with the projections that its columns need, flattened by the database where that is possible."""
     if job.columns is None:
         return job
+    found = FORMATS[job.format]
     steps = [column.steps for column in job.columns]
-    if not FORMATS[job.format].tabular:  # where elements that have nothing at a path are left out
+    if not found.tabular:  # where elements that have nothing at a path are left out
         steps = [tuple(step for step in path if step is not None) for path in steps]
     plan = replace(job.plan, projection=inclusion([("_id",), *steps]))
-    if FORMATS[job.format].tabular and job.unwind is None and plan.order is not None:
-        flat = flatten([(column.steps, column.many) for column in job.columns])
-        if flat.marks:
-            plan = replace(plan, flat={"_id": 1, **flat.projection}, marks=flat.marks)
+    if found.tabular and job.unwind is None and plan.order is not None:
+        flat = flatten([Wanted(column.steps, column.many, column.kind == "text") for column in job.columns])
+        if flat.computed:
+            plan = replace(plan, flat=flat)
     return replace(job, plan=plan)
 
 
@@ -75,21 +76,21 @@ def produce_from_mock(job: Job, collection: Any, tally: Tally) -> Iterator[bytes
     raw = b"".join(bson.encode(document, codec_options=CODEC) for document in documents)
     found = FORMATS[job.format]
     encoder = found.encoder(job.columns or (), job.options, job.collection)
-    read = [Page(raw, len(documents), False, 0)] if documents else []
+    read = [Page(raw, len(documents), 0)] if documents else []
     batches = _tables(job, read) if found.tabular else _documents(job, read)
     yield from chunks(batches, encoder, tally, gzip=job.gzip)
 
 
 def _tables(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
-    columns = job.columns or ()
-    whole = Table(columns, job.unwind)
-    flat = whole
-    if job.plan.flat is not None:
-        steps = flatten([(column.steps, column.many) for column in columns]).steps
-        flat = Table(tuple(replace(column, steps=path) for column, path in zip(columns, steps, strict=True)))
+    whole = Table([column.steps for column in job.columns or ()], job.unwind)
+    flattening = job.plan.flat
+    flat = Table([place.steps for place in flattening.places]) if flattening else whole
     for page in read:
-        table = flat if page.flat else whole
-        yield Batch(page.documents, table.columns_of(decode_all(page.raw)))
+        documents = decode_all(page.raw)
+        if flattening and page.flat:
+            yield Batch(page.documents, flattening.columns_of(flat.columns_of(documents)))
+        else:
+            yield Batch(page.documents, whole.columns_of(documents))
 
 
 def _documents(job: Job, read: Iterable[Page]) -> Iterator[Batch]:

@@ -32,7 +32,11 @@ def export(
 ) -> bytes:
     chosen = parse_columns(shape_of(model), None, columns, unwind, titles_allowed=True)
     encoder = FORMATS[format].encoder(chosen, Options(**options), "things")
-    batch = Table(chosen, unwind).columns_of(documents) if FORMATS[format].tabular else documents
+    batch = (
+        Table([column.steps for column in chosen], unwind).columns_of(documents)
+        if FORMATS[format].tabular
+        else documents
+    )
     return whole(encoder, batch)
 
 

@@ -45,7 +45,7 @@ def paths(asked: str | None = None, unwind: str | None = None, declared: tuple[s
 
 def rows(asked: str | None, *documents: dict[str, Any], unwind: str | None = None) -> list[tuple[Any, ...]]:
     columns = parse_columns(SHAPE, None, asked, unwind, True)
-    return list(zip(*Table(columns, unwind).columns_of(list(documents)), strict=True))
+    return list(zip(*Table([column.steps for column in columns], unwind).columns_of(list(documents)), strict=True))
 
 
 def test_default_columns_are_the_fields_in_declared_order_without_id() -> None:

@@ -1,7 +1,6 @@
 """Pages against what one plain cursor says, for every kind of value in the sorted field, on a real mongod."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import bson
@@ -9,7 +8,7 @@ import pytest
 from pymongo import MongoClient
 
 from app.query import keyset
-from app.query.flatten import flatten
+from app.query.flatten import SEPARATOR
 from app.query.keyset import Sort
 from app.resources.registry import make_resource
 from app.resources.rendering import CODEC
@@ -55,6 +54,7 @@ def keys(collection: Any, plan: Plan) -> list[Any]:
 def test_every_document_once_in_order(
     collection: Any, monkeypatch: pytest.MonkeyPatch, page_size: int, index: Any
 ) -> None:
+    monkeypatch.setattr(batches, "FIRST_PAGE", page_size)
     monkeypatch.setattr(batches, "PAGE", page_size)
     stored = [{"_id": n, "b": n % 3} | ({} if value is ... else {"a": value}) for n, value in enumerate(VALUES * 4)]
     collection.insert_many(stored)
@@ -76,6 +76,7 @@ def test_every_document_once_in_order(
 def test_a_unique_key_needs_no_id_behind_it(
     collection: Any, monkeypatch: pytest.MonkeyPatch, page_size: int, direction: int
 ) -> None:
+    monkeypatch.setattr(batches, "FIRST_PAGE", page_size)
     monkeypatch.setattr(batches, "PAGE", page_size)
     unlike = [value for value in VALUES if value is not ... and value is not None and type(value) is not list]
     collection.create_index([("a", direction)], unique=True)
@@ -115,26 +116,89 @@ FOREIGN: list[Any] = [
         "profile.addresses.1",
         "profile.age",
         "profile.bio,profile.addresses,profile.addresses.0.city",
+        "email,name,profile.bio,profile.age,profile.addresses.0.street,profile.addresses.0.city",
+        "profile.addresses.0.city,profile.addresses.1.city,profile.bio",
     ],
 )
 def test_flattening_by_the_database_shows_what_the_documents_have(
     collection: Any, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
+    monkeypatch.setattr(batches, "FIRST_PAGE", 1)
     monkeypatch.setattr(batches, "PAGE", 1)  # one strange document must not spoil the others' flattening here
+    monkeypatch.setattr(batches, "FLATTEN_TRIES", 100)
     shape = make_resource(User).shape
     columns = parse_columns(shape, None, asked, None, True)
     collection.insert_many(
-        [{"_id": n, "name": [n]} | ({} if value is ... else {"profile": value}) for n, value in enumerate(FOREIGN)]
+        [
+            {"_id": n, "name": [n] if n < len(FOREIGN) else f"{n}"} | ({} if value is ... else {"profile": value})
+            for n, value in enumerate(FOREIGN * 2)
+        ]
     )
     order = keyset.served_by((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
     job = projected(Job("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
-    whole = Table(columns).columns_of(read(collection, plan))
-    steps = flatten([(column.steps, column.many) for column in columns]).steps
-    flat = Table(tuple(replace(column, steps=path) for column, path in zip(columns, steps, strict=True)))
-    found: list[list[Any]] = [[] for _ in columns]
+    whole = Table([column.steps for column in columns])
+    assert job.plan.flat is not None
+    flat = Table([place.steps for place in job.plan.flat.places])
+    rows: list[list[Any]] = []
+    flattened = 0
     for page in pages(collection, job.plan, None):
-        table = flat if page.flat else Table(columns)
-        for values, more in zip(found, table.columns_of(bson.decode_all(page.raw, CODEC)), strict=True):
-            values.extend(more)
-    assert [list(row) for row in zip(*found, strict=True)] == [list(row) for row in zip(*whole, strict=True)]
+        documents = bson.decode_all(page.raw, CODEC)
+        if not page.flat:
+            rows += zip(*whole.columns_of(documents), strict=True)
+            continue
+        flattened += 1
+        rows += zip(*job.plan.flat.columns_of(flat.columns_of(documents)), strict=True)
+    expected = list(zip(*whole.columns_of(read(collection, plan)), strict=True))
+    assert [[value or "" for value in row] for row in rows] == [[value or "" for value in row] for row in expected]
+    assert flattened > 0
+
+
+@pytest.mark.parametrize("pages_of", [1, 3])
+def test_texts_that_cannot_be_joined_are_read_as_they_are(
+    collection: Any, monkeypatch: pytest.MonkeyPatch, pages_of: int
+) -> None:
+    """A separator in a text, a number where the model has a text: those pages are not flattened, and all is right."""
+    monkeypatch.setattr(batches, "FIRST_PAGE", pages_of)
+    monkeypatch.setattr(batches, "PAGE", pages_of)
+    monkeypatch.setattr(batches, "FLATTEN_TRIES", 100)
+    texts = ["a", SEPARATOR, f"b{SEPARATOR}c", SEPARATOR[:2], SEPARATOR[1:], "\x1f\x1f", "", 7, None, "\0", "王🙂"]
+    collection.insert_many([{"_id": n, "name": texts[n % 11], "email": texts[n // 11]} for n in range(121)])
+    columns = parse_columns(make_resource(User).shape, None, "name,email,profile.bio", None, True)
+    order = keyset.served_by((("_id", 1),), read_indexes(collection))
+    plan = Plan({}, (("_id", 1),), order=order)
+    job = projected(Job("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
+    assert job.plan.flat is not None
+    table = Table([place.steps for place in job.plan.flat.places])
+    rows: list[Any] = []
+    flattened = 0
+    for page in pages(collection, job.plan, None):
+        documents = bson.decode_all(page.raw, CODEC)
+        if page.flat:
+            flattened += page.documents
+            rows += zip(*job.plan.flat.columns_of(table.columns_of(documents)), strict=True)
+        else:
+            rows += [(one["name"], one["email"], None) for one in documents]
+    assert [(name or "", email or "") for name, email, _ in rows] == [
+        (texts[n % 11] or "", texts[n // 11] or "") for n in range(121)
+    ]
+    assert 0 < flattened < len(rows)
+
+
+def test_flattening_is_given_up_where_it_never_succeeds(collection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "PAGE", 10)
+    monkeypatch.setattr(batches, "FIRST_PAGE", 10)
+    collection.insert_many([{"_id": n, "name": n, "email": "e"} for n in range(100)])
+    columns = parse_columns(make_resource(User).shape, None, "name,email", None, True)
+    order = keyset.served_by((("_id", 1),), read_indexes(collection))
+    job = projected(Job("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None))  # type: ignore[arg-type]
+    asked: list[Any] = []
+    find = batches.find
+
+    def counted(database: Any, command: Any, *others: Any) -> Any:
+        asked.append("~0" in command["projection"])
+        return find(database, command, *others)
+
+    monkeypatch.setattr(batches, "find", counted)
+    assert sum(page.documents for page in pages(collection, job.plan, None)) == 100
+    assert sum(asked) == batches.FLATTEN_TRIES

@@ -1,9 +1,8 @@
 """CSV: RFC 4180, UTF-8, CRLF after every record, a header."""
 
-import re
 from typing import Any
 
-from app.spreadsheets.cells import Texts, guard, guard_column, zone
+from app.spreadsheets.cells import Texts, guard, guard_column, some_to_guard, zone
 from app.spreadsheets.columns import Column
 from app.spreadsheets.encoders import Format, Options
 
@@ -14,12 +13,13 @@ class CsvEncoder:
     def __init__(self, columns: tuple[Column, ...], options: Options, sheet_name: str = "") -> None:
         self.rows = 0
         self._delimiter = "\t" if options.delimiter == "tab" else options.delimiter
-        self._to_quote = re.compile(f'["\r\n{re.escape(self._delimiter)}]').search
         self._guarded = options.formulas != "keep"
         self._texts = Texts(zone(options.timezone))
         self._presenters = [column.presenter() for column in columns]
         titles = [guard(column.title) if self._guarded else column.title for column in columns]
-        self._head = ("\ufeff" if options.bom else "") + self._records([self._quoted([title]) for title in titles])
+        self._head = ("\ufeff" if options.bom else "") + self._records(
+            [self._quoted([title], title) for title in titles]
+        )
 
     def encode(self, batch: list[list[Any]], raw: bytes | None = None) -> bytes:
         """The records of column-major values."""
@@ -38,19 +38,22 @@ class CsvEncoder:
         if present:
             values = present(values)
         texts = self._texts.column(values)
-        if self._guarded:
+        lines = "\n".join(texts)
+        if self._guarded and some_to_guard(lines):
             texts = guard_column(values, texts)
-        return self._quoted(texts)
+            lines = "\n".join(texts)
+        return self._quoted(texts, lines)
 
-    def _quoted(self, texts: list[str]) -> list[str]:
-        joined = "\n".join(texts)
-        if (
-            '"' in joined
-            or self._delimiter in joined
-            or "\r" in joined
-            or joined.count("\n") >= len(texts)
-        ):  # fmt: skip
-            return ['"' + text.replace('"', '""') + '"' if self._to_quote(text) else text for text in texts]
+    def _quoted(self, texts: list[str], lines: str) -> list[str]:
+        """The texts, in quotes where they need them; `lines` is all of them, with newlines between."""
+        delimiter = self._delimiter
+        if '"' in lines or delimiter in lines or "\r" in lines or lines.count("\n") >= len(texts):
+            return [
+                '"' + text.replace('"', '""') + '"'
+                if delimiter in text or '"' in text or "\n" in text or "\r" in text
+                else text
+                for text in texts
+            ]
         return texts
 
     def _records(self, columns: list[list[str]]) -> str:
