@@ -116,6 +116,7 @@ async def _running(app: FastAPI, settings: Settings, compilers: Sequence[Compile
         finally:
             preparing.cancel()
             app.router.routes[:] = standing
+            await downloads.close()
             await database.close()
     finally:
         if embedded is not None:

@@ -2,8 +2,8 @@
 
 The load is open-loop: a request is due every 5 ms whether or not the one before was answered, and its time counts from
 when it was due, so a server that stands still can't hide it. Measured in turn: nothing else, one export, four exports
-(each begins anew when it is done, clients write to disk), `--hostile` clients with regular expressions that backtrack
-without end, and nothing else again. Prints p50, p99 and worst in milliseconds, their ratio to nothing else, how fast
+(each begins anew when it is done, clients write to disk), `--stalled` clients that began an export and take no byte of
+it any more, `--hostile` clients with regular expressions that backtrack without end, and nothing else again. Prints p50, p99 and worst in milliseconds, their ratio to nothing else, how fast
 each export moved (documents per second, and the slowest of them in its slowest second), and how the hostile searches
 were answered.
 """
@@ -155,6 +155,26 @@ async def _ended(task: asyncio.Task[list[list[int]]] | asyncio.Task[None]) -> li
 
 
 @asynccontextmanager
+async def stalling(server: Server, address: str, clients: int) -> AsyncIterator[Meanwhile]:
+    """So many clients that read the first bytes of an export and nothing more."""
+    path = address.removeprefix(server.address)
+    writers = []
+    for _ in range(clients):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        status = (await reader.readexactly(64)).split(b" ")[1]
+        if status != b"200":
+            raise SystemExit(f"An export was answered with {status.decode()}.")
+        writers.append(writer)
+    await asyncio.sleep(2)  # until pipes and sockets are full
+    try:
+        yield Meanwhile()
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+@asynccontextmanager
 async def attacking(server: Server, clients: int) -> AsyncIterator[Meanwhile]:
     """So many clients, each with one hostile search after the other; leaves when all have their answers."""
     meanwhile = Meanwhile()
@@ -186,6 +206,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=200, help="reads a second")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     parser.add_argument("--format", default="csv", help="of the exports")
+    parser.add_argument("--stalled", type=int, default=100, help="clients that take no byte of their exports")
     parser.add_argument("--hostile", type=int, default=8, help="clients with hostile searches")
     asked = parser.parse_args()
     with users.opened(asked.folder, asked.cache_mib) as uri:
@@ -195,7 +216,7 @@ def main() -> None:
         with data.client() as client:
             sample = client[data.name]["users"].aggregate([{"$sample": {"size": KEYS}}, {"$project": {"_id": 1}}])
             keys = [str(document["_id"]) for document in sample]
-        with ours(data) as server:
+        with ours(data, EXPORTS_AT_ONCE=max(4, asked.stalled)) as server:
             asyncio.run(_measure(server, keys, data.documents, asked))
 
 
@@ -212,6 +233,7 @@ async def _measure(server: Server, keys: list[str], documents: int, asked: argpa
         "nothing else": lambda: nullcontext(Meanwhile()),
         "one export": lambda: exports(1),
         "four exports": lambda: exports(4),
+        f"{asked.stalled} stalled exports": lambda: stalling(server, address, asked.stalled),
         f"{asked.hostile} hostile searches": lambda: attacking(server, asked.hostile),
         "nothing else, again": lambda: nullcontext(Meanwhile()),
     }

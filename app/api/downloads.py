@@ -32,6 +32,9 @@ from app.transfers.process import ExportProcess, ProcessFailed, Source, export_o
 from app.transfers.production import Job, produce_from_mock
 from app.transfers.records import Record, Records, State
 
+CLOSING_SECONDS = 3.0  # that exports have to write how they ended when the server stops
+REFRESH_SECONDS = 60.0  # between two records of one that is under way
+
 _log = logging.getLogger("docsheet.exports")
 
 
@@ -111,6 +114,13 @@ class Downloads:
         """Lets the next export in."""
         self._places.release()
 
+    async def close(self) -> None:
+        """Waits for the exports that are being ended, so that the database is still there for their records."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                for _ in range(self._settings.EXPORTS_AT_ONCE):
+                    await self._places.acquire()
+
     def process(self, order: Order) -> "ExportProcess | InProcess":
         """What makes the file: a process of its own, or, for a mock, a thread."""
         if self._database.is_mock:
@@ -135,7 +145,7 @@ class Export(Response):
         self._order = order
         self._process = downloads.process(order)
         self._chunks = self._process.chunks()
-        self._begin = time.monotonic()
+        self._begin = self._recorded = time.monotonic()
         self._watch: asyncio.Future[None] | None = None
         self._first: bytes | None = None
         self._settled = False  # the client has the file, or it is known that it never will
@@ -182,7 +192,7 @@ class Export(Response):
             if self._settled:
                 raise
             with suppress(asyncio.CancelledError):  # a second one, when the loop ends
-                await self._record("failed", "the server stopped")  # begun at once: the database is closed next
+                await self._record("failed", "the server stopped")
                 await self._break(scope, "the server stopped", flush=False)
         finally:
             await _uncancelled(self._finish(relay))
@@ -205,6 +215,8 @@ class Export(Response):
             while chunk:
                 await guarded({"type": "http.response.body", "body": kept + chunk[:-1], "more_body": True})
                 kept = chunk[-1:]
+                if time.monotonic() - self._recorded > REFRESH_SECONDS:
+                    await self._record("running")
                 chunk = await anext(self._chunks, None)
             await self._record("complete")
             await guarded({"type": "http.response.body", "body": kept, "more_body": True})
@@ -231,6 +243,7 @@ class Export(Response):
         await self._watch
 
     async def _record(self, state: State, detail: str | None = None) -> None:
+        self._recorded = time.monotonic()
         made = self._process.outcome
         seconds = round(time.monotonic() - self._begin, 3)
         sha256 = made.sha256 if state == "complete" else None
