@@ -245,7 +245,7 @@ class Export(Response):
     async def _record(self, state: State, detail: str | None = None) -> None:
         self._recorded = time.monotonic()
         made = self._process.outcome
-        seconds = round(time.monotonic() - self._begin, 3)
+        seconds = round(self._recorded - self._begin, 3)
         sha256 = made.sha256 if state == "complete" else None
         record = Record(state, made.documents, made.rows, made.size, sha256, seconds, detail)
         try:

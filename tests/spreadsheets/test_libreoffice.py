@@ -73,23 +73,8 @@ def test_both_files_of_one_query_are_equal_cell_for_cell(
     http: httpx.Client, users: Any, tmp_path: Path, query: str
 ) -> None:
     """From the real database: joined by it, flattened by it, or, where a document is strange, neither."""
-    names = [
-        "王小明",
-        "=1+1",
-        "a,b",
-        'q"q',
-        "line\nbreak",
-        "007",
-        "1E5",
-        "🙂",
-        "مرحبا",
-        " a ",
-        "-5",
-        "'x",
-        "_x0041_",
-        7,
-        None,
-    ]
+    texts = ["王小明", "=1+1", "a,b", 'q"q', "line\nbreak", "007", "1E5", "🙂", "مرحبا", " a ", "-5", "'x", "_x0041_"]
+    names = [*texts, 7, None]
     addresses = [{"street": "Main St, 5", "city": "北京", "zipcode": "010", "country": ""}]
     profiles = [{"bio": "=2", "age": 4, "addresses": addresses}, [], {"bio": ["x"]}, None, {"addresses": addresses * 2}]
     users.insert_many(
