@@ -27,6 +27,7 @@ from benchmarks.servers import Server, ours
 from benchmarks.tables import heading, number, ratio, table
 
 KEYS = 1_000
+FILLING_SECONDS = 10  # until the pipes and sockets of a hundred exports are full and their processes wait
 HOSTILE = (  # on texts of any letters: nested quantifiers, alternations, look-arounds
     r"^(.+)+\d$",
     r"^(.|[a-z]|\w)*\d$",
@@ -168,7 +169,7 @@ async def stalling(server: Server, address: str, clients: int) -> AsyncIterator[
         if status != b"200":
             raise SystemExit(f"An export was answered with {status.decode()}.")
         writers.append(writer)
-    await asyncio.sleep(2)  # until pipes and sockets are full
+    await asyncio.sleep(FILLING_SECONDS)
     try:
         yield Meanwhile()
     finally:

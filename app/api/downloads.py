@@ -33,7 +33,7 @@ from app.transfers.production import Job, produce_from_mock
 from app.transfers.records import Record, Records, State
 
 CLOSING_SECONDS = 3.0  # that exports have to write how they ended when the server stops
-REFRESH_SECONDS = 60.0  # between two records of one that is under way
+REFRESH_SECONDS = 60.0  # between two records of one that is under way, at most
 
 _log = logging.getLogger("docsheet.exports")
 
@@ -129,6 +129,11 @@ class Downloads:
         return ExportProcess(order.job, Source(self._uri, options, self._settings.DB_NAME, order.query.patterns))
 
     @property
+    def refresh_seconds(self) -> float:
+        """Seconds between two records of an export under way: the first must not be forgotten before the second."""
+        return min(REFRESH_SECONDS, self._settings.EXPORT_RECORD_SECONDS / 2)
+
+    @property
     def stall_limit(self) -> float:
         """Seconds after which a client that takes no byte is cut off."""
         return self._settings.STALL_LIMIT_SECONDS
@@ -145,7 +150,7 @@ class Export(Response):
         self._order = order
         self._process = downloads.process(order)
         self._chunks = self._process.chunks()
-        self._begin = self._recorded = time.monotonic()
+        self._begin = time.monotonic()
         self._watch: asyncio.Future[None] | None = None
         self._first: bytes | None = None
         self._settled = False  # the client has the file, or it is known that it never will
@@ -182,6 +187,7 @@ class Export(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._watch is not None
         relay = asyncio.ensure_future(self._relay(scope, send))
+        refreshing = asyncio.ensure_future(self._refresh())
         try:
             await asyncio.wait((self._watch, relay), return_when=asyncio.FIRST_COMPLETED)
             if self._settled or relay.done():
@@ -195,10 +201,11 @@ class Export(Response):
                 await self._record("failed", "the server stopped")
                 await self._break(scope, "the server stopped", flush=False)
         finally:
-            await _uncancelled(self._finish(relay))
+            await _uncancelled(self._finish(relay, refreshing))
 
-    async def _finish(self, relay: "asyncio.Future[None]") -> None:
-        await _cancelled(relay)
+    async def _finish(self, *tasks: "asyncio.Future[None]") -> None:
+        for task in tasks:
+            await _cancelled(task)
         await self.end()
 
     async def _leave(self, relay: "asyncio.Future[None]") -> None:
@@ -215,8 +222,6 @@ class Export(Response):
             while chunk:
                 await guarded({"type": "http.response.body", "body": kept + chunk[:-1], "more_body": True})
                 kept = chunk[-1:]
-                if time.monotonic() - self._recorded > REFRESH_SECONDS:
-                    await self._record("running")
                 chunk = await anext(self._chunks, None)
             await self._record("complete")
             await guarded({"type": "http.response.body", "body": kept, "more_body": True})
@@ -242,14 +247,22 @@ class Export(Response):
         self._settled = True
         await self._watch
 
-    async def _record(self, state: State, detail: str | None = None) -> None:
-        self._recorded = time.monotonic()
+    async def _refresh(self) -> None:
+        """Records now and then how far it is, beside the relay, which need not wait for the database."""
+        while True:
+            await asyncio.sleep(self._downloads.refresh_seconds)
+            with suppress(RequestError):  # the next one may do better
+                await self._downloads.records.refresh(self.export_id, self._made("running"))
+
+    def _made(self, state: State, detail: str | None = None) -> Record:
         made = self._process.outcome
-        seconds = round(self._recorded - self._begin, 3)
+        seconds = round(time.monotonic() - self._begin, 3)
         sha256 = made.sha256 if state == "complete" else None
-        record = Record(state, made.documents, made.rows, made.size, sha256, seconds, detail)
+        return Record(state, made.documents, made.rows, made.size, sha256, seconds, detail)
+
+    async def _record(self, state: State, detail: str | None = None) -> None:
         try:
-            await self._downloads.records.write(self.export_id, record)
+            await self._downloads.records.write(self.export_id, self._made(state, detail))
         except RequestError as error:
             _log.error("export %s is %s, which could not be recorded: %s", self.export_id, state, error)
 

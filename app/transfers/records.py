@@ -46,10 +46,19 @@ class Records:
 
     async def write(self, export_id: str, record: Record) -> None:
         """Stores the state of an export."""
-        document = {**asdict(record), "at": datetime.datetime.now(datetime.UTC)}
-        await self._database.run(self._collection.replace_one, {"_id": export_id}, document, upsert=True, writing=True)
+        replace = self._collection.replace_one
+        await self._database.run(replace, {"_id": export_id}, _document(record), upsert=True, writing=True)
+
+    async def refresh(self, export_id: str, record: Record) -> None:
+        """Stores how far an export is; one that has ended is left as it is, however late this comes."""
+        replace = self._collection.replace_one
+        await self._database.run(replace, {"_id": export_id, "state": "running"}, _document(record), writing=True)
 
     async def read(self, export_id: str) -> Record | None:
         """The state of an export, or None where nobody remembers it."""
         found: Any = await self._database.run(self._collection.find_one, {"_id": export_id})
         return Record(**{name: found.get(name) for name in asdict(Record())}) if found else None
+
+
+def _document(record: Record) -> dict[str, Any]:
+    return {**asdict(record), "at": datetime.datetime.now(datetime.UTC)}

@@ -1,0 +1,88 @@
+"""Records of exports: how one that is under way tells how far it is, and how it ended is never written over."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from mongomock_motor import AsyncMongoMockClient
+
+from app.api import downloads
+from app.application import create_app
+from app.settings import Settings
+from app.store.client import Database
+from app.transfers.records import Record, Records
+
+SETTINGS = Settings(DB_NAME="test", _env_file=None)  # type: ignore[call-arg]
+
+
+async def test_a_late_refresh_changes_nothing() -> None:
+    records = Records(Database(AsyncMongoMockClient(), SETTINGS))
+    await records.refresh("one", Record(documents=1))
+    assert await records.read("one") is None
+    await records.write("one", Record())
+    await records.refresh("one", Record(documents=2))
+    assert await records.read("one") == Record(documents=2)
+    await records.write("one", Record("complete", 3))
+    await records.refresh("one", Record(documents=2))
+    assert await records.read("one") == Record("complete", 3)
+
+
+async def test_the_record_of_a_stalled_export_is_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "REFRESH_SECONDS", 0.02)
+    app = create_app(SETTINGS, AsyncMongoMockClient())
+    reads = asyncio.Event()
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message["type"] == "http.response.body":
+            await reads.wait()
+
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http,
+    ):
+        export = asyncio.create_task(_get(app, "/users/export/csv", send))
+        await _until(lambda: len(sent) == 2)
+        path = f"/exports/{dict(sent[0]['headers'])[b'x-export-id'].decode()}"
+        seen = set()
+        while len(seen) < 3:
+            record = (await http.get(path)).json()
+            assert record["state"] == "running"
+            seen.add(record["seconds"])
+        reads.set()
+        await export
+        assert (await http.get(path)).json()["state"] == "complete"
+
+
+async def _get(app: Any, path: str, send: Any) -> None:
+    """What a server does for a GET whose client stays."""
+    asked = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if asked.is_set():
+            await asyncio.Event().wait()
+        asked.set()
+        return {"type": "http.request"}
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80),
+    }
+    await app(scope, receive, send)
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
