@@ -131,6 +131,20 @@ def after(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
     return {"$expr": {"$or": choices} if len(choices) > 1 else choices[0]}
 
 
+def after_plain(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
+    """The same as a filter without `$expr`, for a mongomock: right where a key's values are of one type or null."""
+    choices = []
+    equal: dict[str, Any] = {}
+    for (path, direction), value in zip(sort, position, strict=True):
+        if direction > 0:
+            beyond = [{path: {"$ne": None} if value is None else {"$gt": value}}]
+        else:
+            beyond = [] if value is None else [{path: {"$lt": value}}, {path: None}]
+        choices += [{"$and": [equal, one]} if equal else one for one in beyond]
+        equal = {**equal, path: value}
+    return {"$or": choices}
+
+
 def bound_value(value: Any) -> Any:
     """A position's value as an expression; never anything but a constant."""
     if value is NOTHING:

@@ -191,7 +191,8 @@ class Repository:
         if query.after is None:
             return self._find(query.filter, **words)
         position = query.after[: len(query.sort)]
-        behind = keyset.after(query.sort, position)
+        after = keyset.after_plain if self._database.is_mock else keyset.after
+        behind = after(query.sort, position)
         condition = {"$and": [query.filter, behind]} if query.filter else behind
         serving = keyset.served_by(query.sort, self.indexes.standing)
         if serving is None or query.sort[0][0] == "_id" or not keyset.is_plain(position) or self._database.is_mock:
