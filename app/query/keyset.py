@@ -136,6 +136,7 @@ def after_plain(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
     choices = []
     equal: dict[str, Any] = {}
     for (path, direction), value in zip(sort, position, strict=True):
+        beyond: list[dict[str, Any]]
         if direction > 0:
             beyond = [{path: {"$ne": None} if value is None else {"$gt": value}}]
         else:
