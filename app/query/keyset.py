@@ -132,17 +132,17 @@ def after(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
 
 
 def after_plain(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
-    """The same as a filter without `$expr`, for a mongomock: right where a key's values are of one type or null."""
-    choices = []
-    equal: dict[str, Any] = {}
+    """The same for a mongomock, which compares no nulls: right where all values of a key are of one type or null."""
+    choices: list[dict[str, Any]] = []
+    equal: list[dict[str, Any]] = []
     for (path, direction), value in zip(sort, position, strict=True):
-        beyond: list[dict[str, Any]]
+        null = {"$expr": {"$eq": [{"$ifNull": [f"${path}", None]}, None]}}
         if direction > 0:
-            beyond = [{path: {"$ne": None} if value is None else {"$gt": value}}]
+            beyond = [{"$nor": [null]} if value is None else {path: {"$gt": value}}]
         else:
-            beyond = [] if value is None else [{path: {"$lt": value}}, {path: None}]
-        choices += [{"$and": [equal, one]} if equal else one for one in beyond]
-        equal = {**equal, path: value}
+            beyond = [] if value is None else [{path: {"$lt": value}}, null]
+        choices += [{"$and": [*equal, one]} for one in beyond]
+        equal.append(null if value is None else {path: value})
     return {"$or": choices}
 
 
