@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,13 +22,14 @@ from pymongo import MongoClient
 
 from app.store.embedded import EmbeddedDatabase
 from tests.support.mongod import needs_mongod, require_mongod
-from tests.support.server import LiveServer
+from tests.support.server import ROOT, LiveServer
 
 pytestmark = needs_mongod
 FORMATS = ("csv", "xlsx", "ndjson", "json")
 DOCUMENTS = 30_000
 BIG = "big"  # the database with more bytes than pipe and sockets hold
 ORIGIN = "https://app.example.org"
+PROXIED = "docsheet.example.org"
 BROKEN = httpx.RemoteProtocolError
 
 
@@ -343,6 +346,61 @@ def test_a_hundred_stalled_clients_are_cut_off_and_the_rest_is_answered(mongo_ur
         for answer in answers:
             with pytest.raises((BROKEN, httpx.ReadError)):
                 answer.read()
+
+
+# --- through a proxy --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def nginx(folder: Path, servers: list[LiveServer], http_version: str = "1.1") -> Iterator[httpx.Client]:
+    """A client of nginx, which has the configuration of docs/operations.md, without TLS, and these servers."""
+    documented = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL)
+    assert documented is not None
+    site = documented[1].replace("proxy_http_version 1.1", f"proxy_http_version {http_version}")
+    site = site.replace("$scheme", "https").replace("listen 443 ssl", f"listen unix:{folder}/nginx.sock")
+    for port, live in zip((8000, 8001), servers, strict=True):
+        site = site.replace(f"127.0.0.1:{port}", f"127.0.0.1:{live.port}")
+    logs = "daemon off; pid nginx.pid; error_log error.log;"
+    (folder / "nginx.conf").write_text(f"{logs}\nevents {{}}\nhttp {{\naccess_log off;\n{site}}}\n")
+    with subprocess.Popen(["nginx", "-p", folder, "-c", "nginx.conf"], stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until((folder / "nginx.sock").exists, 10)
+            transport = httpx.HTTPTransport(uds=str(folder / "nginx.sock"))
+            with httpx.Client(transport=transport, base_url=f"http://{PROXIED}", timeout=60) as http:
+                yield http
+        finally:
+            process.terminate()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is missing")
+def test_behind_nginx(mongo_uri: str, big: Any) -> None:
+    hosts = f"{PROXIED},127.0.0.1"
+    with (
+        tempfile.TemporaryDirectory(prefix="docsheet-") as folder,
+        serving(mongo_uri, ALLOWED_HOSTS=hosts) as one,
+        serving(mongo_uri, ALLOWED_HOSTS=hosts) as other,
+    ):
+        with nginx(Path(folder), [one, other]) as http:
+            for format_ in FORMATS:
+                with download(http, format_) as whole:
+                    size = sum(map(len, whole.iter_bytes()))
+                assert record(http, whole)["bytes"] == size
+                with download(http, format_) as broken:
+                    parts = broken.iter_raw()
+                    next(parts)
+                    for process in [*exports(one), *exports(other)]:
+                        os.kill(process, signal.SIGKILL)
+                    with pytest.raises(BROKEN):
+                        list(parts)
+                assert record(http, broken)["state"] == "failed"
+            with download(http, "ndjson") as left:
+                next(left.iter_raw())
+            wait_until(lambda: record(http, left)["state"] == "left", 10)
+            page = http.get("/users/?limit=1&fields=name")
+            assert page.links["next"]["url"].startswith(f"https://{PROXIED}/users/?")
+        with nginx(Path(folder), [one, other], http_version="1.0") as http:
+            assert http.get("/users/export/csv").status_code == 505
 
 
 # --- so many at once --------------------------------------------------------------------------------------------------
