@@ -1,5 +1,6 @@
 """The command line: `docsheet`, or `python -m app`."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,7 @@ def export(
         "keyword": keyword, "sort": sort, "skip": skip, "limit": limit, "columns": columns, "unwind": unwind,
         "bom": bom, "delimiter": delimiter, "formulas": formulas, "timezone": timezone, "consistency": consistency,
     }  # fmt: skip
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the unfinished file goes, as at Ctrl-C
     with told():
         pairs = [*read_where(where or ()), *words.items()]
         run_export(read_settings(), resource, format_, pairs, output, err)

@@ -371,7 +371,7 @@ def _unresolved(addresses: list[str]) -> list[str]:
         if not address.startswith("/") and not address.endswith(".sock"):
             try:
                 socket.getaddrinfo(host.strip("[]"), int(port))
-            except OSError:
+            except (OSError, UnicodeError):  # a part of the name is empty, or longer than 63 characters
                 lost.append(address)
     return lost
 

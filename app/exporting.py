@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -47,7 +48,7 @@ def export(settings: Settings, name: str, format_: str, pairs: Pairs, output: st
         order = read_order(format_, pairs, compiler, read_indexes(collection), has_snapshots(client), settings)
         tally = Tally()
         with _target(output) as file, translated(patterns=order.query.patterns):
-            _write(order, collection, file, tally, console)
+            _write(order, collection, file, tally, settings, console)
     place = "standard output" if output == STDOUT else output
     console.print(f"{tally.rows:,} rows, {tally.size:,} bytes, to {place}.", highlight=False, markup=False)
 
@@ -79,12 +80,18 @@ def where(conditions: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _format_of(output: str) -> str:
+    """The format that the file's name ends with, CSV where it has no ending."""
     ending = Path(output).suffix.lower().lstrip(".")
-    return ending if ending in FORMATS else "csv"
+    if not ending or output == STDOUT or _is_stream(Path(output)):
+        return "csv"
+    if ending not in FORMATS:
+        known = ", ".join(dict.fromkeys(found.extension for found in FORMATS.values()))
+        raise StartError(f"{output}: no format ends with .{ending}; those that do: {known}. --format chooses one.")
+    return ending
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    """Those of a server's exports, but nobody waits: a sort without an index may take its time."""
+    """Those of a server's exports; how long a sort without an index may take is for the database's limit to say."""
     return export_options(settings) | {"socketTimeoutMS": None}
 
 
@@ -97,10 +104,11 @@ def _target(output: str) -> Iterator[IO[bytes]]:
         return
     path = Path(output)
     try:
-        if path.exists() and not path.is_file():  # a device, a pipe
+        if _is_stream(path):
             with path.open("wb") as file:
                 yield file
             return
+        path = path.resolve()  # a link stays, what it names is replaced
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
         ) as part:
@@ -117,17 +125,29 @@ def _target(output: str) -> Iterator[IO[bytes]]:
         raise StartError(f"{output} can't be written: {error.strerror}.") from error
 
 
+def _is_stream(path: Path) -> bool:
+    """A device or a pipe: nothing that a whole file could take the place of."""
+    return path.exists() and not path.is_file()
+
+
 def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
-def _write(order: Order, collection: Collection[Any], file: IO[bytes], tally: Tally, console: Console) -> None:
+def _write(
+    order: Order,
+    collection: Collection[Any],
+    file: IO[bytes],
+    tally: Tally,
+    settings: Settings,
+    console: Console,
+) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,} documents, {task.fields[rate]:,.0f} a second"),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -135,23 +155,32 @@ def _write(order: Order, collection: Collection[Any], file: IO[bytes], tally: Ta
         collection.database.client.start_session(snapshot=order.job.snapshot) as session,
         Progress(*columns, console=console, transient=True) as progress,
     ):
-        task = progress.add_task(collection.name, total=_total(order, collection), rate=0)
+        total = _total(order, collection, settings)
+        task = progress.add_task(collection.name, total=total, rows=0, rate=0)
         for chunk in produce(order.job, collection, session, tally):
             file.write(chunk)
             _show(progress, task, tally)
 
 
-def _total(order: Order, collection: Collection[Any]) -> int | None:
-    """How many documents there will be, where that costs nothing to know."""
-    if order.query.filter:
-        return None
-    there = max(0, collection.estimated_document_count() - order.query.skip)
-    return there if order.query.limit is None else min(there, order.query.limit)
+def _total(order: Order, collection: Collection[Any], settings: Settings) -> int | None:
+    """How many documents there will be, for the time that is left; None where counting them takes too long."""
+    query = order.query
+    if query.filter:
+        limit = int(settings.COUNT_TIME_LIMIT_SECONDS * 1000)
+        try:
+            there = collection.count_documents(query.filter, maxTimeMS=limit)
+        except ExecutionTimeout:
+            return None
+    else:
+        there = collection.estimated_document_count()
+    there = max(0, there - query.skip)
+    return there if query.limit is None else min(there, query.limit)
 
 
 def _show(progress: Progress, task: TaskID, tally: Tally) -> None:
     seconds = progress.tasks[0].elapsed or 0
-    progress.update(task, completed=tally.documents, rate=tally.documents / seconds if seconds else 0)
+    rate = tally.rows / seconds if seconds else 0
+    progress.update(task, completed=tally.documents, rows=tally.rows, rate=rate)
 
 
 async def _record(settings: Settings, export_id: str) -> Record | None:

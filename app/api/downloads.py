@@ -58,6 +58,9 @@ class Downloads:
 
     async def answer(self, request: Request, compiler: Compiler, repository: Repository) -> Response:
         """The answer to `GET /users/export/{format}`, whose first chunk is there; for HEAD its headers alone."""
+        if request.query_params.get("sort") and self._database.has_primary():
+            with suppress(RequestError):  # what was known of them serves as well, mostly
+                await repository.look_at_indexes()
         order = self._order(request, compiler, repository)
         headers = _headers(order)
         if request.method == "HEAD":
@@ -176,8 +179,7 @@ class Export(Response):
         try:
             self._first = await anext(self._chunks, None)
         except (RequestError, ProcessFailed) as error:
-            await others
-            await self._record("failed", str(error))
+            others.cancel()  # nobody got its id
             if isinstance(error, RequestError):
                 raise
             _log.error("an export failed before its first byte: %s", error)

@@ -88,8 +88,8 @@ class Compiler:
     def conditions(self, pairs: Pairs, indexes: Sequence[Index], others: Iterable[str]) -> tuple[Query, dict[str, str]]:
         """The query of an export, and the values of the `others` parameters; raises `Invalid`."""
         reading = Reading(self, pairs, (*SEARCH, *others))
-        limit = reading.number("limit", 1, INT64.stop - 1, None)
-        skip = reading.number("skip", 0, INT64.stop - 1, 0)
+        limit = reading.size("limit", 1, None)
+        skip = reading.size("skip", 0, 0)
         filter_ = reading.filter()
         sort = keyset.total(reading.sort(()), indexes)
         reading.finish()
@@ -223,6 +223,11 @@ class Reading:
             else f"a whole number ≥ {least} is wanted",
         )
         return default
+
+    def size(self, name: str, least: int, default: Any) -> Any:
+        """A whole number of any size; one that MongoDB has no room for counts as the greatest for which it has."""
+        found = self.number(name, least, 10**30, default)
+        return found if found is None else min(found, INT64.stop - 1)
 
     def choice(self, name: str, choices: Sequence[Any], default: Any) -> Any:
         """One of a few words."""

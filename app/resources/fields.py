@@ -115,7 +115,7 @@ class Shape:
         through_list = False
         while field is not None and not field.excluded and rest:
             step, rest = rest[0], rest[1:]
-            if field.many and numbered and step.isascii() and step.isdigit():
+            if field.many and numbered and _is_number(step):
                 field = field.single
                 continue
             through_list = through_list or field.many
@@ -145,6 +145,11 @@ class Shape:
                 yield FieldPath(prefix + field.name, field)
             else:
                 yield from shape.flat(f"{prefix}{field.name}.", (*above, self.model))
+
+
+def _is_number(step: str) -> bool:
+    """Whether the step may be the number of an element; no list in 16 MiB has more than millions of them."""
+    return step.isascii() and step.isdigit() and len(step) < 9
 
 
 def _walk(shape: Shape, prefix: str, through_list: bool, above: tuple[type, ...]) -> Iterator[FieldPath]:

@@ -3,9 +3,10 @@
 A batch of documents becomes one list of values for each column, all of one length; None where there is no value.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, repeat
+from itertools import accumulate, chain, islice, repeat
 from typing import Any
 from urllib.parse import unquote
 
@@ -73,7 +74,8 @@ def parse_columns(
         if colon and not titles_allowed:
             raise _invalid(f"A title ({title!r}) is possible in CSV and XLSX only: here columns={path} would be right.")
         if path == "*" and not colon:
-            columns.extend(_default_columns(shape, declared, unwind))
+            there = {column.path for column in columns}
+            columns.extend(one for one in _default_columns(shape, declared, unwind) if one.path not in there)
         elif not path or (colon and not title):
             raise _invalid(f"{entry!r} is no column; columns=name,profile.age:Age is a list of paths, with titles.")
         else:
@@ -179,22 +181,40 @@ class Table:
                 self._documents.add(steps, position)
 
     def columns_of(self, documents: list[dict[str, Any]]) -> list[Values]:
-        """The values of each column, in the order of the columns."""
+        """The values of each column, in the order of the columns, of documents that are a row each."""
         table: list[Values] = [[]] * self._width
         _fill(table, self._documents, documents)
-        if self._list:
-            self._unwind(table, documents)
         return table
 
-    def _unwind(self, table: list[Values], documents: list[dict[str, Any]]) -> None:
+    def slices_of(self, documents: list[dict[str, Any]], rows: int) -> Iterator[tuple[int, list[Values]]]:
+        """The same with `unwind`, so many rows at a time (few documents may have very many), and the documents that
+        end in them.
+        """
         lists: Values = documents
         for step in self._list:
             lists = _step(lists, step)
-        lists = [value if type(value) is list and value else (None,) for value in lists]
+        lists = [_elements(value) or (None,) for value in lists]
         lengths = list(map(len, lists))
-        for position in _ends(self._documents):
-            table[position] = list(chain.from_iterable(map(repeat, table[position], lengths)))
-        _fill(table, self._elements, list(chain.from_iterable(lists)))
+        table = self.columns_of(documents)
+        repeated = {end: chain.from_iterable(map(repeat, table[end], lengths)) for end in _ends(self._documents)}
+        elements = chain.from_iterable(lists)
+        ends, before, row = list(accumulate(lengths)), 0, 0
+        while part := list(islice(elements, rows)):
+            table = [[]] * self._width
+            for end, values in repeated.items():
+                table[end] = list(islice(values, len(part)))
+            _fill(table, self._elements, part)
+            row += len(part)
+            ended = bisect_right(ends, row)
+            yield ended - before, table
+            before = ended
+
+
+def _elements(value: Any) -> list[Any]:
+    """What a list has; where another value is stored, that one, as it is for `$unwind` and for filters."""
+    if type(value) is list:
+        return value
+    return [] if value is None else [value]
 
 
 def _ends(branch: _Branch) -> Iterator[int]:
@@ -215,12 +235,13 @@ def _fill(table: list[Values], branch: _Branch, values: Values) -> None:
 
 def _fill_with_lists(table: list[Values], branch: _Branch, lists: Values) -> None:
     """One cell for each list: what the branch finds in its elements, null where an element has nothing there."""
-    _fill(table, branch, list(chain.from_iterable(value for value in lists if type(value) is list)))
+    _fill(table, branch, list(chain.from_iterable(map(_elements, lists))))
     for position in _ends(branch):
         elements = iter(table[position])
         table[position] = [
-            [next(elements) for _ in value] if type(value) is list else None for value in lists
-        ]  # fmt: skip
+            [next(elements) for _ in value] if type(value) is list else None if value is None else next(elements)
+            for value in lists
+        ]
 
 
 def _step(values: Values, step: str | int) -> Values:

@@ -15,6 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
+from app.errors import Unavailable
 from app.query import keyset
 from app.query.flatten import Flattening
 from app.query.keyset import SORT_KEY, BrokenText, Index, Sort
@@ -23,6 +24,7 @@ from app.store.errors import LOST
 from app.store.reading import find
 
 PAGE = 1_000  # documents; as fast as twice or four times as many, in less memory
+PAGE_BYTES = 4 * 1024 * 1024  # that a page has, unless its documents are larger than those of the page before
 FIRST_PAGE = 500  # documents, so that the first byte leaves soon
 CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts everything without an index
 FLATTEN_TRIES = 3  # pages in a row that can't be flattened, after which it isn't tried any more
@@ -129,16 +131,17 @@ def _aggregate(collection: Collection[Any], plan: Plan, session: ClientSession |
 def _by_key(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
     position: list[Any] | None = None
     left = plan.limit
+    size = FIRST_PAGE
     tries = FLATTEN_TRIES
     while left is None or left > 0:
-        size = FIRST_PAGE if position is None else PAGE
-        size = size if left is None else min(size, left)
-        page, is_last = _page(collection, plan if tries else replace(plan, flat=None), session, position, size)
+        wanted = size if left is None else min(size, left)
+        page, is_last = _page(collection, plan if tries else replace(plan, flat=None), session, position, wanted)
         tries = FLATTEN_TRIES if page.flat else max(0, tries - 1)
         left = None if left is None else left - page.documents
         begun = position is not None
         if page.documents:
             position = None if is_last else _position(collection, plan, session, page)
+            size = max(1, min(PAGE, PAGE_BYTES * page.documents // len(page.raw)))
             yield page
         if is_last and begun and left != 0 and len(plan.sort) == 1:
             yield from _greatest(collection, plan, session, left)
@@ -231,7 +234,9 @@ def _read(
         _forget(collection, reply.cursor, session)
     begins = offsets(raw)
     is_last = not cut and len(begins) < size + repeated
-    if repeated and begins and _same(_document(raw, 0)["_id"], position):
+    if len(begins) > size and not _same(_document(raw, 0)["_id"], position):  # the last document itself is gone
+        raw, begins = raw[: begins[size]], begins[:size]
+    elif repeated and begins and _same(_document(raw, 0)["_id"], position):
         second = begins[1] if len(begins) > 1 else len(raw)
         raw, begins = raw[second:], [begin - second for begin in begins[1:]]
         if cut and not begins:  # two documents don't fit into one reply: the next is read without the one before
@@ -244,7 +249,7 @@ def _forget(collection: Collection[Any], cursor: int, session: ClientSession | N
     """Closes a cursor on the server; one that can't be reached any more forgets it by itself."""
     with suppress(PyMongoError):
         command = {"killCursors": collection.name, "cursors": [bson.Int64(cursor)]}
-        collection.database.command(command, session=session)
+        collection.database.command(command, session=session, read_preference=collection.read_preference)
 
 
 def _position(collection: Collection[Any], plan: Plan, session: ClientSession | None, page: Page) -> list[Any]:
@@ -257,7 +262,9 @@ def _position(collection: Collection[Any], plan: Plan, session: ClientSession | 
         return [keyset.exact(value) for value in position]
     exact = collection.with_options(codec_options=keyset.EXACT)
     found = exact.find_one({"_id": last["_id"]}, keyset.computed(plan.sort), session=session)
-    return keyset.read_computed(plan.sort, found or {SORT_KEY: {}})
+    if found is None:
+        raise Unavailable("The document at which a page ended was deleted meanwhile; try again.")
+    return keyset.read_computed(plan.sort, found)
 
 
 def _same(key: Any, position: list[Any] | None) -> bool:

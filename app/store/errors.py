@@ -33,7 +33,9 @@ from app.resources.documents import pointer
 
 _log = logging.getLogger("docsheet.database")
 _NOT_PERMITTED = (13, 18, 8000)  # Unauthorized, AuthenticationFailed, Atlas' own
-_PATTERNS = (2, 51091, 51108)  # BadValue (a NUL), a pattern that does not compile, bad options
+_BAD_VALUE = 2
+_PATTERNS = (_BAD_VALUE, 51091, 51108)  # a NUL, a pattern that does not compile, bad options
+_LITERAL = ("__contains", "__startswith")  # filters whose patterns are made of literal text
 _TOO_LARGE = (10334, 17419, 17420, 17421)
 LOST = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # a server or its connection went
 _WRITE_CONFLICT = 112
@@ -98,8 +100,11 @@ def _of_code(error: OperationFailure, writing: bool, patterns: tuple[str, ...]) 
             "The picture that this export reads has left the database's window; use consistency=none, or widen "
             "minSnapshotHistoryWindowInSeconds on the server (embedded: EMBEDDED_SNAPSHOT_SECONDS)."
         )
-    if code in _PATTERNS and patterns:
-        return _bad_pattern(error, patterns)
+    if code == _BAD_VALUE and "hint provided" in str(error):
+        return Unavailable("An index that this order relies on was dropped meanwhile; try again.")
+    written = [name for name in patterns if not name.endswith(_LITERAL)]
+    if code in _PATTERNS and written:
+        return _bad_pattern(error, written)
     if code in _NOT_PERMITTED:
         _log.error("the database refused the credentials or the rights of MONGO_URI: %s", error)
         return Unavailable("The database does not let this server in; its operator finds the reason in the log.")
@@ -125,12 +130,10 @@ def time_limit(*, writing: bool = False) -> TimeLimitExceeded:
     )
 
 
-def _bad_pattern(error: OperationFailure, patterns: tuple[str, ...]) -> Invalid:
+def _bad_pattern(error: OperationFailure, patterns: list[str]) -> Invalid:
     reason = str((error.details or {}).get("errmsg") or error).rpartition("::")[2].strip()
     faults = []
     for name in patterns:
-        if name.endswith(("__contains", "__startswith")):
-            continue  # made of literal text, so it is not this one
         text = f"{name.rpartition('__')[0] or 'name'}__contains="
         faults.append(
             Fault(f"MongoDB refuses this regular expression ({reason}); {text} finds literal text.", parameter=name)

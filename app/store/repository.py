@@ -98,6 +98,11 @@ class Repository:
         """The document with the first of these `_id`s that is stored; raises `NotFound`."""
         return await self._database.run(self._read, keys)
 
+    async def look_at_indexes(self) -> None:
+        """Looks at the indexes again, of which another program may have made or dropped some."""
+        if not self._database.is_mock:
+            self.indexes.standing = await self._database.run(read_indexes, self._collection)
+
     async def page(self, query: Query) -> Page:
         """One page of a list."""
         return await self._database.run(self._page, query, patterns=query.patterns)

@@ -10,13 +10,14 @@ import sys
 import threading
 
 CONTEXT = multiprocessing.get_context("forkserver")
+_FIRST = "app.transfers.fork_server"
 _WORKER = "app.transfers.process"  # what a child runs
 
 
 def start_fork_server(models: str) -> None:
     """Starts the fork server in the background; the first process waits for it where it isn't up yet."""
     vars(sys.modules["__main__"]).pop("__file__", None)  # else every child would run the program's main file again
-    CONTEXT.set_forkserver_preload([_WORKER, *_modules(models)])
+    CONTEXT.set_forkserver_preload([_FIRST, _WORKER, *_modules(models)])
     threading.Thread(target=_start, name="fork server", daemon=True).start()
 
 

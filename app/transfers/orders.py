@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.errors import Fault, Invalid, NotFound
@@ -116,12 +117,20 @@ def _columns(resource: Resource, found: Format, words: dict[str, str]) -> tuple[
     if not found.tabular and "columns" not in words:
         return None
     declared = resource.options.columns or None
+    if declared and not found.tabular:
+        declared = tuple(dict.fromkeys(map(_unnumbered, declared)))
     columns = parse_columns(
         resource.shape, declared, words.get("columns"), words.get("unwind"), "titles" in found.takes
     )
     if not found.tabular:
         _refuse_numbered(columns, found)
     return columns
+
+
+def _unnumbered(declared: str) -> str:
+    """The path of a declared column, as far as it leads in a document: `cast.0.actor:Lead` is in `cast`."""
+    steps = declared.partition(":")[0].split(".")
+    return ".".join(takewhile(lambda step: not step.isdigit(), steps))
 
 
 def _refuse_numbered(columns: tuple[Column, ...], found: Format) -> None:

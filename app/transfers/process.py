@@ -16,14 +16,14 @@ import struct
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
 from typing import Any, NoReturn
 
 import pymongo
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from app.errors import DocsheetError, RequestError
 from app.settings import Settings
@@ -83,6 +83,7 @@ class ExportProcess:
         self._job = job
         self._source = source
         self._process: Any = None
+        self._starting: asyncio.Future[None] | None = None
         self._data = self._report = -1
         self._outcome: Outcome | None = None
         self._progress: mmap.mmap | None = None
@@ -95,25 +96,27 @@ class ExportProcess:
         return Outcome(*_counts.unpack_from(self._progress))
 
     async def start(self) -> None:
-        """Forks the child."""
-        await asyncio.to_thread(self._start)
+        """Forks the child. Cancelled in the middle, it goes on for a moment, and `close` waits for it."""
+        self._starting = asyncio.ensure_future(asyncio.to_thread(self._start))
+        await asyncio.shield(self._starting)
 
     def _start(self) -> None:
-        self._data, data = os.pipe()
-        self._report, report = os.pipe()
-        os.set_blocking(self._data, False)
-        with suppress(PermissionError):  # the user's pipes have reached the system's limit: the usual size serves too
-            fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE)
-        progress = os.memfd_create("export")
-        try:
+        with ExitStack() as opened:
+            self._data, data = os.pipe()
+            opened.callback(os.close, data)
+            self._report, report = os.pipe()
+            opened.callback(os.close, report)
+            progress = os.memfd_create("export")
+            opened.callback(os.close, progress)
+            os.set_blocking(self._data, False)
+            with suppress(PermissionError):  # the user's pipes reached the system's limit: the usual size serves too
+                fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE)
             os.truncate(progress, _counts.size)
             self._progress = mmap.mmap(progress, _counts.size)
             ends = [DupFd(descriptor) for descriptor in (data, report, progress)]
-            self._process = CONTEXT.Process(target=_main, args=(self._job, self._source, *ends), daemon=True)
-            self._process.start()
-        finally:
-            for descriptor in (data, report, progress):
-                os.close(descriptor)
+            process = CONTEXT.Process(target=_main, args=(self._job, self._source, *ends), daemon=True)
+            process.start()
+            self._process = process
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes as they come.
@@ -159,6 +162,8 @@ class ExportProcess:
 
     async def close(self) -> None:
         """Ends the child, whatever it does, and releases the pipes: by that it knows that nobody reads any more."""
+        if self._starting is not None:
+            await asyncio.wait((self._starting,))
         for descriptor in (self._data, self._report):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -245,10 +250,18 @@ def _main(job: Job, source: Source, data: Any, report: Any, progress: Any) -> No
     except RequestError as error:
         outcome = error
     if not isinstance(outcome, Outcome | RequestError):
-        outcome = ProcessFailed(f"{type(outcome).__name__}: {outcome}")
+        print(f"an export's process failed: {outcome!r}", file=sys.stderr, flush=True)  # noqa: T201 - the server's log
+        outcome = ProcessFailed(f"the database refused to go on ({_named(outcome)}); the server's log has more")
     _send(result, outcome)
     reading.end()
     os._exit(0)  # the client's threads have nothing left to do
+
+
+def _named(error: Exception) -> str:
+    """An error by its number and name, without what a client need not know."""
+    if isinstance(error, OperationFailure):
+        return f"error {error.code}, {(error.details or {}).get('codeName', 'without a name')}"
+    return type(error).__name__
 
 
 def _end_with_reader(output: int, reading: Reading) -> None:

@@ -6,9 +6,11 @@ command line in their own process.
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 import bson
@@ -17,7 +19,7 @@ from pymongo.collection import Collection
 
 from app.query.flatten import Wanted, flatten, inclusion
 from app.query.keyset import SORT_KEY
-from app.resources.rendering import CODEC, Presenter, decode_all
+from app.resources.rendering import CODEC, Presenter, decode_all, offsets
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.encoders import Options
 from app.spreadsheets.export import Batch, Tally, chunks
@@ -25,7 +27,9 @@ from app.spreadsheets.formats import FORMATS
 from app.store.batches import Page, Plan, pages
 
 T = TypeVar("T")
+CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
 AHEAD = 1  # pages read before they are wanted
+SLICE = 4 * 1024 * 1024  # bytes that a batch of unwound rows may come to, each as large as its document at most
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,19 @@ def _tables(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
     flat = Table([place.steps for place in flattening.places]) if flattening else whole
     for page in read:
         documents = decode_all(page.raw)
-        if flattening and page.flat:
+        if job.unwind:
+            rows = max(1, SLICE // _largest(page.raw))
+            yield from (Batch(ended, values) for ended, values in whole.slices_of(documents, rows))
+        elif flattening and page.flat:
             yield Batch(page.documents, flattening.columns_of(flat.columns_of(documents)))
         else:
             yield Batch(page.documents, whole.columns_of(documents))
+
+
+def _largest(raw: bytes) -> int:
+    """The bytes of the largest document."""
+    begins = [*offsets(raw), len(raw)]
+    return max(end - begin for begin, end in pairwise(begins))
 
 
 def _documents(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
@@ -129,9 +142,10 @@ class Ahead(Generic[T]):
             yield item
 
     def close(self) -> None:
-        """Ends the reading; what was read and not taken is lost."""
+        """Ends the reading; what was read and not taken is lost. A read that the database works on ends by itself."""
         self._closed.set()
-        while self._thread.is_alive():
+        deadline = time.monotonic() + CLOSING_SECONDS
+        while self._thread.is_alive() and time.monotonic() < deadline:
             self._drop()
             self._thread.join(0.05)
 

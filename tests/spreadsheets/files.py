@@ -32,12 +32,11 @@ def export(
 ) -> bytes:
     chosen = parse_columns(shape_of(model), None, columns, unwind, titles_allowed=True)
     encoder = FORMATS[format].encoder(chosen, Options(**options), "things")
-    batch = (
-        Table([column.steps for column in chosen], unwind).columns_of(documents)
-        if FORMATS[format].tabular
-        else documents
-    )
-    return whole(encoder, batch)
+    if not FORMATS[format].tabular:
+        return whole(encoder, documents)
+    table = Table([column.steps for column in chosen], unwind)
+    parts = [table.columns_of(documents)] if unwind is None else [part for _, part in table.slices_of(documents, 3)]
+    return whole(encoder, *parts)
 
 
 def csv_rows(data: bytes, delimiter: str = ",") -> list[list[str]]:

@@ -45,7 +45,10 @@ def paths(asked: str | None = None, unwind: str | None = None, declared: tuple[s
 
 def rows(asked: str | None, *documents: dict[str, Any], unwind: str | None = None) -> list[tuple[Any, ...]]:
     columns = parse_columns(SHAPE, None, asked, unwind, True)
-    return list(zip(*Table([column.steps for column in columns], unwind).columns_of(list(documents)), strict=True))
+    table = Table([column.steps for column in columns], unwind)
+    if unwind is None:
+        return list(zip(*table.columns_of(list(documents)), strict=True))
+    return [row for _, part in table.slices_of(list(documents), 2) for row in zip(*part, strict=True)]
 
 
 def test_default_columns_are_the_fields_in_declared_order_without_id() -> None:
@@ -55,6 +58,7 @@ def test_default_columns_are_the_fields_in_declared_order_without_id() -> None:
 def test_star_means_the_default_columns() -> None:
     assert paths("_id,*") == ["_id", "name", "born", "tags", "profile.bio", "profile.addresses"]
     assert paths("*,_id", declared=("name:Name", "tags")) == ["name", "tags", "_id"]
+    assert paths("_id,tags,*", declared=("_id", "name", "tags")) == ["_id", "tags", "name"]
 
 
 def test_unwind_flattens_its_elements() -> None:
@@ -75,7 +79,7 @@ def test_titles_may_hold_encoded_commas_and_colons() -> None:
         ("profile.adresses.0.city", "'profile.adresses.0.city' is no field. Did you mean 'profile.addresses.city'?"),
         ("hidden", "'hidden' is no field."),
         ("profile.addresses.0.secret", "'profile.addresses.0.secret' is no field."),
-        ("name,*", "'name' is asked for twice; each column may be there once."),
+        ("*,name", "'name' is asked for twice; each column may be there once."),
         ("name,,born", "'' is no column; columns=name,profile.age:Age is a list of paths, with titles."),
         ("name:", "'name:' is no column; columns=name,profile.age:Age is a list of paths, with titles."),
         ("*:All", "'*' is no field."),
@@ -116,12 +120,29 @@ def test_where_a_parent_is_no_object_its_cells_are_empty(profile: Any) -> None:
     assert rows(asked, {"name": "A", "profile": profile}) == [("A", None, None, None)]
 
 
-@pytest.mark.parametrize("addresses", [None, [], "text", {"city": "x"}])
+@pytest.mark.parametrize("addresses", [None, [], "text"])
 def test_a_document_with_nothing_to_unwind_keeps_one_row(addresses: Any) -> None:
     document = {"name": "A", "profile": {"addresses": addresses}}
     assert rows("name,profile.addresses.city", document, {"name": "B"}, unwind="profile.addresses") == [
         ("A", None),
         ("B", None),
+    ]
+
+
+def test_what_is_stored_in_place_of_a_list_counts_as_its_element() -> None:
+    document = {"_id": 1, "tags": "x", "profile": {"addresses": {"city": "北京"}}}
+    assert rows("_id,tags", document, unwind="tags") == [(1, "x")]
+    assert rows("_id,profile.addresses.city", document) == [(1, "北京")]
+    assert rows("_id,profile.addresses.city", document, unwind="profile.addresses") == [(1, "北京")]
+
+
+def test_unwound_rows_come_in_parts_with_the_documents_that_end_there() -> None:
+    documents = [{"_id": 1, "tags": ["a", "b", "c"]}, {"_id": 2}, {"_id": 3, "tags": ["d"]}]
+    table = Table([("_id",), ("tags", None)], "tags")
+    assert list(table.slices_of(documents, 2)) == [
+        (0, [[1, 1], ["a", "b"]]),
+        (2, [[1, 2], ["c", None]]),
+        (1, [[3], ["d"]]),
     ]
 
 

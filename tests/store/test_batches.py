@@ -7,6 +7,7 @@ import bson
 import pytest
 from pymongo import MongoClient
 
+from app.errors import Unavailable
 from app.query import keyset
 from app.query.flatten import SEPARATOR
 from app.query.keyset import Sort
@@ -21,6 +22,7 @@ from models.user import User
 from tests.support.mongod import needs_mongod
 
 pytestmark = needs_mongod
+BY_ID: Sort = (("_id", 1),)
 VALUES: list[Any] = [
     1, 2.5, "a", "B", "", None, True, [], [3], [0, 9], ["z", 1], [[]], {"x": 1}, b"b", float("nan"), [None],
     bson.Decimal128("8"), bson.MinKey(), bson.MaxKey(), [bson.MaxKey()], [bson.MaxKey(), 4], {"x": [1]}, {"x": 2}, ...,
@@ -97,6 +99,50 @@ def test_an_index_that_was_dropped_meanwhile(collection: Any) -> None:
     collection.drop_index("a")
     collection.insert_many([{"_id": n, "a": 1} for n in range(30)])
     assert keys(collection, Plan({}, (("a", 1),), order=order)) == list(range(30))
+
+
+def test_a_limit_holds_where_two_documents_do_not_fit_into_one_reply(collection: Any) -> None:
+    collection.insert_many([{"_id": n, "a": "x" * (9_000_000 if n < 2 else 1)} for n in range(5)])
+    order = keyset.served_by(BY_ID, read_indexes(collection))
+    for limit in range(1, 6):
+        assert keys(collection, Plan({}, BY_ID, limit=limit, order=order)) == list(range(limit))
+
+
+def test_a_limit_holds_where_the_last_document_of_a_page_is_deleted(
+    collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "FIRST_PAGE", 4)
+    monkeypatch.setattr(batches, "PAGE", 4)
+    collection.insert_many([{"_id": n} for n in range(20)])
+    found = []
+    for page in pages(collection, Plan({}, BY_ID, limit=10, order=keyset.served_by(BY_ID, read_indexes(collection))), None):
+        found += [document["_id"] for document in bson.decode_all(page.raw)]
+        collection.delete_one({"_id": found[-1]})
+    assert found == list(range(10))
+
+
+def test_no_page_begins_where_nobody_knows(collection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the last document of a page stands only the database can say, and it is gone."""
+    monkeypatch.setattr(batches, "FIRST_PAGE", 2)
+    collection.create_index([("a", 1), ("_id", 1)])
+    collection.insert_many([{"_id": n, "a": [n]} for n in range(5)])
+    sort: Sort = (("a", 1), ("_id", 1))
+    found_one = type(collection).find_one
+
+    def gone(self: Any, *words: Any, **others: Any) -> Any:
+        collection.delete_one({"_id": 1})
+        return found_one(self, *words, **others)
+
+    monkeypatch.setattr(type(collection), "find_one", gone)
+    plan = Plan({}, sort, order=keyset.served_by(sort, read_indexes(collection)))
+    with pytest.raises(Unavailable, match="deleted meanwhile"):
+        list(pages(collection, plan, None))
+
+
+def test_pages_of_large_documents_have_fewer(collection: Any) -> None:
+    collection.insert_many([{"_id": n, "a": "x" * 20_000} for n in range(1_000)])
+    read_pages = list(pages(collection, Plan({}, BY_ID, order=keyset.served_by(BY_ID, read_indexes(collection))), None))
+    assert [page.documents for page in read_pages] == [500, 209, 209, 82]
 
 
 FOREIGN: list[Any] = [
