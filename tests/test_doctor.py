@@ -1,7 +1,10 @@
 """The doctor on sets that are fine and on sets that are not: what fails first, and the line that mends it."""
 
 import io
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from app.settings import Settings
 from app.store.mongod import Mongod, ask
 from app.store.replica_set import ReplicaSet
 from tests.support.mongod import needs_mongod
+from tests.support.server import ROOT
 
 pytestmark = needs_mongod
 
@@ -153,6 +157,7 @@ def test_a_set_that_is_not_initiated(lone: Mongod) -> None:
     ("uri", "step", "mend"),
     [
         ("mongodb://nowhere.invalid:27017", "names", "correct the name in MONGO_URI, or make nowhere.invalid:27017"),
+        ("mongodb://mongo1..example.org:27017", "names", "correct the name in MONGO_URI, or make mongo1..example.org"),
         ("mongodb://user:p@ss:w@host", "MONGO_URI", "MONGO_URI looks like mongodb://user:password@host1:27017"),
         ("mongodb://host:99999", "MONGO_URI", "MONGO_URI looks like mongodb://user:password@host1:27017"),
     ],
@@ -160,6 +165,14 @@ def test_a_set_that_is_not_initiated(lone: Mongod) -> None:
 def test_an_address_that_leads_nowhere(uri: str, step: str, mend: str) -> None:
     found_step, _, found_mend = first_failing(uri)
     assert (found_step, found_mend[: len(mend)]) == (step, mend)
+
+
+@pytest.mark.replica_set
+def test_the_command_says_by_its_exit_status_whether_all_is_well(members: ReplicaSet) -> None:
+    for uri, status in ((members.uri(), 0), (members.uri().replace("replicaSet=rs0", "replicaSet=rs9"), 1)):
+        command = [sys.executable, "-m", "app", "doctor"]
+        done = subprocess.run(command, env={**os.environ, "MONGO_URI": uri}, cwd=ROOT, check=False, capture_output=True)
+        assert (done.returncode, b"Traceback" in done.stderr) == (status, False), done.stdout
 
 
 @pytest.mark.replica_set

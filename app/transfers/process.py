@@ -113,7 +113,7 @@ class ExportProcess:
                 fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE)
             os.truncate(progress, _counts.size)
             self._progress = mmap.mmap(progress, _counts.size)
-            ends = [DupFd(descriptor) for descriptor in (data, report, progress)]
+            ends = map(_Inherited, (data, report, progress))
             process = CONTEXT.Process(target=_main, args=(self._job, self._source, *ends), daemon=True)
             process.start()
             self._process = process
@@ -180,6 +180,21 @@ class ExportProcess:
         process.close()
 
 
+class _Inherited:
+    """A file descriptor that goes to the child with the request to fork it, where it is a number again."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> Any:
+        return _detached, (DupFd(self._descriptor),)
+
+
+def _detached(inherited: Any) -> int:
+    descriptor: int = inherited.detach()
+    return descriptor
+
+
 def _set(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
@@ -229,16 +244,15 @@ class SharedTally(Tally):
         _counts.pack_into(self._shared, 0, self.documents, self.rows, self.size)
 
 
-def _main(job: Job, source: Source, data: Any, report: Any, progress: Any) -> None:
+def _main(job: Job, source: Source, output: int, result: int, progress: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its exports itself
     os.nice(NICENESS)
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     sys.setswitchinterval(SWITCH_SECONDS)
-    output, result = data.detach(), report.detach()
     reading = Reading()
     _end_with_reader(output, reading)
-    tally = SharedTally(progress.detach())
+    tally = SharedTally(progress)
     outcome: Outcome | DocsheetError | PyMongoError | ProcessFailed
     try:
         _write(job, source, output, tally, reading)

@@ -115,7 +115,8 @@ def test_a_limit_holds_where_the_last_document_of_a_page_is_deleted(
     monkeypatch.setattr(batches, "PAGE", 4)
     collection.insert_many([{"_id": n} for n in range(20)])
     found = []
-    for page in pages(collection, Plan({}, BY_ID, limit=10, order=keyset.served_by(BY_ID, read_indexes(collection))), None):
+    plan = Plan({}, BY_ID, limit=10, order=keyset.served_by(BY_ID, read_indexes(collection)))
+    for page in pages(collection, plan, None):
         found += [document["_id"] for document in bson.decode_all(page.raw)]
         collection.delete_one({"_id": found[-1]})
     assert found == list(range(10))

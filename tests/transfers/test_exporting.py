@@ -2,8 +2,10 @@
 
 import gzip
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,37 @@ def test_what_cannot_be_is_one_sentence(run: Any, people: Any, tmp_path: Path, w
     assert done.stderr.strip().count(b"\n") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["users.csv"]
     assert (tmp_path / "users.csv").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_file_that_could_not_be_finished_is_not_left(
+    mongo_uri: str, database: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    much = database.client["much"]
+    much["users"].insert_many([{"name": "x" * 2_000, "email": str(n)} for n in range(20_000)])
+    command = [sys.executable, "-m", "app", "export", "users", "-o", "users.xlsx"]
+    environment = {**os.environ, "MONGO_URI": mongo_uri, "DB_NAME": "much", "PYTHONPATH": str(ROOT)}
+    try:
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+            while not any(path.stat().st_size for path in tmp_path.iterdir()):
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(number)
+            assert process.wait(10) == 130
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        database.client.drop_database("much")
+
+
+def test_a_name_that_ends_like_no_format_is_refused_and_a_link_stays(run: Any, people: Any, tmp_path: Path) -> None:
+    refused = run("export", "users", "-o", "users.parquet")
+    assert (refused.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert b"no format ends with .parquet" in refused.stderr
+    assert run("export", "users", "-o", "users.parquet", "-f", "csv", "--limit", "1").returncode == 0
+    (tmp_path / "link.csv").symlink_to("users.parquet")
+    assert run("export", "users", "-o", "link.csv", "--limit", "2").returncode == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len((tmp_path / "users.parquet").read_bytes().splitlines()) == 3
 
 
 def test_no_database_is_one_sentence(run: Any, tmp_path: Path) -> None:
