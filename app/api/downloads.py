@@ -30,10 +30,9 @@ from app.store.repository import Repository
 from app.transfers.orders import Order, read_order
 from app.transfers.process import ExportProcess, ProcessFailed, Source, export_options
 from app.transfers.production import Job, produce_from_mock
-from app.transfers.records import Record, Records, State
+from app.transfers.records import REFRESH_SECONDS, Record, Records, State
 
 CLOSING_SECONDS = 3.0  # that exports have to write how they ended when the server stops
-REFRESH_SECONDS = 60.0  # between two records of one that is under way, at most
 
 _log = logging.getLogger("docsheet.exports")
 

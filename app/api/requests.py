@@ -13,7 +13,6 @@ from starlette.requests import ClientDisconnect, Request
 from app.errors import BadRequest, Fault, Invalid, TooLarge, UnsupportedMedia
 from app.query.values import READERS, readings
 from app.resources.fields import Field
-from app.resources.registry import nearest
 
 JSON = ("application/json",)
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
@@ -35,19 +34,11 @@ def pairs(request: Request) -> list[tuple[str, str]]:
         raise Invalid(detail, Fault(detail, parameter="")) from None
 
 
-def no_parameters(request: Request, known: Iterable[str] = ()) -> dict[str, str]:
-    """The values of the known parameters; raises `Invalid` for any other, and for one that is given twice."""
-    found: dict[str, str] = {}
-    faults = []
-    for name, value in pairs(request):
-        if name not in known:
-            faults.append(Fault(f"{name}: there is no such parameter here.{nearest(name, known)}", parameter=name))
-        elif name in found:
-            faults.append(Fault(f"{name}: it is given twice; one value is wanted.", parameter=name))
-        found[name] = value
+def no_parameters(request: Request) -> None:
+    """Raises `Invalid` where the query string has any parameter."""
+    faults = [Fault(f"{name}: there is no such parameter here.", parameter=name) for name, _ in pairs(request)]
     if faults:
         raise Invalid(faults[0].detail, *faults)
-    return found
 
 
 class Keys:

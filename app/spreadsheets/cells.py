@@ -54,7 +54,7 @@ def zone(name: str) -> datetime.tzinfo:
     try:
         return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        detail = f"{name!r} is no time zone; Asia/Shanghai and UTC are."
+        detail = f"timezone: {name!r} is no time zone of the IANA database, such as Asia/Shanghai or UTC."
         raise Invalid(detail, Fault(detail, parameter="timezone")) from None
 
 

@@ -29,7 +29,6 @@ class Tally:
     documents: int = 0
     rows: int = 0
     size: int = 0
-    complete: bool = False
     _digest: Any = field(default_factory=hashlib.sha256, repr=False)
 
     @property
@@ -49,7 +48,7 @@ class Tally:
 def chunks(batches: Iterable[Batch], encoder: Encoder, tally: Tally, *, gzip: bool = False) -> Iterator[bytes]:
     """The file, chunk by chunk; the first one comes with the first batch, none is kept back for more than one batch.
 
-    `tally` is whole, and says so, before the last chunk is yielded.
+    `tally` is whole before the last chunk is yielded.
     """
     pack = _Gzip() if gzip else _Plain()
     waiting = b""
@@ -65,7 +64,6 @@ def chunks(batches: Iterable[Batch], encoder: Encoder, tally: Tally, *, gzip: bo
         leave = bool(waiting)
     rest = encoder.finish()
     tally.add(rest)
-    tally.complete = True
     yield waiting + pack.add(rest) + pack.end()
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.errors import Fault, Invalid, NotFound
 from app.query import keyset
@@ -146,18 +145,11 @@ def _refuse_numbered(columns: tuple[Column, ...], found: Format) -> None:
 
 
 def _options(words: dict[str, str]) -> Options:
-    delimiter = _choice(words, "delimiter", DELIMITERS, ",")
-    timezone = words.get("timezone", "UTC")
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        detail = f"timezone: {timezone!r} is no time zone of the IANA database, such as Asia/Shanghai or UTC."
-        raise Invalid(detail, Fault(detail, parameter="timezone")) from None
     return Options(
         bom=_choice(words, "bom", ("true", "false"), "false") == "true",
-        delimiter="\t" if delimiter == "tab" else delimiter,
+        delimiter=_choice(words, "delimiter", DELIMITERS, ","),
         formulas=_choice(words, "formulas", ("escape", "keep"), "escape"),
-        timezone=timezone,
+        timezone=words.get("timezone", "UTC"),
     )
 
 

@@ -1,14 +1,17 @@
 """How exports ended, for `GET /exports/{id}`: a collection with a TTL, the same for every server of one database."""
 
 import datetime
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from pymongo import IndexModel
+from pymongo import IndexModel, ReadPreference
 
 from app.store.client import Database
 
 COLLECTION = "docsheet.exports"
+REFRESH_SECONDS = 60.0  # between two records of one that is under way, at most
+SILENT_SECONDS = 5 * REFRESH_SECONDS  # without a record, after which one that is under way is so no more
+GONE = "its server was killed, or lost the database for good"
 State = Literal["running", "complete", "failed", "left"]
 
 
@@ -30,7 +33,8 @@ class Records:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._collection = database.collection(COLLECTION)
+        # Whatever MONGO_URI prefers: a secondary may not have it yet when the last byte arrives.
+        self._collection = database.collection(COLLECTION).with_options(read_preference=ReadPreference.PRIMARY)
 
     async def prepare(self) -> None:
         """Makes the TTL index (https://www.mongodb.com/docs/manual/core/index-ttl/)."""
@@ -46,18 +50,24 @@ class Records:
 
     async def write(self, export_id: str, record: Record) -> None:
         """Stores the state of an export."""
-        replace = self._collection.replace_one
-        await self._database.run(replace, {"_id": export_id}, _document(record), upsert=True, writing=True)
+        write = self._collection.replace_one
+        await self._database.run(write, {"_id": export_id}, _document(record), upsert=True, writing=True)
 
     async def refresh(self, export_id: str, record: Record) -> None:
         """Stores how far an export is; one that has ended is left as it is, however late this comes."""
-        replace = self._collection.replace_one
-        await self._database.run(replace, {"_id": export_id, "state": "running"}, _document(record), writing=True)
+        write = self._collection.replace_one
+        await self._database.run(write, {"_id": export_id, "state": "running"}, _document(record), writing=True)
 
     async def read(self, export_id: str) -> Record | None:
         """The state of an export, or None where nobody remembers it."""
         found: Any = await self._database.run(self._collection.find_one, {"_id": export_id})
-        return Record(**{name: found.get(name) for name in asdict(Record())}) if found else None
+        if not found:
+            return None
+        record = Record(**{name: found.get(name) for name in asdict(Record())})
+        silent = datetime.datetime.now(datetime.UTC) - found["at"].replace(tzinfo=datetime.UTC)
+        if record.state == "running" and silent.total_seconds() > SILENT_SECONDS:
+            return replace(record, state="failed", detail=GONE)
+        return record
 
 
 def _document(record: Record) -> dict[str, Any]:

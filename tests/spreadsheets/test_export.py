@@ -52,7 +52,7 @@ def test_chunks_are_counted_and_digested() -> None:
     tally = Tally()
     data = b"".join(chunks([Batch(2, DOCUMENTS[:2]), Batch(1, DOCUMENTS[2:])], NdjsonEncoder(), tally))
     assert data == GOLDEN_NDJSON
-    assert (tally.documents, tally.rows, tally.size, tally.complete) == (3, 3, len(data), True)
+    assert (tally.documents, tally.rows, tally.size) == (3, 3, len(data))
     assert tally.sha256 == hashlib.sha256(data).hexdigest()
 
 
@@ -83,10 +83,10 @@ def test_gzip_is_readable_at_once_and_changes_neither_size_nor_digest() -> None:
 def test_the_tally_is_whole_before_the_last_chunk_is_taken() -> None:
     tally = Tally()
     stream = chunks([Batch(3, DOCUMENTS)], JsonEncoder(), tally)
-    next(stream)
-    assert not tally.complete
-    next(stream)
-    assert tally.complete
+    first = next(stream)
+    assert tally.size == len(first)
+    last = next(stream)
+    assert tally.size == len(first) + len(last)
 
 
 def test_formats_and_options_are_plain_data() -> None:

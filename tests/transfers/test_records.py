@@ -1,6 +1,7 @@
 """Records of exports: how one that is under way tells how far it is, and how it ended is never written over."""
 
 import asyncio
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from app.api import downloads
 from app.application import create_app
 from app.settings import Settings
 from app.store.client import Database
-from app.transfers.records import Record, Records
+from app.transfers.records import COLLECTION, GONE, Record, Records
 
 SETTINGS = Settings(DB_NAME="test", _env_file=None)  # type: ignore[call-arg]
 
@@ -26,6 +27,19 @@ async def test_a_late_refresh_changes_nothing() -> None:
     assert await records.read("one") == Record(documents=2)
     await records.write("one", Record("complete", 3))
     await records.refresh("one", Record(documents=2))
+    assert await records.read("one") == Record("complete", 3)
+
+
+async def test_one_of_which_nothing_is_heard_any_more_has_failed() -> None:
+    database = Database(AsyncMongoMockClient(), SETTINGS)
+    records = Records(database)
+    await records.write("one", Record(documents=1))
+    long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=6)
+    database.collection(COLLECTION).update_one({"_id": "one"}, {"$set": {"at": long_ago}})
+    found = await records.read("one")
+    assert found is not None
+    assert (found.state, found.documents, found.detail) == ("failed", 1, GONE)
+    await records.write("one", Record("complete", 3))
     assert await records.read("one") == Record("complete", 3)
 
 
