@@ -22,12 +22,13 @@ class Download:
     size: int
 
 
-def download(address: str, path: Path) -> Download:
-    """Downloads to a file; exits when the transfer broke or was refused."""
+def download(address: str, path: Path, *, gzip: bool = False) -> Download:
+    """Downloads to a file, with `gzip` packed on the way, as `size` shows; exits when it broke or was refused."""
     if shutil.which("curl") is None:
         raise SystemExit("curl is missing: install the package curl.")
     form = '{"first": %{time_starttransfer}, "seconds": %{time_total}, "size": %{size_download}}'
     command = ["curl", "--silent", "--show-error", "--fail-with-body", "--output", str(path), "--write-out", form]
+    command += ["--compressed"] if gzip else []
     done = subprocess.run([*command, address], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"The download of {address} broke (curl {done.returncode}): {done.stderr}")

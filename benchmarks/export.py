@@ -1,13 +1,11 @@
 """Compares exports of 8 columns, from MongoDB over HTTP to a client (curl) that writes to disk: us and the peers.
 
-CSV: mongoexport where it is on PATH (it writes the file itself), else its stand-in, which measured the same: a Motor
-cursor of dicts in batches of 1,000 with `csv.writer` streaming; and the textbook endpoint (Beanie's
-`find_all().to_list()`, `csv.writer` row by row into a StringIO). NDJSON, whole documents: the same cursor with bson's
-json_util, which writes mongoexport's relaxed Extended JSON, and with orjson, which is faster than mongoexport; on the
-machine of FACTS.md mongoexport wrote NDJSON at 0.74 of the speed of the CSV stand-in (99 k against 134 k), so that row
-is reckoned, not measured. XLSX: openpyxl write-only, XlsxWriter and rustpy-xlsxwriter in constant memory. The rounds
-are interleaved, each server is started afresh (ours makes ten rows first, so that its fork server counts as idle), the
-median counts. Slow peers may take fewer documents
+CSV: mongoexport where it is on PATH (it writes the file itself), and a Motor cursor of dicts in batches of 1,000 with
+`csv.writer` streaming, which stands for it where it is not; and the textbook endpoint (Beanie's
+`find_all().to_list()`, `csv.writer` row by row into a StringIO). NDJSON, whole documents: mongoexport, and the same
+cursor with bson's json_util, which writes the same relaxed Extended JSON, and with orjson. XLSX: openpyxl write-only,
+XlsxWriter and rustpy-xlsxwriter in constant memory. The rounds are interleaved, each server is started afresh (ours
+makes ten rows first, so that its fork server counts as idle), the median counts. Slow peers may take fewer documents
 (`--slow-documents`), which the table says. Prints documents per second, ratios, time to the first byte, and the peak
 of memory above idle (PSS of the server and its children, `benchmarks/memory.py`). Every file's rows are counted.
 """
@@ -37,7 +35,6 @@ COLUMNS = (
 EXPORTS = Candidate("exports", under_uvicorn("exports"))
 SETTLE_SECONDS = 1.0  # before memory counts as idle
 FIRST_BYTES = 10  # times that the first byte is waited for
-MONGOEXPORT_NDJSON = 99 / 134  # of the CSV stand-in's speed (FACTS.md)
 
 
 @dataclass(frozen=True)
@@ -171,15 +168,7 @@ def _print(measured: dict[Way, list[Result]], large: dict[Way, list[Result]]) ->
         speed = _median(measured[ours], lambda result: result.per_second)
         lines = [_line(way, results, speed) for way, results in measured.items() if way.kind == kind]
         lines += [_line(way, results, speed) for way, results in large.items() if way.kind == kind]
-        if kind == "ndjson" and (stand_in := _stand_in(measured)):
-            reckoned = stand_in * MONGOEXPORT_NDJSON
-            lines.append(["mongoexport, reckoned", "–", number(reckoned), ratio(speed, reckoned), "–", "–", "–"])
         table((kind.upper(), *titles[1:]), lines)
-
-
-def _stand_in(measured: dict[Way, list[Result]]) -> float | None:
-    found = [results for way, results in measured.items() if way.kind == "csv" and way.server is EXPORTS]
-    return _median(found[0], lambda result: result.per_second) if found else None
 
 
 def _line(way: Way, results: list[Result], speed: float) -> list[str]:

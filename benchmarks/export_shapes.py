@@ -1,9 +1,9 @@
 """Looks for cliffs: our exports of other shapes than the plain one, each against the plain one of 8 columns.
 
 Shapes: the model's own columns, lists as JSON cells, `unwind`, a sort by an indexed key, by keys without an index, a
-filter with few hits, 60 columns that are mostly empty (fourteen addresses), and, on documents of 60 fields, 60 columns
-that are full. Prints documents read per second (for the filter: looked at), rows written, rows per second, the ratio
-to the plain export of the same format, and cells per second; best of `--rounds`.
+filter with few hits, gzip, 60 columns that are mostly empty (fourteen addresses), and, on documents of 60 fields, 60
+columns that are full. Prints documents read per second (for the filter: looked at), rows written, rows per second, the
+ratio to the plain export of the same format, and cells per second; best of `--rounds`.
 """
 
 import argparse
@@ -37,6 +37,7 @@ class Shape:
     formats: tuple[str, ...] = ALL
     width: int = 8  # columns
     wide: bool = False
+    gzip: bool = False
 
 
 SHAPES = (  # the plain one first
@@ -48,6 +49,7 @@ SHAPES = (  # the plain one first
     Shape("8 columns, sort by email, indexed", f"columns={COLUMNS}&sort=email"),
     Shape("8 columns, sort by name, no index", f"columns={COLUMNS}&sort=name"),
     Shape("8 columns, sort by -profile.age, no index", f"columns={COLUMNS}&sort=-profile.age"),
+    Shape("8 columns, gzip on the way", f"columns={COLUMNS}", ("csv", "ndjson"), gzip=True),
     Shape("8 columns, consistency=none", f"columns={COLUMNS}&consistency=none"),
     Shape("8 columns, filter with few hits", f"columns={COLUMNS}&email__contains=.4321"),
     Shape("60 columns, 12 of them full at most", f"columns={SIXTY}", TABLES, 60),
@@ -80,7 +82,7 @@ def _measure(kind: str, narrow: tuple[Server, users.Data], wide: tuple[Server, u
         server, data = wide if shape.wide else narrow
         collection = "wide" if shape.wide else "users"
         query = shape.query.replace(COLUMNS, DOCUMENT) if kind == "ndjson" else shape.query
-        done, count = _best(f"{server.address}/{collection}/export/{kind}?{query}", kind, rounds)
+        done, count = _best(f"{server.address}/{collection}/export/{kind}?{query}", kind, rounds, gzip=shape.gzip)
         speed = data.documents / done.seconds
         plain = plain or speed
         lines.append(
@@ -98,11 +100,11 @@ def _measure(kind: str, narrow: tuple[Server, users.Data], wide: tuple[Server, u
     table((kind.upper(), "docs/s", "rows", "rows/s", "it/plain", "cells/s", "first byte s", "MB/s"), lines)
 
 
-def _best(address: str, kind: str, rounds: int) -> tuple[Download, int]:
+def _best(address: str, kind: str, rounds: int, *, gzip: bool) -> tuple[Download, int]:
     """The fastest of some downloads, and how many rows it had."""
     with tempfile.TemporaryDirectory(dir=users.FOLDER.parent) as folder:
         path = Path(folder, f"shape.{kind}")
-        done = [download(address, path) for _ in range(rounds)]
+        done = [download(address, path, gzip=gzip) for _ in range(rounds)]
         return min(done, key=lambda one: one.seconds), rows(path, kind)
 
 
