@@ -376,7 +376,7 @@ def test_ids_of_every_type_come_once(http: httpx.Client, users: Any) -> None:
         assert found == stored, query
 
 
-@pytest.mark.parametrize("count", [499, 500, 501, 1_500, 1_501, 2_501])
+@pytest.mark.parametrize("count", [500, 501, 1_501])
 def test_page_borders(http: httpx.Client, users: Any, count: int) -> None:
     users.insert_many([{"_id": number, "email": f"{number:05}", "name": "x"} for number in range(count)])
     for sort, first, step in (("", 0, 1), ("sort=-_id", count - 1, -1), ("sort=email", 0, 1), ("sort=-email", -1, -1)):
