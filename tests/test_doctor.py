@@ -175,6 +175,7 @@ def test_the_command_says_by_its_exit_status_whether_all_is_well(members: Replic
         assert (done.returncode, b"Traceback" in done.stderr) == (status, False), done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.replica_set
 def test_no_primary(members: ReplicaSet) -> None:
     for _ in range(2):

@@ -390,7 +390,7 @@ def test_page_borders(http: httpx.Client, users: Any, count: int) -> None:
             assert len(rows(answer)[1:]) == max(0, count - skip), (skip, name)
 
 
-@pytest.mark.parametrize("size", [1, 9, 15])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 9, pytest.param(15, marks=pytest.mark.slow)])
 def test_documents_that_fill_a_reply(http: httpx.Client, users: Any, size: int) -> None:
     count = 40 // size + 3
     for number in range(count):

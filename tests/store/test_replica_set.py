@@ -35,6 +35,7 @@ def test_the_application_may_use_its_database_only(members: ReplicaSet) -> None:
             client.other.things.insert_one({})
 
 
+@pytest.mark.slow
 def test_a_killed_primary_is_replaced_and_comes_back(members: ReplicaSet) -> None:
     with MongoClient[dict[str, object]](members.uri()) as client:
         before = client.docsheet.kept.insert_one({}).inserted_id
