@@ -6,6 +6,7 @@ With the transport a download can see a client stall, and cut it off.
 import asyncio
 import fcntl
 import re
+import socket
 import struct
 import termios
 from typing import Any, cast
@@ -60,9 +61,16 @@ def waiting_bytes(transport: Any) -> int:
 
 
 def end_connection(transport: asyncio.Transport, patience: float) -> None:
-    """Ends a connection when the client has taken what waits for it, after so many seconds at the latest."""
+    """Ends a connection when the client has taken what waits for it, after so many seconds at the latest.
+
+    At once (0 seconds) it is reset: a container that stops takes what waits in the kernel with it, and a slow client
+    would wait for that for ever.
+    """
     if patience:
         transport.close()
         asyncio.get_running_loop().call_later(patience, transport.abort)
-    else:
-        transport.abort()
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
