@@ -29,7 +29,7 @@ from app.store.batches import Page, Plan, pages
 T = TypeVar("T")
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
 AHEAD = 1  # pages read before they are wanted
-PART = 250  # documents decoded at a time; a whole page takes twice as long, for Python gives its memory back each time
+PART = 250  # documents decoded at a time; a whole page takes a third longer, for Python gives its memory back each time
 UNWOUND = 4 * 1024 * 1024  # bytes that a batch of unwound rows may come to, each as large as its document at most
 
 
