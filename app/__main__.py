@@ -27,7 +27,7 @@ def _settings() -> None:
 @cli.command()
 def serve() -> None:
     """Serve the API until Ctrl-C."""
-    from app.server import serve as run_server
+    from app.serving.server import serve as run_server
 
     with told():
         run_server(read_settings(), out)
@@ -40,7 +40,7 @@ def seed(
     seed: Annotated[int, typer.Option(help="The same number makes the same documents.")] = 1,
 ) -> None:
     """Fill a collection with believable documents, made by its Resource.sample."""
-    from app.seeding import seed as run_seed
+    from app.commands.seed import seed as run_seed
 
     with told():
         run_seed(read_settings(), resource, count, seed, out)
@@ -49,7 +49,7 @@ def seed(
 @cli.command()
 def doctor() -> None:
     """Ask the database of MONGO_URI step by step what hinders; exit status 0 where all is well, else 1."""
-    from app.doctor import examine
+    from app.commands.doctor import examine
 
     with told():
         if not examine(read_settings(), out):
@@ -81,8 +81,8 @@ def export(
     consistency: Annotated[str, typer.Option(help="snapshot or none.")] = "",
 ) -> None:
     """Write a collection to a file, as GET /users/export/{format} does."""
-    from app.exporting import export as run_export
-    from app.exporting import where as read_where
+    from app.commands.export import export as run_export
+    from app.commands.export import where as read_where
 
     words = {
         "keyword": keyword, "sort": sort, "skip": skip, "limit": limit, "columns": columns, "unwind": unwind,
@@ -100,7 +100,7 @@ def verify(
     export_id: Annotated[str, typer.Argument(metavar="ID", help="The X-Export-Id of the download.")],
 ) -> None:
     """Compare a downloaded file with what the server recorded of it; exit status 1 if they differ."""
-    from app.exporting import verify as run_verify
+    from app.commands.export import verify as run_verify
 
     with told():
         if not run_verify(read_settings(), file, export_id, err):

@@ -12,20 +12,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.docs import TITLE, Pages
 from app.api.downloads import Downloads
 from app.api.health import Health
 from app.api.middleware import Cors, Gate
 from app.api.openapi import describe
-from app.api.pages import TITLE, Pages
 from app.api.problems import on_exception, on_http_exception, on_request_error
 from app.api.router import ResourceRouter
 from app.api.routing import Paths
 from app.errors import RequestError
 from app.query.compile import Compiler
 from app.resources.registry import discover
+from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings, read_settings
 from app.store.client import Database, connect
-from app.store.embedded import EmbeddedDatabase
 from app.store.repository import Repository
 from app.transfers.forking import start_fork_server
 from app.transfers.records import Records

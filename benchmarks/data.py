@@ -21,7 +21,7 @@ from typing import Any
 from pymongo import MongoClient, WriteConcern
 
 from app.resources.registry import discover
-from app.store.embedded import EmbeddedDatabase
+from app.servers.embedded import EmbeddedDatabase
 from app.store.indexes import Indexes, make_indexes
 
 FOLDER = Path(__file__).parents[1] / ".bench" / "data"

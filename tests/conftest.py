@@ -11,8 +11,8 @@ from mongomock_motor import AsyncMongoMockClient
 from pymongo import MongoClient
 
 from app.application import create_app
+from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings
-from app.store.embedded import EmbeddedDatabase
 from tests.support.mongod import require_mongod
 from tests.support.server import LiveServer
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from faker import Faker
 
+from app.commands.seed import LOCALES
 from app.query.compile import Compiler
 from app.resources.documents import read_document
 from app.resources.options import Options
 from app.resources.registry import RESERVED, Resource, discover
-from app.seeding import LOCALES
 
 TEXT = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
 EXAMPLES = re.findall(r"```python\n# models/(\w+)\.py\n(.*?)```", TEXT, re.DOTALL)

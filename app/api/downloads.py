@@ -20,15 +20,15 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api import requests
-from app.api.protocol import TRANSPORT, end_connection, waiting_bytes
+from app.api.relay import TRANSPORT, end_connection, waiting_bytes
 from app.errors import ProtocolTooOld, RequestError, Unavailable
 from app.query.compile import Compiler
 from app.settings import Settings
-from app.spreadsheets.export import Tally
+from app.spreadsheets.chunks import Tally
 from app.store.client import Database
 from app.store.repository import Repository
-from app.transfers.orders import Order, read_order
-from app.transfers.process import ExportProcess, ProcessFailed, Source, export_options
+from app.transfers.child import ExportProcess, ProcessFailed, Source, export_options
+from app.transfers.exports import Order, read_order
 from app.transfers.production import Job, produce_from_mock
 from app.transfers.records import REFRESH_SECONDS, Record, Records, State
 

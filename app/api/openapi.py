@@ -5,13 +5,13 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from app.api.pages import TITLE
+from app.api.docs import TITLE
 from app.query.compile import COUNTS, Asked, Compiler
 from app.query.operators import MAX_PATTERN
 from app.resources.fields import Field, Kind
 from app.resources.options import MAX_LIMIT
 from app.resources.registry import Resource
-from app.spreadsheets.encoders import Format
+from app.spreadsheets.format import Format
 from app.spreadsheets.formats import FORMATS
 
 Schema = dict[str, Any]

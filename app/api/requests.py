@@ -11,8 +11,8 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import BadRequest, Fault, Invalid, TooLarge, UnsupportedMedia
-from app.query.values import READERS, readings
 from app.resources.fields import Field
+from app.resources.kinds import READERS, readings
 
 JSON = ("application/json",)
 MERGE_PATCH = ("application/merge-patch+json", "application/json")

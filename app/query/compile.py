@@ -12,11 +12,11 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from app.errors import DeclarationError, Fault, Invalid
-from app.query import keyset
-from app.query.keyset import Index, Sort
+from app.query import ordering, tokens
 from app.query.operators import MAX_LITERAL, MAX_PATTERN, OPERATORS, Condition, Operator, ignoring_case, in_list
-from app.query.values import INT64, READERS, anything, read_bool
+from app.query.ordering import Index, Sort
 from app.resources.fields import FieldPath, Kind
+from app.resources.kinds import INT64, READERS, anything, read_bool
 from app.resources.options import MAX_LIMIT
 from app.resources.registry import Resource, nearest
 
@@ -35,7 +35,7 @@ class Query:
     """What was asked of one collection; `patterns` names the parameters that are regular expressions.
 
     `limit` is None where all documents are wanted, `fields` where whole ones are. `sort` is total by the indexes that
-    stand; `after` is a position in `keyset.whole(sort)`.
+    stand; `after` is a position in `ordering.whole(sort)`.
     """
 
     filter: Condition
@@ -78,11 +78,11 @@ class Compiler:
         reading.no_links()
         filter_ = reading.filter()
         keys = reading.sort(self.default_sort)
-        order = keyset.whole(keys)
-        fingerprint = keyset.fingerprint(self.resource.name, _in_any_order(filter_), order)
+        order = ordering.whole(keys)
+        fingerprint = tokens.fingerprint(self.resource.name, _in_any_order(filter_), order)
         after = reading.after(order, fingerprint)
         reading.finish()
-        sort = keyset.total(keys, indexes)
+        sort = ordering.total(keys, indexes)
         return Query(filter_, sort, skip, limit, fields, after, count, tuple(reading.patterns), fingerprint)
 
     def conditions(self, pairs: Pairs, indexes: Sequence[Index], others: Iterable[str]) -> tuple[Query, dict[str, str]]:
@@ -91,7 +91,7 @@ class Compiler:
         limit = reading.size("limit", 1, None)
         skip = reading.size("skip", 0, 0)
         filter_ = reading.filter()
-        sort = keyset.total(reading.sort(()), indexes)
+        sort = ordering.total(reading.sort(()), indexes)
         reading.finish()
         query = Query(filter_, sort, skip, limit, patterns=tuple(reading.patterns))
         return query, {name: value for name in others if (value := reading.one(name)) is not None}
@@ -272,7 +272,7 @@ class Reading:
         if self.one("skip") is not None:
             self._fault("after", "it can't be used together with skip")
         try:
-            return tuple(keyset.read_token(token, sort, fingerprint))
+            return tuple(tokens.read_token(token, sort, fingerprint))
         except ValueError as error:
             self._fault("after", f"this token can't be used: {error}")
             return None
@@ -372,6 +372,6 @@ def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
         if path in seen:
             raise ValueError(f"{path!r} is given twice")
         seen.add(path)
-        if len(seen) == keyset.MAX_KEYS:
-            raise ValueError(f"MongoDB sorts by at most {keyset.MAX_KEYS - 1} keys, and `_id`")
+        if len(seen) == ordering.MAX_KEYS:
+            raise ValueError(f"MongoDB sorts by at most {ordering.MAX_KEYS - 1} keys, and `_id`")
         yield path, -1 if downwards else 1

@@ -8,7 +8,7 @@ from pymongo.collection import Collection
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from app.errors import Unavailable
-from app.query.keyset import Index
+from app.query.ordering import Index
 from app.resources.registry import Resource
 
 _log = logging.getLogger("docsheet.database")

@@ -20,16 +20,16 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from app.errors import Fault, NotFound, PreconditionFailed, Unavailable
-from app.query import keyset
+from app.query import ordering, tokens
 from app.query.compile import Query
-from app.query.keyset import SORT_KEY
+from app.query.ordering import SORT_KEY
 from app.resources.documents import Change, Document, to_bson
 from app.resources.registry import Resource
 from app.resources.rendering import CODEC, decode, decode_all, offsets
 from app.store.client import Database
+from app.store.commands import RAW, find
 from app.store.errors import MAX_TIME
 from app.store.indexes import Indexes, make_indexes, read_indexes
-from app.store.reading import RAW, find
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
@@ -152,7 +152,7 @@ class Repository:
             if position is None:
                 return self._page(query)
             raw = raw[:end]
-            token = keyset.write_token(position, query.fingerprint)
+            token = tokens.write_token(position, query.fingerprint)
         if query.fields is not None:
             for document in documents:
                 document.pop(SORT_KEY, None)
@@ -166,12 +166,12 @@ class Repository:
             if not self._is_ambiguous(query, raw, limit):
                 return query, raw
         except OperationFailure as error:
-            if keyset.is_parallel(error):
+            if ordering.is_parallel(error):
                 return query, self._by_stages(query, limit)
             if error.code != _BAD_VALUE or query.after is None:
                 raise
         self.indexes.standing = read_indexes(self._collection)
-        query = replace(query, sort=keyset.whole(query.sort))
+        query = replace(query, sort=ordering.whole(query.sort))
         return query, self._by_key(query, limit)
 
     def _is_ambiguous(self, query: Query, raw: bytes, limit: int) -> bool:
@@ -181,7 +181,7 @@ class Repository:
         documents = decode_all(raw)[limit - 2 :] if limit > 1 else []
         if len(documents) < 2:
             return False
-        one, other = (found.get(SORT_KEY) or keyset.position(query.sort, found) for found in documents)
+        one, other = (found.get(SORT_KEY) or ordering.position(query.sort, found) for found in documents)
         if isinstance(one, dict) and isinstance(other, dict):
             keys = [str(number) for number in range(len(query.sort))]
             return [one.get(key) for key in keys] == [other.get(key) for key in keys]
@@ -196,11 +196,11 @@ class Repository:
         if query.after is None:
             return self._find(query.filter, **words)
         position = query.after[: len(query.sort)]
-        after = keyset.after_plain if self._database.is_mock else keyset.after
+        after = ordering.after_plain if self._database.is_mock else ordering.after
         behind = after(query.sort, position)
         condition = {"$and": [query.filter, behind]} if query.filter else behind
-        serving = keyset.served_by(query.sort, self.indexes.standing)
-        if serving is None or query.sort[0][0] == "_id" or not keyset.is_plain(position) or self._database.is_mock:
+        serving = ordering.served_by(query.sort, self.indexes.standing)
+        if serving is None or query.sort[0][0] == "_id" or not ordering.is_plain(position) or self._database.is_mock:
             return self._find(condition, **words)
         index, backwards = serving
         bound = [(path, value) for (path, _), value in zip(query.sort, position, strict=True)]
@@ -208,12 +208,12 @@ class Repository:
 
     def _by_stages(self, query: Query, limit: int) -> bytes:
         """The same by a pipeline, for documents that a find can't sort."""
-        order = keyset.whole(query.sort)
-        behind = [keyset.after(order, query.after)] if query.after is not None else []
+        order = ordering.whole(query.sort)
+        behind = [ordering.after(order, query.after)] if query.after is not None else []
         projection = {**self._projection(query), SORT_KEY: 1} if query.fields is not None else {SORT_KEY: 0}
         pipeline = [
             {"$match": {"$and": [query.filter, *behind]}},
-            *keyset.stages(order),
+            *ordering.stages(order),
             {"$skip": query.skip},
             {"$limit": limit},
             {"$project": projection},
@@ -224,22 +224,22 @@ class Repository:
     def _projection(self, query: Query) -> dict[str, Any]:
         projection: dict[str, Any] = dict.fromkeys(query.fields or (), 1) or {"_id": 1}
         if not self._database.is_mock and query.sort[0][0] != "_id":
-            projection |= keyset.computed(keyset.whole(query.sort))
+            projection |= ordering.computed(ordering.whole(query.sort))
         return projection
 
     def _position(self, query: Query, last: Document, raw: bytes) -> list[Any] | None:
         """Where the last document of a page stands; None where it was deleted before the database could say."""
-        order = keyset.whole(query.sort)
+        order = ordering.whole(query.sort)
         if SORT_KEY in last:
-            return keyset.read_computed(order, bson.decode(raw, keyset.EXACT))
+            return ordering.read_computed(order, bson.decode(raw, ordering.EXACT))
         if self._database.is_mock and query.fields is not None:
             last = self._collection.find_one({"_id": last["_id"]}) or last
-        position = keyset.position(order, last, raw)
+        position = ordering.position(order, last, raw)
         if position is not None:
             return position
-        key = keyset.bound_value(keyset.exact(bson.decode(raw, keyset.EXACT)["_id"]))
-        found = self._find({"$expr": {"$eq": ["$_id", key]}}, projection=keyset.computed(order), limit=1)
-        return keyset.read_computed(order, bson.decode(found, keyset.EXACT)) if found else None
+        key = ordering.bound_value(ordering.exact(bson.decode(raw, ordering.EXACT)["_id"]))
+        found = self._find({"$expr": {"$eq": ["$_id", key]}}, projection=ordering.computed(order), limit=1)
+        return ordering.read_computed(order, bson.decode(found, ordering.EXACT)) if found else None
 
     def _count(self, query: Query, shown: int, *, last: bool) -> tuple[int | None, str | None]:
         if query.count == "none":

@@ -18,13 +18,13 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from app.query.flatten import Wanted, flatten, inclusion
-from app.query.keyset import SORT_KEY
+from app.query.ordering import SORT_KEY
 from app.resources.rendering import CODEC, Presenter, decode_all, offsets
+from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column, Table
-from app.spreadsheets.encoders import Options
-from app.spreadsheets.export import Batch, Tally, chunks
+from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
-from app.store.batches import Page, Plan, pages
+from app.store.pages import Page, Plan, pages
 
 T = TypeVar("T")
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more

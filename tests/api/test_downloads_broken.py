@@ -20,7 +20,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from app.store.embedded import EmbeddedDatabase
+from app.servers.embedded import EmbeddedDatabase
 from tests.support.mongod import needs_mongod, require_mongod
 from tests.support.server import ROOT, LiveServer
 

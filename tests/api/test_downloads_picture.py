@@ -17,7 +17,7 @@ import openpyxl
 import pytest
 from pymongo import MongoClient
 
-from app.store.embedded import EmbeddedDatabase
+from app.servers.embedded import EmbeddedDatabase
 from tests.api.test_downloads_broken import BIG, BROKEN, client_of, download, fill, record, serving
 from tests.support.mongod import needs_mongod, require_mongod
 

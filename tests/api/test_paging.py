@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pymongo import MongoClient
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from app.query.keyset import EXACT
+from app.query.ordering import EXACT
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 

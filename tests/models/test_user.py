@@ -2,9 +2,9 @@
 
 from faker import Faker
 
+from app.commands.seed import LOCALES
 from app.resources.documents import read_document
 from app.resources.registry import discover
-from app.seeding import LOCALES
 
 USERS = discover("models")["users"]
 

@@ -8,9 +8,9 @@ from beanie import Document
 from pydantic import create_model
 
 from app.errors import Invalid
-from app.query import keyset
+from app.query import ordering, tokens
 from app.query.compile import Compiler, Query
-from app.query.keyset import Index
+from app.query.ordering import Index
 from app.resources.registry import make_resource
 from models.user import User
 
@@ -61,13 +61,15 @@ def test_every_fault_is_collected() -> None:
     assert "and 3 more" in caught.value.detail
 
 
-@pytest.mark.parametrize("value", [None, 1, 1.5, "text", b"", keyset.NOTHING, keyset.BrokenText(b"\xff"), {"$gt": 1}])
+@pytest.mark.parametrize(
+    "value", [None, 1, 1.5, "text", b"", ordering.NOTHING, ordering.BrokenText(b"\xff"), {"$gt": 1}]
+)
 def test_a_token_reads_back(value: Any) -> None:
     sort = (("a", 1), ("_id", 1))
-    token = keyset.write_token([value, 7], b"fingerprint")
-    assert keyset.read_token(token, sort, b"fingerprint") == [value, 7]
+    token = tokens.write_token([value, 7], b"fingerprint")
+    assert tokens.read_token(token, sort, b"fingerprint") == [value, 7]
     with pytest.raises(ValueError):
-        keyset.read_token(token, sort, b"other")
+        tokens.read_token(token, sort, b"other")
 
 
 def test_reading_costs_little_and_does_not_grow_with_the_number_of_fields() -> None:

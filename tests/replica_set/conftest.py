@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from app.store.replica_set import ReplicaSet
+from app.servers.replica_set import ReplicaSet
 from tests.support.mongod import require_mongod
 from tests.support.server import LiveServer
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from python_calamine import CalamineWorkbook
 
-from app.store.replica_set import ReplicaSet
+from app.servers.replica_set import ReplicaSet
 from tests.replica_set.load import measured, wait_for
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.store.replica_set import ReplicaSet
+from app.servers.replica_set import ReplicaSet
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 

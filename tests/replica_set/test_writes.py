@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.store.replica_set import ReplicaSet
+from app.servers.replica_set import ReplicaSet
 from tests.replica_set.load import Load, assert_kept, measured, wait_for
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer

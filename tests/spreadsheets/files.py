@@ -11,7 +11,7 @@ from openpyxl.utils.escape import unescape
 
 from app.resources.fields import shape_of
 from app.spreadsheets.columns import Table, parse_columns
-from app.spreadsheets.encoders import Encoder, Options
+from app.spreadsheets.format import Encoder, Options
 from app.spreadsheets.formats import FORMATS
 
 Model = type[pydantic.BaseModel]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.spreadsheets.cells import unguard
 from app.spreadsheets.columns import parse_columns
-from app.spreadsheets.encoders import Options
+from app.spreadsheets.format import Options
 from app.spreadsheets.formats.csv import CsvEncoder
 from tests.spreadsheets.files import csv_rows, export, shape_of, whole
 

@@ -16,7 +16,7 @@ from app.errors import Invalid
 from app.resources.fields import Field
 from app.spreadsheets.archive import Archive
 from app.spreadsheets.columns import Column, parse_columns
-from app.spreadsheets.encoders import Options
+from app.spreadsheets.format import Options
 from app.spreadsheets.formats.xlsx import XlsxEncoder, escape, unescape
 from app.spreadsheets.workbook import letters, numbered, sheet_name
 from tests.spreadsheets.files import calamine_rows, export, openpyxl_rows, shape_of, whole

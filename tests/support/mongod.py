@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from app.errors import StartError
-from app.store.mongod import find_mongod
+from app.servers.process import find_mongod
 
 
 def why_not() -> str:

@@ -15,7 +15,7 @@ pytestmark = needs_mongod
 LIST = '''
 """LIST: the names of the columns, then a line for each row."""
 
-from app.spreadsheets.encoders import Format
+from app.spreadsheets.format import Format
 
 
 class ListEncoder:

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from app.spreadsheets.encoders import Format
+from app.spreadsheets.format import Format
 
 
 def _discover() -> dict[str, Format]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from app.spreadsheets.cells import Texts, guard, guard_column, some_to_guard, zone
 from app.spreadsheets.columns import Column
-from app.spreadsheets.encoders import Format, Options
+from app.spreadsheets.format import Format, Options
 
 
 class CsvEncoder:

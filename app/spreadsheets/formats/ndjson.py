@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.spreadsheets.columns import Column
-from app.spreadsheets.encoders import Format, Options
+from app.spreadsheets.format import Format, Options
 from app.spreadsheets.lines import json_lines
 
 

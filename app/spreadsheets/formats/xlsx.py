@@ -22,7 +22,7 @@ from app.spreadsheets import workbook
 from app.spreadsheets.archive import Archive
 from app.spreadsheets.cells import Texts, in_zone, zone
 from app.spreadsheets.columns import Column
-from app.spreadsheets.encoders import Format, Options
+from app.spreadsheets.format import Format, Options
 
 ROWS = 1_048_576  # of one sheet, the header included
 COLUMNS = 16_384

@@ -3,18 +3,14 @@
 With the transport a download can see a client stall, and cut it off.
 """
 
-import asyncio
-import fcntl
 import re
-import socket
-import struct
-import termios
 from typing import Any, cast
 from urllib.parse import quote_from_bytes
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-TRANSPORT = "docsheet.transport"  # the key in the scope
+from app.api.relay import TRANSPORT
+
 _request_line = re.compile(rb"([A-Z]+) ([^ ]+) (HTTP/1\.[01])").fullmatch
 _UNREADABLE = (
     b'{"type":"about:blank","title":"Bad Request","status":400,"detail":"This is no HTTP request that can be read.",'
@@ -48,29 +44,3 @@ class Protocol(HttpToolsProtocol):
         length = str(len(_UNREADABLE)).encode()
         self.transport.write(head + b"connection: close\r\ncontent-length: " + length + b"\r\n\r\n" + _UNREADABLE)
         self.transport.close()
-
-
-def waiting_bytes(transport: Any) -> int:
-    """Bytes that the client has not taken yet: the transport's own, and those in the kernel's queue (SIOCOUTQ)."""
-    waiting: int = transport.get_write_buffer_size()
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-        waiting += struct.unpack("i", answer)[0]
-    return waiting
-
-
-def end_connection(transport: asyncio.Transport, patience: float) -> None:
-    """Ends a connection when the client has taken what waits for it, after so many seconds at the latest.
-
-    At once (0 seconds) it is reset: a container that stops takes what waits in the kernel with it, and a slow client
-    would wait for that for ever.
-    """
-    if patience:
-        transport.close()
-        asyncio.get_running_loop().call_later(patience, transport.abort)
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None and connection.family != socket.AF_UNIX:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from app.doctor import STEPS, Case, Finding, examine, findings
+from app.commands.doctor import STEPS, Case, Finding, examine, findings
+from app.servers.process import Mongod, ask
+from app.servers.replica_set import ReplicaSet
 from app.settings import Settings
-from app.store.mongod import Mongod, ask
-from app.store.replica_set import ReplicaSet
 from tests.support.mongod import needs_mongod
 from tests.support.server import ROOT
 

@@ -12,10 +12,10 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from app.errors import StartError
+from app.servers.process import Mongod
+from app.servers.replica_set import _free_ports
+from app.servers.stack import found, keep_secrets
 from app.settings import Settings
-from app.stack import found, keep_secrets
-from app.store.mongod import Mongod
-from app.store.replica_set import _free_ports
 from tests.support.mongod import require_mongod
 from tests.support.server import ROOT
 

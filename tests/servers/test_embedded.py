@@ -15,9 +15,9 @@ import pytest
 from pymongo import MongoClient
 
 from app.errors import StartError
-from app.store import embedded
-from app.store.embedded import EmbeddedDatabase
-from app.store.mongod import Mongod
+from app.servers import embedded
+from app.servers.embedded import EmbeddedDatabase
+from app.servers.process import Mongod
 from tests.support.mongod import needs_mongod
 
 pytestmark = needs_mongod
@@ -25,7 +25,7 @@ pytestmark = needs_mongod
 CHILD = """
 import sys, threading
 from pathlib import Path
-from app.store.embedded import EmbeddedDatabase
+from app.servers.embedded import EmbeddedDatabase
 
 def serve():
     held.append(EmbeddedDatabase.open(Path(sys.argv[1]), 256, 60))

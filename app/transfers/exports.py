@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from app.errors import Fault, Invalid, NotFound
-from app.query import keyset
+from app.query import ordering
 from app.query.compile import Compiler, Pairs, Query
-from app.query.keyset import Index
+from app.query.ordering import Index
 from app.resources.registry import Resource, nearest
 from app.resources.rendering import presenter
 from app.settings import Settings
 from app.spreadsheets.columns import Column, parse_columns
-from app.spreadsheets.encoders import Format, Options
+from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
-from app.store.batches import Plan
+from app.store.pages import Plan
 from app.transfers.production import Job, projected
 
 DELIMITERS = (",", ";", "|", "tab")
@@ -93,7 +93,7 @@ def _job(
         query.sort,
         query.skip,
         query.limit,
-        order=keyset.served_by(query.sort, indexes),
+        order=ordering.served_by(query.sort, indexes),
         time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
         patience=settings.PRIMARY_WAIT_SECONDS,
     )

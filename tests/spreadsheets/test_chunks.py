@@ -13,8 +13,8 @@ import pytest
 
 import app.spreadsheets.formats as formats
 from app.resources.rendering import CODEC
-from app.spreadsheets.encoders import Options
-from app.spreadsheets.export import CHUNK, Batch, Tally, chunks
+from app.spreadsheets.chunks import CHUNK, Batch, Tally, chunks
+from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.formats.json import JsonEncoder
 from app.spreadsheets.formats.ndjson import NdjsonEncoder

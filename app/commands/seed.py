@@ -14,9 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.errors import Invalid, StartError
 from app.resources.documents import Document, read_document
 from app.resources.registry import Resource, discover, nearest
+from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings
 from app.store.client import client_options
-from app.store.embedded import EmbeddedDatabase
 from app.store.errors import translate
 from app.store.indexes import Indexes, make_indexes
 

@@ -1,4 +1,4 @@
-"""Paging by key: where a page ended, as a token, and the condition that what follows comes after it.
+"""The order of documents: what was asked, made total, and the condition that what follows comes after a position.
 
 The order is MongoDB's sort order (https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/): types in
 their fixed order, missing equal to null, an array by its least element upwards and its greatest downwards. `$gt` in a
@@ -8,8 +8,6 @@ A position is a list of one value for each key of the sort; `NOTHING` stands for
 null, and `BrokenText` for a string that is no UTF-8.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +23,6 @@ from app.resources.rendering import CODEC
 Sort = tuple[tuple[str, int], ...]  # (path, 1 or -1), a total order
 NOTHING = object()
 MAX_KEYS = 32  # of a sort in MongoDB, `_id` included
-_DIGEST = 9  # bytes
 _BAD_VALUE = 2
 _REPLACED = "\ufffd"  # what decoding leaves where bytes are no UTF-8
 EXACT: CodecOptions[Any] = CODEC.with_options(  # decodes whatever is stored, and loses nothing of it
@@ -226,48 +223,3 @@ def _is_utf8(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def write_token(position: Sequence[Any], fingerprint: bytes) -> str:
-    """The position as an opaque text for `after=`, of use only with the query of this fingerprint."""
-    values = {str(number): _wrapped(value) for number, value in enumerate(position)}
-    payload = bson.encode(values, codec_options=CODEC)
-    return _text(_digest(payload, fingerprint) + payload)
-
-
-def _wrapped(value: Any) -> dict[str, Any]:
-    if value is NOTHING:
-        return {}
-    return {"b": value.raw} if isinstance(value, BrokenText) else {"v": value}
-
-
-def read_token(token: str, sort: Sort, fingerprint: bytes) -> list[Any]:
-    """The position; raises `ValueError` for a token that is malformed, was changed, or is another query's."""
-    try:
-        data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        payload = data[_DIGEST:]
-        # Base64 has spare bits, and two alphabets: only the very text that was handed out is taken.
-        if data[:_DIGEST] != _digest(payload, fingerprint) or _text(data) != token:
-            raise ValueError(token)
-        values = bson.decode(payload, EXACT)
-        found = [_unwrapped(values[str(number)]) for number in range(len(sort))]
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, bson.errors.BSONError):
-        raise ValueError("it is malformed, was changed, or belongs to another sort or filter") from None
-    return found
-
-
-def _unwrapped(value: Mapping[str, Any]) -> Any:
-    return BrokenText(value["b"]) if "b" in value else value.get("v", NOTHING)
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _digest(payload: bytes, fingerprint: bytes) -> bytes:
-    return hashlib.blake2b(payload, key=fingerprint, digest_size=_DIGEST).digest()
-
-
-def fingerprint(*parts: Any) -> bytes:
-    """16 bytes that stand for a query: the collection, its filter, its sort."""
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -16,17 +16,17 @@ from pymongo.errors import ExecutionTimeout
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from app.commands.seed import find_resource, opened
 from app.errors import Invalid, NotFound, StartError
 from app.query.compile import Compiler, Pairs
-from app.seeding import find_resource, opened
 from app.settings import Settings
-from app.spreadsheets.export import Tally
+from app.spreadsheets.chunks import Tally
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Database, connect, has_snapshots
 from app.store.errors import translated
 from app.store.indexes import read_indexes
-from app.transfers.orders import Order, read_order
-from app.transfers.process import export_options
+from app.transfers.child import export_options
+from app.transfers.exports import Order, read_order
 from app.transfers.production import produce
 from app.transfers.records import Record, Records
 

@@ -9,8 +9,8 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from app.errors import StartError
-from app.store import replica_set
-from app.store.replica_set import ReplicaSet
+from app.servers import replica_set
+from app.servers.replica_set import ReplicaSet
 from tests.support.mongod import needs_mongod
 
 pytestmark = [*needs_mongod, pytest.mark.replica_set]

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.pages import PROBLEMS
+from app.api.docs import PROBLEMS
 from app.errors import RequestError
 from tests.support.mongod import needs_mongod
 

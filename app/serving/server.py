@@ -16,11 +16,11 @@ from rich.console import Console
 from uvicorn.config import LOGGING_CONFIG
 
 from app.errors import SettingError, StartError
-from app.logs import configure_logging
+from app.servers.embedded import STOP_SECONDS, EmbeddedDatabase
+from app.serving.logs import configure_logging
+from app.serving.workers import Report, Workers, when_parent_ends
 from app.settings import Settings
-from app.store.embedded import STOP_SECONDS, EmbeddedDatabase
 from app.transfers.forking import start_fork_server
-from app.workers import Report, Workers, when_parent_ends
 
 BACKLOG = 2048  # connections that wait to be accepted
 LEAVING_SECONDS = 3.0  # after the grace time, for what was cancelled to end
@@ -146,7 +146,7 @@ def _listen(settings: Settings) -> socket.socket:
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="app.api.protocol:Protocol",
+        http="app.serving.protocol:Protocol",
         log_config=_log_config(),
         access_log=False,  # ours has the request's id and its milliseconds
         server_header=False,

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 
-from app.store.embedded import EmbeddedDatabase
-from app.store.mongod import Mongod
+from app.servers.embedded import EmbeddedDatabase
+from app.servers.process import Mongod
 from tests.support.mongod import needs_mongod, require_mongod
 from tests.support.server import ROOT, LiveServer
 

@@ -1,8 +1,8 @@
 """What the compose file runs once beside the nodes: passwords made and kept, the replica set founded, its users made.
 
-    python -m app.stack secrets           into the volume /secrets: `root`, `api`, `key`
-    python -m app.stack init HOST:PORT …  the set and the API's user; /access/MONGO_URI tells the API where
-    python -m app.stack run COMMAND …     `docsheet COMMAND …` on that MONGO_URI
+    python -m app.servers.stack secrets           into the volume /secrets: `root`, `api`, `key`
+    python -m app.servers.stack init HOST:PORT …  the set and the API's user; /access/MONGO_URI tells the API where
+    python -m app.servers.stack run COMMAND …     `docsheet COMMAND …` on that MONGO_URI
 
 Each may run again at any time: what is there stays as it is.
 """
@@ -23,7 +23,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from app.errors import StartError
-from app.store.mongod import hello
+from app.servers.process import hello
 
 SECRETS = Path("/secrets")  # for the nodes and the init, never for the API
 ACCESS = Path("/access")  # for the API
@@ -187,7 +187,9 @@ def _run(words: Sequence[str], access: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit status comes back."""
-    parser = argparse.ArgumentParser(prog="python -m app.stack", description="The compose stack's one-shot services.")
+    parser = argparse.ArgumentParser(
+        prog="python -m app.servers.stack", description="The compose stack's one-shot services."
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("secrets", help="make and keep the passwords and the key")
     actions.add_parser("init", help="found the set, make the API's user").add_argument("hosts", nargs="+")

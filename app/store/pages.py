@@ -16,12 +16,12 @@ from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
 from app.errors import Unavailable
-from app.query import keyset
+from app.query import ordering
 from app.query.flatten import Flattening
-from app.query.keyset import SORT_KEY, BrokenText, Index, Sort
+from app.query.ordering import SORT_KEY, BrokenText, Index, Sort
 from app.resources.rendering import offsets
+from app.store.commands import find
 from app.store.errors import LOST
-from app.store.reading import find
 
 PAGE = 1_000  # documents; as fast as twice or four times as many, in less memory
 PAGE_BYTES = 4 * 1024 * 1024  # that a page has, unless its documents are larger than those of the page before
@@ -72,7 +72,7 @@ def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None
     except OperationFailure as error:
         if error.code != _BAD_VALUE:
             raise
-        plan = replace(plan, sort=keyset.total(plan.sort, ()), order=None)  # somebody dropped the index
+        plan = replace(plan, sort=ordering.total(plan.sort, ()), order=None)  # somebody dropped the index
         yield from _by_cursor(collection, plan, session)
         return
     if first is not None:
@@ -87,7 +87,7 @@ def _by_cursor(collection: Collection[Any], plan: Plan, session: ClientSession |
             begun = True
             yield page
     except OperationFailure as error:
-        if begun or not keyset.is_parallel(error):
+        if begun or not ordering.is_parallel(error):
             raise
         yield from _replies(_aggregate(collection, plan, session))
 
@@ -116,7 +116,7 @@ def _find(collection: Collection[Any], plan: Plan, session: ClientSession | None
 
 def _aggregate(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Any:
     """The same by a pipeline, for documents that a find can't sort: they have arrays at two of the keys."""
-    pipeline: list[dict[str, Any]] = [{"$match": plan.filter}, *keyset.stages(plan.sort)]
+    pipeline: list[dict[str, Any]] = [{"$match": plan.filter}, *ordering.stages(plan.sort)]
     if plan.skip:
         pipeline.append({"$skip": plan.skip})
     if plan.limit is not None:
@@ -167,7 +167,7 @@ def _greatest(
     if plan.order[1]:
         return  # a scan from `max` on begins with the least
     key = _end(direction)
-    at_end = {"$expr": {"$eq": [keyset.sort_value(path, direction), {"$literal": key}]}}
+    at_end = {"$expr": {"$eq": [ordering.sort_value(path, direction), {"$literal": key}]}}
     condition = {"$and": [plan.filter, {path: key}, at_end]}
     yield from _by_cursor(collection, replace(plan, filter=condition, skip=0, limit=left), session)
 
@@ -202,14 +202,14 @@ def _read(
     index, backwards = plan.order
     by_id = plan.sort[0][0] == "_id"
     condition, repeated = plan.filter, 0
-    bounded = position is not None and keyset.is_plain(position)
+    bounded = position is not None and ordering.is_plain(position)
     if bounded and by_id and not backwards:
         repeated = 1  # `min` begins with the last document itself
     elif position is not None and not (bounded and by_id):
-        beyond = keyset.after(plan.sort, position)
+        beyond = ordering.after(plan.sort, position)
         condition = {"$and": [condition, beyond]} if condition else beyond
     if projection is not None and not by_id:
-        projection = projection | keyset.computed(plan.sort)
+        projection = projection | ordering.computed(plan.sort)
     command: dict[str, Any] = {
         "find": collection.name,
         "filter": condition,
@@ -256,28 +256,28 @@ def _position(collection: Collection[Any], plan: Plan, session: ClientSession | 
     """Where the last document of a page stands."""
     last = _document(page.raw, page.last)
     if SORT_KEY in last:
-        return keyset.read_computed(plan.sort, last)
-    position = keyset.position(plan.sort, last)
+        return ordering.read_computed(plan.sort, last)
+    position = ordering.position(plan.sort, last)
     if position is not None:
-        return [keyset.exact(value) for value in position]
-    exact = collection.with_options(codec_options=keyset.EXACT)
-    found = exact.find_one({"_id": last["_id"]}, keyset.computed(plan.sort), session=session)
+        return [ordering.exact(value) for value in position]
+    exact = collection.with_options(codec_options=ordering.EXACT)
+    found = exact.find_one({"_id": last["_id"]}, ordering.computed(plan.sort), session=session)
     if found is None:
         raise Unavailable("The document at which a page ended was deleted meanwhile; try again.")
-    return keyset.read_computed(plan.sort, found)
+    return ordering.read_computed(plan.sort, found)
 
 
 def _same(key: Any, position: list[Any] | None) -> bool:
-    if position is None or isinstance(keyset.exact(key), BrokenText):
+    if position is None or isinstance(ordering.exact(key), BrokenText):
         return False
     return _encoded(key) == _encoded(position[0])
 
 
 def _encoded(key: Any) -> bytes:
-    return bson.encode({"": key}, codec_options=keyset.EXACT)
+    return bson.encode({"": key}, codec_options=ordering.EXACT)
 
 
 def _document(raw: bytes, offset: int) -> dict[str, Any]:
     length = int.from_bytes(raw[offset : offset + 4], "little")
-    found: dict[str, Any] = bson.decode(memoryview(raw)[offset : offset + length], keyset.EXACT)
+    found: dict[str, Any] = bson.decode(memoryview(raw)[offset : offset + length], ordering.EXACT)
     return found

@@ -27,10 +27,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from app.errors import DocsheetError, RequestError
 from app.settings import Settings
-from app.spreadsheets.export import Tally
-from app.store.batches import CURSOR_PATIENCE, Plan
+from app.spreadsheets.chunks import Tally
 from app.store.client import client_options
 from app.store.errors import translate
+from app.store.pages import CURSOR_PATIENCE, Plan
 from app.transfers.forking import CONTEXT
 from app.transfers.production import Job, produce
 

@@ -26,7 +26,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from app.errors import StartError
-from app.store.mongod import POLL_SECONDS, Mongod, find_mongod, hello
+from app.servers.process import POLL_SECONDS, Mongod, find_mongod, hello
 
 SET = "rs0"
 MEMBERS = 3

@@ -17,8 +17,8 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from app.errors import StartError
+from app.servers.process import POLL_SECONDS, START_SECONDS, Mongod, ask, find_mongod, hello, not_writable
 from app.settings import Settings
-from app.store.mongod import POLL_SECONDS, START_SECONDS, Mongod, ask, find_mongod, hello, not_writable
 
 SET = "rs0"
 OPLOG_MIB = 1024  # mongod's own choice is 5 % of the free disk

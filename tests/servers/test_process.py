@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import StartError
-from app.store import mongod
-from app.store.mongod import Mongod, ask, explain, find_mongod, hello
+from app.servers import process as mongod
+from app.servers.process import Mongod, ask, explain, find_mongod, hello
 from tests.support.mongod import needs_mongod
 
 LOADER = "mongod: error while loading shared libraries: {}: cannot open shared object file: No such file or directory"

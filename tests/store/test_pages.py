@@ -8,15 +8,15 @@ import pytest
 from pymongo import MongoClient
 
 from app.errors import Unavailable
-from app.query import keyset
+from app.query import ordering
 from app.query.flatten import SEPARATOR
-from app.query.keyset import Sort
+from app.query.ordering import Sort
 from app.resources.registry import make_resource
 from app.resources.rendering import CODEC
 from app.spreadsheets.columns import Table, parse_columns
-from app.store import batches
-from app.store.batches import Plan, pages
+from app.store import pages as batches
 from app.store.indexes import read_indexes
+from app.store.pages import Plan, pages
 from app.transfers.production import Job, projected
 from models.user import User
 from tests.support.mongod import needs_mongod
@@ -66,7 +66,7 @@ def test_every_document_once_in_order(
         for direction in (1, -1):
             for second in (1, -1):
                 sort: Sort = ((path, direction), ("_id", second))
-                order = keyset.served_by(sort, read_indexes(collection))
+                order = ordering.served_by(sort, read_indexes(collection))
                 for condition in ({}, {"b": {"$ne": 1}}):
                     expected = [one["_id"] for one in collection.find(condition, sort=list(sort))]
                     assert keys(collection, Plan(condition, sort, order=order)) == expected, (sort, order)
@@ -87,7 +87,7 @@ def test_a_unique_key_needs_no_id_behind_it(
     )
     for way in (1, -1):
         sort: Sort = (("a", way),)
-        order = keyset.served_by(sort, read_indexes(collection))
+        order = ordering.served_by(sort, read_indexes(collection))
         assert order is not None
         expected = [one["_id"] for one in collection.find(sort=list(sort))]
         assert keys(collection, Plan({}, sort, order=order)) == expected
@@ -95,7 +95,7 @@ def test_a_unique_key_needs_no_id_behind_it(
 
 def test_an_index_that_was_dropped_meanwhile(collection: Any) -> None:
     collection.create_index([("a", 1)], name="a", unique=True)
-    order = keyset.served_by((("a", 1),), read_indexes(collection))
+    order = ordering.served_by((("a", 1),), read_indexes(collection))
     collection.drop_index("a")
     collection.insert_many([{"_id": n, "a": 1} for n in range(30)])
     assert keys(collection, Plan({}, (("a", 1),), order=order)) == list(range(30))
@@ -103,7 +103,7 @@ def test_an_index_that_was_dropped_meanwhile(collection: Any) -> None:
 
 def test_a_limit_holds_where_two_documents_do_not_fit_into_one_reply(collection: Any) -> None:
     collection.insert_many([{"_id": n, "a": "x" * (9_000_000 if n < 2 else 1)} for n in range(5)])
-    order = keyset.served_by(BY_ID, read_indexes(collection))
+    order = ordering.served_by(BY_ID, read_indexes(collection))
     for limit in range(1, 6):
         assert keys(collection, Plan({}, BY_ID, limit=limit, order=order)) == list(range(limit))
 
@@ -115,7 +115,7 @@ def test_a_limit_holds_where_the_last_document_of_a_page_is_deleted(
     monkeypatch.setattr(batches, "PAGE", 4)
     collection.insert_many([{"_id": n} for n in range(20)])
     found = []
-    plan = Plan({}, BY_ID, limit=10, order=keyset.served_by(BY_ID, read_indexes(collection)))
+    plan = Plan({}, BY_ID, limit=10, order=ordering.served_by(BY_ID, read_indexes(collection)))
     for page in pages(collection, plan, None):
         found += [document["_id"] for document in bson.decode_all(page.raw)]
         collection.delete_one({"_id": found[-1]})
@@ -135,14 +135,16 @@ def test_no_page_begins_where_nobody_knows(collection: Any, monkeypatch: pytest.
         return found_one(self, *words, **others)
 
     monkeypatch.setattr(type(collection), "find_one", gone)
-    plan = Plan({}, sort, order=keyset.served_by(sort, read_indexes(collection)))
+    plan = Plan({}, sort, order=ordering.served_by(sort, read_indexes(collection)))
     with pytest.raises(Unavailable, match="deleted meanwhile"):
         list(pages(collection, plan, None))
 
 
 def test_pages_of_large_documents_have_fewer(collection: Any) -> None:
     collection.insert_many([{"_id": n, "a": "x" * 20_000} for n in range(1_000)])
-    read_pages = list(pages(collection, Plan({}, BY_ID, order=keyset.served_by(BY_ID, read_indexes(collection))), None))
+    read_pages = list(
+        pages(collection, Plan({}, BY_ID, order=ordering.served_by(BY_ID, read_indexes(collection))), None)
+    )
     assert [page.documents for page in read_pages] == [500, 209, 209, 82]
 
 
@@ -181,7 +183,7 @@ def test_flattening_by_the_database_shows_what_the_documents_have(
             for n, value in enumerate(FOREIGN * 2)
         ]
     )
-    order = keyset.served_by((("_id", 1),), read_indexes(collection))
+    order = ordering.served_by((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
     job = projected(Job("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
     whole = Table([column.steps for column in columns])
@@ -212,7 +214,7 @@ def test_texts_that_cannot_be_joined_are_read_as_they_are(
     texts = ["a", SEPARATOR, f"b{SEPARATOR}c", SEPARATOR[:2], SEPARATOR[1:], "\x1f\x1f", "", 7, None, "\0", "王🙂"]
     collection.insert_many([{"_id": n, "name": texts[n % 11], "email": texts[n // 11]} for n in range(121)])
     columns = parse_columns(make_resource(User).shape, None, "name,email,profile.bio", None, True)
-    order = keyset.served_by((("_id", 1),), read_indexes(collection))
+    order = ordering.served_by((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
     job = projected(Job("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
     assert job.plan.flat is not None
@@ -237,7 +239,7 @@ def test_flattening_is_given_up_where_it_never_succeeds(collection: Any, monkeyp
     monkeypatch.setattr(batches, "FIRST_PAGE", 10)
     collection.insert_many([{"_id": n, "name": n, "email": "e"} for n in range(100)])
     columns = parse_columns(make_resource(User).shape, None, "name,email", None, True)
-    order = keyset.served_by((("_id", 1),), read_indexes(collection))
+    order = ordering.served_by((("_id", 1),), read_indexes(collection))
     job = projected(Job("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None))  # type: ignore[arg-type]
     asked: list[Any] = []
     find = batches.find

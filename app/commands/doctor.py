@@ -24,8 +24,8 @@ from pymongo.errors import (
 from pymongo.uri_parser import parse_uri
 from rich.console import Console
 
+from app.commands.seed import opened
 from app.resources.registry import discover
-from app.seeding import opened
 from app.settings import Settings
 from app.store.client import client_options
 

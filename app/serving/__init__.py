@@ -1,0 +1,1 @@
+"""A process that serves: the server, its workers, uvicorn's protocol, the log."""
