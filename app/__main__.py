@@ -13,7 +13,9 @@ from app.errors import DocsheetError
 from app.settings import read_settings
 
 cli = typer.Typer(
-    help="MongoDB documents as a REST API, and as spreadsheets.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="MongoDB documents as a REST API, and as spreadsheets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -60,15 +62,26 @@ def doctor() -> None:
 def export(
     resource: Annotated[str, typer.Argument(help="The collection, such as users.")],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="The file; - is standard output. [default: users.csv, …]")
+        str,
+        typer.Option(
+            "--output", "-o", help="The file; - is standard output. [default: users.csv, …]"
+        ),
     ] = "",
     format_: Annotated[
-        str, typer.Option("--format", "-f", help="csv, xlsx, ndjson or json. [default: as the file's name ends]")
+        str,
+        typer.Option(
+            "--format", "-f", help="csv, xlsx, ndjson or json. [default: as the file's name ends]"
+        ),
     ] = "",
     where: Annotated[
-        list[str] | None, typer.Option(help="A condition, as the list has it: 'profile.age__gte=18'; repeat for more.")
+        list[str] | None,
+        typer.Option(
+            help="A condition, as the list has it: 'profile.age__gte=18'; repeat for more."
+        ),
     ] = None,
-    keyword: Annotated[str, typer.Option(help="A regular expression over the fields of the search.")] = "",
+    keyword: Annotated[
+        str, typer.Option(help="A regular expression over the fields of the search.")
+    ] = "",
     sort: Annotated[str, typer.Option(help="Such as '-profile.age,name'.")] = "",
     skip: Annotated[str, typer.Option(help="How many documents to leave out.")] = "",
     limit: Annotated[str, typer.Option(help="How many documents at most.")] = "",
@@ -88,7 +101,9 @@ def export(
         "keyword": keyword, "sort": sort, "skip": skip, "limit": limit, "columns": columns, "unwind": unwind,
         "bom": bom, "delimiter": delimiter, "formulas": formulas, "timezone": timezone, "consistency": consistency,
     }  # fmt: skip
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the unfinished file goes, as at Ctrl-C
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # the unfinished file goes, as at Ctrl-C
     with told():
         pairs = [*read_where(where or ()), *words.items()]
         run_export(read_settings(), resource, format_, pairs, output, err)
@@ -97,7 +112,9 @@ def export(
 @cli.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="The file that was downloaded.")],
-    export_id: Annotated[str, typer.Argument(metavar="ID", help="The X-Export-Id of the download.")],
+    export_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The X-Export-Id of the download.")
+    ],
 ) -> None:
     """Compare a downloaded file with what the server recorded of it; exit status 1 if they differ."""
     from app.commands.export import verify as run_verify

@@ -88,7 +88,9 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
 
 
 @asynccontextmanager
-async def _running(app: FastAPI, settings: Settings, compilers: Sequence[Compiler], client: Any) -> AsyncIterator[None]:
+async def _running(
+    app: FastAPI, settings: Settings, compilers: Sequence[Compiler], client: Any
+) -> AsyncIterator[None]:
     """Everything that is open while the server runs."""
     embedded = None
     uri = settings.MONGO_URI
@@ -136,6 +138,8 @@ async def _prepare(database: Database, repositories: list[Repository], records: 
                 recorded = True
         except RequestError as error:
             _log.warning("the indexes can't be made yet: %s", error)
-        if recorded and all(known.indexes.made and not known.indexes.problem for known in repositories):
+        if recorded and all(
+            known.indexes.made and not known.indexes.problem for known in repositories
+        ):
             return
         await asyncio.sleep(RETRY_SECONDS)

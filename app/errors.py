@@ -130,7 +130,9 @@ class Unavailable(RequestError):
     retry_after = 5  # seconds
 
     def __init__(self, detail: str, *faults: Fault, headers: dict[str, str] | None = None) -> None:
-        super().__init__(detail, *faults, headers={"Retry-After": str(self.retry_after), **(headers or {})})
+        super().__init__(
+            detail, *faults, headers={"Retry-After": str(self.retry_after), **(headers or {})}
+        )
 
 
 class TimeLimitExceeded(Unavailable):

@@ -71,16 +71,24 @@ def search(candidate: Candidate, _: list[str], __: int) -> Lines:
     """The first ten users with a name that has the keyword, which is a frequent one."""
     if candidate is EVE:
         conditions = [json.dumps({"name": {"$regex": word, "$options": "i"}}) for word in KEYWORDS]
-        return [("GET", f"/users?max_results=10&where={quote(condition)}", None) for condition in conditions]
+        return [
+            ("GET", f"/users?max_results=10&where={quote(condition)}", None)
+            for condition in conditions
+        ]
     return [("GET", f"/users/?limit=10&keyword={quote(word)}", None) for word in KEYWORDS]
 
 
-def uncounted(lines: Callable[[Candidate, list[str], int], Lines]) -> Callable[[Candidate, list[str], int], Lines]:
+def uncounted(
+    lines: Callable[[Candidate, list[str], int], Lines],
+) -> Callable[[Candidate, list[str], int], Lines]:
     """The same requests of ours without the count."""
 
     def without(candidate: Candidate, keys: list[str], turn: int) -> Lines:
         asked = lines(candidate, keys, turn)
-        return [(method, f"{path}&count=none" if candidate is OURS else path, body) for method, path, body in asked]
+        return [
+            (method, f"{path}&count=none" if candidate is OURS else path, body)
+            for method, path, body in asked
+        ]
 
     return without
 
@@ -119,7 +127,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", default="", help="cases whose name has this word")
-    parser.add_argument("--quiet", action="store_true", help="no server writes a line of log for each request")
+    parser.add_argument(
+        "--quiet", action="store_true", help="no server writes a line of log for each request"
+    )
     parser.add_argument("--latency", action="store_true", help="print p50 and p99 too")
     asked = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -145,7 +155,9 @@ def kept(data: users.Data) -> Iterator[list[str]]:
         try:
             yield [str(document["_id"]) for document in before]
         finally:
-            collection.bulk_write([ReplaceOne({"_id": document["_id"]}, document) for document in before])
+            collection.bulk_write(
+                [ReplaceOne({"_id": document["_id"]}, document) for document in before]
+            )
             collection.delete_many({"email": {"$regex": f"^{MAILBOX}\\."}})
 
 
@@ -161,7 +173,9 @@ def measure(
                 for case in cases:
                     if candidate in case.candidates:
                         lines = case.lines(candidate, keys, turn)
-                        rates[case.name, candidate.name].append(load(server.address, lines, asked.seconds))
+                        rates[case.name, candidate.name].append(
+                            load(server.address, lines, asked.seconds)
+                        )
     return {names: max(found, key=lambda rate: rate.per_second) for names, found in rates.items()}
 
 
@@ -174,14 +188,28 @@ def load(address: str, lines: Lines, seconds: int) -> Rate:
         file.flush()
         rate = _wrk(address, file.name, seconds)
     if lines[0][0] == "GET":
-        with urlopen(address + lines[0][1]) as answer:  # behind what wrk left unanswered when it ended
+        with urlopen(
+            address + lines[0][1]
+        ) as answer:  # behind what wrk left unanswered when it ended
             answer.read()
     return rate
 
 
 def _wrk(address: str, file: str, seconds: int) -> Rate:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "60s", "-s", str(SCRIPT), address]
-    output = subprocess.run([*command, "--", file], check=True, capture_output=True, text=True).stdout
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--timeout",
+        "60s",
+        "-s",
+        str(SCRIPT),
+        address,
+    ]
+    output = subprocess.run(
+        [*command, "--", file], check=True, capture_output=True, text=True
+    ).stdout
     found = json.loads(output.splitlines()[-1])
     if found["refused"] or found["broken"]:
         raise SystemExit(f"Not every request succeeded at {address} with {file}: {found}")
@@ -197,7 +225,9 @@ def _print(cases: list[Case], measured: dict[tuple[str, str], Rate]) -> None:
     rows = []
     for case in cases:
         rates = [rate(case, candidate) for candidate in (OURS, FLOOR, TEXTBOOK, EVE)]
-        rows.append([case.name, *map(number, rates), *(ratio(rates[0], other) for other in rates[1:])])
+        rows.append(
+            [case.name, *map(number, rates), *(ratio(rates[0], other) for other in rates[1:])]
+        )
     table(titles, rows)
 
 
@@ -206,7 +236,9 @@ def _print_latency(cases: list[Case], measured: dict[tuple[str, str], Rate]) -> 
     rows = []
     for case in cases:
         rates = [measured.get((case.name, candidate.name)) for candidate in candidates]
-        rows.append([case.name, *(f"{rate.p50:.1f} / {rate.p99:.1f}" if rate else "–" for rate in rates)])
+        rows.append(
+            [case.name, *(f"{rate.p50:.1f} / {rate.p99:.1f}" if rate else "–" for rate in rates)]
+        )
     table(("p50 / p99 in ms", "us", "floor", "textbook", "Eve"), rows)
 
 

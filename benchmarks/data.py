@@ -108,16 +108,27 @@ def wide(uri: str, count: int) -> Data:
 
 
 def _made(
-    uri: str, name: str, count: int, collection: str, package: str, make: Callable[[int, int], list[Document]]
+    uri: str,
+    name: str,
+    count: int,
+    collection: str,
+    package: str,
+    make: Callable[[int, int], list[Document]],
 ) -> Data:
     data = Data(uri, name, count)
     with data.client() as client:
         database = client[name]
         whole = database["made"].find_one({"_id": collection, "documents": count}) is not None
-        if not whole or database[collection].count_documents({}) != count:  # a benchmark may have been killed
+        if (
+            not whole or database[collection].count_documents({}) != count
+        ):  # a benchmark may have been killed
             client.drop_database(name)
             begin = time.perf_counter()
-            _fill(database[collection].with_options(write_concern=WriteConcern(w=1, j=False)), count, make)
+            _fill(
+                database[collection].with_options(write_concern=WriteConcern(w=1, j=False)),
+                count,
+                make,
+            )
             written = time.perf_counter()
             make_indexes(discover(package)[collection], database[collection], Indexes())
             database["made"].insert_one({"_id": collection, "documents": count})
@@ -151,10 +162,20 @@ def make_users(begin: int, end: int) -> list[Document]:
             "name": name,
             "email": f"{mailbox}.{number}@example.com",
             "age": age,
-            "profile": {"bio": bio, "age": age, "addresses": homes[3 * at : 3 * at + 1 + number % 3]},
+            "profile": {
+                "bio": bio,
+                "age": age,
+                "addresses": homes[3 * at : 3 * at + 1 + number % 3],
+            },
         }
         for at, (number, (name, mailbox), age, bio) in enumerate(
-            zip(range(begin, end), (pair[number % 2] for number, pair in enumerate(names)), ages, bios, strict=True)
+            zip(
+                range(begin, end),
+                (pair[number % 2] for number, pair in enumerate(names)),
+                ages,
+                bios,
+                strict=True,
+            )
         )
     ]
 
@@ -184,7 +205,12 @@ _western = [
     for given in GIVEN_WESTERN.split()
 ]
 _addresses = [
-    {"street": street.format(number), "city": city, "zipcode": zipcode.format(number % 100), "country": country}
+    {
+        "street": street.format(number),
+        "city": city,
+        "zipcode": zipcode.format(number % 100),
+        "country": country,
+    }
     for country, city, street, zipcode in PLACES
     for number in range(1, 300)
 ]
@@ -192,8 +218,12 @@ _addresses = [
 
 def add_arguments(parser: argparse.ArgumentParser, documents: int = 1_000_000) -> None:
     """The arguments that every benchmark has."""
-    parser.add_argument("documents", type=int, nargs="?", default=documents, help="users in the collection")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="the mongod's folder, kept between runs")
+    parser.add_argument(
+        "documents", type=int, nargs="?", default=documents, help="users in the collection"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="the mongod's folder, kept between runs"
+    )
     parser.add_argument("--cache-mib", type=int, default=CACHE_MIB, help="MiB of mongod's cache")
 
 
@@ -201,7 +231,9 @@ def main() -> None:
     """Makes what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--wide", action="store_true", help="also the documents of 60 fields, a tenth as many")
+    parser.add_argument(
+        "--wide", action="store_true", help="also the documents of 60 fields, a tenth as many"
+    )
     asked = parser.parse_args()
     with opened(asked.folder, asked.cache_mib) as uri:
         made = users(uri, asked.documents)

@@ -27,7 +27,16 @@ def download(address: str, path: Path, *, gzip: bool = False) -> Download:
     if shutil.which("curl") is None:
         raise SystemExit("curl is missing: install the package curl.")
     form = '{"first": %{time_starttransfer}, "seconds": %{time_total}, "size": %{size_download}}'
-    command = ["curl", "--silent", "--show-error", "--fail-with-body", "--output", str(path), "--write-out", form]
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--fail-with-body",
+        "--output",
+        str(path),
+        "--write-out",
+        form,
+    ]
     command += ["--compressed"] if gzip else []
     done = subprocess.run([*command, address], capture_output=True, text=True)
     if done.returncode:

@@ -82,12 +82,16 @@ def main() -> None:
     """Measures what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__)
     users.add_arguments(parser)
-    parser.add_argument("--slow-documents", type=int, help="users for the slow peers (default: as many)")
+    parser.add_argument(
+        "--slow-documents", type=int, help="users for the slow peers (default: as many)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="formats, with commas: csv,ndjson,xlsx")
     parser.add_argument("--fast", action="store_true", help="leave the slow peers out")
     parser.add_argument("--ours", action="store_true", help="no peers at all")
-    parser.add_argument("--five", action="store_true", help="ours with five times as many documents too, once each")
+    parser.add_argument(
+        "--five", action="store_true", help="ours with five times as many documents too, once each"
+    )
     asked = parser.parse_args()
     with users.opened(asked.folder, asked.cache_mib) as uri:
         data = users.users(uri, asked.documents)
@@ -106,15 +110,23 @@ def chosen(asked: argparse.Namespace) -> list[Way]:
         return ways_of_ours(asked)
     has_mongoexport = shutil.which("mongoexport") is not None
     ways = [way for way in WAYS if way.kind in (asked.only or way.kind).split(",")]
-    return [way for way in ways if (has_mongoexport or way.server) and not (asked.fast and way.slow)]
+    return [
+        way for way in ways if (has_mongoexport or way.server) and not (asked.fast and way.slow)
+    ]
 
 
 def ways_of_ours(asked: argparse.Namespace) -> list[Way]:
     """Our own ways."""
-    return [way for way in WAYS if way.server is OURS and way.kind in (asked.only or way.kind).split(",")]
+    return [
+        way
+        for way in WAYS
+        if way.server is OURS and way.kind in (asked.only or way.kind).split(",")
+    ]
 
 
-def measure(ways: list[Way], data: users.Data, few: users.Data, rounds: int) -> dict[Way, list[Result]]:
+def measure(
+    ways: list[Way], data: users.Data, few: users.Data, rounds: int
+) -> dict[Way, list[Result]]:
     """Every way in turn, so many times."""
     results: dict[Way, list[Result]] = defaultdict(list)
     for _ in range(rounds):
@@ -127,10 +139,16 @@ def export(way: Way, data: users.Data) -> Result:
     """One export to a file that is counted and thrown away."""
     with tempfile.TemporaryDirectory(dir=users.FOLDER.parent) as folder:
         path = Path(folder, f"users.{way.kind}")
-        result = _by_mongoexport(way, data, path) if way.server is None else _over_http(way, way.server, data, path)
+        result = (
+            _by_mongoexport(way, data, path)
+            if way.server is None
+            else _over_http(way, way.server, data, path)
+        )
         found = rows(path, way.kind)
     if found != data.documents:
-        raise SystemExit(f"{way.name} wrote {found:,} rows of {data.documents:,} users as {way.kind}.")
+        raise SystemExit(
+            f"{way.name} wrote {found:,} rows of {data.documents:,} users as {way.kind}."
+        )
     return result
 
 
@@ -154,7 +172,17 @@ def _warm_up(server: Server, candidate: Candidate) -> None:
 
 def _by_mongoexport(way: Way, data: users.Data, path: Path) -> Result:
     words = ["--type=csv", f"--fields={COLUMNS}"] if way.kind == "csv" else ["--type=json"]
-    command = ["mongoexport", f"--uri={data.uri}", "-d", data.name, "-c", "users", *words, f"--out={path}", "--quiet"]
+    command = [
+        "mongoexport",
+        f"--uri={data.uri}",
+        "-d",
+        data.name,
+        "-c",
+        "users",
+        *words,
+        f"--out={path}",
+        "--quiet",
+    ]
     begin = time.perf_counter()
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - begin
@@ -166,7 +194,9 @@ def _print(measured: dict[Way, list[Result]], large: dict[Way, list[Result]]) ->
     for kind in dict.fromkeys(way.kind for way in measured):
         ours = next(way for way in measured if way.kind == kind and way.server is OURS)
         speed = _median(measured[ours], lambda result: result.per_second)
-        lines = [_line(way, results, speed) for way, results in measured.items() if way.kind == kind]
+        lines = [
+            _line(way, results, speed) for way, results in measured.items() if way.kind == kind
+        ]
         lines += [_line(way, results, speed) for way, results in large.items() if way.kind == kind]
         table((kind.upper(), *titles[1:]), lines)
 
@@ -197,10 +227,19 @@ def _print_first_bytes(data: users.Data, asked: argparse.Namespace) -> None:
         for way in ways_of_ours(asked):
             address = server.address + way.path
             small = f"{address}{'&' if '?' in address else '?'}limit=1000"
-            times = [[first_byte(one) * 1000 for one in (small, address)] for _ in range(FIRST_BYTES)]
+            times = [
+                [first_byte(one) * 1000 for one in (small, address)] for _ in range(FIRST_BYTES)
+            ]
             few, whole = (sorted(column) for column in zip(*times, strict=True))
-            lines.append([way.kind, *(f"{statistics.median(one):.0f} / {one[-1]:.0f}" for one in (few, whole))])
-    table(("first byte, median / worst ms", "1,000 documents", f"{data.documents:,} documents"), lines)
+            lines.append(
+                [
+                    way.kind,
+                    *(f"{statistics.median(one):.0f} / {one[-1]:.0f}" for one in (few, whole)),
+                ]
+            )
+    table(
+        ("first byte, median / worst ms", "1,000 documents", f"{data.documents:,} documents"), lines
+    )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,12 @@ PARTS = ("street", "city", "zipcode", "country")
 SIXTY = "name,email,profile.bio,profile.age," + ",".join(
     f"profile.addresses.{at}.{part}" for at in range(14) for part in PARTS
 )
-UNWOUND = "name,email,profile.bio,profile.age," + ",".join(f"profile.addresses.{part}" for part in PARTS)
-DOCUMENT = "name,email,profile"  # what stands for the 8 columns in NDJSON, which has no numbered elements
+UNWOUND = "name,email,profile.bio,profile.age," + ",".join(
+    f"profile.addresses.{part}" for part in PARTS
+)
+DOCUMENT = (
+    "name,email,profile"  # what stands for the 8 columns in NDJSON, which has no numbered elements
+)
 TABLES = ("csv", "xlsx")
 ALL = ("csv", "xlsx", "ndjson")
 PATIENCE_SECONDS = 120  # the server's limit for a query
@@ -65,15 +69,25 @@ def main() -> None:
     parser.add_argument("--formats", default=",".join(ALL), help="with commas")
     asked = parser.parse_args()
     with users.opened(asked.folder, asked.cache_mib) as uri:
-        data, wide = users.users(uri, asked.documents), users.wide(uri, max(asked.documents // 10, 1))
-        heading(f"Shapes of exports of {data.documents:,} users and {wide.documents:,} wide documents")
+        data, wide = (
+            users.users(uri, asked.documents),
+            users.wide(uri, max(asked.documents // 10, 1)),
+        )
+        heading(
+            f"Shapes of exports of {data.documents:,} users and {wide.documents:,} wide documents"
+        )
         settings = {"QUERY_TIME_LIMIT_SECONDS": PATIENCE_SECONDS}
-        with ours(data, **settings) as server, ours(wide, models=users.WIDE, **settings) as wide_server:
+        with (
+            ours(data, **settings) as server,
+            ours(wide, models=users.WIDE, **settings) as wide_server,
+        ):
             for kind in asked.formats.split(","):
                 _measure(kind, (server, data), (wide_server, wide), asked.rounds)
 
 
-def _measure(kind: str, narrow: tuple[Server, users.Data], wide: tuple[Server, users.Data], rounds: int) -> None:
+def _measure(
+    kind: str, narrow: tuple[Server, users.Data], wide: tuple[Server, users.Data], rounds: int
+) -> None:
     lines = []
     plain: float | None = None
     for shape in SHAPES:
@@ -82,7 +96,9 @@ def _measure(kind: str, narrow: tuple[Server, users.Data], wide: tuple[Server, u
         server, data = wide if shape.wide else narrow
         collection = "wide" if shape.wide else "users"
         query = shape.query.replace(COLUMNS, DOCUMENT) if kind == "ndjson" else shape.query
-        done, count = _best(f"{server.address}/{collection}/export/{kind}?{query}", kind, rounds, gzip=shape.gzip)
+        done, count = _best(
+            f"{server.address}/{collection}/export/{kind}?{query}", kind, rounds, gzip=shape.gzip
+        )
         speed = data.documents / done.seconds
         plain = plain or speed
         lines.append(
@@ -97,7 +113,10 @@ def _measure(kind: str, narrow: tuple[Server, users.Data], wide: tuple[Server, u
                 number(done.size / done.seconds / 1e6),
             ]
         )
-    table((kind.upper(), "docs/s", "rows", "rows/s", "it/plain", "cells/s", "first byte s", "MB/s"), lines)
+    table(
+        (kind.upper(), "docs/s", "rows", "rows/s", "it/plain", "cells/s", "first byte s", "MB/s"),
+        lines,
+    )
 
 
 def _best(address: str, kind: str, rounds: int, *, gzip: bool) -> tuple[Download, int]:

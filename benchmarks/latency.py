@@ -27,7 +27,9 @@ from benchmarks.servers import Server, ours
 from benchmarks.tables import heading, number, ratio, table
 
 KEYS = 1_000
-FILLING_SECONDS = 10  # until the pipes and sockets of a hundred exports are full and their processes wait
+FILLING_SECONDS = (
+    10  # until the pipes and sockets of a hundred exports are full and their processes wait
+)
 HOSTILE = (  # on texts of any letters: nested quantifiers, alternations, look-arounds
     r"^(.+)+\d$",
     r"^(.|[a-z]|\w)*\d$",
@@ -71,9 +73,15 @@ class Reads:
         return sorted(times)
 
     async def _read(self, due: float) -> float:
-        while self._idle and self._idle[-1][0].at_eof():  # it was idle for longer than the server keeps one
+        while (
+            self._idle and self._idle[-1][0].at_eof()
+        ):  # it was idle for longer than the server keeps one
             self._idle.pop()[1].close()
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = (
+            self._idle.pop()
+            if self._idle
+            else await asyncio.open_connection("127.0.0.1", self._port)
+        )
         status, _ = await ask(reader, writer, f"/users/{next(self._keys)}")
         if status != 200:
             raise SystemExit(f"A read was answered with {status}.")
@@ -81,7 +89,9 @@ class Reads:
         return (time.perf_counter() - due) * 1000
 
 
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> tuple[int, bytes]:
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str
+) -> tuple[int, bytes]:
     """Status and body of a GET on an open connection (the answer has a Content-Length)."""
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -104,7 +114,9 @@ async def exporting(address: str, count: int, size: float) -> AsyncIterator[Mean
             steps = await _ended(watch)
             for task in tasks:
                 await _ended(task)
-            meanwhile.speeds = [sum(step[at] for step in steps) / size / max(len(steps), 1) for at in range(count)]
+            meanwhile.speeds = [
+                sum(step[at] for step in steps) / size / max(len(steps), 1) for at in range(count)
+            ]
             meanwhile.slowest = min((min(step) for step in steps[1:]), default=0) / size
 
 
@@ -123,7 +135,9 @@ class _Progress:
     async def repeat(self, address: str) -> None:
         """Downloads until it is cancelled."""
         while True:
-            curl = await asyncio.create_subprocess_exec("curl", "-sS", "--fail", "-o", str(self._path), address)
+            curl = await asyncio.create_subprocess_exec(
+                "curl", "-sS", "--fail", "-o", str(self._path), address
+            )
             try:
                 if await curl.wait():
                     raise SystemExit(f"An export broke (curl {curl.returncode}): {address}")
@@ -188,7 +202,9 @@ async def attacking(server: Server, clients: int) -> AsyncIterator[Meanwhile]:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         while not stop.is_set():
             begin = time.perf_counter()
-            status, _ = await ask(reader, writer, f"/users/?keyword={quote(next(patterns), safe='')}")
+            status, _ = await ask(
+                reader, writer, f"/users/?keyword={quote(next(patterns), safe='')}"
+            )
             meanwhile.answers[status] += 1
             meanwhile.longest = max(meanwhile.longest, time.perf_counter() - begin)
         writer.close()
@@ -209,7 +225,9 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=200, help="reads a second")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     parser.add_argument("--format", default="csv", help="of the exports")
-    parser.add_argument("--stalled", type=int, default=100, help="clients that take no byte of their exports")
+    parser.add_argument(
+        "--stalled", type=int, default=100, help="clients that take no byte of their exports"
+    )
     parser.add_argument("--hostile", type=int, default=8, help="clients with hostile searches")
     asked = parser.parse_args()
     with users.opened(asked.folder, asked.cache_mib) as uri:
@@ -217,13 +235,17 @@ def main() -> None:
         how = f"at {asked.rate}/s for {asked.seconds:g} s, exports as {asked.format}"
         heading(f"Read one of {data.documents:,} users {how}")
         with data.client() as client:
-            sample = client[data.name]["users"].aggregate([{"$sample": {"size": KEYS}}, {"$project": {"_id": 1}}])
+            sample = client[data.name]["users"].aggregate(
+                [{"$sample": {"size": KEYS}}, {"$project": {"_id": 1}}]
+            )
             keys = [str(document["_id"]) for document in sample]
         with ours(data, EXPORTS_AT_ONCE=max(4, asked.stalled)) as server:
             asyncio.run(_measure(server, keys, data.documents, asked))
 
 
-async def _measure(server: Server, keys: list[str], documents: int, asked: argparse.Namespace) -> None:
+async def _measure(
+    server: Server, keys: list[str], documents: int, asked: argparse.Namespace
+) -> None:
     columns = f"columns={COLUMNS}" if asked.format != "ndjson" else ""
     address = f"{server.address}/users/export/{asked.format}?{columns}"
     with tempfile.TemporaryDirectory(dir=users.FOLDER.parent) as folder:
@@ -250,9 +272,22 @@ async def _measure(server: Server, keys: list[str], documents: int, asked: argpa
         base = base or times
         rows.append(_row(name, times, base, meanwhile))
         if meanwhile.answers:
-            answers = ", ".join(f"{count} × {status}" for status, count in sorted(meanwhile.answers.items()))
-            notes.append(f"Hostile searches were answered {answers}; the longest took {meanwhile.longest:.1f} s.")
-    titles = ("beside it", "p50 ms", "p99 ms", "worst ms", "p50 ratio", "p99 ratio", "docs/s each", "slowest second")
+            answers = ", ".join(
+                f"{count} × {status}" for status, count in sorted(meanwhile.answers.items())
+            )
+            notes.append(
+                f"Hostile searches were answered {answers}; the longest took {meanwhile.longest:.1f} s."
+            )
+    titles = (
+        "beside it",
+        "p50 ms",
+        "p99 ms",
+        "worst ms",
+        "p50 ratio",
+        "p99 ratio",
+        "docs/s each",
+        "slowest second",
+    )
     table(titles, rows)
     print("\n".join(notes))
 
@@ -261,7 +296,15 @@ def _row(name: str, times: list[float], base: list[float], meanwhile: Meanwhile)
     p50, p99 = _quantile(times, 0.5), _quantile(times, 0.99)
     speeds = " ".join(number(speed) for speed in meanwhile.speeds) or "–"
     ratios = ratio(p50, _quantile(base, 0.5)), ratio(p99, _quantile(base, 0.99))
-    return [name, number(p50), number(p99), number(times[-1]), *ratios, speeds, number(meanwhile.slowest)]
+    return [
+        name,
+        number(p50),
+        number(p99),
+        number(times[-1]),
+        *ratios,
+        speeds,
+        number(meanwhile.slowest),
+    ]
 
 
 def _quantile(times: list[float], share: float) -> float:

@@ -20,14 +20,18 @@ LIMIT = 10  # users of a page
 SORTS = {"_id": "_id", "email": "email, indexed", "name": "name, no index"}
 PLACES = ("first", "middle", "last")
 LONG = 200  # milliseconds
-PATIENCE_SECONDS = 120  # the server's limit: sorting without an index and skipping to the end takes its time
+PATIENCE_SECONDS = (
+    120  # the server's limit: sorting without an index and skipping to the end takes its time
+)
 
 
 class Reader:
     """A client on one connection."""
 
     def __init__(self, server: Server) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=2 * PATIENCE_SECONDS)
+        self._connection = http.client.HTTPConnection(
+            "127.0.0.1", server.port, timeout=2 * PATIENCE_SECONDS
+        )
 
     def get(self, path: str) -> tuple[float, str | None]:
         """Milliseconds of a request, and the path of the next page."""
@@ -46,7 +50,11 @@ class Reader:
         first, _ = self.get(path)
         if first < LONG:
             return statistics.median(self.get(path)[0] for _ in range(times))
-        return first if first > 10 * LONG else statistics.median([first, self.get(path)[0], self.get(path)[0]])
+        return (
+            first
+            if first > 10 * LONG
+            else statistics.median([first, self.get(path)[0], self.get(path)[0]])
+        )
 
 
 def main() -> None:
@@ -60,12 +68,16 @@ def main() -> None:
         heading(f"Pages of {LIMIT} of {data.documents:,} users, median of {asked.times}")
         with ours(data, QUERY_TIME_LIMIT_SECONDS=PATIENCE_SECONDS) as server:
             reader = Reader(server)
-            rows = [row for sort in SORTS for row in _rows(reader, sort, data.documents, asked.times)]
+            rows = [
+                row for sort in SORTS for row in _rows(reader, sort, data.documents, asked.times)
+            ]
     table(("milliseconds", *PLACES, "last/first"), rows)
 
 
 def _rows(reader: Reader, sort: str, count: int, times: int) -> list[list[str]]:
-    by_skip = [f"/users/?sort={sort}&count=none&limit={LIMIT}&skip={skip}" for skip in _skips(count)]
+    by_skip = [
+        f"/users/?sort={sort}&count=none&limit={LIMIT}&skip={skip}" for skip in _skips(count)
+    ]
     by_token = [by_skip[0], *(_token_page(reader, sort, skip) for skip in _skips(count)[1:])]
     return [
         _row(f"{SORTS[sort]}: by {name}", [reader.median(path, times) for path in paths])

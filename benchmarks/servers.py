@@ -37,7 +37,10 @@ class Server:
         self.address = f"http://127.0.0.1:{port}"
         self.port = port
         self._command = command
-        self._environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+        self._environment = {
+            **os.environ,
+            **{name: str(value) for name, value in environment.items()},
+        }
         self._process: subprocess.Popen[bytes]
 
     @property
@@ -49,7 +52,12 @@ class Server:
         LOGS.mkdir(parents=True, exist_ok=True)
         with (LOGS / f"{self._name}.log").open("wb") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         try:
             self._wait()
@@ -59,7 +67,10 @@ class Server:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop()
 
@@ -77,14 +88,18 @@ class Server:
                 return
             finally:
                 connection.close()
-        raise SystemExit(f"A server did not start; see {LOGS / self._name}.log, from: {' '.join(self._command)}")
+        raise SystemExit(
+            f"A server did not start; see {LOGS / self._name}.log, from: {' '.join(self._command)}"
+        )
 
     def _stop(self) -> None:
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)  # the session that it began, and nothing else
+            os.killpg(
+                self._process.pid, signal.SIGKILL
+            )  # the session that it began, and nothing else
             self._process.wait()
 
 
@@ -105,8 +120,21 @@ class Candidate:
 def ours(data: Data, models: str = USERS, quiet: bool = False, **settings: object) -> Server:
     """Docsheet with its default settings and these."""
     port = free_port()
-    command = [sys.executable, "-c", QUIET_OURS, "serve"] if quiet else [sys.executable, "-m", "app", "serve"]
-    return Server("ours", command, port, PORT=port, MONGO_URI=data.uri, DB_NAME=data.name, MODELS=models, **settings)
+    command = (
+        [sys.executable, "-c", QUIET_OURS, "serve"]
+        if quiet
+        else [sys.executable, "-m", "app", "serve"]
+    )
+    return Server(
+        "ours",
+        command,
+        port,
+        PORT=port,
+        MONGO_URI=data.uri,
+        DB_NAME=data.name,
+        MODELS=models,
+        **settings,
+    )
 
 
 def under_uvicorn(name: str) -> Starter:
@@ -115,7 +143,14 @@ def under_uvicorn(name: str) -> Starter:
     def start(data: Data, *, quiet: bool = False) -> Server:
         port = free_port()
         command = [
-            *(str(_peers_python()), "-m", "uvicorn", f"benchmarks.peers.{name}:app", "--port", str(port)),
+            *(
+                str(_peers_python()),
+                "-m",
+                "uvicorn",
+                f"benchmarks.peers.{name}:app",
+                "--port",
+                str(port),
+            ),
             *("--loop", "uvloop", "--http", "httptools", "--no-server-header", "--backlog", "2048"),
             *(("--no-access-log", "--log-level", "warning") if quiet else ()),
         ]
@@ -131,7 +166,16 @@ def under_gunicorn(name: str, threads: int) -> Starter:
         port = free_port()
         command = [
             *(str(_peers_python()), "-m", "gunicorn", f"benchmarks.peers.{name}:app"),
-            *("--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", str(threads), "--keep-alive", "60"),
+            *(
+                "--bind",
+                f"127.0.0.1:{port}",
+                "--workers",
+                "1",
+                "--threads",
+                str(threads),
+                "--keep-alive",
+                "60",
+            ),
             *(("--log-level", "warning") if quiet else ()),
         ]
         return Server(name, command, port, BENCH_URI=data.uri, BENCH_DB=data.name)

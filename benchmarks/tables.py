@@ -12,7 +12,9 @@ def heading(title: str) -> None:
     """The date, the machine and how busy it is, and what follows."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     day = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    print(f"{title}\n{day}, {_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load}\n")
+    print(
+        f"{title}\n{day}, {_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load}\n"
+    )
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -20,7 +22,11 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(titles, *texts, strict=True)]
     _line(titles, widths)
-    print("|" + "|".join("-" * (width + 1) + ("-" if at == 0 else ":") for at, width in enumerate(widths)) + "|")
+    print(
+        "|"
+        + "|".join("-" * (width + 1) + ("-" if at == 0 else ":") for at, width in enumerate(widths))
+        + "|"
+    )
     for row in texts:
         _line(row, widths)
     print(flush=True)

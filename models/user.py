@@ -84,7 +84,10 @@ class Place:
 
 @lru_cache(maxsize=8)
 def _places(fake: Any) -> dict[str, Place]:
-    return {country: _place(fake[locale], chinese=locale == "zh_CN") for country, locale in LOCALES.items()}
+    return {
+        country: _place(fake[locale], chinese=locale == "zh_CN")
+        for country, locale in LOCALES.items()
+    }
 
 
 def _place(local: Any, *, chinese: bool) -> Place:

@@ -33,7 +33,9 @@ def mongo_uri() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def database(mongo_uri: str) -> Iterator[Any]:
     """PyMongo's database that the live server uses."""
-    with MongoClient[dict[str, Any]](mongo_uri, tz_aware=True, uuidRepresentation="standard") as client:
+    with MongoClient[dict[str, Any]](
+        mongo_uri, tz_aware=True, uuidRepresentation="standard"
+    ) as client:
         yield client[DATABASE]
 
 

@@ -52,7 +52,9 @@ def test_examples_are_served(resources: dict[str, Resource]) -> None:
                     "program": {"title": "a", "parts": [{"title": "b"}]}, "poster": "AA=="}),
     ],
 )  # fmt: skip
-def test_examples_take_documents(resources: dict[str, Resource], name: str, body: dict[str, object]) -> None:
+def test_examples_take_documents(
+    resources: dict[str, Resource], name: str, body: dict[str, object]
+) -> None:
     stored = read_document(resources[name], body)
     assert set(body) < set(stored)
 
@@ -73,7 +75,16 @@ def test_every_option_is_there(word: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    [*RESERVED, "use_revision", "is_root", "union_doc", "timeseries", "motor_db", "motor_collection", "datetime.time"],
+    [
+        *RESERVED,
+        "use_revision",
+        "is_root",
+        "union_doc",
+        "timeseries",
+        "motor_db",
+        "motor_collection",
+        "datetime.time",
+    ],
 )
 def test_every_refusal_is_there(word: str) -> None:
     assert f"`{word}`" in TEXT

@@ -15,7 +15,9 @@ from tests.support.mongod import needs_mongod
 pytestmark = needs_mongod
 PAGE = Path(__file__).parents[1].joinpath("docs", "query.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^(/users/\S+) +→ (.+)$", PAGE, re.MULTILINE)
-_ROW = re.compile(r"^\| ([^|]+) \| ([^|]+@[^|]+) \| ([^|]*)\| ([^|]*)\| ([^|]*)\| ([^|]*)\|$", re.MULTILINE)
+_ROW = re.compile(
+    r"^\| ([^|]+) \| ([^|]+@[^|]+) \| ([^|]*)\| ([^|]*)\| ([^|]*)\| ([^|]*)\|$", re.MULTILINE
+)
 
 
 def stored() -> list[dict[str, Any]]:
@@ -27,7 +29,10 @@ def stored() -> list[dict[str, Any]]:
         if age:
             places = (place.split(", ") for place in addresses.split("; "))
             document["age"] = int(age)
-            document["profile"] = {"age": int(profile_age), "addresses": [{"city": c, "country": s} for c, s in places]}
+            document["profile"] = {
+                "age": int(profile_age),
+                "addresses": [{"city": c, "country": s} for c, s in places],
+            }
         if bio:
             document["profile"]["bio"] = bio
         found.append(document)
@@ -49,7 +54,9 @@ def test_example(http: httpx.Client, users: Any, address: str, shown: str) -> No
     expected, *more = (part.strip() for part in shown.split(";"))
     if expected.startswith("422 "):
         assert answer.status_code == 422
-        assert [fault["parameter"] for fault in answer.json()["errors"]] == [expected.removeprefix("422 ")]
+        assert [fault["parameter"] for fault in answer.json()["errors"]] == [
+            expected.removeprefix("422 ")
+        ]
         return
     assert answer.status_code == 200, answer.text
     documents = answer.json()

@@ -29,7 +29,9 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["environment", "file"])
-def test_impossible_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, place: str) -> None:
+def test_impossible_value_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, place: str
+) -> None:
     if place == "file":
         Path(".env").write_text(f"{name}={value}\n")
     else:
@@ -52,7 +54,9 @@ def test_secret_of_the_uri_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> N
     assert "hush" not in str(caught.value)
 
 
-def test_environment_wins_over_the_file_and_empty_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_wins_over_the_file_and_empty_is_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     Path(".env").write_text("PORT=1\nDB_NAME=file\nMONGO_URI=\nALLOWED_HOSTS= a , b ,\n")
     monkeypatch.setenv("PORT", "2")
     settings = read_settings()

@@ -70,7 +70,9 @@ PROBLEMS = {
 class Pages:
     """The pages of one server."""
 
-    def __init__(self, served: Mapping[str, Resource], openapi: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, served: Mapping[str, Resource], openapi: Callable[[], dict[str, Any]]
+    ) -> None:
         self._resources = served
         self._openapi = openapi
         self._described: bytes | None = None
@@ -131,12 +133,17 @@ class Pages:
         if found is None:
             raise NotFound(f"There is no page on {request.path_params['problem']!r}.")
         title, text = found
-        return HTMLResponse(_page(title, f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>"))
+        return HTMLResponse(
+            _page(title, f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>")
+        )
 
     def _home_json(self) -> dict[str, Any]:
         return {
             "resources": {
-                name: {"documents": f"/{name}/", "exports": {word: f"/{name}/export/{word}" for word in FORMATS}}
+                name: {
+                    "documents": f"/{name}/",
+                    "exports": {word: f"/{name}/export/{word}" for word in FORMATS},
+                }
                 for name in self._resources
             },
             "docs": "/docs",
@@ -149,7 +156,9 @@ class Pages:
             f"<li><a href='/{html.escape(name)}/'><strong>{html.escape(name)}</strong></a> – download as "
             + ", ".join(
                 f"<a href='/{html.escape(name)}/export/{found.names[0]}'>{label}</a>"
-                for label, found in ((found.names[0].upper(), found) for found in dict.fromkeys(FORMATS.values()))
+                for label, found in (
+                    (found.names[0].upper(), found) for found in dict.fromkeys(FORMATS.values())
+                )
             )
             + "</li>"
             for name in self._resources
@@ -172,7 +181,9 @@ def _wants_html(accept: str) -> bool:
         qualities.setdefault(media_type, (quality, -number))
     nothing = (0.0, 1 - len(accept))
     page = qualities.get("text/html", qualities.get("text/*", nothing))
-    data = qualities.get("application/json", qualities.get("application/*", qualities.get("*/*", nothing)))
+    data = qualities.get(
+        "application/json", qualities.get("application/*", qualities.get("*/*", nothing))
+    )
     return page > data
 
 

@@ -55,7 +55,9 @@ class Downloads:
         self._places = asyncio.Semaphore(settings.EXPORTS_AT_ONCE)
         self.records = records
 
-    async def answer(self, request: Request, compiler: Compiler, repository: Repository) -> Response:
+    async def answer(
+        self, request: Request, compiler: Compiler, repository: Repository
+    ) -> Response:
         """The answer to `GET /users/export/{format}`, whose first chunk is there; for HEAD its headers alone."""
         if request.query_params.get("sort") and self._database.has_primary():
             with suppress(RequestError):  # what was known of them serves as well, mostly
@@ -81,7 +83,9 @@ class Downloads:
     def _order(self, request: Request, compiler: Compiler, repository: Repository) -> Order:
         snapshots = self._database.has_snapshots()
         name, pairs = request.path_params["format"], requests.pairs(request)
-        order = read_order(name, pairs, compiler, repository.indexes.standing, snapshots, self._settings)
+        order = read_order(
+            name, pairs, compiler, repository.indexes.standing, snapshots, self._settings
+        )
         if request.scope["http_version"] == "1.0":
             raise ProtocolTooOld(
                 "HTTP/1.0 can't show that a transfer broke, so a cut-off file would look whole; use HTTP/1.1 "
@@ -128,7 +132,9 @@ class Downloads:
         if self._database.is_mock:
             return InProcess(order.job, self._database.collection(order.job.collection))
         options = export_options(self._settings, order.job.plan)
-        return ExportProcess(order.job, Source(self._uri, options, self._settings.DB_NAME, order.query.patterns))
+        return ExportProcess(
+            order.job, Source(self._uri, options, self._settings.DB_NAME, order.query.patterns)
+        )
 
     @property
     def refresh_seconds(self) -> float:
@@ -218,18 +224,30 @@ class Export(Response):
         """Sends what comes, but its last byte only when the record says that the file is whole."""
         guarded = _Guard(scope.get(TRANSPORT), send, self._downloads.stall_limit)
         try:
-            await guarded({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await guarded(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
             chunk, kept = self._first, b""
             while chunk:
-                await guarded({"type": "http.response.body", "body": kept + chunk[:-1], "more_body": True})
+                await guarded(
+                    {"type": "http.response.body", "body": kept + chunk[:-1], "more_body": True}
+                )
                 kept = chunk[-1:]
                 chunk = await anext(self._chunks, None)
             await self._record("complete")
             await guarded({"type": "http.response.body", "body": kept, "more_body": True})
-            await guarded({"type": "http.response.body", "body": b"", "more_body": False}, self._settle)
+            await guarded(
+                {"type": "http.response.body", "body": b"", "more_body": False}, self._settle
+            )
         except _Stalled:
             await self._process.close()
-            await self._record("left", f"the client took no byte for {self._downloads.stall_limit:g} seconds")
+            await self._record(
+                "left", f"the client took no byte for {self._downloads.stall_limit:g} seconds"
+            )
             await self._break(scope, "a stalled client was cut off", flush=False)
         except (RequestError, ProcessFailed) as error:
             await self._record("failed", str(error))
@@ -265,7 +283,9 @@ class Export(Response):
         try:
             await self._downloads.records.write(self.export_id, self._made(state, detail))
         except RequestError as error:
-            _log.error("export %s is %s, which could not be recorded: %s", self.export_id, state, error)
+            _log.error(
+                "export %s is %s, which could not be recorded: %s", self.export_id, state, error
+            )
 
     async def end(self) -> None:
         """Ends the process and gives the place to the next."""

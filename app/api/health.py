@@ -24,7 +24,9 @@ ANSWER_SECONDS = 1.5  # that the database has to answer; the probe is answered w
 class Health:
     """The probes of one server process."""
 
-    def __init__(self, database: Database, repositories: Sequence[Repository], records: Records) -> None:
+    def __init__(
+        self, database: Database, repositories: Sequence[Repository], records: Records
+    ) -> None:
         self._database = database
         self._repositories = repositories
         self._records = records
@@ -56,7 +58,9 @@ class Health:
         export_id = request.path_params["export_id"]
         record = await self._records.read(export_id)
         if record is None:
-            raise NotFound(f"Nothing is known of an export {export_id!r}; they are remembered for a while only.")
+            raise NotFound(
+                f"Nothing is known of an export {export_id!r}; they are remembered for a while only."
+            )
         return _json(asdict(record))
 
     async def _database_problem(self) -> list[str]:
@@ -68,13 +72,19 @@ class Health:
             return [f"The database did not answer within {ANSWER_SECONDS} seconds."]
         except RequestError as error:
             return [error.detail]
-        return [] if hello.get("isWritablePrimary", True) else ["The database has no primary that accepts writes."]
+        return (
+            []
+            if hello.get("isWritablePrimary", True)
+            else ["The database has no primary that accepts writes."]
+        )
 
     def _index_problems(self) -> list[str]:
         problems = []
         for repository in self._repositories:
             if repository.indexes.problem:
-                problems.append(repository.indexes.problem[0].upper() + repository.indexes.problem[1:])
+                problems.append(
+                    repository.indexes.problem[0].upper() + repository.indexes.problem[1:]
+                )
             elif not repository.indexes.made:
                 problems.append(f"The indexes of {repository.resource.name!r} are not made yet.")
         return problems

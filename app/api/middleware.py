@@ -30,10 +30,16 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._hosts = frozenset(host.lower() for host in settings.ALLOWED_HOSTS if not host.startswith("*"))
-        self._suffixes = tuple(host[1:].lower() for host in settings.ALLOWED_HOSTS if host.startswith("*"))
+        self._hosts = frozenset(
+            host.lower() for host in settings.ALLOWED_HOSTS if not host.startswith("*")
+        )
+        self._suffixes = tuple(
+            host[1:].lower() for host in settings.ALLOWED_HOSTS if host.startswith("*")
+        )
         self._origins = frozenset(settings.CORS_ORIGINS)
-        self._prefix = os.urandom(4).hex().encode()  # of this process; a number for each request behind it
+        self._prefix = (
+            os.urandom(4).hex().encode()
+        )  # of this process; a number for each request behind it
         self._number = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,7 +47,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
-        headers = dict(scope["headers"])  # the last of each name; repeats don't matter to what is asked of them here
+        headers = dict(
+            scope["headers"]
+        )  # the last of each name; repeats don't matter to what is asked of them here
         request_id = headers.get(b"x-request-id", b"")
         if not _usable_id(request_id):
             request_id = self._prefix + b"%08x" % next(self._number)
@@ -62,9 +70,18 @@ class Gate:
         finally:
             milliseconds = (time.perf_counter() - begin) * 1000
             path = scope["path"] if scope["path"].isprintable() else ascii(scope["path"])
-            _log.info("%s %s %d %.1f ms %s", scope["method"], path, status, milliseconds, request_id.decode())
+            _log.info(
+                "%s %s %d %.1f ms %s",
+                scope["method"],
+                path,
+                status,
+                milliseconds,
+                request_id.decode(),
+            )
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
         try:
             self._check_host(headers)
             if scope["method"] in _WRITES:
@@ -89,8 +106,13 @@ class Gate:
             text = origin.decode("latin-1")
             if text in self._origins or "*" in self._origins:
                 return
-            if text.partition("://")[2].lower() != headers.get(b"host", b"").decode("latin-1").lower():
-                detail = f"Pages of {text} may not write here; CORS_ORIGINS names the origins that may."
+            if (
+                text.partition("://")[2].lower()
+                != headers.get(b"host", b"").decode("latin-1").lower()
+            ):
+                detail = (
+                    f"Pages of {text} may not write here; CORS_ORIGINS names the origins that may."
+                )
                 raise Forbidden(detail, Fault(detail, header="Origin"))
         if headers.get(b"sec-fetch-site") == b"cross-site":
             detail = "Another site's page may not write here."

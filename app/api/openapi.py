@@ -19,7 +19,10 @@ _SCHEMAS: dict[Kind, Schema] = {
     "text": {"type": "string"},
     "int": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
     "float": {"type": "number"},
-    "decimal": {"type": "string", "pattern": r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$"},
+    "decimal": {
+        "type": "string",
+        "pattern": r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$",
+    },
     "bool": {"type": "boolean"},
     "datetime": {"type": "string", "format": "date-time"},
     "date": {"type": "string", "format": "date"},
@@ -47,7 +50,10 @@ _PROBLEM: Schema = {
                 "required": ["detail"],
                 "properties": {
                     "detail": {"type": "string"},
-                    "pointer": {"type": "string", "description": "Where in the body, as #/profile/age."},
+                    "pointer": {
+                        "type": "string",
+                        "description": "Where in the body, as #/profile/age.",
+                    },
                     "parameter": {"type": "string"},
                     "header": {"type": "string"},
                 },
@@ -63,7 +69,10 @@ _EXPORT_RECORD: Schema = {
         "state": {"type": "string", "enum": ["running", "complete", "failed", "left"]},
         "documents": {"type": "integer"},
         "rows": {"type": "integer"},
-        "bytes": {"type": "integer", "description": "Of the file, before any transfer compression."},
+        "bytes": {
+            "type": "integer",
+            "description": "Of the file, before any transfer compression.",
+        },
         "sha256": {"type": ["string", "null"]},
         "seconds": {"type": "number"},
         "detail": {"type": ["string", "null"]},
@@ -101,7 +110,10 @@ def describe(compilers: Iterable[Compiler], version: str) -> dict[str, Any]:
         },
         "paths": {**paths, **_own_paths()},
         "components": {"schemas": schemas, "headers": _HEADERS},
-        "tags": [{"name": compiler.resource.name, "description": _doc(compiler.resource)} for compiler in served],
+        "tags": [
+            {"name": compiler.resource.name, "description": _doc(compiler.resource)}
+            for compiler in served
+        ],
     }
 
 
@@ -112,11 +124,15 @@ def _doc(resource: Resource) -> str:
 def _model_schemas(resources: list[Resource], schemas: dict[str, Any]) -> dict[str, str]:
     """Adds the models' own schemas, and for each resource those of what is stored and of a patch."""
     inputs: list[Any] = [(resource.model, "validation") for resource in resources]
-    references, definitions = models_json_schema(inputs, ref_template="#/components/schemas/{model}")
+    references, definitions = models_json_schema(
+        inputs, ref_template="#/components/schemas/{model}"
+    )
     schemas |= definitions.get("$defs", {})
     for schema in schemas.values():
         if "properties" in schema:
-            schema.setdefault("additionalProperties", False)  # an unknown field is refused, in nested models too
+            schema.setdefault(
+                "additionalProperties", False
+            )  # an unknown field is refused, in nested models too
     names = {}
     for resource in resources:
         reference = references[(resource.model, "validation")]["$ref"].rpartition("/")[2]
@@ -142,7 +158,11 @@ def _stored(reference: str, whole: Schema, resource: Resource) -> Schema:
     hidden = {name for name, known in resource.shape.fields.items() if known.excluded}
     properties = {name: known for name, known in whole["properties"].items() if name not in hidden}
     key = _SCHEMAS.get(resource.key.kind, {})
-    described = {name: {"description": known.get("title", name)} for name, known in properties.items() if name != "_id"}
+    described = {
+        name: {"description": known.get("title", name)}
+        for name, known in properties.items()
+        if name != "_id"
+    }
     return {
         "title": f"{reference}Stored",
         "description": "A stored document, as it is; every field may be missing or be what another program wrote.",
@@ -156,14 +176,26 @@ def _stored(reference: str, whole: Schema, resource: Resource) -> Schema:
 
 
 _HEADERS: dict[str, Any] = {
-    "X-Request-ID": {"description": "By which the server's log names this request.", "schema": {"type": "string"}},
+    "X-Request-ID": {
+        "description": "By which the server's log names this request.",
+        "schema": {"type": "string"},
+    },
     "Accept-Patch": {"description": "The media types of a patch.", "schema": {"type": "string"}},
     "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
     "Vary": {"description": "`Accept`.", "schema": {"type": "string"}},
-    "ETag": {"description": "The state of the whole stored document.", "schema": {"type": "string"}},
+    "ETag": {
+        "description": "The state of the whole stored document.",
+        "schema": {"type": "string"},
+    },
     "Location": {"description": "The new document's path.", "schema": {"type": "string"}},
-    "Link": {"description": 'The next page: `<address>; rel="next"`.', "schema": {"type": "string"}},
-    "X-Total-Count": {"description": "How many documents there are.", "schema": {"type": "integer"}},
+    "Link": {
+        "description": 'The next page: `<address>; rel="next"`.',
+        "schema": {"type": "string"},
+    },
+    "X-Total-Count": {
+        "description": "How many documents there are.",
+        "schema": {"type": "integer"},
+    },
     "X-Count-Strategy": {
         "description": "How they were counted.",
         "schema": {"type": "string", "enum": ["exact", "estimated", "capped"]},
@@ -177,8 +209,18 @@ _HEADERS: dict[str, Any] = {
 def _paths(compiler: Compiler, reference: str) -> dict[str, Any]:
     resource = compiler.resource
     name, stored = resource.name, {"$ref": f"#/components/schemas/{reference}Stored"}
-    conditions = [_condition(parameter, asked) for parameter, asked in compiler.conditions_by_name().items()]
-    key = [{"name": "_id", "in": "path", "required": True, "schema": _key_schema(resource), "description": "The key."}]
+    conditions = [
+        _condition(parameter, asked) for parameter, asked in compiler.conditions_by_name().items()
+    ]
+    key = [
+        {
+            "name": "_id",
+            "in": "path",
+            "required": True,
+            "schema": _key_schema(resource),
+            "description": "The key.",
+        }
+    ]
     collection = {
         "get": _operation(
             resource, "list", "List documents", [*_list_parameters(resource), *conditions],
@@ -193,7 +235,9 @@ def _paths(compiler: Compiler, reference: str) -> dict[str, Any]:
     if not resource.options.read_only:
         body = _body({"$ref": f"#/components/schemas/{reference}"}, "application/json")
         patch = _body(
-            {"$ref": f"#/components/schemas/{reference}Patch"}, "application/merge-patch+json", "application/json"
+            {"$ref": f"#/components/schemas/{reference}Patch"},
+            "application/merge-patch+json",
+            "application/json",
         )
         changed = {"200": _answer("The document as it is now.", stored, ("ETag",))}
         write = (400, 403, 404, 409, 412, 413, 415, 422, 503)
@@ -202,16 +246,29 @@ def _paths(compiler: Compiler, reference: str) -> dict[str, Any]:
             {"201": _answer("The new document.", stored, ("ETag", "Location"))},
             (400, 403, 409, 413, 415, 422, 503), body)  # fmt: skip
         item["put"] = _operation(
-            resource, "replace", "Replace a document", [*key, _header("If-Match")], changed, write, body
+            resource,
+            "replace",
+            "Replace a document",
+            [*key, _header("If-Match")],
+            changed,
+            write,
+            body,
         )
         item["patch"] = _operation(
-            resource, "patch", "Change a document", [*key, _header("If-Match")], changed, write, patch
+            resource,
+            "patch",
+            "Change a document",
+            [*key, _header("If-Match")],
+            changed,
+            write,
+            patch,
         )
         item["delete"] = _operation(resource, "delete", "Delete a document", [*key, _header("If-Match")],
                                     {"204": _empty("It is deleted.")},
                                     (400, 403, 404, 409, 412, 422, 503))  # fmt: skip
     exports = {
-        f"/{name}/export/{word}": {"get": _export(compiler, word, found, conditions)} for word, found in FORMATS.items()
+        f"/{name}/export/{word}": {"get": _export(compiler, word, found, conditions)}
+        for word, found in FORMATS.items()
     }
     return {f"/{name}/": collection, f"/{name}/{{_id}}": item, **exports}
 
@@ -219,15 +276,25 @@ def _paths(compiler: Compiler, reference: str) -> dict[str, Any]:
 def _export(compiler: Compiler, word: str, found: Format, conditions: list[Schema]) -> Schema:
     resource = compiler.resource
     own = [
-        parameter for parameter in _export_parameters() if parameter["name"] in (*found.takes, "columns", "consistency")
+        parameter
+        for parameter in _export_parameters()
+        if parameter["name"] in (*found.takes, "columns", "consistency")
     ]
-    shared = [parameter for parameter in _list_parameters(resource) if parameter["name"] in ("keyword", "sort", "skip")]
-    limit = _parameter("limit", {"type": "integer", "minimum": 1}, "At most so many documents; all without it.")
+    shared = [
+        parameter
+        for parameter in _list_parameters(resource)
+        if parameter["name"] in ("keyword", "sort", "skip")
+    ]
+    limit = _parameter(
+        "limit", {"type": "integer", "minimum": 1}, "At most so many documents; all without it."
+    )
     names = ("X-Export-Id", "Content-Disposition", "Cache-Control", "X-Total-Count")
     answer = {"description": "The file.", "headers": _named(names), "content": _file(found)}
     parameters = [*shared, limit, *own]
     taken = {parameter["name"] for parameter in parameters}
-    filters = [{**one, "name": f"{one['name']}__eq"} if one["name"] in taken else one for one in conditions]
+    filters = [
+        {**one, "name": f"{one['name']}__eq"} if one["name"] in taken else one for one in conditions
+    ]
     return _operation(resource, f"export_{word}", f"Download as {word.upper()}", [*parameters, *filters],
                       {"200": answer}, (400, 404, 422, 503, 505))  # fmt: skip
 
@@ -269,7 +336,9 @@ def _problem(status: int) -> Schema:
     answer: Schema = {
         "description": _STATUSES[status],
         "headers": _named(()),
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+        },
     }
     if status == 503:
         answer["headers"] |= _named(("Retry-After",))
@@ -295,11 +364,20 @@ def _named(headers: Iterable[str]) -> Schema:
 
 
 def _body(schema: Schema, *media_types: str) -> Schema:
-    return {"required": True, "content": {media_type: {"schema": schema} for media_type in media_types}}
+    return {
+        "required": True,
+        "content": {media_type: {"schema": schema} for media_type in media_types},
+    }
 
 
 def _parameter(name: str, schema: Schema, description: str) -> Schema:
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": schema,
+        "description": description,
+    }
 
 
 def _header(name: str) -> Schema:
@@ -324,36 +402,69 @@ def _list_parameters(resource: Resource) -> list[Schema]:
             {"type": "string", "maxLength": MAX_PATTERN},
             f"A regular expression, ignoring case, over {searched}.",
         ),
-        _parameter("sort", {"type": "string"}, "Paths with commas, `-` for downwards: `-age,name`."),
-        _parameter("skip", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, "Documents to leave out first."),
+        _parameter(
+            "sort", {"type": "string"}, "Paths with commas, `-` for downwards: `-age,name`."
+        ),
+        _parameter(
+            "skip",
+            {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+            "Documents to leave out first.",
+        ),
         _parameter(
             "limit",
-            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": resource.options.limit},
+            {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_LIMIT,
+                "default": resource.options.limit,
+            },
             "Documents on a page.",
         ),
-        _parameter("fields", {"type": "string"}, "Paths with commas: only these are shown, and `_id`."),
-        _parameter("expand", {"type": "string"}, "Links with commas: the documents that they lead to, in their place."),
-        _parameter("after", {"type": "string"}, "The token of the Link header: the page that follows."),
-        _parameter("count", {"type": "string", "enum": list(COUNTS)}, "How to count for X-Total-Count."),
+        _parameter(
+            "fields", {"type": "string"}, "Paths with commas: only these are shown, and `_id`."
+        ),
+        _parameter(
+            "expand",
+            {"type": "string"},
+            "Links with commas: the documents that they lead to, in their place.",
+        ),
+        _parameter(
+            "after", {"type": "string"}, "The token of the Link header: the page that follows."
+        ),
+        _parameter(
+            "count", {"type": "string", "enum": list(COUNTS)}, "How to count for X-Total-Count."
+        ),
     ]
 
 
 def _export_parameters() -> list[Schema]:
     return [
         _parameter(
-            "columns", {"type": "string"}, "Paths with commas, each with a title if wanted: `name,age:Age`; `*`."
+            "columns",
+            {"type": "string"},
+            "Paths with commas, each with a title if wanted: `name,age:Age`; `*`.",
         ),
         _parameter("unwind", {"type": "string"}, "A list whose elements become rows."),
         _parameter("bom", {"type": "boolean"}, "Begin with a byte-order mark."),
-        _parameter("delimiter", {"type": "string", "enum": [",", ";", "|", "tab"]}, "What stands between cells."),
+        _parameter(
+            "delimiter",
+            {"type": "string", "enum": [",", ";", "|", "tab"]},
+            "What stands between cells.",
+        ),
         _parameter(
             "formulas",
             {"type": "string", "enum": ["escape", "keep"]},
             "Whether texts that look like formulas get a `'`.",
         ),
-        _parameter("timezone", {"type": "string"}, "An IANA time zone for date-times, such as Asia/Shanghai."),
         _parameter(
-            "consistency", {"type": "string", "enum": ["snapshot", "none"]}, "One picture, or whatever is there."
+            "timezone",
+            {"type": "string"},
+            "An IANA time zone for date-times, such as Asia/Shanghai.",
+        ),
+        _parameter(
+            "consistency",
+            {"type": "string", "enum": ["snapshot", "none"]},
+            "One picture, or whatever is there.",
         ),
     ]
 
@@ -378,7 +489,11 @@ def _value_schema(field: Field) -> Schema:
 
 def _own_paths() -> Mapping[str, Any]:
     def get(
-        operation: str, summary: str, schema: Schema, statuses: Iterable[int], parameters: list[Schema] | None = None
+        operation: str,
+        summary: str,
+        schema: Schema,
+        statuses: Iterable[int],
+        parameters: list[Schema] | None = None,
     ) -> Any:
         return {"get": {
             "tags": ["server"], "operationId": operation, "summary": summary, "parameters": parameters or [],
@@ -386,7 +501,13 @@ def _own_paths() -> Mapping[str, Any]:
         }}  # fmt: skip
 
     plain: Schema = {"type": "object"}
-    export = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}, "description": "X-Export-Id."}
+    export = {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string"},
+        "description": "X-Export-Id.",
+    }
     home = get("home", "The resources", plain, (400, 422))
     home["get"]["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
     home["get"]["responses"]["200"]["headers"] |= _named(("Vary",))
@@ -400,5 +521,10 @@ def _own_paths() -> Mapping[str, Any]:
             [export],
         ),
         "/livez": get("live", "Whether the process lives", plain, (400, 422)),
-        "/readyz": get("ready", "Whether a primary accepts writes and the indexes stand", plain, (400, 422, 503)),
+        "/readyz": get(
+            "ready",
+            "Whether a primary accepts writes and the indexes stand",
+            plain,
+            (400, 422, 503),
+        ),
     }

@@ -18,7 +18,9 @@ _log = logging.getLogger("docsheet.error")
 def problem(error: RequestError, path: str) -> Response:
     """The answer that a `RequestError` is."""
     page = f"/docs/problems/{error.problem}" if error.problem else "about:blank"
-    return _response(error.status, error.title, error.detail, path, error.faults, error.headers, page)
+    return _response(
+        error.status, error.title, error.detail, path, error.faults, error.headers, page
+    )
 
 
 async def on_request_error(request: Request, error: Exception) -> Response:
@@ -31,10 +33,16 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler for its own 404 and 405."""
     assert isinstance(error, HTTPException)
     title = http.HTTPStatus(error.status_code).phrase
-    detail = str(error.detail) if error.detail != title else f"{title}: {request.method} {request.url.path}."
+    detail = (
+        str(error.detail)
+        if error.detail != title
+        else f"{title}: {request.method} {request.url.path}."
+    )
     if error.status_code == http.HTTPStatus.NOT_FOUND:
         detail = f"There is nothing at {request.url.path}; GET / names what is there."
-    return _response(error.status_code, title, detail, request.url.path, (), dict(error.headers or {}))
+    return _response(
+        error.status_code, title, detail, request.url.path, (), dict(error.headers or {})
+    )
 
 
 async def on_exception(request: Request, error: Exception) -> Response:
@@ -53,9 +61,18 @@ def _response(
     headers: dict[str, str] | None = None,
     page: str = "about:blank",
 ) -> Response:
-    body: dict[str, Any] = {"type": page, "title": title, "status": status, "detail": detail, "instance": path}
+    body: dict[str, Any] = {
+        "type": page,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": path,
+    }
     if faults:
-        body["errors"] = [{key: value for key, value in vars(fault).items() if value is not None} for fault in faults]
+        body["errors"] = [
+            {key: value for key, value in vars(fault).items() if value is not None}
+            for fault in faults
+        ]
     return Response(_json(body), status, headers, MEDIA_TYPE)
 
 

@@ -16,7 +16,10 @@ from app.resources.kinds import READERS, readings
 
 JSON = ("application/json",)
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
-_JSON_ALL_THE_SAME = ("surrogate", "infinity")  # orjson refuses them; the model's check says where they stand
+_JSON_ALL_THE_SAME = (
+    "surrogate",
+    "infinity",
+)  # orjson refuses them; the model's check says where they stand
 MANY_DIGITS = 40
 _long_integer = re.compile(rb"[0-9]{19}").search
 _tags = re.compile(r'(W/)?"([^"]*)"').findall
@@ -28,7 +31,9 @@ def pairs(request: Request) -> list[tuple[str, str]]:
     if not raw:
         return []
     try:
-        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=5000)
+        return parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=5000
+        )
     except ValueError:
         detail = "The query string must be percent-encoded UTF-8, with at most 5,000 parameters."
         raise Invalid(detail, Fault(detail, parameter="")) from None
@@ -36,7 +41,10 @@ def pairs(request: Request) -> list[tuple[str, str]]:
 
 def no_parameters(request: Request) -> None:
     """Raises `Invalid` where the query string has any parameter."""
-    faults = [Fault(f"{name}: there is no such parameter here.", parameter=name) for name, _ in pairs(request)]
+    faults = [
+        Fault(f"{name}: there is no such parameter here.", parameter=name)
+        for name, _ in pairs(request)
+    ]
     if faults:
         raise Invalid(faults[0].detail, *faults)
 
@@ -61,14 +69,18 @@ def keys(request: Request, field: Field) -> tuple[Iterable[Any], ValueError | No
     except UnicodeDecodeError as error:
         return [], error
     try:
-        return Keys(text, READERS[field.kind](text)) if field.kind in READERS else readings(text), None
+        return Keys(text, READERS[field.kind](text)) if field.kind in READERS else readings(
+            text
+        ), None
     except ValueError as error:
         return readings(text), error
 
 
 def malformed(error: ValueError) -> Invalid:
     """422 for an `_id` in the path that is none."""
-    detail = f"_id: {error}." if not isinstance(error, UnicodeDecodeError) else "_id: UTF-8 is wanted."
+    detail = (
+        f"_id: {error}." if not isinstance(error, UnicodeDecodeError) else "_id: UTF-8 is wanted."
+    )
     return Invalid(detail, Fault(detail, parameter="_id"))
 
 
@@ -136,13 +148,17 @@ def parse_json(body: bytes) -> Any:
         if not any(word in str(error) for word in _JSON_ALL_THE_SAME):
             raise BadRequest(f"The body is not JSON: {error}.") from None
     try:
-        return json.loads(body, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float)
+        return json.loads(
+            body, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float
+        )
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
 
 
 def _integer(text: str) -> int:
-    return int(text) if len(text) < MANY_DIGITS else 10**MANY_DIGITS  # Python refuses to read thousands of digits
+    return (
+        int(text) if len(text) < MANY_DIGITS else 10**MANY_DIGITS
+    )  # Python refuses to read thousands of digits
 
 
 def _float(text: str) -> float:

@@ -25,7 +25,9 @@ JSON = "application/json"
 class ResourceRouter:
     """The handlers of one resource."""
 
-    def __init__(self, compiler: Compiler, repository: Repository, settings: Settings, downloads: Downloads) -> None:
+    def __init__(
+        self, compiler: Compiler, repository: Repository, settings: Settings, downloads: Downloads
+    ) -> None:
         self.resource: Resource = compiler.resource
         self.compiler = compiler
         self._repository = repository
@@ -79,7 +81,9 @@ class ResourceRouter:
         keys = await self._keys_of_write(request)
         body = await self._body(request, requests.JSON)
         stored = await self._repository.replace(
-            keys, requests.if_match(request), lambda document: read_replacement(self.resource, body, document)
+            keys,
+            requests.if_match(request),
+            lambda document: read_replacement(self.resource, body, document),
         )
         return self._whole(stored)
 
@@ -89,7 +93,9 @@ class ResourceRouter:
         keys = await self._keys_of_write(request)
         body = await self._body(request, requests.MERGE_PATCH)
         stored = await self._repository.patch(
-            keys, requests.if_match(request), lambda document: read_patch(self.resource, body, document)
+            keys,
+            requests.if_match(request),
+            lambda document: read_patch(self.resource, body, document),
         )
         return self._whole(stored)
 
@@ -125,11 +131,15 @@ class ResourceRouter:
             await self._found(request, self._repository.read)
         return keys
 
-    def _whole(self, stored: Stored, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    def _whole(
+        self, stored: Stored, status: int = 200, headers: dict[str, str] | None = None
+    ) -> Response:
         document = stored.document
         if self._present:
             self._present(document)
-        return Response(to_json(document, stored.raw), status, {"ETag": stored.etag, **(headers or {})}, JSON)
+        return Response(
+            to_json(document, stored.raw), status, {"ETag": stored.etag, **(headers or {})}, JSON
+        )
 
 
 def _page_headers(request: Request, page: Page) -> dict[str, str]:
@@ -137,8 +147,14 @@ def _page_headers(request: Request, page: Page) -> dict[str, str]:
     if page.total is not None and page.strategy is not None:
         headers = {"X-Total-Count": str(page.total), "X-Count-Strategy": page.strategy}
     if page.token is not None:
-        others = [(name, value) for name, value in requests.pairs(request) if name not in ("after", "skip")]
-        headers["Link"] = f'<{_address(request)}?{urlencode([*others, ("after", page.token)])}>; rel="next"'
+        others = [
+            (name, value)
+            for name, value in requests.pairs(request)
+            if name not in ("after", "skip")
+        ]
+        headers["Link"] = (
+            f'<{_address(request)}?{urlencode([*others, ("after", page.token)])}>; rel="next"'
+        )
     return headers
 
 

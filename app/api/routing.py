@@ -30,7 +30,8 @@ class Methods:
         handler = self._handlers.get(scope["method"])
         if handler is None:
             raise MethodNotAllowed(
-                f"{scope['method']} is not possible here; {self._allow} is.", headers={"Allow": self._allow}
+                f"{scope['method']} is not possible here; {self._allow} is.",
+                headers={"Allow": self._allow},
             )
         response = await handler(Request(scope, receive, send))
         await response(scope, receive, send)

@@ -58,7 +58,9 @@ class Case:
     settings: Settings
     uri: str
     parsed: dict[str, Any] = field(default_factory=dict)
-    hellos: dict[str, dict[str, Any]] = field(default_factory=dict)  # host:port → what that node says of itself
+    hellos: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # host:port → what that node says of itself
     is_named: bool = False  # the set has the name that MONGO_URI gives it
     is_let_in: bool = False
 
@@ -79,7 +81,9 @@ class Case:
     @property
     def known(self) -> dict[str, Any]:
         """What a member of the set says, the primary before others; empty where none answers."""
-        return min(self.hellos.values(), key=lambda hello: not hello.get("isWritablePrimary"), default={})
+        return min(
+            self.hellos.values(), key=lambda hello: not hello.get("isWritablePrimary"), default={}
+        )
 
     @property
     def has_primary(self) -> bool:
@@ -99,7 +103,11 @@ class Case:
 
     def ask_node(self, address: str) -> dict[str, Any]:
         """What one node says of itself, to whom it hasn't let in; raises `PyMongoError`."""
-        secure = {name: value for name, value in self.options.items() if name.lower().startswith(("tls", "ssl"))}
+        secure = {
+            name: value
+            for name, value in self.options.items()
+            if name.lower().startswith(("tls", "ssl"))
+        }
         options = {**secure, "directConnection": True, "serverSelectionTimeoutMS": ANSWER_MS}
         host = quote(address, safe="") if address.startswith("/") else address
         with MongoClient[dict[str, Any]](f"mongodb://{host}", **options) as client:
@@ -114,7 +122,11 @@ def examine(settings: Settings, console: Console) -> bool:
     mend = ""
     with opened(settings) as uri:
         for name, finding in findings(Case(settings, uri)):
-            console.print(f"[{_STYLES[finding.state]}]{finding.state:>13}[/]  {name:<16} ", end="", highlight=False)
+            console.print(
+                f"[{_STYLES[finding.state]}]{finding.state:>13}[/]  {name:<16} ",
+                end="",
+                highlight=False,
+            )
             console.print(finding.detail, highlight=False, markup=False)
             if finding.state == "fails" and not mend:
                 mend = finding.mend
@@ -127,7 +139,12 @@ def findings(case: Case) -> Iterator[tuple[str, Finding]]:
     """The steps in their order, each with what it found."""
     try:
         for name, step, can_be_asked in STEPS:
-            yield name, _taken(step, case) if can_be_asked(case) else Finding("left out", "a step before it fails")
+            yield (
+                name,
+                _taken(step, case)
+                if can_be_asked(case)
+                else Finding("left out", "a step before it fails"),
+            )
     finally:
         if "client" in vars(case):
             case.client.close()
@@ -184,9 +201,15 @@ def _ports(case: Case) -> Finding:
     address = next(iter(silent))
     found = f"no MongoDB answers at {', '.join(f'{address} ({reason})' for address, reason in silent.items())}"
     if case.hellos:
-        return Finding("fails", f"{found}; others do", f"start the node {address}; until then the set lives on less.")
+        return Finding(
+            "fails",
+            f"{found}; others do",
+            f"start the node {address}; until then the set lives on less.",
+        )
     return Finding(
-        "fails", found, f"start mongod at {address}, or correct host and port in MONGO_URI; a firewall may be between."
+        "fails",
+        found,
+        f"start mongod at {address}, or correct host and port in MONGO_URI; a firewall may be between.",
     )
 
 
@@ -196,7 +219,11 @@ def _set_name(case: Case) -> Finding:
         case.is_named = True
         return Finding("ok", "a sharded cluster (mongos) has no name")
     if known is None and case.known.get("isreplicaset"):
-        return Finding("fails", "the node belongs to no set yet", "initiate it once: mongosh --eval 'rs.initiate()'.")
+        return Finding(
+            "fails",
+            "the node belongs to no set yet",
+            "initiate it once: mongosh --eval 'rs.initiate()'.",
+        )
     if known is None:
         mend = "start mongod with --replSet rs0 and initiate it once: a lone server has no transactions or snapshots."
         return Finding("fails", "a server on its own, no replica set", mend)
@@ -238,7 +265,11 @@ def _primary(case: Case) -> Finding:
     for address, hello in case.hellos.items():
         if hello.get("isWritablePrimary"):
             return Finding("ok", address)
-    alive = sum(1 for hello in case.hellos.values() if hello.get("isWritablePrimary") or hello.get("secondary"))
+    alive = sum(
+        1
+        for hello in case.hellos.values()
+        if hello.get("isWritablePrimary") or hello.get("secondary")
+    )
     total = len(case.members) or len(case.hosts)
     return Finding(
         "fails",
@@ -253,7 +284,11 @@ def _credentials(case: Case) -> Finding:
         case.client[case.settings.DB_NAME].command("listCollections", nameOnly=True)
     except OperationFailure as error:
         if error.code in _BAD_LOGIN:
-            where = case.options.get("authSource") or case.options.get("authsource") or case.parsed.get("database")
+            where = (
+                case.options.get("authSource")
+                or case.options.get("authsource")
+                or case.parsed.get("database")
+            )
             return Finding(
                 "fails",
                 f"{user!r} is not let in (its users are looked up in {where or 'admin'!r})",
@@ -273,7 +308,9 @@ def _credentials(case: Case) -> Finding:
             return Finding("fails", f"{user!r} has no rights on the database {name!r}", mend)
         raise
     except ServerSelectionTimeoutError as error:
-        return Finding("fails", _first_line(error), "the steps after this one say why no node can be chosen.")
+        return Finding(
+            "fails", _first_line(error), "the steps after this one say why no node can be chosen."
+        )
     case.is_let_in = True
     return Finding("ok", f"{user!r} is let in" if user else "none wanted")
 
@@ -281,12 +318,20 @@ def _credentials(case: Case) -> Finding:
 def _majority(case: Case) -> Finding:
     if not case.members:
         return Finding("ok", "not a replica set")
-    alive = [name for name, hello in case.hellos.items() if hello.get("isWritablePrimary") or hello.get("secondary")]
+    alive = [
+        name
+        for name, hello in case.hellos.items()
+        if hello.get("isWritablePrimary") or hello.get("secondary")
+    ]
     if not case.is_direct and len(alive) * 2 <= len(case.members):
         mend = "start more of the nodes: a write is confirmed only by more than half of them."
         return Finding("fails", f"{len(alive)} of {len(case.members)} hold data and answer", mend)
     last = case.known.get("lastWrite", {})
-    lag = (last["lastWriteDate"] - last["majorityWriteDate"]).total_seconds() if "majorityWriteDate" in last else 0.0
+    lag = (
+        (last["lastWriteDate"] - last["majorityWriteDate"]).total_seconds()
+        if "majorityWriteDate" in last
+        else 0.0
+    )
     if lag > LAG_SECONDS:
         mend = "look at the secondaries (rs.printSecondaryReplicationInfo()): writes wait for them."
         return Finding("fails", f"the majority is {lag:.0f} s behind the primary", mend)
@@ -299,7 +344,9 @@ def _clock(case: Case) -> Finding:
     told = told if told.tzinfo else told.replace(tzinfo=UTC)
     apart = told.timestamp() - (began + time.time()) / 2
     if abs(apart) > CLOCK_SECONDS:
-        mend = "set both machines' clocks by NTP (timedatectl set-ntp true): records expire by them."
+        mend = (
+            "set both machines' clocks by NTP (timedatectl set-ntp true): records expire by them."
+        )
         return Finding("fails", f"the database's is {apart:+.1f} s from this machine's", mend)
     return Finding("ok", f"{abs(apart):.1f} s apart")
 
@@ -322,7 +369,10 @@ def _indexes(case: Case) -> Finding:
         mend = "start the server, which makes them; where it can't, its log names the values that stand twice."
         return Finding("fails", f"missing: {', '.join(missing)}", mend)
     return Finding(
-        "ok", f"not made yet for {', '.join(empty)}: the server does, at its start" if empty else "all stand"
+        "ok",
+        f"not made yet for {', '.join(empty)}: the server does, at its start"
+        if empty
+        else "all stand",
     )
 
 
@@ -340,11 +390,15 @@ def _snapshots(case: Case) -> Finding:
     name = "minSnapshotHistoryWindowInSeconds"
     window = case.client.admin.command({"getParameter": 1, name: 1})[name]
     short = f"; with slow readers of large exports, start mongod with --setParameter {name}=1800"
-    return Finding("ok", f"an export may read for {window} s{short if window <= SHORT_WINDOW else ''}")
+    return Finding(
+        "ok", f"an export may read for {window} s{short if window <= SHORT_WINDOW else ''}"
+    )
 
 
 Step = Callable[[Case], Finding]
-STEPS: tuple[tuple[str, Step, Callable[[Case], bool]], ...] = (  # its name, the step, whether it can be asked yet
+STEPS: tuple[
+    tuple[str, Step, Callable[[Case], bool]], ...
+] = (  # its name, the step, whether it can be asked yet
     ("MONGO_URI", _uri, lambda case: True),
     ("names", _names, lambda case: bool(case.parsed)),
     ("ports", _ports, lambda case: bool(case.parsed)),
@@ -371,7 +425,10 @@ def _unresolved(addresses: list[str]) -> list[str]:
         if not address.startswith("/") and not address.endswith(".sock"):
             try:
                 socket.getaddrinfo(host.strip("[]"), int(port))
-            except (OSError, UnicodeError):  # a part of the name is empty, or longer than 63 characters
+            except (
+                OSError,
+                UnicodeError,
+            ):  # a part of the name is empty, or longer than 63 characters
                 lost.append(address)
     return lost
 
@@ -385,4 +442,6 @@ def _reason(error: PyMongoError) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].partition(" (configured timeouts")[0]
+    return (str(error).splitlines() or [type(error).__name__])[0].partition(
+        " (configured timeouts"
+    )[0]

@@ -14,7 +14,14 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from app.commands.seed import find_resource, opened
 from app.errors import Invalid, NotFound, StartError
@@ -34,7 +41,9 @@ STDOUT = "-"
 _READ = 1024 * 1024  # bytes
 
 
-def export(settings: Settings, name: str, format_: str, pairs: Pairs, output: str, console: Console) -> None:
+def export(
+    settings: Settings, name: str, format_: str, pairs: Pairs, output: str, console: Console
+) -> None:
     """Writes an export of a resource to a file, which has its name only when it is whole; `-` is standard output.
 
     Raises `StartError` for an unknown resource and a file that can't be written, `RequestError` as HTTP would.
@@ -42,15 +51,23 @@ def export(settings: Settings, name: str, format_: str, pairs: Pairs, output: st
     resource = find_resource(settings, name)
     format_ = format_ or _format_of(output)
     output = output or f"{name}.{FORMATS[format_].extension if format_ in FORMATS else format_}"
-    with opened(settings) as uri, translated(), MongoClient[dict[str, Any]](uri, **_options(settings)) as client:
+    with (
+        opened(settings) as uri,
+        translated(),
+        MongoClient[dict[str, Any]](uri, **_options(settings)) as client,
+    ):
         collection = client[settings.DB_NAME][name]
         compiler = Compiler(resource)
-        order = read_order(format_, pairs, compiler, read_indexes(collection), has_snapshots(client), settings)
+        order = read_order(
+            format_, pairs, compiler, read_indexes(collection), has_snapshots(client), settings
+        )
         tally = Tally()
         with _target(output) as file, translated(patterns=order.query.patterns):
             _write(order, collection, file, tally, settings, console)
     place = "standard output" if output == STDOUT else output
-    console.print(f"{tally.rows:,} rows, {tally.size:,} bytes, to {place}.", highlight=False, markup=False)
+    console.print(
+        f"{tally.rows:,} rows, {tally.size:,} bytes, to {place}.", highlight=False, markup=False
+    )
 
 
 def verify(settings: Settings, path: Path, export_id: str, console: Console) -> bool:
@@ -61,12 +78,20 @@ def verify(settings: Settings, path: Path, export_id: str, console: Console) -> 
     size, sha256 = _measure(path)
     record = asyncio.run(_record(settings, export_id))
     if record is None:
-        raise NotFound(f"Nothing is known of an export {export_id!r}; they are remembered for a while only.")
+        raise NotFound(
+            f"Nothing is known of an export {export_id!r}; they are remembered for a while only."
+        )
     problem = _problem(record, size, sha256)
     if problem:
-        console.print(f"{path} is not that export: {problem}.", style="red", highlight=False, markup=False)
+        console.print(
+            f"{path} is not that export: {problem}.", style="red", highlight=False, markup=False
+        )
         return False
-    console.print(f"{path} is whole: {record.documents:,} documents, {size:,} bytes.", highlight=False, markup=False)
+    console.print(
+        f"{path} is whole: {record.documents:,} documents, {size:,} bytes.",
+        highlight=False,
+        markup=False,
+    )
     return True
 
 
@@ -75,7 +100,9 @@ def where(conditions: Sequence[str]) -> Iterator[tuple[str, str]]:
     for condition in conditions:
         name, equals, value = condition.partition("=")
         if not equals:
-            raise Invalid(f"--where {condition!r}: name=value is wanted, such as 'profile.age__gte=18'.")
+            raise Invalid(
+                f"--where {condition!r}: name=value is wanted, such as 'profile.age__gte=18'."
+            )
         yield name, value
 
 
@@ -86,7 +113,9 @@ def _format_of(output: str) -> str:
         return "csv"
     if ending not in FORMATS:
         known = ", ".join(dict.fromkeys(found.extension for found in FORMATS.values()))
-        raise StartError(f"{output}: no format ends with .{ending}; those that do: {known}. --format chooses one.")
+        raise StartError(
+            f"{output}: no format ends with .{ending}; those that do: {known}. --format chooses one."
+        )
     return ending
 
 

@@ -32,12 +32,19 @@ def seed(settings: Settings, name: str, count: int, number: int, console: Consol
     """
     resource = find_resource(settings, name)
     if resource.options.sample is None:
-        raise StartError(f"{resource.model.__name__} has no Resource.sample(fake, number) to make documents with.")
-    with opened(settings) as uri, MongoClient[dict[str, Any]](uri, **client_options(settings)) as client:
+        raise StartError(
+            f"{resource.model.__name__} has no Resource.sample(fake, number) to make documents with."
+        )
+    with (
+        opened(settings) as uri,
+        MongoClient[dict[str, Any]](uri, **client_options(settings)) as client,
+    ):
         collection = client[settings.DB_NAME][resource.name]
         try:
             make_indexes(resource, collection, Indexes())
-            stored = sum(_store(collection, bulk) for bulk in _bulks(resource, count, number, console))
+            stored = sum(
+                _store(collection, bulk) for bulk in _bulks(resource, count, number, console)
+            )
         except PyMongoError as error:
             raise StartError(str(translate(error, writing=True))) from error
     there = f"; {count - stored:,} were there already" if stored < count else ""
@@ -49,7 +56,9 @@ def find_resource(settings: Settings, name: str) -> Resource:
     resources = discover(settings.MODELS)
     if name not in resources:
         known = ", ".join(resources) or "none"
-        raise StartError(f"There is no collection {name!r}.{nearest(name, resources)} Declared are: {known}.")
+        raise StartError(
+            f"There is no collection {name!r}.{nearest(name, resources)} Declared are: {known}."
+        )
     return resources[name]
 
 
@@ -63,15 +72,25 @@ def opened(settings: Settings) -> Iterator[str]:
         yield embedded.uri
 
 
-def _bulks(resource: Resource, count: int, number: int, console: Console) -> Iterator[list[Document]]:
+def _bulks(
+    resource: Resource, count: int, number: int, console: Console
+) -> Iterator[list[Document]]:
     """The documents, checked by the model, with a progress bar."""
     fake = Faker(LOCALES)
     fake.seed_instance(number)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(f"Seeding {resource.name}", total=count)
         for begin in range(0, count, BULK):
-            yield [_document(resource, fake, position) for position in range(begin, min(count, begin + BULK))]
+            yield [
+                _document(resource, fake, position)
+                for position in range(begin, min(count, begin + BULK))
+            ]
             progress.update(task, advance=min(count, begin + BULK) - begin)
 
 
@@ -81,7 +100,9 @@ def _document(resource: Resource, fake: Faker, position: int) -> Document:
     try:
         return read_document(resource, sample)
     except Invalid as error:
-        raise StartError(f"{resource.model.__name__}.Resource.sample makes what the model refuses: {error}") from None
+        raise StartError(
+            f"{resource.model.__name__}.Resource.sample makes what the model refuses: {error}"
+        ) from None
 
 
 def _store(collection: Collection[dict[str, Any]], documents: list[Document]) -> int:

@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 from app.errors import DeclarationError, Fault, Invalid
 from app.query import ordering, tokens
-from app.query.operators import MAX_LITERAL, MAX_PATTERN, OPERATORS, Condition, Operator, ignoring_case, in_list
+from app.query.operators import (
+    MAX_LITERAL,
+    MAX_PATTERN,
+    OPERATORS,
+    Condition,
+    Operator,
+    ignoring_case,
+    in_list,
+)
 from app.query.ordering import Index, Sort
 from app.resources.fields import FieldPath, Kind
 from app.resources.kinds import INT64, READERS, anything, read_bool
@@ -83,9 +91,13 @@ class Compiler:
         after = reading.after(order, fingerprint)
         reading.finish()
         sort = ordering.total(keys, indexes)
-        return Query(filter_, sort, skip, limit, fields, after, count, tuple(reading.patterns), fingerprint)
+        return Query(
+            filter_, sort, skip, limit, fields, after, count, tuple(reading.patterns), fingerprint
+        )
 
-    def conditions(self, pairs: Pairs, indexes: Sequence[Index], others: Iterable[str]) -> tuple[Query, dict[str, str]]:
+    def conditions(
+        self, pairs: Pairs, indexes: Sequence[Index], others: Iterable[str]
+    ) -> tuple[Query, dict[str, str]]:
         """The query of an export, and the values of the `others` parameters; raises `Invalid`."""
         reading = Reading(self, pairs, (*SEARCH, *others))
         limit = reading.size("limit", 1, None)
@@ -129,7 +141,9 @@ class Compiler:
         path, separator, word = name.rpartition("__")
         if separator and word in OPERATORS and (asked := self._condition(path, word)):
             return asked
-        return self._condition(name, "eq")  # a key of a map has any name; declared names and operators go first
+        return self._condition(
+            name, "eq"
+        )  # a key of a map has any name; declared names and operators go first
 
     def _condition(self, path: str, word: str) -> Asked | None:
         operator, found = OPERATORS[word], self.resource.shape.find(path)
@@ -144,7 +158,9 @@ class Compiler:
         try:
             return self.sort(self.resource.options.sort)
         except ValueError as error:
-            raise DeclarationError(f"{self.resource.model.__name__}.Resource.sort: {error}") from None
+            raise DeclarationError(
+                f"{self.resource.model.__name__}.Resource.sort: {error}"
+            ) from None
 
 
 class Reading:
@@ -176,9 +192,15 @@ class Reading:
         if self._resource.shape.find(name):
             return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
         if path and (found := self._resource.shape.find(path)):
-            fitting = [operator.name for operator in OPERATORS.values() if found.field.kind in operator.kinds]
+            fitting = [
+                operator.name
+                for operator in OPERATORS.values()
+                if found.field.kind in operator.kinds
+            ]
             close = nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
-            return f"{path!r} has no operator {word!r}; it has {', '.join(fitting)}.{close}".rstrip(".")
+            return f"{path!r} has no operator {word!r}; it has {', '.join(fitting)}.{close}".rstrip(
+                "."
+            )
         return f"there is no such parameter here.{self._nearest(name)}".rstrip(".")
 
     def _nearest(self, name: str) -> str:
@@ -194,7 +216,11 @@ class Reading:
             return ""
         close = difflib.SequenceMatcher(None, asked, found[0]).ratio() >= 0.6
         suggested = names[found[0]] + (operator if names[found[0]] in self._resource.paths else "")
-        return f" Did you mean {suggested!r}?" if close else f" The nearest known name is {suggested!r}."
+        return (
+            f" Did you mean {suggested!r}?"
+            if close
+            else f" The nearest known name is {suggested!r}."
+        )
 
     def _fault(self, name: str, detail: str) -> None:
         self._faults.append(Fault(f"{name}: {detail}.".replace("?.", "?"), parameter=name))
@@ -203,7 +229,9 @@ class Reading:
         """Raises `Invalid` with every fault that was found."""
         if self._faults:
             more = f" (and {len(self._faults) - 1} more)" if len(self._faults) > 1 else ""
-            raise Invalid(f"The query can't be accepted: {self._faults[0].detail}{more}", *self._faults)
+            raise Invalid(
+                f"The query can't be accepted: {self._faults[0].detail}{more}", *self._faults
+            )
 
     def one(self, name: str) -> str | None:
         """The value of a parameter, None where it is absent or empty."""
@@ -245,8 +273,15 @@ class Reading:
         paths = [part.strip() for part in text.split(",") if part.strip()]
         for path in paths:
             if self._compiler.path(path) is None:
-                self._fault("fields", f"there is no field {path!r}{self._resource.nearest(path) or '.'}".rstrip("."))
-        return tuple(path for path in dict.fromkeys(paths) if not any(path.startswith(f"{wider}.") for wider in paths))
+                self._fault(
+                    "fields",
+                    f"there is no field {path!r}{self._resource.nearest(path) or '.'}".rstrip("."),
+                )
+        return tuple(
+            path
+            for path in dict.fromkeys(paths)
+            if not any(path.startswith(f"{wider}.") for wider in paths)
+        )
 
     def sort(self, default: Sort) -> Sort:
         """The keys of `sort`, without the `_id` that decides between equals."""
@@ -262,7 +297,10 @@ class Reading:
     def no_links(self) -> None:
         """`expand` puts linked documents in place; no document has links yet."""
         if (text := self.one("expand")) is not None:
-            self._fault("expand", f"{text[:60]!r} is no link to another document, and only links can be expanded")
+            self._fault(
+                "expand",
+                f"{text[:60]!r} is no link to another document, and only links can be expanded",
+            )
 
     def after(self, sort: Sort, fingerprint: bytes) -> tuple[Any, ...] | None:
         """The position of `after`."""
@@ -286,7 +324,9 @@ class Reading:
         for name, (asked, texts) in self._conditions.items():
             operator = asked.operator
             if asked.found.field.kind == "any" and operator.name in ("eq", "ne"):
-                operator = OPERATORS["in" if operator.name == "eq" else "nin"]  # the text may stand for several values
+                operator = OPERATORS[
+                    "in" if operator.name == "eq" else "nin"
+                ]  # the text may stand for several values
             condition = operator.condition
             if operator.name == "exists" and asked.found.through_list:
                 condition = in_list
@@ -325,7 +365,9 @@ class Reading:
         try:
             if takes == "values":
                 parts = texts[0].split(",") if len(texts) == 1 else texts
-                yield from [[value for part in parts for value in _readings(kind, part)]] if parts else []
+                yield from (
+                    [[value for part in parts for value in _readings(kind, part)]] if parts else []
+                )
             for text in texts if takes != "values" else ():
                 if takes == "pattern":
                     yield from [text] if self._is_pattern(name, text) else []

@@ -43,7 +43,9 @@ class Flattening:
 
     def is_true_of(self, raw: bytes, documents: int) -> bool:
         """Whether these projected documents, as BSON, show what the documents have."""
-        marks = (b"\x04" + name.encode() + b"\0" for name in self.computed)  # the type byte of an array, then its name
+        marks = (
+            b"\x04" + name.encode() + b"\0" for name in self.computed
+        )  # the type byte of an array, then its name
         separators = sum(place.width - 1 for place in self.places)
         return not any(mark in raw for mark in marks) and (
             not separators or raw.count(SEPARATOR.encode()) == separators * documents
@@ -91,7 +93,11 @@ def flatten(columns: Sequence[Wanted]) -> Flattening:
 
 def _is_joinable(column: Wanted) -> bool:
     numbers = [step for step in column.steps if not isinstance(step, str)]
-    return column.text and not column.many and (not numbers or (len(numbers) == 1 and numbers[0] is not None))
+    return (
+        column.text
+        and not column.many
+        and (not numbers or (len(numbers) == 1 and numbers[0] is not None))
+    )
 
 
 def _joined(paths: list[Steps]) -> dict[str, Any]:

@@ -58,16 +58,60 @@ OPERATORS: dict[str, Operator] = {
     operator.name: operator
     for operator in (
         Operator("eq", "value", _COMPARED, lambda value: {"$eq": value}, "equal to"),
-        Operator("ne", "value", _COMPARED, lambda value: {"$ne": value}, "not equal to (missing counts as not equal)"),
+        Operator(
+            "ne",
+            "value",
+            _COMPARED,
+            lambda value: {"$ne": value},
+            "not equal to (missing counts as not equal)",
+        ),
         Operator("gt", "value", _ORDERED, lambda value: {"$gt": value}, "greater than"),
-        Operator("gte", "value", _ORDERED, lambda value: {"$gte": value}, "greater than or equal to"),
+        Operator(
+            "gte", "value", _ORDERED, lambda value: {"$gte": value}, "greater than or equal to"
+        ),
         Operator("lt", "value", _ORDERED, lambda value: {"$lt": value}, "less than"),
         Operator("lte", "value", _ORDERED, lambda value: {"$lte": value}, "less than or equal to"),
-        Operator("in", "values", _COMPARED, lambda values: {"$in": values}, "one of (comma-separated, or repeated)"),
-        Operator("nin", "values", _COMPARED, lambda values: {"$nin": values}, "none of (comma-separated, or repeated)"),
-        Operator("exists", "presence", _EVERY, lambda there: {"$ne" if there else "$eq": None}, "there and not null"),
-        Operator("contains", "literal", ("text",), lambda text: ignoring_case(literal(text)), "contains this text"),
-        Operator("startswith", "literal", ("text",), lambda text: ignoring_case("^" + literal(text)), "begins with"),
-        Operator("regex", "pattern", ("text",), ignoring_case, "matches this regular expression, ignoring case"),
+        Operator(
+            "in",
+            "values",
+            _COMPARED,
+            lambda values: {"$in": values},
+            "one of (comma-separated, or repeated)",
+        ),
+        Operator(
+            "nin",
+            "values",
+            _COMPARED,
+            lambda values: {"$nin": values},
+            "none of (comma-separated, or repeated)",
+        ),
+        Operator(
+            "exists",
+            "presence",
+            _EVERY,
+            lambda there: {"$ne" if there else "$eq": None},
+            "there and not null",
+        ),
+        Operator(
+            "contains",
+            "literal",
+            ("text",),
+            lambda text: ignoring_case(literal(text)),
+            "contains this text",
+        ),
+        Operator(
+            "startswith",
+            "literal",
+            ("text",),
+            lambda text: ignoring_case("^" + literal(text)),
+            "begins with",
+        ),
+        Operator(
+            "regex",
+            "pattern",
+            ("text",),
+            ignoring_case,
+            "matches this regular expression, ignoring case",
+        ),
     )
 }

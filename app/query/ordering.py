@@ -25,8 +25,11 @@ NOTHING = object()
 MAX_KEYS = 32  # of a sort in MongoDB, `_id` included
 _BAD_VALUE = 2
 _REPLACED = "\ufffd"  # what decoding leaves where bytes are no UTF-8
-EXACT: CodecOptions[Any] = CODEC.with_options(  # decodes whatever is stored, and loses nothing of it
-    unicode_decode_error_handler="surrogateescape", uuid_representation=UuidRepresentation.UNSPECIFIED
+EXACT: CodecOptions[Any] = (
+    CODEC.with_options(  # decodes whatever is stored, and loses nothing of it
+        unicode_decode_error_handler="surrogateescape",
+        uuid_representation=UuidRepresentation.UNSPECIFIED,
+    )
 )
 
 
@@ -64,7 +67,9 @@ def whole(keys: Sort) -> Sort:
 def total(keys: Sort, indexes: Sequence[Index]) -> Sort:
     """The sort with `_id` behind it, unless its keys decide alone: then an index of just these serves it."""
     paths = {path for path, _ in keys}
-    if "_id" not in paths and any(index.unique and {path for path, _ in index.keys} <= paths for index in indexes):
+    if "_id" not in paths and any(
+        index.unique and {path for path, _ in index.keys} <= paths for index in indexes
+    ):
         return keys
     return whole(keys)
 
@@ -76,13 +81,25 @@ def sort_value(path: str, direction: int) -> Any:
     steps = path.split(".")
     parents = [{"$isArray": "$" + ".".join(steps[:number])} for number in range(1, len(steps))]
     plain = _least(f"${path}", direction)
-    return {"$cond": [{"$or": parents}, _through_arrays(steps, direction), plain]} if parents else plain
+    return (
+        {"$cond": [{"$or": parents}, _through_arrays(steps, direction), plain]}
+        if parents
+        else plain
+    )
 
 
 def _least(value: Any, direction: int) -> Any:
     """The value itself, of an array its least or greatest element; null where it is missing."""
-    there = {"$cond": [{"$isArray": "$$value_"}, _extreme("$$value_", direction), {"$ifNull": ["$$value_", None]}]}
-    nothing = {"$eq": [{"$type": "$$value_"}, "undefined"]}  # a type of old, which sorts as an empty array does
+    there = {
+        "$cond": [
+            {"$isArray": "$$value_"},
+            _extreme("$$value_", direction),
+            {"$ifNull": ["$$value_", None]},
+        ]
+    }
+    nothing = {
+        "$eq": [{"$type": "$$value_"}, "undefined"]
+    }  # a type of old, which sorts as an empty array does
     return {"$let": {"vars": {"value_": value}, "in": {"$cond": [nothing, "$$REMOVE", there]}}}
 
 
@@ -90,7 +107,13 @@ def _extreme(values: Any, direction: int) -> Any:
     """The least or greatest element by the sort's order ($min and $max leave null out); missing where there is none."""
     better = {"$lt" if direction > 0 else "$gt": ["$$this", "$$value"]}
     first = {"$arrayElemAt": [values, 0]}
-    return {"$reduce": {"input": values, "initialValue": first, "in": {"$cond": [better, "$$this", "$$value"]}}}
+    return {
+        "$reduce": {
+            "input": values,
+            "initialValue": first,
+            "in": {"$cond": [better, "$$this", "$$value"]},
+        }
+    }
 
 
 def _through_arrays(steps: Sequence[str], direction: int) -> Any:
@@ -98,11 +121,22 @@ def _through_arrays(steps: Sequence[str], direction: int) -> Any:
     values: Any = {"$cond": [{"$isArray": f"${steps[0]}"}, f"${steps[0]}", [f"${steps[0]}"]]}
     values = _expanded([values], empty=[None])
     for number, step in enumerate(steps[1:], 2):
-        inner = {"$cond": [{"$eq": [{"$type": "$$one_"}, "object"]}, {"$ifNull": [f"$$one_.{step}", None]}, None]}
+        inner = {
+            "$cond": [
+                {"$eq": [{"$type": "$$one_"}, "object"]},
+                {"$ifNull": [f"$$one_.{step}", None]},
+                None,
+            ]
+        }
         values = {"$map": {"input": values, "as": "one_", "in": inner}}
         if number < len(steps):
             values = _expanded(values, empty=[None])
-    found: Any = {"$let": {"vars": {"all_": _expanded("$$values_", empty=[])}, "in": _extreme("$$all_", direction)}}
+    found: Any = {
+        "$let": {
+            "vars": {"all_": _expanded("$$values_", empty=[])},
+            "in": _extreme("$$all_", direction),
+        }
+    }
     if direction > 0:
         found = {"$cond": [{"$in": [[], "$$values_"]}, "$$REMOVE", found]}
     return {"$let": {"vars": {"values_": values}, "in": found}}
@@ -112,7 +146,9 @@ def _expanded(values: Any, empty: list[Any]) -> Any:
     """The values with those that are arrays replaced by their elements."""
     elements = {"$cond": [{"$eq": ["$$this", []]}, empty, "$$this"]}
     one = {"$cond": [{"$isArray": "$$this"}, elements, ["$$this"]]}
-    return {"$reduce": {"input": values, "initialValue": [], "in": {"$concatArrays": ["$$value", one]}}}
+    return {
+        "$reduce": {"input": values, "initialValue": [], "in": {"$concatArrays": ["$$value", one]}}
+    }
 
 
 def after(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
@@ -198,7 +234,9 @@ def stages(sort: Sort) -> list[dict[str, Any]]:
     keys = {}
     for number, key in enumerate(sort):
         value = sort_value(*key)
-        keys[str(number)] = {"$cond": [{"$eq": [{"$type": value}, "missing"]}, bson.MinKey(), value]}
+        keys[str(number)] = {
+            "$cond": [{"$eq": [{"$type": value}, "missing"]}, bson.MinKey(), value]
+        }
     order = {f"{SORT_KEY}.keys.{number}": direction for number, (_, direction) in enumerate(sort)}
     return [{"$set": {SORT_KEY: {**computed(sort)[SORT_KEY], "keys": keys}}}, {"$sort": order}]
 

@@ -36,8 +36,17 @@ def read_token(token: str, sort: Sort, fingerprint: bytes) -> list[Any]:
             raise ValueError(token)
         values = bson.decode(payload, EXACT)
         found = [_unwrapped(values[str(number)]) for number in range(len(sort))]
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, bson.errors.BSONError):
-        raise ValueError("it is malformed, was changed, or belongs to another sort or filter") from None
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+        bson.errors.BSONError,
+    ):
+        raise ValueError(
+            "it is malformed, was changed, or belongs to another sort or filter"
+        ) from None
     return found
 
 

@@ -28,7 +28,9 @@ _NO_STEPS = ("", ".", "..")  # what can't be a step of a path (RFC 3986, section
 _STAND_INS: dict[Kind, Any] = {"int": 0, "text": "_", "uuid": "0" * 32, "objectid": "0" * 24}
 Document = dict[str, Any]
 Steps = tuple[str | int, ...]
-_PLAIN = frozenset({str, int, float, bool, type(None), datetime.datetime, bson.ObjectId, bson.Decimal128})
+_PLAIN = frozenset(
+    {str, int, float, bool, type(None), datetime.datetime, bson.ObjectId, bson.Decimal128}
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def read_document(resource: Resource, body: Any) -> Document:
     document = _stored(resource, instance)
     if document.get("_id") is None:
         if resource.key.kind != "objectid":
-            raise Invalid("The field _id is required.", Fault("This field is required.", pointer="#/_id"))
+            raise Invalid(
+                "The field _id is required.", Fault("This field is required.", pointer="#/_id")
+            )
         document = {**document, "_id": bson.ObjectId()}
     if isinstance(document["_id"], str) and document["_id"] in _NO_STEPS:
         detail = "An _id can't be empty, '.' or '..': no path leads to such a document."
@@ -65,10 +69,14 @@ def read_replacement(resource: Resource, body: Any, stored: Document) -> Documen
     _refuse_other_id(resource, body, stored)
     view = _view(resource, stored)
     kept = [
-        name for name, known in resource.shape.fields.items() if known.excluded and name in stored and name not in body
+        name
+        for name, known in resource.shape.fields.items()
+        if known.excluded and name in stored and name not in body
     ]
     whole = {**body, **{name: view[name] for name in kept}}
-    whole["_id"] = view["_id"] if _own_key(resource, view["_id"]) else _STAND_INS.get(resource.key.kind)
+    whole["_id"] = (
+        view["_id"] if _own_key(resource, view["_id"]) else _STAND_INS.get(resource.key.kind)
+    )
     document = _stored(resource, _validated(resource, whole))
     document.update({name: stored[name] for name in kept})
     _keep_hidden(resource.shape, document, stored, body)
@@ -92,7 +100,11 @@ def read_patch(resource: Resource, patch: Any, stored: Document) -> Change:
         instance = _run(resource, merged, strict_extra=False)
         encoded = _stored(resource, instance)
     except pydantic.ValidationError as error:
-        faults = [fault for steps, fault in _faults(error, merged, resource.shape) if _was_sent(steps, patch)]
+        faults = [
+            fault
+            for steps, fault in _faults(error, merged, resource.shape)
+            if _was_sent(steps, patch)
+        ]
         if faults:
             raise _invalid(faults) from None
         encoded = _field_by_field(resource, resource.shape, view, merged, patch, ())
@@ -129,7 +141,9 @@ def _escaped(step: str | int) -> bytes:
 
 def _object(body: Any) -> Document:
     if not isinstance(body, dict):
-        raise Invalid("The body must be a JSON object.", Fault("A JSON object is wanted here.", pointer="#"))
+        raise Invalid(
+            "The body must be a JSON object.", Fault("A JSON object is wanted here.", pointer="#")
+        )
     _refuse_deep(body)
     return body
 
@@ -154,7 +168,11 @@ def _refuse_deep(body: Any) -> None:
 def _validated(resource: Resource, body: Document) -> pydantic.BaseModel:
     open_somewhere = _is_open(resource.model)
     faults = list(_unknown(resource.shape, body, ())) if open_somewhere else []
-    faults += [_unknown_fault(resource.shape, (name,)) for name in _hidden_names(resource.model) if name in body]
+    faults += [
+        _unknown_fault(resource.shape, (name,))
+        for name in _hidden_names(resource.model)
+        if name in body
+    ]
     try:
         instance = _run(resource, body, strict_extra=not open_somewhere)
     except pydantic.ValidationError as error:
@@ -170,7 +188,12 @@ def _run(resource: Resource, body: Document, *, strict_extra: bool) -> pydantic.
     model = resource.model
     instance = model.__new__(model)
     extra: Any = "forbid" if strict_extra else None
-    rules: dict[str, Any] = {"extra": extra, "self_instance": instance, "by_alias": True, "by_name": False}
+    rules: dict[str, Any] = {
+        "extra": extra,
+        "self_instance": instance,
+        "by_alias": True,
+        "by_name": False,
+    }
     model.__pydantic_validator__.validate_json(_json(body), **rules)
     return instance
 
@@ -211,7 +234,9 @@ def _stored_names(model: type[pydantic.BaseModel]) -> tuple[tuple[str, str], ...
 def _encoder(resource: Resource) -> Encoder:
     settings = getattr(resource.model, "Settings", None)
     custom = getattr(settings, "bson_encoders", {})
-    return _Encoder(custom_encoders=custom, to_db=True, keep_nulls=getattr(settings, "keep_nulls", True))
+    return _Encoder(
+        custom_encoders=custom, to_db=True, keep_nulls=getattr(settings, "keep_nulls", True)
+    )
 
 
 class _Encoder(Encoder):
@@ -235,7 +260,11 @@ class _Encoder(Encoder):
     def _model(self, obj: pydantic.BaseModel) -> Document:
         pairs = [(name, getattr(obj, attribute)) for attribute, name in _stored_names(type(obj))]
         pairs += (obj.model_extra or {}).items()
-        return {name: self.encode(value) for name, value in pairs if value is not None or self.keep_nulls}
+        return {
+            name: self.encode(value)
+            for name, value in pairs
+            if value is not None or self.keep_nulls
+        }
 
 
 def _view(resource: Resource, stored: Document) -> Document:
@@ -265,14 +294,20 @@ def _keep_hidden(shape: Shape, document: Document, stored: Document, body: Docum
         ):
             continue
         new.update(
-            {key: old[key] for key, deep in inner.fields.items() if deep.excluded and key in old and key not in sent}
+            {
+                key: old[key]
+                for key, deep in inner.fields.items()
+                if deep.excluded and key in old and key not in sent
+            }
         )
         _keep_hidden(inner, new, old, sent)
 
 
 def _own_key(resource: Resource, key: Any) -> bool:
     """Whether a stored `_id`, as JSON, is of the model's type; another program may have stored another."""
-    attribute = next(name for name, info in resource.model.model_fields.items() if (info.alias or name) == "_id")
+    attribute = next(
+        name for name, info in resource.model.model_fields.items() if (info.alias or name) == "_id"
+    )
     try:
         _one_field(resource.model, attribute).validate_json(_json(key))
     except pydantic.ValidationError:
@@ -308,13 +343,20 @@ def _was_sent(steps: Steps, patch: Any) -> bool:
 
 
 def _field_by_field(
-    resource: Resource, shape: Shape, stored: Document, merged: Document, patch: Document, above: Steps
+    resource: Resource,
+    shape: Shape,
+    stored: Document,
+    merged: Document,
+    patch: Document,
+    above: Steps,
 ) -> Document:
     """Only what was sent, validated field by field: for stored documents that break the model elsewhere."""
     encoder = _encoder(resource)
     result: Document = {}
     faults: list[Fault] = []
-    attributes = {info.alias or attribute: attribute for attribute, info in shape.model.model_fields.items()}
+    attributes = {
+        info.alias or attribute: attribute for attribute, info in shape.model.model_fields.items()
+    }
     for name, value in patch.items():
         known = shape.fields.get(name)
         inner = known.shape if known and not known.many else None
@@ -325,9 +367,13 @@ def _field_by_field(
             if info.is_required():
                 faults.append(Fault("This field is required.", pointer=pointer((*above, name))))
             else:
-                result[name] = encoder.encode(info.get_default(call_default_factory=True, validated_data={}))
+                result[name] = encoder.encode(
+                    info.get_default(call_default_factory=True, validated_data={})
+                )
         elif inner is not None and isinstance(value, dict) and isinstance(stored.get(name), dict):
-            result[name] = _field_by_field(resource, inner, stored[name], merged[name], value, (*above, name))
+            result[name] = _field_by_field(
+                resource, inner, stored[name], merged[name], value, (*above, name)
+            )
         else:
             try:
                 found = _one_field(shape.model, attributes[name]).validate_json(_json(merged[name]))
@@ -335,7 +381,9 @@ def _field_by_field(
             except pydantic.ValidationError as error:
                 nested = Shape(shape.model, {name: known})
                 pairs = _faults(error, merged, nested, (name,))
-                faults += [Fault(fault.detail, pointer=pointer((*above, *steps))) for steps, fault in pairs]
+                faults += [
+                    Fault(fault.detail, pointer=pointer((*above, *steps))) for steps, fault in pairs
+                ]
     if faults:
         raise _invalid(faults)
     return result
@@ -353,7 +401,9 @@ def _one_field(model: type[pydantic.BaseModel], attribute: str) -> SchemaValidat
         else:
             schema = schema["schema"]
     inner = schema["fields"][attribute]["schema"]
-    return SchemaValidator(core_schema.definitions_schema(inner, definitions) if definitions else inner)
+    return SchemaValidator(
+        core_schema.definitions_schema(inner, definitions) if definitions else inner
+    )
 
 
 def _collect(
@@ -378,7 +428,11 @@ def _collect(
                 inner = known.shape.fields if known and known.shape else {}
                 _collect(inner, sent, old, new, path + ".", sets, unsets)
                 continue
-            new = {key: value for key, value in {**old, **new}.items() if key not in sent or sent[key] is not None}
+            new = {
+                key: value
+                for key, value in {**old, **new}.items()
+                if key not in sent or sent[key] is not None
+            }
         if name not in stored or not _same(old, new):
             sets[path] = new
 
@@ -390,7 +444,9 @@ def _is_step(name: str) -> bool:
 
 def _same(one: Any, other: Any) -> bool:
     try:
-        return bson.encode({"": one}, codec_options=CODEC) == bson.encode({"": other}, codec_options=CODEC)
+        return bson.encode({"": one}, codec_options=CODEC) == bson.encode(
+            {"": other}, codec_options=CODEC
+        )
     except (OverflowError, UnicodeEncodeError, bson.errors.BSONError):
         return False  # to_bson says where
 
@@ -407,7 +463,9 @@ def _unknown(shape: Shape, body: Document, above: Steps) -> Iterator[Fault]:
         elif known.shape is not None:
             for steps, inner in _objects(value, (*above, name)):
                 yield from _unknown(known.shape, inner, steps)
-        elif known.values is not None and known.values.shape is not None and isinstance(value, dict):
+        elif (
+            known.values is not None and known.values.shape is not None and isinstance(value, dict)
+        ):
             for key, deep in value.items():
                 for steps, inner in _objects(deep, (*above, name, key)):
                     yield from _unknown(known.values.shape, inner, steps)
@@ -424,9 +482,14 @@ def _objects(value: Any, steps: Steps) -> Iterator[tuple[Steps, Document]]:
 
 def _unknown_fault(shape: Shape | None, steps: Steps) -> Fault:
     if shape is not None and shape.open:
-        return Fault("The name of a field can't be empty, begin with $ or have a dot.", pointer=pointer(steps))
+        return Fault(
+            "The name of a field can't be empty, begin with $ or have a dot.",
+            pointer=pointer(steps),
+        )
     names = [name for name, known in shape.fields.items() if not known.excluded] if shape else []
-    return Fault(f"There is no field {steps[-1]!r}.{nearest(str(steps[-1]), names)}", pointer=pointer(steps))
+    return Fault(
+        f"There is no field {steps[-1]!r}.{nearest(str(steps[-1]), names)}", pointer=pointer(steps)
+    )
 
 
 @once
@@ -438,7 +501,9 @@ def _is_open(model: type[pydantic.BaseModel]) -> bool:
 @once
 def _hidden_names(model: type[pydantic.BaseModel]) -> tuple[str, ...]:
     """What the model would take and not store: the revision that Beanie adds."""
-    return tuple(info.alias or name for name, info in model.model_fields.items() if is_revision(name, info))
+    return tuple(
+        info.alias or name for name, info in model.model_fields.items() if is_revision(name, info)
+    )
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
@@ -451,7 +516,9 @@ def _invalid(faults: list[Fault]) -> Invalid:
     return Invalid(f"The body can't be accepted{where}: {first.detail}{more}", *faults)
 
 
-def _faults(error: pydantic.ValidationError, body: Any, shape: Shape, prefix: Steps = ()) -> list[tuple[Steps, Fault]]:
+def _faults(
+    error: pydantic.ValidationError, body: Any, shape: Shape, prefix: Steps = ()
+) -> list[tuple[Steps, Fault]]:
     pairs: list[tuple[Steps, Fault]] = []
     for one in error.errors(include_url=False, include_context=True):
         steps = _steps(body, (*prefix, *one["loc"]), one["type"])
@@ -498,7 +565,12 @@ def _sentence(one: ErrorDetails) -> str:
         return "This field is required."
     if one["type"] in ("bytes_type", "bytes_invalid_encoding"):
         return "This must be bytes in base64 (RFC 4648)."
-    text = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").removesuffix(".")
+    text = (
+        one["msg"]
+        .removeprefix("Value error, ")
+        .removeprefix("Assertion failed, ")
+        .removesuffix(".")
+    )
     given = one.get("input")
     if isinstance(given, str | int | float | bool) or given is None:
         shown = (
@@ -526,7 +598,10 @@ def _unstorable(document: Any) -> Fault:
             try:
                 bson.Decimal128(value)
             except decimal.DecimalException:
-                return Fault("MongoDB holds decimal numbers of up to 34 digits and exponents to 6111.", pointer=where)
+                return Fault(
+                    "MongoDB holds decimal numbers of up to 34 digits and exponents to 6111.",
+                    pointer=where,
+                )
             continue
         if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
             return Fault("This text has a lone surrogate, which UTF-8 can't hold.", pointer=where)

@@ -141,7 +141,12 @@ class Shape:
             if field.excluded:
                 continue
             shape = field.shape
-            if shape is None or field.many or not shape.fields or shape.model in (*above, self.model):
+            if (
+                shape is None
+                or field.many
+                or not shape.fields
+                or shape.model in (*above, self.model)
+            ):
                 yield FieldPath(prefix + field.name, field)
             else:
                 yield from shape.flat(f"{prefix}{field.name}.", (*above, self.model))
@@ -152,14 +157,18 @@ def _is_number(step: str) -> bool:
     return step.isascii() and step.isdigit() and len(step) < 9
 
 
-def _walk(shape: Shape, prefix: str, through_list: bool, above: tuple[type, ...]) -> Iterator[FieldPath]:
+def _walk(
+    shape: Shape, prefix: str, through_list: bool, above: tuple[type, ...]
+) -> Iterator[FieldPath]:
     for field in shape.fields.values():
         if field.excluded:
             continue
         yield FieldPath(prefix + field.name, field, through_list)
         inner = field.shape
         if inner is not None and inner.model not in (*above, shape.model):
-            yield from _walk(inner, f"{prefix}{field.name}.", through_list or field.many, (*above, shape.model))
+            yield from _walk(
+                inner, f"{prefix}{field.name}.", through_list or field.many, (*above, shape.model)
+            )
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
@@ -177,8 +186,12 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
             continue
         name = _stored_name(model, attribute, info)
         if name in fields:
-            raise DeclarationError(f"{model.__name__}.{attribute}: two fields are stored as {name!r}.")
-        annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+            raise DeclarationError(
+                f"{model.__name__}.{attribute}: two fields are stored as {name!r}."
+            )
+        annotation: Any = (
+            Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+        )
         field = _field(name, annotation, custom, f"{model.__name__}.{attribute}")
         fields[name] = replace(field, excluded=bool(info.exclude))
     if "_id" in fields:
@@ -208,7 +221,9 @@ def _stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInf
             f"{name!r}; one name must serve everywhere, so use alias."
         )
     if "." in name or name.startswith("$") or "\0" in name or not name:
-        raise DeclarationError(f"{model.__name__}.{attribute}: {name!r} can't be the name of a stored field.")
+        raise DeclarationError(
+            f"{model.__name__}.{attribute}: {name!r} can't be the name of a stored field."
+        )
     return name
 
 
@@ -230,7 +245,11 @@ def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) ->
         return _map(name, get_args(annotation), custom, where)
     if base in _KINDS or (isinstance(base, type) and issubclass(base, tuple(_KINDS))):
         return Field(name, next(kind for known, kind in _KINDS.items() if issubclass(base, known)))
-    if isinstance(base, type) and issubclass(base, _LISTS) and not issubclass(base, pydantic.BaseModel):
+    if (
+        isinstance(base, type)
+        and issubclass(base, _LISTS)
+        and not issubclass(base, pydantic.BaseModel)
+    ):
         return _list(name, get_args(annotation), custom, where)
     if isinstance(base, type) and issubclass(base, pydantic.RootModel):
         return _field(name, base.model_fields["root"].annotation, custom, where)
@@ -271,8 +290,15 @@ def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str)
 
 
 def _choices(name: str, values: tuple[Any, ...]) -> Field:
-    present = tuple(value.value if isinstance(value, enum.Enum) else value for value in values if value is not None)
-    kinds = {next((kind for known, kind in _KINDS.items() if isinstance(value, known)), "any") for value in present}
+    present = tuple(
+        value.value if isinstance(value, enum.Enum) else value
+        for value in values
+        if value is not None
+    )
+    kinds = {
+        next((kind for known, kind in _KINDS.items() if isinstance(value, known)), "any")
+        for value in present
+    }
     return Field(name, kinds.pop() if len(kinds) == 1 else "any", choices=present)  # type: ignore[arg-type]
 
 
@@ -283,5 +309,7 @@ def _list(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], wher
 
 
 def _map(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str) -> Field:
-    values = _field(name, arguments[1], custom, where) if len(arguments) == 2 else Field(name, "any")
+    values = (
+        _field(name, arguments[1], custom, where) if len(arguments) == 2 else Field(name, "any")
+    )
     return Field(name, "map", values=values)

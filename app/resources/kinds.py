@@ -18,8 +18,12 @@ from app.resources.fields import Kind
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}").fullmatch
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?").fullmatch
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}").fullmatch
-_OFFSET_WITH_LOST_PLUS = re.compile(r" (\d\d:?\d\d)$")  # a `+` that was not percent-encoded arrives as a space
+_UUID = re.compile(
+    r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}"
+).fullmatch
+_OFFSET_WITH_LOST_PLUS = re.compile(
+    r" (\d\d:?\d\d)$"
+)  # a `+` that was not percent-encoded arrives as a space
 _WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 INT64 = range(-(2**63), 2**63)
 
@@ -129,7 +133,9 @@ def readings(text: str) -> list[Any]:
 
 def anything(text: str) -> list[Any]:
     """What a text may stand for where the model says no type: the text, or a value of any type that has such a form."""
-    return _readings(text, (read_int, read_float, read_bool, read_datetime, read_uuid, read_objectid))
+    return _readings(
+        text, (read_int, read_float, read_bool, read_datetime, read_uuid, read_objectid)
+    )
 
 
 def _readings(text: str, readers: Iterable[Callable[[str], Any]]) -> list[Any]:

@@ -41,12 +41,16 @@ def read_options(model: type, shape: Shape) -> Options:
             )
         given[word] = getattr(declared, word)
     _check(model.__name__, given)
-    words: dict[str, Any] = {word: tuple(value) if isinstance(value, list) else value for word, value in given.items()}
+    words: dict[str, Any] = {
+        word: tuple(value) if isinstance(value, list) else value for word, value in given.items()
+    }
     options = Options(**words)
     for path in options.search:
         found = shape.find(path)
         if found is None or found.field.kind != "text":
-            raise DeclarationError(f"{model.__name__}.Resource.search: {path!r} is no text field of this document.")
+            raise DeclarationError(
+                f"{model.__name__}.Resource.search: {path!r} is no text field of this document."
+            )
     _check_columns(model.__name__, options.columns, shape)
     return options if "search" in given else replace(options, search=_top_level_texts(shape))
 
@@ -58,7 +62,11 @@ def _check(name: str, given: dict[str, Any]) -> None:
 
     for word in ("search", "columns"):
         value = given.get(word)
-        must(word, isinstance(value, list | tuple) and all(isinstance(path, str) for path in value), "a list of paths")
+        must(
+            word,
+            isinstance(value, list | tuple) and all(isinstance(path, str) for path in value),
+            "a list of paths",
+        )
     limit = given.get("limit")
     must("limit", type(limit) is int and 1 <= limit <= MAX_LIMIT, f"a number from 1 to {MAX_LIMIT}")
     must("sort", isinstance(given.get("sort"), str), "a text such as '-age,name'")
@@ -71,12 +79,18 @@ def _check_columns(name: str, columns: tuple[str, ...], shape: Shape) -> None:
     """Each column is `path` or `path:Title`; the numbers of a list's elements are steps of a path."""
     titles = set()
     for column in columns:
-        path, _, title = (column, "", "") if shape.find(column, numbered=True) else column.partition(":")
+        path, _, title = (
+            (column, "", "") if shape.find(column, numbered=True) else column.partition(":")
+        )
         if shape.find(path, numbered=True) is None:
             known = nearest(path, [found.path for found in shape.walk()])
-            raise DeclarationError(f"{name}.Resource.columns: {path!r} is no field of this document.{known}")
+            raise DeclarationError(
+                f"{name}.Resource.columns: {path!r} is no field of this document.{known}"
+            )
         if (title or path) in titles:
-            raise DeclarationError(f"{name}.Resource.columns: two columns have the title {title or path!r}.")
+            raise DeclarationError(
+                f"{name}.Resource.columns: two columns have the title {title or path!r}."
+            )
         titles.add(title or path)
 
 
@@ -88,7 +102,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _top_level_texts(shape: Shape) -> tuple[str, ...]:
     return tuple(
-        field.name for field in shape.fields.values() if field.kind == "text" and not field.excluded and not field.many
+        field.name
+        for field in shape.fields.values()
+        if field.kind == "text" and not field.excluded and not field.many
     )
 
 

@@ -21,7 +21,17 @@ from app.resources.options import nearest as nearest  # part of what this room o
 RESERVED = ("exports", "docs", "redoc", "livez", "readyz", "openapi.json")
 OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself
 GENERATED, GIVEN = 1, 2  # pydantic's priorities of aliases
-_WRITES = ("insert", "create", "save", "save_changes", "replace", "update", "set", "delete", "validate_self")
+_WRITES = (
+    "insert",
+    "create",
+    "save",
+    "save_changes",
+    "replace",
+    "update",
+    "set",
+    "delete",
+    "validate_self",
+)
 
 
 @dataclass(frozen=True)
@@ -55,13 +65,20 @@ def discover(package: str) -> dict[str, Resource]:
     Raises `DeclarationError` for a package that can't be imported as one and for a class that can't be served.
     """
     modules = _modules(package)
-    found = {value for module in modules for value in vars(module).values() if _is_own_document(value, package)}
+    found = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if _is_own_document(value, package)
+    }
     resources: dict[str, Resource] = {}
     for model in sorted(found, key=lambda model: model.__name__):
         resource = make_resource(model)
         if resource.name in resources:
             other = resources[resource.name].model.__name__
-            raise DeclarationError(f"{model.__name__} and {other}: both are the collection {resource.name!r}.")
+            raise DeclarationError(
+                f"{model.__name__} and {other}: both are the collection {resource.name!r}."
+            )
         resources[resource.name] = resource
     return resources
 
@@ -72,8 +89,12 @@ def _modules(package: str) -> list[ModuleType]:
     except ModuleNotFoundError as error:
         if not f"{package}.".startswith(f"{error.name}."):
             raise  # something that the package itself imports
-        raise DeclarationError(f"MODELS: there is no package {package!r} to import documents from.") from None
-    names = [info.name for info in pkgutil.walk_packages(getattr(root, "__path__", []), package + ".")]
+        raise DeclarationError(
+            f"MODELS: there is no package {package!r} to import documents from."
+        ) from None
+    names = [
+        info.name for info in pkgutil.walk_packages(getattr(root, "__path__", []), package + ".")
+    ]
     return [root, *(importlib.import_module(name) for name in sorted(names))]
 
 
@@ -94,9 +115,13 @@ def make_resource(model: type[Document]) -> Resource:
     _refuse_name(model.__name__, name)
     shape = shape_of(model)
     if "_id" not in shape.fields or shape.fields["_id"].many or shape.fields["_id"].excluded:
-        raise DeclarationError(f"{model.__name__}.id: the key `_id` must be one value that is shown.")
+        raise DeclarationError(
+            f"{model.__name__}.id: the key `_id` must be one value that is shown."
+        )
     _read_json(model)
-    return Resource(name, model, shape, read_options(model, shape), tuple(_indexes(model, settings)))
+    return Resource(
+        name, model, shape, read_options(model, shape), tuple(_indexes(model, settings))
+    )
 
 
 def _name_key(model: type[Document]) -> None:
@@ -136,11 +161,19 @@ def _refuse_what_would_not_run(model: type[Document], settings: Any) -> None:
     for word, reason in reasons.items():
         if getattr(settings, word, None):
             raise DeclarationError(f"{name}.Settings.{word}: {reason}.")
-    if any(issubclass(base, Document) and _is_root(base) for base in model.__mro__[1:] if inspect.isclass(base)):
-        raise DeclarationError(f"{name}: inheritance in one collection (is_root) is not supported yet.")
+    if any(
+        issubclass(base, Document) and _is_root(base)
+        for base in model.__mro__[1:]
+        if inspect.isclass(base)
+    ):
+        raise DeclarationError(
+            f"{name}: inheritance in one collection (is_root) is not supported yet."
+        )
     for word, value in inspect.getmembers_static(model):
         if getattr(value, "has_action", False):
-            raise DeclarationError(f"{name}.{word}: Beanie's event actions are not run by our writes; use a validator.")
+            raise DeclarationError(
+                f"{name}.{word}: Beanie's event actions are not run by our writes; use a validator."
+            )
         if word in _WRITES and value is not inspect.getattr_static(Document, word, None):
             raise DeclarationError(f"{name}.{word}: our writes do not call it; use a validator.")
 
@@ -151,9 +184,17 @@ def _is_root(base: type) -> bool:
 
 def _refuse_name(model: str, name: str) -> None:
     if name in RESERVED or name.startswith((OWN_COLLECTIONS, "system.")):
-        raise DeclarationError(f"{model}.Settings.name: the path {name!r} is taken; choose another name.")
-    if any(character in name for character in "/?#%$\\\0") or name in (".", "..") or name != name.strip():
-        raise DeclarationError(f"{model}.Settings.name: {name!r} can't be a path; use letters, digits, - and _.")
+        raise DeclarationError(
+            f"{model}.Settings.name: the path {name!r} is taken; choose another name."
+        )
+    if (
+        any(character in name for character in "/?#%$\\\0")
+        or name in (".", "..")
+        or name != name.strip()
+    ):
+        raise DeclarationError(
+            f"{model}.Settings.name: {name!r} can't be a path; use letters, digits, - and _."
+        )
 
 
 def _indexes(model: type[Document], settings: Any) -> Iterable[IndexModel]:
@@ -171,6 +212,8 @@ def _indexes(model: type[Document], settings: Any) -> Iterable[IndexModel]:
         elif isinstance(index, str):
             yield IndexModel([(index, 1)])
         elif isinstance(index, list | tuple):
-            yield IndexModel([(part, 1) if isinstance(part, str) else tuple(part) for part in index])
+            yield IndexModel(
+                [(part, 1) if isinstance(part, str) else tuple(part) for part in index]
+            )
         else:
             raise DeclarationError(f"{model.__name__}.Settings.indexes: {index!r} is no index.")

@@ -68,7 +68,11 @@ def _with_uuids(value: Any) -> Any:
         return {key: _with_uuids(inner) for key, inner in value.items()}
     if type(value) is list:
         return [_with_uuids(inner) for inner in value]
-    if type(value) is bson.Binary and value.subtype == bson.binary.UUID_SUBTYPE and len(value) == UUID_BYTES:
+    if (
+        type(value) is bson.Binary
+        and value.subtype == bson.binary.UUID_SUBTYPE
+        and len(value) == UUID_BYTES
+    ):
         return value.as_uuid()
     return value
 

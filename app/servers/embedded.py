@@ -17,13 +17,23 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from app.errors import StartError
-from app.servers.process import POLL_SECONDS, START_SECONDS, Mongod, ask, find_mongod, hello, not_writable
+from app.servers.process import (
+    POLL_SECONDS,
+    START_SECONDS,
+    Mongod,
+    ask,
+    find_mongod,
+    hello,
+    not_writable,
+)
 from app.settings import Settings
 
 SET = "rs0"
 OPLOG_MIB = 1024  # mongod's own choice is 5 % of the free disk
 SOCKET_BYTES = 107  # sun_path, less the NUL
-UNSAFE = frozenset(",:[]%")  # in a socket's path: the list of addresses and `host:port` are cut there
+UNSAFE = frozenset(
+    ",:[]%"
+)  # in a socket's path: the list of addresses and `host:port` are cut there
 LEFTOVER_SECONDS = 15.0  # for the mongod of a killed server to end
 STOP_SECONDS = 10.0
 
@@ -33,7 +43,9 @@ log = logging.getLogger(__name__)
 class EmbeddedDatabase:
     """An embedded database that is ready for writes: `uri` says where; `owned` whether `close()` ends it."""
 
-    def __init__(self, uri: str, owner: "_Lock | None", user: "_Lock | None", mongod: Mongod | None) -> None:
+    def __init__(
+        self, uri: str, owner: "_Lock | None", user: "_Lock | None", mongod: Mongod | None
+    ) -> None:
         self.uri = uri
         self._owner = owner
         self._user = user
@@ -47,10 +59,17 @@ class EmbeddedDatabase:
     @classmethod
     def of(cls, settings: Settings, *, share: bool = False) -> Self:
         """The embedded database that the settings describe, opened."""
-        return cls.open(settings.DATA_DIR, settings.EMBEDDED_CACHE_MIB, settings.EMBEDDED_SNAPSHOT_SECONDS, share=share)
+        return cls.open(
+            settings.DATA_DIR,
+            settings.EMBEDDED_CACHE_MIB,
+            settings.EMBEDDED_SNAPSHOT_SECONDS,
+            share=share,
+        )
 
     @classmethod
-    def open(cls, data_dir: Path, cache_mib: int, snapshot_seconds: int, *, share: bool = False) -> Self:
+    def open(
+        cls, data_dir: Path, cache_mib: int, snapshot_seconds: int, *, share: bool = False
+    ) -> Self:
         """Start the database of a data folder, and wait until it can be written to; blocks for some 0.3 s.
 
         With `share` (commands), the one that runs already is used where there is one. Without (servers), that is a
@@ -63,17 +82,29 @@ class EmbeddedDatabase:
             if not share:
                 raise StartError(_in_use(folder, owner))
             if user.take(shared=True):
-                if (uri := owner.read().get("uri")) and hello(owner.read().get("socket", "")) is not None:
+                if (uri := owner.read().get("uri")) and hello(
+                    owner.read().get("socket", "")
+                ) is not None:
                     return cls(str(uri), None, user, None)
                 user.release()
             if time.monotonic() > deadline:
-                raise StartError(f"The database of {folder} is being started by another process, and isn't ready yet.")
+                raise StartError(
+                    f"The database of {folder} is being started by another process, and isn't ready yet."
+                )
             time.sleep(POLL_SECONDS)
-        return cls._start(folder, cache_mib, snapshot_seconds, owner, user, "command" if share else "server")
+        return cls._start(
+            folder, cache_mib, snapshot_seconds, owner, user, "command" if share else "server"
+        )
 
     @classmethod
     def _start(
-        cls, folder: Path, cache_mib: int, snapshot_seconds: int, owner: "_Lock", user: "_Lock", kind: str
+        cls,
+        folder: Path,
+        cache_mib: int,
+        snapshot_seconds: int,
+        owner: "_Lock",
+        user: "_Lock",
+        kind: str,
     ) -> Self:
         owner.write({"owner": kind, "pid": os.getpid()})
         socket = str(_socket_folder(folder) / "mongodb.sock")
@@ -129,12 +160,16 @@ class _Lock:
 
     def take(self, *, shared: bool = False) -> bool:
         try:
-            fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(
+                self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+            )
         except BlockingIOError:
             return False
         except OSError as error:
             why = (error.strerror or str(error)).lower()
-            raise StartError(f"The data folder's disk has no locks ({why}): set DATA_DIR to another folder.") from error
+            raise StartError(
+                f"The data folder's disk has no locks ({why}): set DATA_DIR to another folder."
+            ) from error
         return True
 
     def wait(self) -> None:
@@ -175,14 +210,18 @@ def _socket_folder(folder: Path) -> Path:
         return folder
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")
-    short = (runtime if os.access(runtime, os.W_OK) and len(str(runtime)) < 40 else Path("/tmp")) / f"docsheet-{name}"
+    short = (
+        runtime if os.access(runtime, os.W_OK) and len(str(runtime)) < 40 else Path("/tmp")
+    ) / f"docsheet-{name}"
     try:
         short.mkdir(mode=0o700, exist_ok=True)
         ours = short.lstat().st_uid == os.getuid() and not short.is_symlink()
     except OSError:
         ours = False
     if not ours:
-        raise StartError(f"The folder {short}, for the database's socket, isn't ours: set DATA_DIR to a shorter path.")
+        raise StartError(
+            f"The folder {short}, for the database's socket, isn't ours: set DATA_DIR to a shorter path."
+        )
     short.chmod(0o700)
     return short
 
@@ -199,7 +238,11 @@ def _arguments(cache_mib: int, snapshot_seconds: int) -> list[str]:
         *("--oplogSize", str(OPLOG_MIB)),
         *("--networkMessageCompressors", "disabled"),
         "--quiet",
-        *(word for name, value in parameters.items() for word in ("--setParameter", f"{name}={value}")),
+        *(
+            word
+            for name, value in parameters.items()
+            for word in ("--setParameter", f"{name}={value}")
+        ),
     ]
 
 
@@ -219,19 +262,36 @@ def _become_primary(socket: str) -> None:
     """Make the set, or tell it its new address when the folder was moved; back when writes are taken."""
     config = _config(socket)
     if config is None:
-        _must(ask(socket, {"replSetInitiate": {"_id": SET, "members": [{"_id": 0, "host": socket}]}}, START_SECONDS))
+        _must(
+            ask(
+                socket,
+                {"replSetInitiate": {"_id": SET, "members": [{"_id": 0, "host": socket}]}},
+                START_SECONDS,
+            )
+        )
     elif [member["host"] for member in config["members"]] != [socket]:
-        moved = {**config, "version": config["version"] + 1, "members": [{"_id": 0, "host": socket}]}
+        moved = {
+            **config,
+            "version": config["version"] + 1,
+            "members": [{"_id": 0, "host": socket}],
+        }
         _must(ask(socket, {"replSetReconfig": moved, "force": True}, START_SECONDS))
     deadline = time.monotonic() + START_SECONDS
     while not (hello(socket) or {}).get("isWritablePrimary"):
         if time.monotonic() > deadline:
-            raise StartError(f"The embedded database did not become writable within {START_SECONDS:.0f} s.")
+            raise StartError(
+                f"The embedded database did not become writable within {START_SECONDS:.0f} s."
+            )
         time.sleep(POLL_SECONDS)
 
 
 def _config(socket: str) -> dict[str, Any] | None:
-    answer = _must(ask(socket, {"find": "system.replset", "$db": "local", "$readPreference": {"mode": "nearest"}}))
+    answer = _must(
+        ask(
+            socket,
+            {"find": "system.replset", "$db": "local", "$readPreference": {"mode": "nearest"}},
+        )
+    )
     batch = answer["cursor"]["firstBatch"]
     return dict(batch[0]) if batch else None
 
@@ -239,5 +299,7 @@ def _config(socket: str) -> dict[str, Any] | None:
 def _must(answer: dict[str, Any]) -> dict[str, Any]:
     if not answer.get("ok"):
         why = answer.get("errmsg")
-        raise StartError(f"The embedded database can't be set up ({why}): set DATA_DIR to another folder.")
+        raise StartError(
+            f"The embedded database can't be set up ({why}): set DATA_DIR to another folder."
+        )
     return answer

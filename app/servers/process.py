@@ -56,14 +56,18 @@ def find_mongod() -> Path:
             return binary
     if on_path := shutil.which("mongod"):
         return Path(on_path)
-    raise StartError(f"There is no mongod for this platform ({sys.platform}): put one on PATH, {ELSE}.")
+    raise StartError(
+        f"There is no mongod for this platform ({sys.platform}): put one on PATH, {ELSE}."
+    )
 
 
 def ask(address: str, command: Document, timeout: float = ANSWER_SECONDS) -> Document:
     """What the mongod at a socket's path or `host:port` answers to one command, `ok` or not; raises OSError."""
     message = bson.encode({**command, "$db": command.get("$db", "admin")})  # the name comes first
     with _connect(address, timeout) as connection:
-        connection.sendall(struct.pack("<iiiiIB", 21 + len(message), next(_numbers), 0, 2013, 0, 0) + message)
+        connection.sendall(
+            struct.pack("<iiiiIB", 21 + len(message), next(_numbers), 0, 2013, 0, 0) + message
+        )
         (length,) = struct.unpack("<i", _receive(connection, 4))
         return bson.decode(_receive(connection, length - 4)[17:])
 
@@ -145,7 +149,13 @@ class Mongod:
             log = self._open_log()
         except OSError as error:
             raise StartError(not_writable(self.folder, error.strerror)) from error
-        command = [str(binary), "--dbpath", str(self.folder / DATA), *self._listen(), *self.arguments]
+        command = [
+            str(binary),
+            "--dbpath",
+            str(self.folder / DATA),
+            *self._listen(),
+            *self.arguments,
+        ]
         with os.fdopen(log, "wb") as output:
             self._process = _spawn(command, output.fileno(), self.outlives)
 
@@ -157,7 +167,9 @@ class Mongod:
                 raise StartError(explain(status, self.folder, self.address))
             if time.monotonic() > deadline:
                 self.kill()
-                raise StartError(f"mongod did not answer within {seconds:.0f} s; {self.folder / LOG} says why.")
+                raise StartError(
+                    f"mongod did not answer within {seconds:.0f} s; {self.folder / LOG} says why."
+                )
             time.sleep(POLL_SECONDS)
         return answer
 
@@ -209,10 +221,14 @@ def _spawn(command: list[str], output: int, outlives: bool) -> subprocess.Popen[
         return _spawn_bound(command, output)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise StartError(f"{command[0]} can't be run ({why}): put another mongod on PATH, {ELSE}.") from error
+        raise StartError(
+            f"{command[0]} can't be run ({why}): put another mongod on PATH, {ELSE}."
+        ) from error
 
 
-def _run(command: list[str], output: int, before: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
+def _run(
+    command: list[str], output: int, before: Callable[[], None] | None = None
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -262,12 +278,18 @@ def explain(status: int, folder: Path, address: str) -> str:
     log = _read_log(folder)
     if library := _between(log, "error while loading shared libraries: ", ":"):
         package = PACKAGES.get(library)
-        install = f"install the package {package} (`sudo apt-get install {package}`)" if package else "install it"
+        install = (
+            f"install the package {package} (`sudo apt-get install {package}`)"
+            if package
+            else "install it"
+        )
         return f"mongod needs the library {library}, which is missing here: {install}, {ELSE}."
     if "version `GLIBC" in log:
         return f"This system's C library is too old for the mongod of the wheel: put another mongod on PATH, {ELSE}."
     if status == -signal.SIGILL:
-        return f"This processor lacks AVX, which this mongod needs: put an older one on PATH, {ELSE}."
+        return (
+            f"This processor lacks AVX, which this mongod needs: put an older one on PATH, {ELSE}."
+        )
     if "No space left on device" in log or "available disk space" in log:
         return f"The disk of the data folder {folder} is full: free some space, or set DATA_DIR to a folder elsewhere."
     for refusal in ("Permission denied", "Read-only file system", "read-only directory"):
@@ -309,6 +331,8 @@ def _last_words(log: str) -> str:
         except ValueError:
             continue
         if isinstance(entry, dict) and entry.get("s") in ("E", "F"):
-            reason = entry.get("attr", {}).get("error") or entry.get("attr", {}).get("message") or ""
+            reason = (
+                entry.get("attr", {}).get("error") or entry.get("attr", {}).get("message") or ""
+            )
             return f"{entry.get('msg')} {reason}".strip()[:300]
     return ""

@@ -50,18 +50,24 @@ class Account:
 class ReplicaSet:
     """A set in a folder: started here, or found there with `ReplicaSet.find(folder)`."""
 
-    def __init__(self, folder: Path, ports: Sequence[int], accounts: Sequence[Account], *, outlives: bool) -> None:
+    def __init__(
+        self, folder: Path, ports: Sequence[int], accounts: Sequence[Account], *, outlives: bool
+    ) -> None:
         self.folder = folder
         self.accounts = {account.name: account for account in accounts}
         self._ports = tuple(ports)
         arguments = _arguments(folder)
         self.members = {
-            f"127.0.0.1:{port}": Mongod(folder / f"member{number}", f"127.0.0.1:{port}", *arguments, outlives=outlives)
+            f"127.0.0.1:{port}": Mongod(
+                folder / f"member{number}", f"127.0.0.1:{port}", *arguments, outlives=outlives
+            )
             for number, port in enumerate(ports, 1)
         }
 
     @classmethod
-    def start(cls, folder: Path, *, base_port: int = 0, database: str = "docsheet", outlives: bool = False) -> Self:
+    def start(
+        cls, folder: Path, *, base_port: int = 0, database: str = "docsheet", outlives: bool = False
+    ) -> Self:
         """Start the folder's set, making it first where there is none; back when it has a primary and all members.
 
         `base_port` 0: free ports. Raises `StartError` that says what to do.
@@ -72,7 +78,9 @@ class ReplicaSet:
             found.start_members()
             found.wait_until_whole()
             return found
-        ports = [base_port + number for number in range(MEMBERS)] if base_port else _free_ports(MEMBERS)
+        ports = (
+            [base_port + number for number in range(MEMBERS)] if base_port else _free_ports(MEMBERS)
+        )
         accounts = [Account("root", _password()), Account("docsheet", _password(), database)]
         _make_folder(folder)
         made = cls(folder, ports, accounts, outlives=outlives)
@@ -93,8 +101,15 @@ class ReplicaSet:
         try:
             state = json.loads((folder / STATE).read_text())
         except FileNotFoundError:
-            raise StartError(f"There is no replica set in {folder}: `scripts/replica-set start {folder}`.") from None
-        return cls(folder, state["ports"], [Account(**account) for account in state["accounts"]], outlives=outlives)
+            raise StartError(
+                f"There is no replica set in {folder}: `scripts/replica-set start {folder}`."
+            ) from None
+        return cls(
+            folder,
+            state["ports"],
+            [Account(**account) for account in state["accounts"]],
+            outlives=outlives,
+        )
 
     def uri(self, user: str = "docsheet") -> str:
         """The `MONGO_URI` for one of the accounts, with all members."""
@@ -129,7 +144,9 @@ class ReplicaSet:
             client.admin.command("replSetStepDown", seconds)
         return name
 
-    def wait_for_primary(self, seconds: float = START_SECONDS, *, other_than: str | None = None) -> str:
+    def wait_for_primary(
+        self, seconds: float = START_SECONDS, *, other_than: str | None = None
+    ) -> str:
         """The name of the primary, as soon as there is one (and another than that)."""
         _wait_for(lambda: self.primary not in (None, other_than), "There is no primary", seconds)
         return self._named("PRIMARY")
@@ -167,7 +184,9 @@ class ReplicaSet:
         for name, state in self.status().items():
             if state == member.upper():
                 return name
-        raise StartError(f"There is no member {member} in {self.folder}; its members: {', '.join(self.members)}.")
+        raise StartError(
+            f"There is no member {member} in {self.folder}; its members: {', '.join(self.members)}."
+        )
 
     def _uri(self, account: Account, hosts: str, options: str) -> str:
         login = f"{quote(account.name, safe='')}:{quote(account.password, safe='')}"
@@ -192,13 +211,18 @@ class ReplicaSet:
             for account in self.accounts.values():
                 if account.database:
                     roles = [{"role": "readWrite", "db": account.database}]
-                    client.admin.command("createUser", account.name, pwd=account.password, roles=roles)
+                    client.admin.command(
+                        "createUser", account.name, pwd=account.password, roles=roles
+                    )
             for number, name in enumerate(others, 1):
                 _add_member(client, number, name)
             _wait_for(lambda: _all_vote(client), "Not all members vote")
 
     def _write_state(self) -> None:
-        state = {"ports": self._ports, "accounts": [asdict(account) for account in self.accounts.values()]}
+        state = {
+            "ports": self._ports,
+            "accounts": [asdict(account) for account in self.accounts.values()],
+        }
         _write_secret(self.folder / STATE, json.dumps(state, indent=2), 0o600)
 
 
@@ -223,8 +247,14 @@ def _all_vote(client: "MongoClient[dict[str, Any]]") -> bool:
     """Whether each member counts in elections, and knows it: a member that joins has no vote until it has the data."""
     config = client.admin.command("replSetGetConfig", commitmentStatus=True)
     status = client.admin.command("replSetGetStatus")
-    known = {(member.get("configVersion"), member.get("configTerm")) for member in status["members"]}
-    return bool(config["commitmentStatus"]) and status["votingMembersCount"] == MEMBERS and len(known) == 1
+    known = {
+        (member.get("configVersion"), member.get("configTerm")) for member in status["members"]
+    }
+    return (
+        bool(config["commitmentStatus"])
+        and status["votingMembersCount"] == MEMBERS
+        and len(known) == 1
+    )
 
 
 def _arguments(folder: Path) -> list[str]:
@@ -234,7 +264,10 @@ def _arguments(folder: Path) -> list[str]:
         *("--wiredTigerCacheSizeGB", f"{CACHE_MIB / 1024:.4f}"),
         *("--oplogSize", str(OPLOG_MIB)),
         *("--setParameter", f"minSnapshotHistoryWindowInSeconds={SNAPSHOT_SECONDS}"),
-        *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=500"),  # the default waits 15 s for clients to go
+        *(
+            "--setParameter",
+            "shutdownTimeoutMillisForSignaledShutdown=500",
+        ),  # the default waits 15 s for clients to go
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         "--quiet",
     ]
@@ -246,12 +279,16 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         ours = {"key", *(f"member{number}" for number in range(1, MEMBERS + 1))}
         if any(child.name not in ours for child in folder.iterdir()):
-            raise StartError(f"{folder} holds other files: name an empty folder for the replica set.")
+            raise StartError(
+                f"{folder} holds other files: name an empty folder for the replica set."
+            )
         for number in range(1, MEMBERS + 1):  # of a start that was cut off
             shutil.rmtree(folder / f"member{number}", ignore_errors=True)
         _write_secret(folder / "key", base64.b64encode(secrets.token_bytes(96)).decode(), 0o400)
     except OSError as error:
-        raise StartError(f"The folder {folder} can't be written ({error.strerror}): name another.") from error
+        raise StartError(
+            f"The folder {folder} can't be written ({error.strerror}): name another."
+        ) from error
 
 
 def _write_secret(path: Path, text: str, mode: int) -> None:
@@ -282,29 +319,47 @@ def _state(address: str) -> str:
     return "SECONDARY" if answer.get("secondary") else "STARTING"
 
 
-def _wait_for(condition: Callable[[], bool], otherwise: str, seconds: float = START_SECONDS) -> None:
+def _wait_for(
+    condition: Callable[[], bool], otherwise: str, seconds: float = START_SECONDS
+) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise StartError(f"{otherwise} within {seconds:.0f} s; each member's mongod.log says why.")
+            raise StartError(
+                f"{otherwise} within {seconds:.0f} s; each member's mongod.log says why."
+            )
         time.sleep(POLL_SECONDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of `scripts/replica-set`; the exit status comes back."""
-    parser = argparse.ArgumentParser(prog="scripts/replica-set", description="Three real mongods as a replica set.")
+    parser = argparse.ArgumentParser(
+        prog="scripts/replica-set", description="Three real mongods as a replica set."
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     start = actions.add_parser("start", help="start it in the background, and print its MONGO_URI")
-    start.add_argument("--base-port", type=int, default=0, help="the first of three ports [free ones]")
-    start.add_argument("--database", default="docsheet", help="the one that the application's user may use")
+    start.add_argument(
+        "--base-port", type=int, default=0, help="the first of three ports [free ones]"
+    )
+    start.add_argument(
+        "--database", default="docsheet", help="the one that the application's user may use"
+    )
     kill = actions.add_parser("kill", help="kill -9 a member")
-    kill.add_argument("member", nargs="?", default="PRIMARY", help="PRIMARY, SECONDARY or its address [PRIMARY]")
+    kill.add_argument(
+        "member", nargs="?", default="PRIMARY", help="PRIMARY, SECONDARY or its address [PRIMARY]"
+    )
     restart = actions.add_parser("restart", help="start the members that are down")
     step_down = actions.add_parser("step-down", help="let the primary hand over to another member")
     stop = actions.add_parser("stop", help="end all members; their data stay")
     status = actions.add_parser("status", help="which member is what, and the MONGO_URI")
     for action in (start, kill, restart, step_down, stop, status):
-        action.add_argument("folder", type=Path, nargs="?", default=FOLDER, help="where the set is [data/replica-set]")
+        action.add_argument(
+            "folder",
+            type=Path,
+            nargs="?",
+            default=FOLDER,
+            help="where the set is [data/replica-set]",
+        )
     options = parser.parse_args(arguments)
     try:
         sys.stdout.write(_act(options) + "\n")
@@ -316,7 +371,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _act(options: argparse.Namespace) -> str:
     if options.action == "start":
-        made = ReplicaSet.start(options.folder, base_port=options.base_port, database=options.database, outlives=True)
+        made = ReplicaSet.start(
+            options.folder, base_port=options.base_port, database=options.database, outlives=True
+        )
         return f"MONGO_URI={made.uri()}"
     found = ReplicaSet.find(options.folder, outlives=True)
     match options.action:

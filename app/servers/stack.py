@@ -33,7 +33,11 @@ SET = "rs0"
 ROOT, USER = "root", "docsheet"
 WAIT_SECONDS = 180.0  # for the nodes: a first start makes their files
 POLL_SECONDS = 0.25
-KEPT = {"root": "DOCSHEET_ROOT_PASSWORD", "api": "DOCSHEET_DB_PASSWORD", "key": "DOCSHEET_REPLICA_KEY"}
+KEPT = {
+    "root": "DOCSHEET_ROOT_PASSWORD",
+    "api": "DOCSHEET_DB_PASSWORD",
+    "key": "DOCSHEET_REPLICA_KEY",
+}
 
 _BAD_LOGIN = 18
 _NOT_INITIATED = 94
@@ -49,7 +53,9 @@ def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
     for name, variable in KEPT.items():
         chosen, kept = environment.get(variable, ""), _read(folder / name)
         if name == "key" and chosen and not re.fullmatch(r"[A-Za-z0-9+/=\s]{6,1024}", chosen):
-            raise StartError(f"{variable}: a key has 6 to 1024 characters of base64 (`openssl rand -base64 96`).")
+            raise StartError(
+                f"{variable}: a key has 6 to 1024 characters of base64 (`openssl rand -base64 96`)."
+            )
         if not kept:
             _write(folder / name, chosen or _made(name))
         elif chosen and chosen != kept:
@@ -61,7 +67,9 @@ def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
             _write(folder / name, chosen)
 
 
-def found(hosts: Sequence[str], root: str, password: str, database: str, wait: float = WAIT_SECONDS) -> str:
+def found(
+    hosts: Sequence[str], root: str, password: str, database: str, wait: float = WAIT_SECONDS
+) -> str:
     """Founds the set where there is none, and its application's user; the `MONGO_URI` of that user comes back.
 
     Waits for a primary that takes writes. Raises `StartError` that says what to do.
@@ -86,12 +94,17 @@ def _is_founded(hosts: Sequence[str], deadline: float) -> bool:
         if not silent:
             return False
         if time.monotonic() > deadline:
-            raise StartError(f"{', '.join(silent)} can't be reached: `docker compose logs` of that node says why.")
+            raise StartError(
+                f"{', '.join(silent)} can't be reached: `docker compose logs` of that node says why."
+            )
         time.sleep(POLL_SECONDS)
 
 
 def _initiate(hosts: Sequence[str], root: str, deadline: float) -> None:
-    config = {"_id": SET, "members": [{"_id": number, "host": host} for number, host in enumerate(hosts)]}
+    config = {
+        "_id": SET,
+        "members": [{"_id": number, "host": host} for number, host in enumerate(hosts)],
+    }
     with MongoClient[dict[str, Any]](_uri(hosts[:1], ROOT, root, direct=True)) as client:
         try:
             _again(lambda: client.admin.command("replSetGetStatus"), deadline)
@@ -105,7 +118,9 @@ def _initiate(hosts: Sequence[str], root: str, deadline: float) -> None:
                     raise
 
 
-def _make_user(client: "MongoClient[dict[str, Any]]", hosts: Sequence[str], password: str, database: str) -> None:
+def _make_user(
+    client: "MongoClient[dict[str, Any]]", hosts: Sequence[str], password: str, database: str
+) -> None:
     role = {"role": "readWrite", "db": database}
     known = client.admin.command("usersInfo", USER)["users"]
     if not known:
@@ -149,13 +164,19 @@ def _again(work: Callable[[], object], deadline: float) -> None:
             return
 
 
-def _uri(hosts: Sequence[str], user: str, password: str, database: str = "", *, direct: bool = False) -> str:
+def _uri(
+    hosts: Sequence[str], user: str, password: str, database: str = "", *, direct: bool = False
+) -> str:
     how = "directConnection=true" if direct else f"replicaSet={SET}"
     return f"mongodb://{user}:{quote(password, safe='')}@{','.join(hosts)}/{database}?{how}&authSource=admin"
 
 
 def _made(name: str) -> str:
-    return base64.b64encode(secrets.token_bytes(96)).decode() if name == "key" else secrets.token_urlsafe(32)
+    return (
+        base64.b64encode(secrets.token_bytes(96)).decode()
+        if name == "key"
+        else secrets.token_urlsafe(32)
+    )
 
 
 def _read(path: Path) -> str:
@@ -192,8 +213,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("secrets", help="make and keep the passwords and the key")
-    actions.add_parser("init", help="found the set, make the API's user").add_argument("hosts", nargs="+")
-    actions.add_parser("run", help="docsheet on the stack's database").add_argument("words", nargs=argparse.REMAINDER)
+    actions.add_parser("init", help="found the set, make the API's user").add_argument(
+        "hosts", nargs="+"
+    )
+    actions.add_parser("run", help="docsheet on the stack's database").add_argument(
+        "words", nargs=argparse.REMAINDER
+    )
     options = parser.parse_args(arguments)
     try:
         _act(options)

@@ -28,7 +28,11 @@ class Protocol(HttpToolsProtocol):
             if found := _request_line(line):
                 method, address, version = found.groups()
                 safe = bytes(range(33, 127)).decode()
-                data = b" ".join((method, quote_from_bytes(address, safe).encode(), version)) + separator + rest
+                data = (
+                    b" ".join((method, quote_from_bytes(address, safe).encode(), version))
+                    + separator
+                    + rest
+                )
         super().data_received(data)
 
     def on_message_begin(self) -> None:
@@ -38,9 +42,9 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP with a problem (RFC 9457), as everything else."""
-        head = (
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nx-content-type-options: nosniff\r\n"
-        )
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nx-content-type-options: nosniff\r\n"
         length = str(len(_UNREADABLE)).encode()
-        self.transport.write(head + b"connection: close\r\ncontent-length: " + length + b"\r\n\r\n" + _UNREADABLE)
+        self.transport.write(
+            head + b"connection: close\r\ncontent-length: " + length + b"\r\n\r\n" + _UNREADABLE
+        )
         self.transport.close()

@@ -48,7 +48,11 @@ def _serve_alone(settings: Settings, listening: socket.socket, console: Console)
             opening = starting.submit(_open_embedded, settings)
             application = importlib.import_module("app.application")
             embedded = opening.result()
-        used = settings if embedded is None else settings.model_copy(update={"MONGO_URI": embedded.uri})
+        used = (
+            settings
+            if embedded is None
+            else settings.model_copy(update={"MONGO_URI": embedded.uri})
+        )
         configure_logging()
         app = application.create_app(used)
         _announce(used, listening, embedded, console)
@@ -62,7 +66,11 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
     """This process owns the database and watches; the workers serve."""
     embedded = _open_embedded(settings)
     try:
-        used = settings if embedded is None else settings.model_copy(update={"MONGO_URI": embedded.uri})
+        used = (
+            settings
+            if embedded is None
+            else settings.model_copy(update={"MONGO_URI": embedded.uri})
+        )
         configure_logging()
         with Workers(used, listening, _work) as workers:
             _announce(used, listening, embedded, console)
@@ -74,7 +82,9 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
 
 def _work(settings: Settings, listening: socket.socket, report: Report) -> None:
     """What a worker does: serve, on the port and the database that its parent opened."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent tells us
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process of the terminal; the parent tells us
     start_fork_server(settings.MODELS)
     application = importlib.import_module("app.application")
     configure_logging()
@@ -164,7 +174,10 @@ def _log_config() -> dict[str, Any]:
 
 
 def _announce(
-    settings: Settings, listening: socket.socket, embedded: EmbeddedDatabase | None, console: Console
+    settings: Settings,
+    listening: socket.socket,
+    embedded: EmbeddedDatabase | None,
+    console: Console,
 ) -> None:
     host, port = listening.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -173,11 +186,13 @@ def _announce(
     if embedded is not None:
         where = settings.DATA_DIR.expanduser().resolve()
         console.print(
-            f"Database            {settings.DB_NAME}, in a mongod of its own; its data lie in {where}", highlight=False
+            f"Database            {settings.DB_NAME}, in a mongod of its own; its data lie in {where}",
+            highlight=False,
         )
     else:
         console.print(
-            f"Database            {settings.DB_NAME}, at {_without_password(settings.MONGO_URI)}", highlight=False
+            f"Database            {settings.DB_NAME}, at {_without_password(settings.MONGO_URI)}",
+            highlight=False,
         )
     sys.stdout.flush()
 

@@ -26,7 +26,9 @@ YOUNG_SECONDS = 10.0  # a worker that dies younger is started again later and la
 LONGEST_PAUSE = 30.0  # seconds
 _log = logging.getLogger("docsheet.workers")
 
-Report = Callable[[str], None]  # a worker's one word to its parent: empty when it serves, else why it can't
+Report = Callable[
+    [str], None
+]  # a worker's one word to its parent: empty when it serves, else why it can't
 Work = Callable[[Settings, socket.socket, Report], None]
 
 
@@ -45,7 +47,9 @@ class Workers:
         self._woken, self._waker = socket.socketpair()
 
     def __enter__(self) -> Self:
-        vars(sys.modules["__main__"]).pop("__file__", None)  # else each would run the program's main file again
+        vars(sys.modules["__main__"]).pop(
+            "__file__", None
+        )  # else each would run the program's main file again
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._waker.setblocking(False)
@@ -65,7 +69,13 @@ class Workers:
     def watch(self) -> None:
         """Starts a worker again when it dies; returns after SIGTERM, raises KeyboardInterrupt after SIGINT."""
         while not self._signals:
-            wait([self._woken, *(worker.process.sentinel for worker in self._workers if worker.alive)], self._pause())
+            wait(
+                [
+                    self._woken,
+                    *(worker.process.sentinel for worker in self._workers if worker.alive),
+                ],
+                self._pause(),
+            )
             for place, worker in enumerate(self._workers):
                 if not worker.alive and not self._signals:
                     self._workers[place] = self._again(worker)
@@ -80,7 +90,12 @@ class Workers:
     def _again(self, dead: "_Worker") -> "_Worker":
         if not dead.told:
             dead.told = True
-            _log.error("a worker (process %s) ended with %s; %s", dead.pid, dead.word() or dead.exitcode, dead.plan())
+            _log.error(
+                "a worker (process %s) ended with %s; %s",
+                dead.pid,
+                dead.word() or dead.exitcode,
+                dead.plan(),
+            )
         if time.monotonic() < dead.due:
             return dead
         return self._start(dead.deaths)
@@ -120,9 +135,13 @@ class Workers:
 class _Worker:
     """One worker process; `due` is when another may take its place, should it be dead."""
 
-    def __init__(self, work: Work, settings: Settings, listening: socket.socket, deaths: int) -> None:
+    def __init__(
+        self, work: Work, settings: Settings, listening: socket.socket, deaths: int
+    ) -> None:
         self.report, report = CONTEXT.Pipe(duplex=False)
-        self.process: Any = CONTEXT.Process(target=_main, args=(work, settings, listening, report), name="worker")
+        self.process: Any = CONTEXT.Process(
+            target=_main, args=(work, settings, listening, report), name="worker"
+        )
         self.process.start()
         report.close()
         self.pid = self.process.pid

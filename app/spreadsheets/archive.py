@@ -61,7 +61,9 @@ class Archive:
         """The rest of the entry."""
         rest = self._packed(self._deflate.flush())
         entry = self._entries[-1]
-        return rest + self._placed(struct.pack("<4s3L", b"PK\7\x08", entry.crc, entry.packed, entry.size))
+        return rest + self._placed(
+            struct.pack("<4s3L", b"PK\7\x08", entry.crc, entry.packed, entry.size)
+        )
 
     def whole(self, name: str, data: bytes) -> bytes:
         """One entry at once."""
@@ -73,7 +75,17 @@ class Archive:
         start, end, count = self._position, self._position + len(directory), len(self._entries)
         if end > _LIMIT:
             directory += struct.pack(
-                "<4sQ2H2L4Q", b"PK\6\6", 44, _ZIP64_VERSION, _ZIP64_VERSION, 0, 0, count, count, len(directory), start
+                "<4sQ2H2L4Q",
+                b"PK\6\6",
+                44,
+                _ZIP64_VERSION,
+                _ZIP64_VERSION,
+                0,
+                0,
+                count,
+                count,
+                len(directory),
+                start,
             )
             directory += struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
         fields = (0, 0, count, count, end - start, min(start, _LIMIT), 0)
@@ -94,4 +106,8 @@ def _listed(entry: _Entry) -> bytes:
     version = _ZIP64_VERSION if far else _VERSION
     sizes = (entry.crc, entry.packed, entry.size, len(entry.name), len(extra))
     head = (b"PK\1\2", version, version, _FLAGS, _DEFLATED, _TIME, _DATE)
-    return struct.pack("<4s6H3L5H2L", *head, *sizes, 0, 0, 0, 0, min(entry.offset, _LIMIT)) + entry.name + extra
+    return (
+        struct.pack("<4s6H3L5H2L", *head, *sizes, 0, 0, 0, 0, min(entry.offset, _LIMIT))
+        + entry.name
+        + extra
+    )

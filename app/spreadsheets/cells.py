@@ -22,9 +22,13 @@ Text = Callable[[Any], str]
 
 _DANGEROUS = "'=+\\-@\t\r＝＋－＠"  # a spreadsheet would run what begins so; `'` is our own mark
 _begins_dangerously = re.compile(f"[{_DANGEROUS}]").match
-_some_begins_dangerously = re.compile(f"\n[{_DANGEROUS}]").search  # a literal first character: found by memchr
+_some_begins_dangerously = re.compile(
+    f"\n[{_DANGEROUS}]"
+).search  # a literal first character: found by memchr
 _NULL = {type(None)}
-_NOT_GUARDED = frozenset({type(None), bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date})
+_NOT_GUARDED = frozenset(
+    {type(None), bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date}
+)
 
 
 def guard(text: str) -> str:

@@ -9,8 +9,12 @@ from isal import isal_zlib
 
 from app.spreadsheets.format import Encoder
 
-CHUNK = 256 * 1024  # bytes; a smaller chunk waits for the next batch, but the first, which leaves at once
-_GZIP = 16 + isal_zlib.MAX_WBITS  # window bits that ask for a gzip header (zlib's manual, deflateInit2)
+CHUNK = (
+    256 * 1024
+)  # bytes; a smaller chunk waits for the next batch, but the first, which leaves at once
+_GZIP = (
+    16 + isal_zlib.MAX_WBITS
+)  # window bits that ask for a gzip header (zlib's manual, deflateInit2)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class Tally:
         self._digest.update(chunk)
 
 
-def chunks(batches: Iterable[Batch], encoder: Encoder, tally: Tally, *, gzip: bool = False) -> Iterator[bytes]:
+def chunks(
+    batches: Iterable[Batch], encoder: Encoder, tally: Tally, *, gzip: bool = False
+) -> Iterator[bytes]:
     """The file, chunk by chunk; the first one comes with the first batch, none is kept back for more than one batch.
 
     `tally` is whole before the last chunk is yielded.
@@ -79,7 +85,9 @@ class _Gzip:
     """Each chunk can be read as soon as it is there."""
 
     def __init__(self) -> None:
-        self._deflate = isal_zlib.compressobj(isal_zlib.ISAL_DEFAULT_COMPRESSION, isal_zlib.DEFLATED, _GZIP)
+        self._deflate = isal_zlib.compressobj(
+            isal_zlib.ISAL_DEFAULT_COMPRESSION, isal_zlib.DEFLATED, _GZIP
+        )
 
     def add(self, chunk: bytes) -> bytes:
         packed: bytes = self._deflate.compress(chunk) + self._deflate.flush(isal_zlib.Z_SYNC_FLUSH)

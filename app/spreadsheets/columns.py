@@ -59,7 +59,11 @@ class Column:
 
 
 def parse_columns(
-    shape: Shape, declared: tuple[str, ...] | None, asked: str | None, unwind: str | None, titles_allowed: bool
+    shape: Shape,
+    declared: tuple[str, ...] | None,
+    asked: str | None,
+    unwind: str | None,
+    titles_allowed: bool,
 ) -> tuple[Column, ...]:
     """The columns of an export: those that were asked for, else those that the model declares, else all but `_id`.
 
@@ -72,22 +76,32 @@ def parse_columns(
     for entry in asked.split(",") if asked else ["*"]:
         path, colon, title = (unquote(part) for part in entry.partition(":"))
         if colon and not titles_allowed:
-            raise _invalid(f"A title ({title!r}) is possible in CSV and XLSX only: here columns={path} would be right.")
+            raise _invalid(
+                f"A title ({title!r}) is possible in CSV and XLSX only: here columns={path} would be right."
+            )
         if path == "*" and not colon:
             there = {column.path for column in columns}
-            columns.extend(one for one in _default_columns(shape, declared, unwind) if one.path not in there)
+            columns.extend(
+                one for one in _default_columns(shape, declared, unwind) if one.path not in there
+            )
         elif not path or (colon and not title):
-            raise _invalid(f"{entry!r} is no column; columns=name,profile.age:Age is a list of paths, with titles.")
+            raise _invalid(
+                f"{entry!r} is no column; columns=name,profile.age:Age is a list of paths, with titles."
+            )
         else:
             columns.extend(_columns_at(shape, path, title or path, unwind))
     _refuse_doubled(columns)
     return tuple(columns)
 
 
-def _default_columns(shape: Shape, declared: tuple[str, ...] | None, unwind: str | None) -> Iterator[Column]:
+def _default_columns(
+    shape: Shape, declared: tuple[str, ...] | None, unwind: str | None
+) -> Iterator[Column]:
     entries = declared or [found.path for found in shape.flat() if found.path != "_id"] or ["_id"]
     for entry in entries:
-        path, _, title = (entry, "", "") if shape.find(entry, numbered=True) else entry.partition(":")
+        path, _, title = (
+            (entry, "", "") if shape.find(entry, numbered=True) else entry.partition(":")
+        )
         yield from _columns_at(shape, path, title or path, unwind)
 
 
@@ -95,7 +109,9 @@ def _columns_at(shape: Shape, path: str, title: str, unwind: str | None) -> Iter
     """The column at the path; where its elements become rows and are models, one for each of their fields."""
     found = shape.find(path, numbered=True)
     if found is None:
-        raise _invalid(f"{path!r} is no field.{nearest(path, [known.path for known in shape.walk()])}")
+        raise _invalid(
+            f"{path!r} is no field.{nearest(path, [known.path for known in shape.walk()])}"
+        )
     if path == unwind:
         for inner in _element(found.field).flat(path + "."):
             name = title + inner.path[len(path) :]
@@ -186,7 +202,9 @@ class Table:
         _fill(table, self._documents, documents)
         return table
 
-    def slices_of(self, documents: list[dict[str, Any]], rows: int) -> Iterator[tuple[int, list[Values]]]:
+    def slices_of(
+        self, documents: list[dict[str, Any]], rows: int
+    ) -> Iterator[tuple[int, list[Values]]]:
         """The same with `unwind`, so many rows at a time (few documents may have very many), and the documents that
         end in them.
         """
@@ -196,7 +214,10 @@ class Table:
         lists = [_elements(value) or (None,) for value in lists]
         lengths = list(map(len, lists))
         table = self.columns_of(documents)
-        repeated = {end: chain.from_iterable(map(repeat, table[end], lengths)) for end in _ends(self._documents)}
+        repeated = {
+            end: chain.from_iterable(map(repeat, table[end], lengths))
+            for end in _ends(self._documents)
+        }
         elements = chain.from_iterable(lists)
         ends, before, row = list(accumulate(lengths)), 0, 0
         while part := list(islice(elements, rows)):
@@ -239,12 +260,18 @@ def _fill_with_lists(table: list[Values], branch: _Branch, lists: Values) -> Non
     for position in _ends(branch):
         elements = iter(table[position])
         table[position] = [
-            [next(elements) for _ in value] if type(value) is list else None if value is None else next(elements)
+            [next(elements) for _ in value]
+            if type(value) is list
+            else None
+            if value is None
+            else next(elements)
             for value in lists
         ]
 
 
 def _step(values: Values, step: str | int) -> Values:
     if isinstance(step, int):
-        return [value[step] if type(value) is list and len(value) > step else None for value in values]
+        return [
+            value[step] if type(value) is list and len(value) > step else None for value in values
+        ]
     return [value.get(step) if type(value) is dict else None for value in values]

@@ -7,7 +7,9 @@ import orjson
 
 from app.resources.rendering import may_hold_not_finite, offsets, to_json
 
-_NEWLINE = orjson.Fragment(b"\n")  # as an element: JSON itself has no raw newline, so `,\n,` is between two values
+_NEWLINE = orjson.Fragment(
+    b"\n"
+)  # as an element: JSON itself has no raw newline, so `,\n,` is between two values
 
 
 def json_lines(values: list[Any], raw: bytes | None = None) -> bytes:

@@ -53,8 +53,12 @@ class Database:
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """PyMongo's synchronous collection, to be used within `run`."""
         found: Any = self._database[name]
-        if self.is_mock:  # only the collection that mongomock-motor made over says which index refused a write
-            return cast("Collection[dict[str, Any]]", vars(found)["_AsyncMongoMockCollection__collection"])
+        if (
+            self.is_mock
+        ):  # only the collection that mongomock-motor made over says which index refused a write
+            return cast(
+                "Collection[dict[str, Any]]", vars(found)["_AsyncMongoMockCollection__collection"]
+            )
         return cast("Collection[dict[str, Any]]", found.delegate)
 
     async def open(self) -> None:
@@ -88,7 +92,9 @@ class Database:
         if self.is_mock:
             return True
         topology = self.sync.client.topology_description
-        if topology is not self._with_primary:  # a new one for every change that the driver has seen
+        if (
+            topology is not self._with_primary
+        ):  # a new one for every change that the driver has seen
             self._with_primary = topology if topology.has_writable_server() else None
         return self._with_primary is not None
 
@@ -101,7 +107,12 @@ class Database:
         return {} if self.is_mock else await self.run(self.sync.command, "hello")
 
     async def run(
-        self, work: Callable[..., T], *args: Any, writing: bool = False, patterns: tuple[str, ...] = (), **words: Any
+        self,
+        work: Callable[..., T],
+        *args: Any,
+        writing: bool = False,
+        patterns: tuple[str, ...] = (),
+        **words: Any,
     ) -> T:
         """Runs synchronous work with the driver in a worker thread; the driver's errors become ours.
 
@@ -165,6 +176,12 @@ def has_snapshots(client: "MongoClient[Any]") -> bool:
     servers = client.topology_description.server_descriptions().values()
     known = [server for server in servers if server.is_server_type_known]
     if not known:
-        return True  # during an election, say: better an export that fails than one that is no picture
-    able = [server for server in known if server.replica_set_name or server.server_type == SERVER_TYPE.Mongos]
+        return (
+            True  # during an election, say: better an export that fails than one that is no picture
+        )
+    able = [
+        server
+        for server in known
+        if server.replica_set_name or server.server_type == SERVER_TYPE.Mongos
+    ]
     return bool(able) and all(server.max_wire_version >= SNAPSHOTS for server in able)

@@ -58,7 +58,9 @@ def find(
     deadline = time.monotonic() + patience
     while True:
         try:
-            reply = database.command(command, codec_options=RAW, session=session, read_preference=preference)
+            reply = database.command(
+                command, codec_options=RAW, session=session, read_preference=preference
+            )
             return _cut(bytes(reply["cursor"].raw))
         except (AutoReconnect, OperationFailure) as error:
             lost = isinstance(error, AutoReconnect) or error.code in LOST

@@ -37,7 +37,20 @@ _BAD_VALUE = 2
 _PATTERNS = (_BAD_VALUE, 51091, 51108)  # a NUL, a pattern that does not compile, bad options
 _LITERAL = ("__contains", "__startswith")  # filters whose patterns are made of literal text
 _TOO_LARGE = (10334, 17419, 17420, 17421)
-LOST = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)  # a server or its connection went
+LOST = (
+    6,
+    7,
+    89,
+    91,
+    189,
+    262,
+    9001,
+    10107,
+    11600,
+    11602,
+    13435,
+    13436,
+)  # a server or its connection went
 _WRITE_CONFLICT = 112
 MAX_TIME = 50
 SNAPSHOT_TOO_OLD = 239
@@ -80,7 +93,9 @@ def unreachable(reason: object, *, writing: bool = False) -> Unavailable:
     """503: no server answered, or none is primary."""
     _log.warning("the database can't be reached: %s", reason)
     may = " The write may have happened all the same: read before you repeat it." if writing else ""
-    return Unavailable("The database can't be reached, or has no primary at the moment; try again soon." + may)
+    return Unavailable(
+        "The database can't be reached, or has no primary at the moment; try again soon." + may
+    )
 
 
 def conflict(details: Mapping[str, Any]) -> Conflict:
@@ -91,7 +106,9 @@ def conflict(details: Mapping[str, Any]) -> Conflict:
     return Conflict(detail, *(Fault(detail, pointer=pointer(path.split("."))) for path in paths))
 
 
-def _of_code(error: OperationFailure, writing: bool, patterns: tuple[str, ...]) -> DocsheetError | PyMongoError:
+def _of_code(
+    error: OperationFailure, writing: bool, patterns: tuple[str, ...]
+) -> DocsheetError | PyMongoError:
     code = error.code or 0
     if code == MAX_TIME:
         return time_limit(writing=writing)
@@ -107,11 +124,16 @@ def _of_code(error: OperationFailure, writing: bool, patterns: tuple[str, ...]) 
         return _bad_pattern(error, written)
     if code in _NOT_PERMITTED:
         _log.error("the database refused the credentials or the rights of MONGO_URI: %s", error)
-        return Unavailable("The database does not let this server in; its operator finds the reason in the log.")
+        return Unavailable(
+            "The database does not let this server in; its operator finds the reason in the log."
+        )
     if code in _TOO_LARGE:
         return _too_large()
     if code == _TOO_DEEP:
-        return Invalid("The document is nested too deeply for MongoDB.", Fault("Nested too deeply.", pointer="#"))
+        return Invalid(
+            "The document is nested too deeply for MongoDB.",
+            Fault("Nested too deeply.", pointer="#"),
+        )
     if code == _REFUSED_BY_COLLECTION:
         detail = "The collection's own validator in MongoDB refuses this document."
         return Invalid(detail, Fault(detail, pointer="#"))
@@ -136,7 +158,10 @@ def _bad_pattern(error: OperationFailure, patterns: list[str]) -> Invalid:
     for name in patterns:
         text = f"{name.rpartition('__')[0] or 'name'}__contains="
         faults.append(
-            Fault(f"MongoDB refuses this regular expression ({reason}); {text} finds literal text.", parameter=name)
+            Fault(
+                f"MongoDB refuses this regular expression ({reason}); {text} finds literal text.",
+                parameter=name,
+            )
         )
     return Invalid(faults[0].detail, *faults)
 

@@ -29,10 +29,14 @@ class Indexes:
         if self.problem:
             raise Unavailable(f"Nothing is written here for the moment: {self.problem}")
         if not self.made:
-            raise Unavailable("Nothing is written here yet: the indexes are being made; try again soon.")
+            raise Unavailable(
+                "Nothing is written here yet: the indexes are being made; try again soon."
+            )
 
 
-def make_indexes(resource: Resource, collection: Collection[dict[str, Any]], state: Indexes) -> None:
+def make_indexes(
+    resource: Resource, collection: Collection[dict[str, Any]], state: Indexes
+) -> None:
     """Makes what is declared and isn't there, one by one; what can't be made becomes `state.problem`."""
     problem = None
     for model in resource.indexes:
@@ -63,7 +67,10 @@ def read_indexes(collection: Collection[dict[str, Any]]) -> tuple[Index, ...]:
     indexes = {"_id_": Index("_id_", (("_id", 1),), unique=True)}
     for name, details in found.items():
         keys = tuple((path, direction) for path, direction in details["key"])
-        partial = any(details.get(word) for word in ("partialFilterExpression", "sparse", "hidden", "collation"))
+        partial = any(
+            details.get(word)
+            for word in ("partialFilterExpression", "sparse", "hidden", "collation")
+        )
         if not partial and all(direction in (1, -1) for _, direction in keys):
             indexes[name] = Index(name, keys, bool(details.get("unique")) or name == "_id_")
     return tuple(indexes.values())

@@ -24,9 +24,13 @@ from app.store.commands import find
 from app.store.errors import LOST
 
 PAGE = 1_000  # documents; as fast as twice or four times as many, in less memory
-PAGE_BYTES = 4 * 1024 * 1024  # that a page has, unless its documents are larger than those of the page before
+PAGE_BYTES = (
+    4 * 1024 * 1024
+)  # that a page has, unless its documents are larger than those of the page before
 FIRST_PAGE = 500  # documents, so that the first byte leaves soon
-CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts everything without an index
+CURSOR_PATIENCE = (
+    10  # times the limit of a query, for a cursor that sorts everything without an index
+)
 FLATTEN_TRIES = 3  # pages in a row that can't be flattened, after which it isn't tried any more
 _BAD_VALUE = 2  # the error of a hint at an index that isn't there
 
@@ -72,7 +76,9 @@ def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None
     except OperationFailure as error:
         if error.code != _BAD_VALUE:
             raise
-        plan = replace(plan, sort=ordering.total(plan.sort, ()), order=None)  # somebody dropped the index
+        plan = replace(
+            plan, sort=ordering.total(plan.sort, ()), order=None
+        )  # somebody dropped the index
         yield from _by_cursor(collection, plan, session)
         return
     if first is not None:
@@ -80,7 +86,9 @@ def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None
         yield from found
 
 
-def _by_cursor(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
+def _by_cursor(
+    collection: Collection[Any], plan: Plan, session: ClientSession | None
+) -> Iterator[Page]:
     begun = False
     try:
         for page in _replies(_find(collection, plan, session)):
@@ -128,14 +136,18 @@ def _aggregate(collection: Collection[Any], plan: Plan, session: ClientSession |
     )
 
 
-def _by_key(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
+def _by_key(
+    collection: Collection[Any], plan: Plan, session: ClientSession | None
+) -> Iterator[Page]:
     position: list[Any] | None = None
     left = plan.limit
     size = FIRST_PAGE
     tries = FLATTEN_TRIES
     while left is None or left > 0:
         wanted = size if left is None else min(size, left)
-        page, is_last = _page(collection, plan if tries else replace(plan, flat=None), session, position, wanted)
+        page, is_last = _page(
+            collection, plan if tries else replace(plan, flat=None), session, position, wanted
+        )
         tries = FLATTEN_TRIES if page.flat else max(0, tries - 1)
         left = None if left is None else left - page.documents
         begun = position is not None
@@ -173,7 +185,11 @@ def _greatest(
 
 
 def _page(
-    collection: Collection[Any], plan: Plan, session: ClientSession | None, position: list[Any] | None, size: int
+    collection: Collection[Any],
+    plan: Plan,
+    session: ClientSession | None,
+    position: list[Any] | None,
+    size: int,
 ) -> tuple[Page, bool]:
     """The page behind a position, and whether it is the last; flattened where that is right for all of it."""
     if plan.flat is not None:
@@ -181,7 +197,9 @@ def _page(
             page, is_last = _read(collection, plan, session, position, size, plan.flat.projection)
         except ExecutionTimeout:
             raise
-        except OperationFailure as error:  # each version of the server has numbers of its own for a wrong type
+        except (
+            OperationFailure
+        ) as error:  # each version of the server has numbers of its own for a wrong type
             if error.code in LOST:
                 raise
         else:
@@ -234,14 +252,22 @@ def _read(
         _forget(collection, reply.cursor, session)
     begins = offsets(raw)
     is_last = not cut and len(begins) < size + repeated
-    if len(begins) > size and not _same(_document(raw, 0)["_id"], position):  # the last document itself is gone
+    if len(begins) > size and not _same(
+        _document(raw, 0)["_id"], position
+    ):  # the last document itself is gone
         raw, begins = raw[: begins[size]], begins[:size]
     elif repeated and begins and _same(_document(raw, 0)["_id"], position):
         second = begins[1] if len(begins) > 1 else len(raw)
         raw, begins = raw[second:], [begin - second for begin in begins[1:]]
-        if cut and not begins:  # two documents don't fit into one reply: the next is read without the one before
-            others = {"$and": [plan.filter, {"_id": {"$ne": position[0]}}]} if position else plan.filter
-            return _read(collection, replace(plan, filter=others), session, position, size, projection)
+        if (
+            cut and not begins
+        ):  # two documents don't fit into one reply: the next is read without the one before
+            others = (
+                {"$and": [plan.filter, {"_id": {"$ne": position[0]}}]} if position else plan.filter
+            )
+            return _read(
+                collection, replace(plan, filter=others), session, position, size, projection
+            )
     return Page(raw, len(begins), begins[-1] if begins else 0), is_last
 
 
@@ -249,10 +275,14 @@ def _forget(collection: Collection[Any], cursor: int, session: ClientSession | N
     """Closes a cursor on the server; one that can't be reached any more forgets it by itself."""
     with suppress(PyMongoError):
         command = {"killCursors": collection.name, "cursors": [bson.Int64(cursor)]}
-        collection.database.command(command, session=session, read_preference=collection.read_preference)
+        collection.database.command(
+            command, session=session, read_preference=collection.read_preference
+        )
 
 
-def _position(collection: Collection[Any], plan: Plan, session: ClientSession | None, page: Page) -> list[Any]:
+def _position(
+    collection: Collection[Any], plan: Plan, session: ClientSession | None, page: Page
+) -> list[Any]:
     """Where the last document of a page stands."""
     last = _document(page.raw, page.last)
     if SORT_KEY in last:

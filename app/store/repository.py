@@ -33,7 +33,9 @@ from app.store.indexes import Indexes, make_indexes, read_indexes
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
-STATEMENT_LIMIT = 7 * 1024 * 1024  # bytes: a document and its replacement have to fit into one statement of 16 MiB
+STATEMENT_LIMIT = (
+    7 * 1024 * 1024
+)  # bytes: a document and its replacement have to fit into one statement of 16 MiB
 _BAD_VALUE = 2
 _WRITE_CONFLICT = 112
 
@@ -85,7 +87,9 @@ class Repository:
         self._patience = settings.PRIMARY_WAIT_SECONDS
         self._estimate = 0, float("-inf")  # documents, and when they were counted
         self._raw_collection: Collection[Any] = (
-            self._collection if database.is_mock else self._collection.with_options(codec_options=RAW)
+            self._collection
+            if database.is_mock
+            else self._collection.with_options(codec_options=RAW)
         )
 
     async def make_indexes(self) -> None:
@@ -117,14 +121,22 @@ class Repository:
     def _not_found(self) -> NotFound:
         return NotFound(f"There is no document with this _id in {self.resource.name!r}.")
 
-    def _find(self, condition: Mapping[str, Any], *, hint: Any = None, bounds: Any = None, **words: Any) -> bytes:
+    def _find(
+        self, condition: Mapping[str, Any], *, hint: Any = None, bounds: Any = None, **words: Any
+    ) -> bytes:
         """The BSON of all documents that are found, one after the other."""
         if self._database.is_mock:
             return b"".join(
-                bson.encode(found, codec_options=CODEC) for found in self._collection.find(condition, **words)
+                bson.encode(found, codec_options=CODEC)
+                for found in self._collection.find(condition, **words)
             )
         limit = words["limit"]
-        command = {"find": self.resource.name, "filter": condition, "limit": limit, "batchSize": limit}
+        command = {
+            "find": self.resource.name,
+            "filter": condition,
+            "limit": limit,
+            "batchSize": limit,
+        }
         command |= {"maxTimeMS": self._time_limit, "allowDiskUse": True}
         command |= {"sort": dict(words.get("sort", ())), "skip": words.get("skip", 0)}
         command |= {"projection": words.get("projection") or {}}
@@ -181,7 +193,9 @@ class Repository:
         documents = decode_all(raw)[limit - 2 :] if limit > 1 else []
         if len(documents) < 2:
             return False
-        one, other = (found.get(SORT_KEY) or ordering.position(query.sort, found) for found in documents)
+        one, other = (
+            found.get(SORT_KEY) or ordering.position(query.sort, found) for found in documents
+        )
         if isinstance(one, dict) and isinstance(other, dict):
             keys = [str(number) for number in range(len(query.sort))]
             return [one.get(key) for key in keys] == [other.get(key) for key in keys]
@@ -200,17 +214,29 @@ class Repository:
         behind = after(query.sort, position)
         condition = {"$and": [query.filter, behind]} if query.filter else behind
         serving = ordering.served_by(query.sort, self.indexes.standing)
-        if serving is None or query.sort[0][0] == "_id" or not ordering.is_plain(position) or self._database.is_mock:
+        if (
+            serving is None
+            or query.sort[0][0] == "_id"
+            or not ordering.is_plain(position)
+            or self._database.is_mock
+        ):
             return self._find(condition, **words)
         index, backwards = serving
         bound = [(path, value) for (path, _), value in zip(query.sort, position, strict=True)]
-        return self._find(condition, hint=index.name, bounds=(None, bound) if backwards else (bound, None), **words)
+        return self._find(
+            condition,
+            hint=index.name,
+            bounds=(None, bound) if backwards else (bound, None),
+            **words,
+        )
 
     def _by_stages(self, query: Query, limit: int) -> bytes:
         """The same by a pipeline, for documents that a find can't sort."""
         order = ordering.whole(query.sort)
         behind = [ordering.after(order, query.after)] if query.after is not None else []
-        projection = {**self._projection(query), SORT_KEY: 1} if query.fields is not None else {SORT_KEY: 0}
+        projection = (
+            {**self._projection(query), SORT_KEY: 1} if query.fields is not None else {SORT_KEY: 0}
+        )
         pipeline = [
             {"$match": {"$and": [query.filter, *behind]}},
             *ordering.stages(order),
@@ -218,7 +244,9 @@ class Repository:
             {"$limit": limit},
             {"$project": projection},
         ]
-        found = self._collection.aggregate_raw_batches(pipeline, maxTimeMS=self._time_limit, allowDiskUse=True)
+        found = self._collection.aggregate_raw_batches(
+            pipeline, maxTimeMS=self._time_limit, allowDiskUse=True
+        )
         return b"".join(cast("Iterator[bytes]", found))
 
     def _projection(self, query: Query) -> dict[str, Any]:
@@ -238,7 +266,9 @@ class Repository:
         if position is not None:
             return position
         key = ordering.bound_value(ordering.exact(bson.decode(raw, ordering.EXACT)["_id"]))
-        found = self._find({"$expr": {"$eq": ["$_id", key]}}, projection=ordering.computed(order), limit=1)
+        found = self._find(
+            {"$expr": {"$eq": ["$_id", key]}}, projection=ordering.computed(order), limit=1
+        )
         return ordering.read_computed(order, bson.decode(found, ordering.EXACT)) if found else None
 
     def _count(self, query: Query, shown: int, *, last: bool) -> tuple[int | None, str | None]:
@@ -289,7 +319,9 @@ class Repository:
         self.indexes.refuse_writes()
         return await self._database.run(self._replace, keys, matches, build, writing=True)
 
-    async def patch(self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
+    async def patch(
+        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]
+    ) -> Stored:
         """Writes the change that `build(stored document)` wants, and nothing else; raises as `replace`."""
         self.indexes.refuse_writes()
         return await self._database.run(self._patch, keys, matches, build, writing=True)
@@ -305,7 +337,9 @@ class Repository:
         self._estimate = 0, float("-inf")
         return Stored(raw)
 
-    def _replace(self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Document]) -> Stored:
+    def _replace(
+        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Document]
+    ) -> Stored:
         def write(stored: Stored) -> Stored | None:
             raw = to_bson(build(decode(stored.raw)))
             if raw == stored.raw:
@@ -319,7 +353,9 @@ class Repository:
 
         return self._again_and_again(keys, matches, write)
 
-    def _patch(self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]) -> Stored:
+    def _patch(
+        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]
+    ) -> Stored:
         def write(stored: Stored) -> Stored | None:
             change = build(decode(stored.raw))
             if not change:
@@ -340,7 +376,11 @@ class Repository:
 
         def write(stored: Stored) -> Stored | None:
             if matches is None:
-                return stored if self._collection.delete_one({"_id": stored.document["_id"]}).deleted_count else None
+                return (
+                    stored
+                    if self._collection.delete_one({"_id": stored.document["_id"]}).deleted_count
+                    else None
+                )
             return self._if_unchanged(stored, 0, lambda collection, condition, session: (
                 collection.find_one_and_delete(condition, **session)
             ))  # fmt: skip
@@ -365,7 +405,10 @@ class Repository:
             time.sleep(random.uniform(0, 0.01))
 
     def _if_unchanged(
-        self, stored: Stored, size: int, write: Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any]
+        self,
+        stored: Stored,
+        size: int,
+        write: Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any],
     ) -> Stored | None:
         """Writes if the document is still the one that was read; None where it is not."""
         if self._database.is_mock or len(stored.raw) + size < STATEMENT_LIMIT:
@@ -375,7 +418,9 @@ class Repository:
         if written is None:
             return None
         return Stored(
-            bytes(written.raw) if isinstance(written, RawBSONDocument) else bson.encode(written, codec_options=CODEC)
+            bytes(written.raw)
+            if isinstance(written, RawBSONDocument)
+            else bson.encode(written, codec_options=CODEC)
         )
 
     def _same(self, stored: Stored) -> dict[str, Any]:
@@ -385,7 +430,10 @@ class Repository:
         else:
             literal = {"$literal": RawBSONDocument(stored.raw)}
             # $eq takes 1 and 1.0 for the same; the size tells most such changes of type.
-            whole = [{"$eq": ["$$ROOT", literal]}, {"$eq": [{"$bsonSize": "$$ROOT"}, len(stored.raw)]}]
+            whole = [
+                {"$eq": ["$$ROOT", literal]},
+                {"$eq": [{"$bsonSize": "$$ROOT"}, len(stored.raw)]},
+            ]
         return {"_id": stored.document["_id"], "$expr": {"$and": whole}}
 
     def _in_transaction(self, stored: Stored, write: Callable[..., Any]) -> Any:

@@ -37,7 +37,9 @@ from app.transfers.production import Job, produce
 PIPE = 1024 * 1024  # bytes that wait in the pipe while nobody takes them
 READ = 256 * 1024  # bytes of one chunk, at most
 NICENESS = 10
-SWITCH_SECONDS = 0.0005  # that reading waits for the encoding thread; after 5 ms the database would wait as well
+SWITCH_SECONDS = (
+    0.0005  # that reading waits for the encoding thread; after 5 ms the database would wait as well
+)
 LEAVING_SECONDS = 0.7  # that a child has to end what it has open at the database
 
 
@@ -73,7 +75,9 @@ class Outcome:
     sha256: str = ""
 
 
-_counts = struct.Struct("<3Q")  # documents, rows, bytes: what a child tells while it runs, in memory that both see
+_counts = struct.Struct(
+    "<3Q"
+)  # documents, rows, bytes: what a child tells while it runs, in memory that both see
 
 
 class ExportProcess:
@@ -109,12 +113,16 @@ class ExportProcess:
             progress = os.memfd_create("export")
             opened.callback(os.close, progress)
             os.set_blocking(self._data, False)
-            with suppress(PermissionError):  # the user's pipes reached the system's limit: the usual size serves too
+            with suppress(
+                PermissionError
+            ):  # the user's pipes reached the system's limit: the usual size serves too
                 fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE)
             os.truncate(progress, _counts.size)
             self._progress = mmap.mmap(progress, _counts.size)
             ends = map(_Inherited, (data, report, progress))
-            process = CONTEXT.Process(target=_main, args=(self._job, self._source, *ends), daemon=True)
+            process = CONTEXT.Process(
+                target=_main, args=(self._job, self._source, *ends), daemon=True
+            )
             process.start()
             self._process = process
 
@@ -158,7 +166,9 @@ class ExportProcess:
         status = self._process.exitcode or 0
         if status < 0:
             return f"the export's process was ended by signal {-status} ({signal.Signals(-status).name})"
-        return f"the export's process ended too early, with status {status}; the server's log has more"
+        return (
+            f"the export's process ended too early, with status {status}; the server's log has more"
+        )
 
     async def close(self) -> None:
         """Ends the child, whatever it does, and releases the pipes: by that it knows that nobody reads any more."""
@@ -225,7 +235,9 @@ class Reading:
                 return
             if hastily:
                 preference = session.client.read_preference
-                session.client.admin.command("killSessions", [session.session_id], read_preference=preference)
+                session.client.admin.command(
+                    "killSessions", [session.session_id], read_preference=preference
+                )
             else:
                 session.end_session()
             session.client.close()
@@ -245,7 +257,9 @@ class SharedTally(Tally):
 
 
 def _main(job: Job, source: Source, output: int, result: int, progress: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its exports itself
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the server, which ends its exports itself
     os.nice(NICENESS)
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
@@ -265,7 +279,9 @@ def _main(job: Job, source: Source, output: int, result: int, progress: int) -> 
         outcome = error
     if not isinstance(outcome, Outcome | RequestError):
         print(f"an export's process failed: {outcome!r}", file=sys.stderr, flush=True)  # noqa: T201 - the server's log
-        outcome = ProcessFailed(f"the database refused to go on ({_named(outcome)}); the server's log has more")
+        outcome = ProcessFailed(
+            f"the database refused to go on ({_named(outcome)}); the server's log has more"
+        )
     _send(result, outcome)
     reading.end()
     os._exit(0)  # the client's threads have nothing left to do

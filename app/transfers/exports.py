@@ -38,7 +38,12 @@ class Order:
 
 
 def read_order(
-    name: str, pairs: Pairs, compiler: Compiler, indexes: Sequence[Index], snapshots: bool, settings: Settings
+    name: str,
+    pairs: Pairs,
+    compiler: Compiler,
+    indexes: Sequence[Index],
+    snapshots: bool,
+    settings: Settings,
 ) -> Order:
     """The export of that format's name with these parameters; `snapshots` says that the server has such.
 
@@ -47,10 +52,14 @@ def read_order(
     found = FORMATS.get(name)
     if found is None:
         known = ", ".join(sorted(FORMATS))
-        raise NotFound(f"There is no export format {name!r}.{nearest(name, FORMATS)} There are {known}.")
+        raise NotFound(
+            f"There is no export format {name!r}.{nearest(name, FORMATS)} There are {known}."
+        )
     known_words = (*_FOR_ALL, *(word for word in _OF_FORMATS if word in found.takes))
     query, words = compiler.conditions(_without_foreign(pairs, found), indexes, known_words)
-    return Order(found, query, _job(compiler.resource, indexes, found, query, words, snapshots, settings))
+    return Order(
+        found, query, _job(compiler.resource, indexes, found, query, words, snapshots, settings)
+    )
 
 
 def _without_foreign(pairs: Pairs, found: Format) -> Pairs:
@@ -156,6 +165,8 @@ def _options(words: dict[str, str]) -> Options:
 def _choice(words: dict[str, str], name: str, choices: Sequence[str], default: str) -> str:
     value = words.get(name, default)
     if value not in choices:
-        detail = f"{name}: one of {' '.join(choices)} is wanted, not {value!r}.{nearest(value, choices)}"
+        detail = (
+            f"{name}: one of {' '.join(choices)} is wanted, not {value!r}.{nearest(value, choices)}"
+        )
         raise Invalid(detail, Fault(detail, parameter=name))
     return value

@@ -16,7 +16,9 @@ _WORKER = "app.transfers.child"  # what a child runs
 
 def start_fork_server(models: str) -> None:
     """Starts the fork server in the background; the first process waits for it where it isn't up yet."""
-    vars(sys.modules["__main__"]).pop("__file__", None)  # else every child would run the program's main file again
+    vars(sys.modules["__main__"]).pop(
+        "__file__", None
+    )  # else every child would run the program's main file again
     CONTEXT.set_forkserver_preload([_FIRST, _WORKER, *_modules(models)])
     threading.Thread(target=_start, name="fork server", daemon=True).start()
 

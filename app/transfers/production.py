@@ -30,7 +30,9 @@ T = TypeVar("T")
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
 AHEAD = 1  # pages read before they are wanted
 PART = 250  # documents decoded at a time; a whole page takes a third longer, for Python gives its memory back each time
-UNWOUND = 4 * 1024 * 1024  # bytes that a batch of unwound rows may come to, each as large as its document at most
+UNWOUND = (
+    4 * 1024 * 1024
+)  # bytes that a batch of unwound rows may come to, each as large as its document at most
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,17 @@ def projected(job: Job) -> Job:
         steps = [tuple(step for step in path if step is not None) for path in steps]
     plan = replace(job.plan, projection=inclusion([("_id",), *steps]))
     if found.tabular and job.unwind is None and plan.order is not None:
-        flat = flatten([Wanted(column.steps, column.many, column.kind == "text") for column in job.columns])
+        flat = flatten(
+            [Wanted(column.steps, column.many, column.kind == "text") for column in job.columns]
+        )
         if flat.computed:
             plan = replace(plan, flat=flat)
     return replace(job, plan=plan)
 
 
-def produce(job: Job, collection: Collection[Any], session: ClientSession | None, tally: Tally) -> Iterator[bytes]:
+def produce(
+    job: Job, collection: Collection[Any], session: ClientSession | None, tally: Tally
+) -> Iterator[bytes]:
     """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes."""
     found = FORMATS[job.format]
     encoder = found.encoder(job.columns or (), job.options, job.collection)

@@ -10,7 +10,9 @@ from app.store.client import Database
 
 COLLECTION = "docsheet.exports"
 REFRESH_SECONDS = 60.0  # between two records of one that is under way, at most
-SILENT_SECONDS = 5 * REFRESH_SECONDS  # without a record, after which one that is under way is so no more
+SILENT_SECONDS = (
+    5 * REFRESH_SECONDS
+)  # without a record, after which one that is under way is so no more
 GONE = "its server was killed, or lost the database for good"
 State = Literal["running", "complete", "failed", "left"]
 
@@ -34,7 +36,9 @@ class Records:
     def __init__(self, database: Database) -> None:
         self._database = database
         # Whatever MONGO_URI prefers: a secondary may not have it yet when the last byte arrives.
-        self._collection = database.collection(COLLECTION).with_options(read_preference=ReadPreference.PRIMARY)
+        self._collection = database.collection(COLLECTION).with_options(
+            read_preference=ReadPreference.PRIMARY
+        )
 
     async def prepare(self) -> None:
         """Makes the TTL index (https://www.mongodb.com/docs/manual/core/index-ttl/)."""
@@ -51,12 +55,16 @@ class Records:
     async def write(self, export_id: str, record: Record) -> None:
         """Stores the state of an export."""
         write = self._collection.replace_one
-        await self._database.run(write, {"_id": export_id}, _document(record), upsert=True, writing=True)
+        await self._database.run(
+            write, {"_id": export_id}, _document(record), upsert=True, writing=True
+        )
 
     async def refresh(self, export_id: str, record: Record) -> None:
         """Stores how far an export is; one that has ended is left as it is, however late this comes."""
         write = self._collection.replace_one
-        await self._database.run(write, {"_id": export_id, "state": "running"}, _document(record), writing=True)
+        await self._database.run(
+            write, {"_id": export_id, "state": "running"}, _document(record), writing=True
+        )
 
     async def read(self, export_id: str) -> Record | None:
         """The state of an export, or None where nobody remembers it."""

@@ -28,7 +28,12 @@ app = Eve(
             "users": {
                 "schema": {
                     "name": {"type": "string", "minlength": 1, "maxlength": 200, "required": True},
-                    "email": {"type": "string", "regex": r"[^@\s]+@[^@\s]+\.[^@\s]+", "required": True, "unique": True},
+                    "email": {
+                        "type": "string",
+                        "regex": r"[^@\s]+@[^@\s]+\.[^@\s]+",
+                        "required": True,
+                        "unique": True,
+                    },
                     "age": number,
                     "profile": {"type": "dict", "nullable": True, "schema": profile},
                 }

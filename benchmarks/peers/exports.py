@@ -85,7 +85,9 @@ async def json_util_chunks() -> AsyncIterator[bytes]:
     options = json_util.RELAXED_JSON_OPTIONS
     async for batch in batches():
         lines = [
-            json.dumps(json_util._json_convert(user, options), ensure_ascii=False, separators=(",", ":"))
+            json.dumps(
+                json_util._json_convert(user, options), ensure_ascii=False, separators=(",", ":")
+            )
             for user in batch
         ]
         yield ("\n".join(lines) + "\n").encode()
@@ -94,7 +96,9 @@ async def json_util_chunks() -> AsyncIterator[bytes]:
 async def orjson_chunks() -> AsyncIterator[bytes]:
     """A line of JSON for each user."""
     async for batch in batches():
-        yield b"".join([orjson.dumps(user, default=str, option=orjson.OPT_APPEND_NEWLINE) for user in batch])
+        yield b"".join(
+            [orjson.dumps(user, default=str, option=orjson.OPT_APPEND_NEWLINE) for user in batch]
+        )
 
 
 async def export_csv(_: Request) -> Response:
@@ -132,7 +136,10 @@ def write_openpyxl(path: str) -> None:
 
 def write_xlsxwriter(path: str) -> None:
     """XlsxWriter, in constant memory."""
-    with XlsxWriterBook(path, {"constant_memory": True, "strings_to_formulas": False}) as book, documents() as found:
+    with (
+        XlsxWriterBook(path, {"constant_memory": True, "strings_to_formulas": False}) as book,
+        documents() as found,
+    ):
         sheet = book.add_worksheet("users")
         sheet.write_row(0, 0, TITLES)
         for number, user in enumerate(found, 1):
@@ -142,7 +149,9 @@ def write_xlsxwriter(path: str) -> None:
 def write_rust(path: str) -> None:
     """rustpy-xlsxwriter, fed by a generator, which it writes in constant memory."""
     with documents() as found:
-        FastExcel(path).sheet("users", (dict(zip(TITLES, row(user), strict=True)) for user in found)).save()
+        FastExcel(path).sheet(
+            "users", (dict(zip(TITLES, row(user), strict=True)) for user in found)
+        ).save()
 
 
 WRITERS = {"openpyxl": write_openpyxl, "xlsxwriter": write_xlsxwriter, "rust": write_rust}

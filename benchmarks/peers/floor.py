@@ -46,7 +46,9 @@ async def patch(request: Request) -> Response:
     changes = orjson.loads(await request.body())
     key = ObjectId(request.path_params["key"])
     return answer(
-        await users.find_one_and_update({"_id": key}, {"$set": changes}, return_document=ReturnDocument.AFTER)
+        await users.find_one_and_update(
+            {"_id": key}, {"$set": changes}, return_document=ReturnDocument.AFTER
+        )
     )
 
 

@@ -72,7 +72,16 @@ async def export_csv() -> Response:
         profile = user.profile or Profile()
         home = profile.addresses[0] if profile.addresses else Address()
         writer.writerow(
-            [user.name, user.email, profile.bio, profile.age, home.street, home.city, home.zipcode, home.country]
+            [
+                user.name,
+                user.email,
+                profile.bio,
+                profile.age,
+                home.street,
+                home.city,
+                home.zipcode,
+                home.country,
+            ]
         )
     return Response(output.getvalue(), media_type="text/csv")
 

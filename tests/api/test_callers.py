@@ -20,7 +20,9 @@ APP = "https://app.example.org"
 @pytest.fixture(scope="module")
 def cors_server(mongo_uri: str) -> Iterator[LiveServer]:
     hosts = "localhost,127.0.0.1,*.example.org"
-    with LiveServer(MONGO_URI=mongo_uri, DB_NAME="test", CORS_ORIGINS=APP, ALLOWED_HOSTS=hosts) as live:
+    with LiveServer(
+        MONGO_URI=mongo_uri, DB_NAME="test", CORS_ORIGINS=APP, ALLOWED_HOSTS=hosts
+    ) as live:
         yield live
 
 
@@ -30,13 +32,24 @@ def cors(cors_server: LiveServer, users: Any) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8000"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8000"]
+)
 def test_loopback_names_may_be_asked_for(http: httpx.Client, host: str) -> None:
     assert http.get("/users/", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "host", ["", "evil.example", "localhost.evil.example", "evil.example:8000", "192.168.0.1", "[::2]", "0.0.0.0"]
+    "host",
+    [
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:8000",
+        "192.168.0.1",
+        "[::2]",
+        "0.0.0.0",
+    ],
 )
 def test_foreign_host_is_400(http: httpx.Client, host: str) -> None:
     for address in ("/users/", "/livez", "/nowhere", "/docs"):
@@ -49,12 +62,23 @@ def test_foreign_host_is_400(http: httpx.Client, host: str) -> None:
     [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://localhost:1"},
      {"Origin": "http://localhost.evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
 )  # fmt: skip
-def test_foreign_page_may_read_and_not_write(http: httpx.Client, users: Any, headers: dict[str, str]) -> None:
+def test_foreign_page_may_read_and_not_write(
+    http: httpx.Client, users: Any, headers: dict[str, str]
+) -> None:
     created = http.post("/users/", json=USER).json()
     item = f"/users/{created['_id']}"
-    for method, address in (("POST", "/users/"), ("PUT", item), ("PATCH", item), ("DELETE", item), ("POST", "/nope")):
+    for method, address in (
+        ("POST", "/users/"),
+        ("PUT", item),
+        ("PATCH", item),
+        ("DELETE", item),
+        ("POST", "/nope"),
+    ):
         answer = http.request(method, address, json=USER, headers=headers)
-        assert (answer.status_code, answer.json()["errors"][0]["header"]) == (403, next(iter(headers)))
+        assert (answer.status_code, answer.json()["errors"][0]["header"]) == (
+            403,
+            next(iter(headers)),
+        )
     read = http.get("/users/", headers=headers)
     assert (read.status_code, read.headers.get("access-control-allow-origin")) == (200, None)
     assert users.count_documents({}) == 1
@@ -73,7 +97,10 @@ def test_named_origin_may_write_and_read_the_headers(cors: httpx.Client) -> None
                    cors.get("/nowhere", headers=headers), cors.post("/users/", json={}, headers=headers)):  # fmt: skip
         assert answer.headers["access-control-allow-origin"] == APP
         assert set(answer.headers["access-control-expose-headers"].split(", ")) == set(EXPOSED)
-    assert cors.post("/users/", json=USER, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert (
+        cors.post("/users/", json=USER, headers={"Origin": "https://evil.example"}).status_code
+        == 403
+    )
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
@@ -106,5 +133,10 @@ def test_every_answer_has_its_id_and_nosniff(http: httpx.Client) -> None:
         answer = http.get(address)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
-    assert http.get("/livez", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
-    assert http.get("/livez", headers={"X-Request-ID": "a\tb" * 99}).headers["x-request-id"] != "a\tb" * 99
+    assert (
+        http.get("/livez", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
+    )
+    assert (
+        http.get("/livez", headers={"X-Request-ID": "a\tb" * 99}).headers["x-request-id"]
+        != "a\tb" * 99
+    )

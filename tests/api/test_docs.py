@@ -49,7 +49,12 @@ def test_the_resources_as_json_or_html_as_accept_says(http: httpx.Client) -> Non
         assert "/docs" in answer.text
     shown: Any = http.get("/").json()
     assert shown["resources"]["users"]["documents"] == "/users/"
-    for address in (*shown["resources"]["users"]["exports"].values(), shown["docs"], shown["redoc"], shown["openapi"]):
+    for address in (
+        *shown["resources"]["users"]["exports"].values(),
+        shown["docs"],
+        shown["redoc"],
+        shown["openapi"],
+    ):
         assert http.get(address).status_code == 200
 
 
@@ -68,7 +73,9 @@ def test_every_problem_type_has_its_page(http: httpx.Client) -> None:
     assert missing.headers["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json", "/docs/problems/invalid"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/redoc", "/openapi.json", "/docs/problems/invalid"]
+)
 def test_pages_take_no_parameters_and_answer_head(http: httpx.Client, path: str) -> None:
     assert http.get(path, params={"x": "1"}).status_code == 422
     head = http.head(path)
@@ -81,7 +88,8 @@ def test_pages_take_no_parameters_and_answer_head(http: httpx.Client, path: str)
 
 
 @pytest.mark.parametrize(
-    "path", ["/docs/assets/none.js", "/docs/assets/../pages.py", "/docs/assets/%2e%2e/x", "/docs/assets/"]
+    "path",
+    ["/docs/assets/none.js", "/docs/assets/../pages.py", "/docs/assets/%2e%2e/x", "/docs/assets/"],
 )
 def test_what_is_no_asset_is_a_problem(http: httpx.Client, path: str) -> None:
     answer = http.get(path)

@@ -37,13 +37,18 @@ def path(document: dict[str, Any]) -> str:
 
 
 def faults(answer: httpx.Response) -> list[str]:
-    return [fault.get("pointer") or fault.get("header") or fault["parameter"] for fault in answer.json()["errors"]]
+    return [
+        fault.get("pointer") or fault.get("header") or fault["parameter"]
+        for fault in answer.json()["errors"]
+    ]
 
 
 # --- create ----------------------------------------------------------------------------------------------------------
 
 
-def test_create_answers_the_document_with_its_address_and_tag(http: httpx.Client, users: Any) -> None:
+def test_create_answers_the_document_with_its_address_and_tag(
+    http: httpx.Client, users: Any
+) -> None:
     created = http.post("/users", json=WANG)
     document = created.json()
     assert created.status_code == 201
@@ -66,7 +71,9 @@ def test_create_answers_the_document_with_its_address_and_tag(http: httpx.Client
         (b"null", 422),
     ],
 )
-def test_body_that_is_no_json_is_400_and_no_object_422(http: httpx.Client, body: bytes, status: int) -> None:
+def test_body_that_is_no_json_is_400_and_no_object_422(
+    http: httpx.Client, body: bytes, status: int
+) -> None:
     answer = http.post("/users/", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["status"]) == (status, status)
 
@@ -88,7 +95,9 @@ def test_body_that_is_no_json_is_400_and_no_object_422(http: httpx.Client, body:
         ({"a/b~c": 1}, "#/a~1b~0c"),
     ],
 )
-def test_field_that_cannot_be_stored_is_named(http: httpx.Client, fields: dict[str, Any], pointer: str) -> None:
+def test_field_that_cannot_be_stored_is_named(
+    http: httpx.Client, fields: dict[str, Any], pointer: str
+) -> None:
     answer = http.post("/users/", json={"name": "Ada", "email": "ada@example.com", **fields})
     assert (answer.status_code, faults(answer)) == (422, [pointer])
 
@@ -108,7 +117,9 @@ def test_number_beyond_a_double_and_a_lone_surrogate_are_named(http: httpx.Clien
     assert (answer.status_code, faults(answer)) == (422, ["#/age"])
 
 
-@pytest.mark.parametrize("media", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/x+json"])
+@pytest.mark.parametrize(
+    "media", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/x+json"]
+)
 def test_other_media_type_is_415(http: httpx.Client, media: str | None) -> None:
     headers = {} if media is None else {"Content-Type": media}
     answer = http.post("/users/", content=json.dumps(WANG), headers=headers)
@@ -120,7 +131,9 @@ def test_body_over_the_limit_is_413(http: httpx.Client) -> None:
     headers = {"Content-Type": "application/json"}
     assert http.post("/users/", content=body, headers=headers).status_code == 413
     chunked = http.post(
-        "/users/", content=(body[at : at + 65536] for at in range(0, len(body), 65536)), headers=headers
+        "/users/",
+        content=(body[at : at + 65536] for at in range(0, len(body), 65536)),
+        headers=headers,
     )
     assert chunked.status_code == 413
 
@@ -154,7 +167,9 @@ def test_one_email_serves_one_user_whoever_writes_it_and_how(http: httpx.Client)
 
 def test_two_hundred_creates_of_one_email_make_one_user(http: httpx.Client, users: Any) -> None:
     def post(number: int) -> int:
-        return http.post("/users/", json={"name": f"n{number}", "email": "one@example.com"}).status_code
+        return http.post(
+            "/users/", json={"name": f"n{number}", "email": "one@example.com"}
+        ).status_code
 
     with ThreadPoolExecutor(40) as pool:
         statuses = sorted(pool.map(post, range(200)))
@@ -187,7 +202,14 @@ def test_head_is_get_without_the_body(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("address", "status"),
-    [(NOBODY, 404), ("none", 422), ("%FF", 422), (f"{NOBODY}/", 404), (f"{NOBODY}?x=1", 422), ("a%2Fb", 422)],
+    [
+        (NOBODY, 404),
+        ("none", 422),
+        ("%FF", 422),
+        (f"{NOBODY}/", 404),
+        (f"{NOBODY}?x=1", 422),
+        ("a%2Fb", 422),
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 def test_key_that_nobody_has(http: httpx.Client, method: str, address: str, status: int) -> None:
@@ -197,14 +219,24 @@ def test_key_that_nobody_has(http: httpx.Client, method: str, address: str, stat
 
 @pytest.mark.parametrize(
     ("key", "address"),
-    [("a/b %😀", "a%2Fb%20%25%F0%9F%98%80"), (7, "7"), (bson.Int64(2**40), str(2**40)), (NOBODY, NOBODY), ("x", "x")],
+    [
+        ("a/b %😀", "a%2Fb%20%25%F0%9F%98%80"),
+        (7, "7"),
+        (bson.Int64(2**40), str(2**40)),
+        (NOBODY, NOBODY),
+        ("x", "x"),
+    ],
 )
-def test_foreign_key_works_everywhere(http: httpx.Client, users: Any, key: Any, address: str) -> None:
+def test_foreign_key_works_everywhere(
+    http: httpx.Client, users: Any, key: Any, address: str
+) -> None:
     users.insert_one({"_id": key, "name": "Foreign", "email": "f@example.com"})
     assert http.get("/users/").json()[0]["_id"] == key
     assert http.get(f"/users/{address}").json()["_id"] == key
     assert http.patch(f"/users/{address}", json={"age": 5}).json()["age"] == 5
-    replaced = http.put(f"/users/{address}", json={"name": "New", "email": "n@example.com", "_id": key})
+    replaced = http.put(
+        f"/users/{address}", json={"name": "New", "email": "n@example.com", "_id": key}
+    )
     assert (replaced.status_code, replaced.json()["_id"]) == (200, key)
     assert users.find_one()["_id"] == key
     assert http.delete(f"/users/{address}").status_code == 204
@@ -215,7 +247,9 @@ def test_foreign_document_is_shown_as_it_is(http: httpx.Client, users: Any) -> N
     foreign = {"_id": bson.ObjectId(), "name": 5, "late": late, "nan": float("nan"), "price": bson.Decimal128("1.10"),
                "odd": [bson.MinKey(), bson.Binary(b"x", 4), bson.Regex("a", "i")]}  # fmt: skip
     users.insert_one(foreign)
-    raw = bson.encode({"_id": bson.ObjectId(), "name": "brXXken", "email": "x"}).replace(b"XX", b"\xff\xfe")
+    raw = bson.encode({"_id": bson.ObjectId(), "name": "brXXken", "email": "x"}).replace(
+        b"XX", b"\xff\xfe"
+    )
     users.insert_one(RawBSONDocument(raw))
     shown = {
         "_id": str(foreign["_id"]), "name": 5, "late": {"$date": {"$numberLong": "253402300800000"}}, "nan": "NaN",
@@ -229,7 +263,9 @@ def test_foreign_document_is_shown_as_it_is(http: httpx.Client, users: Any) -> N
     patched = http.patch(f"/users/{foreign['_id']}", json={"age": 3})
     assert patched.json() == {**shown, "age": 3}
     assert http.patch(f"/users/{listed[1]['_id']}", json={"age": 3}).status_code == 200
-    read = users.with_options(bson.CodecOptions(document_class=RawBSONDocument)).find_one({"age": 3, "price": None})
+    read = users.with_options(bson.CodecOptions(document_class=RawBSONDocument)).find_one(
+        {"age": 3, "price": None}
+    )
     assert b"br\xff\xfeken" in read.raw
 
 
@@ -240,7 +276,13 @@ def test_put_replaces_whole(http: httpx.Client, users: Any) -> None:
     document = create(http, age=40, profile={"bio": "old"})
     users.update_one({}, {"$set": {"foreign": 1}})
     replaced = http.put(path(document), json={"name": "New", "email": "new@example.com"})
-    expected = {"_id": document["_id"], "name": "New", "email": "new@example.com", "age": None, "profile": None}
+    expected = {
+        "_id": document["_id"],
+        "name": "New",
+        "email": "new@example.com",
+        "age": None,
+        "profile": None,
+    }
     assert (replaced.status_code, replaced.json()) == (200, expected)
     assert users.find_one() == {**expected, "_id": bson.ObjectId(document["_id"])}
 
@@ -264,10 +306,18 @@ def test_key_cannot_change(http: httpx.Client) -> None:
 
 
 def test_patch_merges_and_touches_nothing_else(http: httpx.Client, users: Any) -> None:
-    document = create(http, age=40, profile={"bio": "b", "age": 7, "addresses": [{"city": "Rome"}, {"city": "Bonn"}]})
-    users.update_one({}, {"$set": {"foreign": {"deep": 1}, "profile.odd": "x", "profile.age": "seven"}})
+    document = create(
+        http,
+        age=40,
+        profile={"bio": "b", "age": 7, "addresses": [{"city": "Rome"}, {"city": "Bonn"}]},
+    )
+    users.update_one(
+        {}, {"$set": {"foreign": {"deep": 1}, "profile.odd": "x", "profile.age": "seven"}}
+    )
     patch = {"age": None, "profile": {"bio": "new", "addresses": [{"city": "北京"}]}}
-    answer = http.patch(path(document), json=patch, headers={"Content-Type": "application/merge-patch+json"})
+    answer = http.patch(
+        path(document), json=patch, headers={"Content-Type": "application/merge-patch+json"}
+    )
     address = {"street": None, "city": "北京", "zipcode": None, "country": None}
     assert answer.json() == {
         "_id": document["_id"], "name": "Ada", "email": "ada@example.com",
@@ -278,7 +328,11 @@ def test_patch_merges_and_touches_nothing_else(http: httpx.Client, users: Any) -
 
 def test_patch_of_a_missing_object_makes_it(http: httpx.Client, users: Any) -> None:
     document = create(http)
-    for before in ({"$unset": {"profile": ""}}, {"$set": {"profile": 5}}, {"$set": {"profile": 5, "age": "odd"}}):
+    for before in (
+        {"$unset": {"profile": ""}},
+        {"$set": {"profile": 5}},
+        {"$set": {"profile": 5, "age": "odd"}},
+    ):
         users.update_one({}, before)
         patched = http.patch(path(document), json={"profile": {"bio": "b"}}).json()
         assert patched["profile"] == {"bio": "b", "age": None, "addresses": []}
@@ -340,7 +394,9 @@ def test_if_match_lets_only_the_named_state_through(http: httpx.Client, method: 
         refused = write(value)
         assert (refused.status_code, faults(refused)) == (412, ["If-Match"]), value
     for pattern in ("{}", '"x", {}', '"a,b",{}', "*"):
-        assert write(pattern.format(tag)).status_code == (204 if method == "DELETE" else 200), pattern
+        assert write(pattern.format(tag)).status_code == (204 if method == "DELETE" else 200), (
+            pattern
+        )
         if method == "DELETE":
             document = create(http)
             tag = http.get(path(document)).headers["etag"]
@@ -386,7 +442,11 @@ def test_of_fifty_writers_with_one_tag_one_succeeds(http: httpx.Client, method: 
     tag = http.get(path(document)).headers["etag"]
 
     def write(number: int) -> int:
-        body = {} if method == "DELETE" else {"json": {"name": f"n{number}", "email": "ada@example.com"}}
+        body = (
+            {}
+            if method == "DELETE"
+            else {"json": {"name": f"n{number}", "email": "ada@example.com"}}
+        )
         return http.request(method, path(document), headers={"If-Match": tag}, **body).status_code  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(50) as pool:
@@ -397,12 +457,18 @@ def test_of_fifty_writers_with_one_tag_one_succeeds(http: httpx.Client, method: 
         assert statuses == [200] + [412] * 49
 
 
-def test_patches_of_different_fields_all_hold_beside_a_foreign_writer(http: httpx.Client, users: Any) -> None:
+def test_patches_of_different_fields_all_hold_beside_a_foreign_writer(
+    http: httpx.Client, users: Any
+) -> None:
     document = create(http, age=0, profile={"bio": "", "age": 0})
     key = bson.ObjectId(document["_id"])
 
     def patch(number: int) -> int:
-        fields: list[dict[str, Any]] = [{"name": "n"}, {"age": number}, {"profile": {"age": number}}]
+        fields: list[dict[str, Any]] = [
+            {"name": "n"},
+            {"age": number},
+            {"profile": {"age": number}},
+        ]
         return http.patch(path(document), json=fields[number % 3]).status_code
 
     def foreign(number: int) -> int:
@@ -422,7 +488,9 @@ def test_delete_against_patch_leaves_no_half_document(http: httpx.Client, users:
     for round_ in range(15):
         document = create(http, email=f"r{round_}@example.com")
         with ThreadPoolExecutor(4) as pool:
-            patches = [pool.submit(http.patch, path(document), json={"age": number}) for number in range(3)]
+            patches = [
+                pool.submit(http.patch, path(document), json={"age": number}) for number in range(3)
+            ]
             deleted = pool.submit(http.delete, path(document))
         assert deleted.result().status_code == 204
         assert {done.result().status_code for done in patches} <= {200, 404}
@@ -435,7 +503,9 @@ def test_large_document_is_written_atomically_too(http: httpx.Client, users: Any
     document = create(http)
     users.update_one({}, {"$set": {"blob": b"x" * 9 * 1024 * 1024}})
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda number: http.patch(path(document), json={"age": number}), range(3)))
+        answers = list(
+            pool.map(lambda number: http.patch(path(document), json={"age": number}), range(3))
+        )
     assert [answer.status_code for answer in answers] == [200] * 3
     users.update_one({}, {"$set": {"blob": b"x" * (16 * 1024 * 1024 - 500)}})
     grown = http.patch(path(document), json={"profile": {"bio": "y" * 1000}})

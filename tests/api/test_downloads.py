@@ -24,7 +24,11 @@ ANNA = {
     "name": "Anna",
     "email": "a@example.com",
     "age": 30,
-    "profile": {"bio": "x", "age": 31, "addresses": [{"street": "s", "city": "北京"}, {"city": "Ulm"}]},
+    "profile": {
+        "bio": "x",
+        "age": 31,
+        "addresses": [{"street": "s", "city": "北京"}, {"city": "Ulm"}],
+    },
 }
 HEADER = ["name", "email", "age", "profile.bio", "profile.age", "profile.addresses"]
 
@@ -70,8 +74,16 @@ def problem(answer: httpx.Response, status: int, parameter: str | None = None) -
             for name in FORMATS
             for word in ("fields", "expand", "after", "count")
         ],
-        *[(name, f"{word}=x", word, "csv") for name in FORMATS[1:] for word in ("bom", "delimiter", "formulas")],
-        *[(name, f"{word}=x", word, "xlsx") for name in FORMATS[2:] for word in ("unwind", "timezone")],
+        *[
+            (name, f"{word}=x", word, "csv")
+            for name in FORMATS[1:]
+            for word in ("bom", "delimiter", "formulas")
+        ],
+        *[
+            (name, f"{word}=x", word, "xlsx")
+            for name in FORMATS[2:]
+            for word in ("unwind", "timezone")
+        ],
         ("csv", "columns=nam", "columns", "Did you mean 'name'?"),
         ("csv", "columns=name,profile.agee", "columns", "Did you mean 'profile.age'?"),
         ("csv", "columns=name,name", "columns", "twice"),
@@ -99,22 +111,43 @@ def problem(answer: httpx.Response, status: int, parameter: str | None = None) -
         ("xlsx", "keyword=" + "x" * 201, "keyword", "200"),
         ("ndjson", "columns=name:Name", "columns", "CSV and XLSX"),
         ("json", "columns=name:Name", "columns", "CSV and XLSX"),
-        ("ndjson", "columns=profile.addresses.0.city", "columns", "'profile.addresses' is the whole list"),
+        (
+            "ndjson",
+            "columns=profile.addresses.0.city",
+            "columns",
+            "'profile.addresses' is the whole list",
+        ),
         ("json", "columns=profile.addresses.0", "columns", "'profile.addresses' is the whole list"),
     ],
 )
-def test_what_cannot_be_asked_is_422(http: httpx.Client, format_: str, query: str, parameter: str, words: str) -> None:
+def test_what_cannot_be_asked_is_422(
+    http: httpx.Client, format_: str, query: str, parameter: str, words: str
+) -> None:
     assert words in problem(http.get(f"/users/export/{format_}?{query}"), 422, parameter)
 
 
 def test_all_faults_come_at_once(http: httpx.Client) -> None:
     answer = http.get("/users/export/ndjson?bom=true&count=exact&delimiter=;")
     problem(answer, 422)
-    assert [error["parameter"] for error in answer.json()["errors"]] == ["bom", "count", "delimiter"]
+    assert [error["parameter"] for error in answer.json()["errors"]] == [
+        "bom",
+        "count",
+        "delimiter",
+    ]
 
 
 def test_empty_parameters_are_absent(http: httpx.Client) -> None:
-    words = ("columns", "unwind", "limit", "skip", "bom", "delimiter", "formulas", "timezone", "consistency")
+    words = (
+        "columns",
+        "unwind",
+        "limit",
+        "skip",
+        "bom",
+        "delimiter",
+        "formulas",
+        "timezone",
+        "consistency",
+    )
     more = ("fields", "expand", "after", "count", "sort", "keyword")
     query = "&".join(f"{word}=" for word in (*words, *more))
     for name in FORMATS:
@@ -150,12 +183,17 @@ def test_http_1_0_is_505(server: LiveServer) -> None:
         ("json", "application/json", "json"),
     ],
 )
-def test_headers(http: httpx.Client, users: Any, format_: str, media_type: str, extension: str) -> None:
+def test_headers(
+    http: httpx.Client, users: Any, format_: str, media_type: str, extension: str
+) -> None:
     users.insert_many([{"name": str(number), "email": f"{number}@x.com"} for number in range(3)])
     answer = http.get(f"/users/export/{format_}")
     assert answer.headers["content-type"] == media_type
     name = f"users.{extension}"
-    assert answer.headers["content-disposition"] == f"attachment; filename=\"{name}\"; filename*=UTF-8''{name}"
+    assert (
+        answer.headers["content-disposition"]
+        == f"attachment; filename=\"{name}\"; filename*=UTF-8''{name}"
+    )
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-total-count"] == "3"
     assert "content-length" not in answer.headers
@@ -192,17 +230,24 @@ def test_head_runs_no_export(http: httpx.Client, database: Any) -> None:
         ("", False),
     ],
 )
-def test_gzip_only_where_it_is_accepted(http: httpx.Client, users: Any, accepted: str, packed: bool) -> None:
+def test_gzip_only_where_it_is_accepted(
+    http: httpx.Client, users: Any, accepted: str, packed: bool
+) -> None:
     users.insert_one(dict(ANNA))
     for name in ("csv", "ndjson", "json"):
-        with http.stream("GET", f"/users/export/{name}", headers={"Accept-Encoding": accepted}) as answer:
+        with http.stream(
+            "GET", f"/users/export/{name}", headers={"Accept-Encoding": accepted}
+        ) as answer:
             raw = b"".join(answer.iter_raw())
         assert (answer.headers.get("content-encoding") == "gzip") is packed
         assert answer.headers["vary"] == "Accept-Encoding"
         plain = gzip.decompress(raw) if packed else raw
         assert b"Anna" in plain
         record = http.get(f"/exports/{answer.headers['x-export-id']}").json()
-        assert (record["bytes"], record["sha256"]) == (len(plain), hashlib.sha256(plain).hexdigest())
+        assert (record["bytes"], record["sha256"]) == (
+            len(plain),
+            hashlib.sha256(plain).hexdigest(),
+        )
     assert "content-encoding" not in http.get("/users/export/xlsx").headers
 
 
@@ -210,7 +255,9 @@ def test_gzip_only_where_it_is_accepted(http: httpx.Client, users: Any, accepted
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_the_record_is_complete_when_the_last_byte_is_there(http: httpx.Client, users: Any, format_: str) -> None:
+def test_the_record_is_complete_when_the_last_byte_is_there(
+    http: httpx.Client, users: Any, format_: str
+) -> None:
     users.insert_many([{"name": "n" * 50, "email": f"{number}@x.com"} for number in range(4_500)])
     for _ in range(3):
         answer = http.get(f"/users/export/{format_}")
@@ -242,14 +289,23 @@ def test_an_empty_collection(http: httpx.Client) -> None:
     assert cells(http.get("/users/export/excel")) == [HEADER]
     assert http.get("/users/export/ndjson").content == b""
     assert http.get("/users/export/json").json() == []
-    assert rows(http.get("/users/export/csv?unwind=profile.addresses"))[0][-1] == "profile.addresses.country"
+    assert (
+        rows(http.get("/users/export/csv?unwind=profile.addresses"))[0][-1]
+        == "profile.addresses.country"
+    )
 
 
 def test_one_document(http: httpx.Client, users: Any) -> None:
     users.insert_one(dict(ANNA))
     addresses = '[{"street":"s","city":"北京"},{"city":"Ulm"}]'
-    assert rows(http.get("/users/export/csv")) == [HEADER, ["Anna", "a@example.com", "30", "x", "31", addresses]]
-    assert cells(http.get("/users/export/xlsx")) == [HEADER, ["Anna", "a@example.com", 30, "x", 31, addresses]]
+    assert rows(http.get("/users/export/csv")) == [
+        HEADER,
+        ["Anna", "a@example.com", "30", "x", "31", addresses],
+    ]
+    assert cells(http.get("/users/export/xlsx")) == [
+        HEADER,
+        ["Anna", "a@example.com", 30, "x", 31, addresses],
+    ]
     shown = http.get("/users/").json()
     assert documents(http.get("/users/export/ndjson")) == shown
     assert http.get("/users/export/json").json() == shown
@@ -259,8 +315,13 @@ def test_columns(http: httpx.Client, users: Any) -> None:
     key = users.insert_one(dict(ANNA)).inserted_id
     assert rows(http.get("/users/export/csv?columns=_id,*"))[0] == ["_id", *HEADER]
     asked = "/users/export/csv?columns=profile.age:Age,profile.addresses.0.city:City%252C%20%253A,name,_id"
-    assert rows(http.get(asked)) == [["Age", "City, :", "name", "_id"], ["31", "北京", "Anna", str(key)]]
-    assert rows(http.get("/users/export/csv?columns=profile.addresses.1.city,profile.addresses.7")) == [
+    assert rows(http.get(asked)) == [
+        ["Age", "City, :", "name", "_id"],
+        ["31", "北京", "Anna", str(key)],
+    ]
+    assert rows(
+        http.get("/users/export/csv?columns=profile.addresses.1.city,profile.addresses.7")
+    ) == [
         ["profile.addresses.1.city", "profile.addresses.7"],
         ["Ulm", ""],
     ]
@@ -272,14 +333,20 @@ def test_columns(http: httpx.Client, users: Any) -> None:
     ]
 
 
-def test_broken_utf_8_and_an_object_in_place_of_a_list_are_shown(http: httpx.Client, users: Any) -> None:
-    raw = bson.encode({"_id": 1, "name": "M?ller", "email": "m", "profile": {"addresses": {"city": "Ulm"}}})
+def test_broken_utf_8_and_an_object_in_place_of_a_list_are_shown(
+    http: httpx.Client, users: Any
+) -> None:
+    raw = bson.encode(
+        {"_id": 1, "name": "M?ller", "email": "m", "profile": {"addresses": {"city": "Ulm"}}}
+    )
     users.with_options(bson.CodecOptions(document_class=RawBSONDocument)).insert_one(
         RawBSONDocument(raw.replace(b"M?ller", b"M\xfcller"))
     )
     asked = "columns=name,profile.addresses.city"
     assert rows(http.get(f"/users/export/csv?{asked}"))[1:] == [["M\ufffdller", "Ulm"]]
-    assert rows(http.get(f"/users/export/csv?{asked}&unwind=profile.addresses"))[1:] == [["M\ufffdller", "Ulm"]]
+    assert rows(http.get(f"/users/export/csv?{asked}&unwind=profile.addresses"))[1:] == [
+        ["M\ufffdller", "Ulm"]
+    ]
     assert cells(http.get(f"/users/export/xlsx?{asked}"))[1:] == [["M\ufffdller", "Ulm"]]
     for format_ in ("ndjson", "json"):
         assert "M\ufffdller" in http.get(f"/users/export/{format_}").text
@@ -288,7 +355,9 @@ def test_broken_utf_8_and_an_object_in_place_of_a_list_are_shown(http: httpx.Cli
 def test_an_index_that_another_program_dropped(http: httpx.Client, users: Any) -> None:
     users.drop_index("email_1")
     try:
-        users.insert_many([{"_id": number, "email": "same", "name": "x"} for number in range(1, 1_200)])
+        users.insert_many(
+            [{"_id": number, "email": "same", "name": "x"} for number in range(1, 1_200)]
+        )
         answer = http.get("/users/export/csv?sort=email&name__contains=x&columns=_id")
         assert [int(row[0]) for row in rows(answer)[1:]] == list(range(1, 1_200))
     finally:
@@ -303,7 +372,12 @@ def test_unwind(http: httpx.Client, users: Any) -> None:
             {"_id": 2, "name": "B", "email": "b", "profile": {"addresses": []}},
             {"_id": 3, "name": "C", "email": "c", "profile": {"addresses": "none"}},
             {"_id": 4, "name": "D", "email": "d", "profile": 7},
-            {"_id": 5, "name": "E", "email": "e", "profile": {"addresses": [None, {"city": "X"}, 3]}},
+            {
+                "_id": 5,
+                "name": "E",
+                "email": "e",
+                "profile": {"addresses": [None, {"city": "X"}, 3]},
+            },
         ]
     )
     asked = "unwind=profile.addresses&columns=_id,profile.addresses.city,name"
@@ -320,12 +394,16 @@ def test_unwind(http: httpx.Client, users: Any) -> None:
 
 
 def test_conditions_are_those_of_lists(http: httpx.Client, users: Any) -> None:
-    users.insert_many([{"_id": n, "name": f"N{n % 7}", "email": f"{n}", "profile": {"age": n}} for n in range(50)])
+    users.insert_many(
+        [{"_id": n, "name": f"N{n % 7}", "email": f"{n}", "profile": {"age": n}} for n in range(50)]
+    )
     for query in (
         "keyword=n3", "profile.age__gte=18&profile.age__lt=30", "sort=-name&limit=7&skip=3", "sort=name,-profile.age",
         "name=N1&sort=-email", "profile.age__in=1,2,99", "email__startswith=4&sort=email", "skip=49", "skip=50",
     ):  # fmt: skip
-        listed = http.get(f"/users/?limit=1000&{query}" if "limit" not in query else f"/users/?{query}").json()
+        listed = http.get(
+            f"/users/?limit=1000&{query}" if "limit" not in query else f"/users/?{query}"
+        ).json()
         assert documents(http.get(f"/users/export/ndjson?{query}")) == listed, query
         assert [row[0] for row in rows(http.get(f"/users/export/csv?columns=_id&{query}"))[1:]] == [
             str(found["_id"]) for found in listed
@@ -333,14 +411,23 @@ def test_conditions_are_those_of_lists(http: httpx.Client, users: Any) -> None:
 
 
 def test_csv_options(http: httpx.Client, users: Any) -> None:
-    users.insert_one({"_id": 1, "name": "=1+1", "email": "a,b;c|d\te", "age": -5, "profile": {"bio": "'q"}})
+    users.insert_one(
+        {"_id": 1, "name": "=1+1", "email": "a,b;c|d\te", "age": -5, "profile": {"bio": "'q"}}
+    )
     asked = "/users/export/csv?columns=name:%3Dname,email,age,profile.bio"
-    assert http.get(asked).content == b"'=name,email,age,profile.bio\r\n'=1+1,\"a,b;c|d\te\",-5,''q\r\n"
-    assert http.get(asked + "&formulas=keep").content.startswith(b"=name,email,age,profile.bio\r\n=1+1,")
+    assert (
+        http.get(asked).content
+        == b"'=name,email,age,profile.bio\r\n'=1+1,\"a,b;c|d\te\",-5,''q\r\n"
+    )
+    assert http.get(asked + "&formulas=keep").content.startswith(
+        b"=name,email,age,profile.bio\r\n=1+1,"
+    )
     assert http.get(asked + "&bom=true").content.startswith(b"\xef\xbb\xbf'=name,")
     assert http.get(asked + "&bom=true").content.count(b"\xef\xbb\xbf") == 1
     for word, sign in ((",", ","), (";", ";"), ("|", "|"), ("tab", "\t")):
-        answer = http.get(asked, params=httpx.QueryParams(asked.partition("?")[2]).set("delimiter", word))
+        answer = http.get(
+            asked, params=httpx.QueryParams(asked.partition("?")[2]).set("delimiter", word)
+        )
         read = list(csv.reader(io.StringIO(answer.text, newline=""), delimiter=sign))
         assert read[1] == ["'=1+1", "a,b;c|d\te", "-5", "''q"]
 
@@ -348,8 +435,18 @@ def test_csv_options(http: httpx.Client, users: Any) -> None:
 def test_foreign_documents_come_as_they_are(http: httpx.Client, users: Any) -> None:
     strange = [
         {"_id": 1, "name": ["a", {"b": 1}], "email": 5, "age": "x", "profile": [{"bio": "no"}]},
-        {"_id": 2, "name": None, "email": 6, "profile": {"bio": bson.Regex("a", "i"), "age": [1], "addresses": "none"}},
-        {"_id": 3, "email": 7, "name": float("nan"), "profile": {"bio": bson.MaxKey(), "addresses": {"city": "B"}}},
+        {
+            "_id": 2,
+            "name": None,
+            "email": 6,
+            "profile": {"bio": bson.Regex("a", "i"), "age": [1], "addresses": "none"},
+        },
+        {
+            "_id": 3,
+            "email": 7,
+            "name": float("nan"),
+            "profile": {"bio": bson.MaxKey(), "addresses": {"city": "B"}},
+        },
         {"_id": 4, "extra": {"x": [1]}, "profile": "text"},
     ]
     users.insert_many(strange)
@@ -370,31 +467,66 @@ def test_ids_of_every_type_come_once(http: httpx.Client, users: Any) -> None:
         *(f"text {number}" for number in range(4_100)),
     ]  # fmt: skip
     users.insert_many([{"_id": key, "email": str(number)} for number, key in enumerate(keys)])
-    for query in ("", "sort=_id", "sort=-_id", "consistency=none", "email__ne=x", "email__exists=true&sort=-_id"):
+    for query in (
+        "",
+        "sort=_id",
+        "sort=-_id",
+        "consistency=none",
+        "email__ne=x",
+        "email__exists=true&sort=-_id",
+    ):
         found = [line["email"] for line in documents(http.get(f"/users/export/ndjson?{query}"))]
-        stored = [one["email"] for one in users.find({}, {"_id": 0}, sort=[("_id", -1 if "-" in query else 1)])]
+        stored = [
+            one["email"]
+            for one in users.find({}, {"_id": 0}, sort=[("_id", -1 if "-" in query else 1)])
+        ]
         assert found == stored, query
 
 
 @pytest.mark.parametrize("count", [500, 501, 1_501])
 def test_page_borders(http: httpx.Client, users: Any, count: int) -> None:
-    users.insert_many([{"_id": number, "email": f"{number:05}", "name": "x"} for number in range(count)])
-    for sort, first, step in (("", 0, 1), ("sort=-_id", count - 1, -1), ("sort=email", 0, 1), ("sort=-email", -1, -1)):
+    users.insert_many(
+        [{"_id": number, "email": f"{number:05}", "name": "x"} for number in range(count)]
+    )
+    for sort, first, step in (
+        ("", 0, 1),
+        ("sort=-_id", count - 1, -1),
+        ("sort=email", 0, 1),
+        ("sort=-email", -1, -1),
+    ):
         for limit in (None, 1, 499, 500, 501, 1_500, 10**20):
             query = f"{sort}&limit={limit}" if limit else sort
-            found = [int(row[0]) for row in rows(http.get(f"/users/export/csv?columns=_id&{query}"))[1:]]
+            found = [
+                int(row[0]) for row in rows(http.get(f"/users/export/csv?columns=_id&{query}"))[1:]
+            ]
             assert found == list(range(count))[::step][:limit], (query, first)
     for skip in (1, 500, count - 1, count, 2**62, 10**20):
         for name in ("name", "email", "_id"):
-            answer = http.get(f"/users/export/csv?columns=_id&skip={skip}&limit={2**63 - 1}&sort={name}")
+            answer = http.get(
+                f"/users/export/csv?columns=_id&skip={skip}&limit={2**63 - 1}&sort={name}"
+            )
             assert len(rows(answer)[1:]) == max(0, count - skip), (skip, name)
 
 
-@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 9, pytest.param(15, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "size", [pytest.param(1, marks=pytest.mark.slow), 9, pytest.param(15, marks=pytest.mark.slow)]
+)
 def test_documents_that_fill_a_reply(http: httpx.Client, users: Any, size: int) -> None:
     count = 40 // size + 3
     for number in range(count):
-        users.insert_one({"_id": number, "email": f"{number:03}", "name": "x", "big": "y" * (size * 2**20)})
-    for query in ("", "sort=-_id", "sort=email", "sort=-email", "consistency=none", "sort=name", "name=x"):
-        found = [line["_id"] for line in documents(http.get(f"/users/export/ndjson?{query}", timeout=60))]
+        users.insert_one(
+            {"_id": number, "email": f"{number:03}", "name": "x", "big": "y" * (size * 2**20)}
+        )
+    for query in (
+        "",
+        "sort=-_id",
+        "sort=email",
+        "sort=-email",
+        "consistency=none",
+        "sort=name",
+        "name=x",
+    ):
+        found = [
+            line["_id"] for line in documents(http.get(f"/users/export/ndjson?{query}", timeout=60))
+        ]
         assert found == list(range(count))[:: -1 if "-" in query else 1], query

@@ -40,7 +40,12 @@ def fill(client: "MongoClient[Any]") -> None:
     for begin in range(0, DOCUMENTS, 1_000):
         client[BIG]["users"].insert_many(
             [
-                {"_id": n, "name": source.randbytes(900).hex(), "email": f"{n}@x.com", "age": n % 90}
+                {
+                    "_id": n,
+                    "name": source.randbytes(900).hex(),
+                    "email": f"{n}@x.com",
+                    "age": n % 90,
+                }
                 for n in range(begin, begin + 1_000)
             ]
         )
@@ -81,7 +86,9 @@ def client_of(live: LiveServer) -> httpx.Client:
         base_url=live.address,
         timeout=60,
         headers={"Accept-Encoding": "identity", "Origin": ORIGIN},
-        transport=httpx.HTTPTransport(socket_options=room, limits=httpx.Limits(max_connections=100)),
+        transport=httpx.HTTPTransport(
+            socket_options=room, limits=httpx.Limits(max_connections=100)
+        ),
     )
 
 
@@ -143,7 +150,9 @@ def cursors(client: "MongoClient[Any]") -> int:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_the_exports_process_is_killed(server: LiveServer, http: httpx.Client, format_: str) -> None:
+def test_the_exports_process_is_killed(
+    server: LiveServer, http: httpx.Client, format_: str
+) -> None:
     with download(http, format_) as answer:
         parts = answer.iter_raw()
         next(parts)
@@ -201,7 +210,15 @@ def test_the_database_dies_for_good(format_: str) -> None:
 
 def test_curl_sees_it(server: LiveServer, http: httpx.Client, tmp_path: Path) -> None:
     file = tmp_path / "users.csv"
-    command = ["curl", "-sf", "--limit-rate", "2M", "-o", str(file), f"{server.address}/users/export/csv"]
+    command = [
+        "curl",
+        "-sf",
+        "--limit-rate",
+        "2M",
+        "-o",
+        str(file),
+        f"{server.address}/users/export/csv",
+    ]
     with subprocess.Popen(command) as curl:
         wait_until(lambda: file.exists() and file.stat().st_size > 10_000, 30)
         for process in exports(server):
@@ -229,7 +246,11 @@ def test_without_our_protocol_it_breaks_too(mongo_uri: str, big: Any) -> None:
         live.process.stdout.close()
         command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(live.port)]
         live.process = subprocess.Popen(
-            command, env=live.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            env=live.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         wait_until(lambda: _answers(live), 20)
         with client_of(live) as http, download(http, "json") as answer:
@@ -265,22 +286,43 @@ def test_a_client_that_leaves(server: LiveServer, http: httpx.Client, big: Any, 
     assert 0 < found["documents"] == found["rows"] < DOCUMENTS
     assert 100_000 < found["bytes"] < 50_000_000
     wait_until(lambda: cursors(big) <= before, 1)
-    assert not big.admin.aggregate([{"$currentOp": {}}, {"$match": {"ns": f"{BIG}.users"}}]).to_list()
+    assert not big.admin.aggregate(
+        [{"$currentOp": {}}, {"$match": {"ns": f"{BIG}.users"}}]
+    ).to_list()
 
 
-def test_a_client_that_leaves_before_the_first_byte(server: LiveServer, http: httpx.Client, big: Any) -> None:
+def test_a_client_that_leaves_before_the_first_byte(
+    server: LiveServer, http: httpx.Client, big: Any
+) -> None:
     """The database works on a pattern that takes it seconds."""
     slow = f"{SLOW}&sort=name"
     with pytest.raises(httpx.ReadTimeout):
         http.get(f"/users/export/csv?{slow}", timeout=1)
     assert wait_until(lambda: not exports(server), 2) < 1
-    wait_until(lambda: not big.admin.aggregate([{"$currentOp": {}}, {"$match": {"ns": f"{BIG}.users"}}]).to_list(), 2)
+    wait_until(
+        lambda: (
+            not big.admin.aggregate(
+                [{"$currentOp": {}}, {"$match": {"ns": f"{BIG}.users"}}]
+            ).to_list()
+        ),
+        2,
+    )
     http.get("/users/export/csv?limit=1").raise_for_status()
 
 
 def test_a_client_that_leaves_while_the_process_is_being_made(mongo_uri: str, big: Any) -> None:
     with serving(mongo_uri) as live:
-        for milliseconds in (1, 2, 4, 8, 16, 50, 3, 5, 7):  # the first ones while the fork server is not up yet
+        for milliseconds in (
+            1,
+            2,
+            4,
+            8,
+            16,
+            50,
+            3,
+            5,
+            7,
+        ):  # the first ones while the fork server is not up yet
             with socket.create_connection(("127.0.0.1", live.port)) as connection:
                 connection.sendall(b"GET /users/export/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 time.sleep(milliseconds / 1_000)
@@ -293,7 +335,10 @@ def test_a_client_that_leaves_while_the_process_is_being_made(mongo_uri: str, bi
 def test_a_query_past_its_time_limit_is_503(mongo_uri: str, big: Any) -> None:
     with serving(mongo_uri, QUERY_TIME_LIMIT_SECONDS=1) as live:
         answer = httpx.get(f"{live.address}/users/export/csv?{SLOW}", timeout=30)
-        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            503,
+            "application/problem+json",
+        )
         assert "QUERY_TIME_LIMIT_SECONDS" in answer.json()["detail"]
 
 
@@ -309,7 +354,9 @@ def test_a_whole_export_ends_its_session(server: LiveServer, http: httpx.Client,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_", FORMATS)
-def test_a_client_that_stalls_is_cut_off(server: LiveServer, http: httpx.Client, format_: str) -> None:
+def test_a_client_that_stalls_is_cut_off(
+    server: LiveServer, http: httpx.Client, format_: str
+) -> None:
     with download(http, format_) as answer:
         parts = answer.iter_raw()
         next(parts)
@@ -331,7 +378,9 @@ def test_a_client_that_stalls_at_the_end_is_cut_off(server: LiveServer, http: ht
 
 
 @pytest.mark.slow
-def test_a_client_that_reads_a_kilobyte_a_second_holds_few_batches(mongo_uri: str, big: Any) -> None:
+def test_a_client_that_reads_a_kilobyte_a_second_holds_few_batches(
+    mongo_uri: str, big: Any
+) -> None:
     with serving(mongo_uri) as live, socket.socket() as connection:
         httpx.get(f"{live.address}/users/export/csv?limit=1").raise_for_status()
         before = _private(live.process.pid)
@@ -360,9 +409,14 @@ def _private(pid: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_hundred_stalled_clients_are_cut_off_and_the_rest_is_answered(mongo_uri: str, big: Any) -> None:
+def test_a_hundred_stalled_clients_are_cut_off_and_the_rest_is_answered(
+    mongo_uri: str, big: Any
+) -> None:
     """How fast it is answered meanwhile: `scripts/bench latency`."""
-    with serving(mongo_uri, EXPORTS_AT_ONCE=100, STALL_LIMIT_SECONDS=20) as live, client_of(live) as http:
+    with (
+        serving(mongo_uri, EXPORTS_AT_ONCE=100, STALL_LIMIT_SECONDS=20) as live,
+        client_of(live) as http,
+    ):
         answers = []
         for _ in range(100):
             answers.append(http.send(http.build_request("GET", "/users/export/csv"), stream=True))
@@ -373,7 +427,10 @@ def test_a_hundred_stalled_clients_are_cut_off_and_the_rest_is_answered(mongo_ur
                 other.get(f"/users/{number}").raise_for_status()
                 other.patch(f"/users/{number}", json={"age": number}).raise_for_status()
         wait_until(lambda: not exports(live), 60)
-        states = [httpx.get(f"{live.address}/exports/{one.headers['x-export-id']}").json()["state"] for one in answers]
+        states = [
+            httpx.get(f"{live.address}/exports/{one.headers['x-export-id']}").json()["state"]
+            for one in answers
+        ]
         assert states == ["left"] * 100
         for answer in answers:
             with pytest.raises((BROKEN, httpx.ReadError)):
@@ -384,21 +441,31 @@ def test_a_hundred_stalled_clients_are_cut_off_and_the_rest_is_answered(mongo_ur
 
 
 @contextmanager
-def nginx(folder: Path, servers: list[LiveServer], http_version: str = "1.1") -> Iterator[httpx.Client]:
+def nginx(
+    folder: Path, servers: list[LiveServer], http_version: str = "1.1"
+) -> Iterator[httpx.Client]:
     """A client of nginx, which has the configuration of docs/operations.md, without TLS, and these servers."""
-    documented = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL)
+    documented = re.search(
+        r"```nginx\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL
+    )
     assert documented is not None
     site = documented[1].replace("proxy_http_version 1.1", f"proxy_http_version {http_version}")
-    site = site.replace("$scheme", "https").replace("listen 443 ssl", f"listen unix:{folder}/nginx.sock")
+    site = site.replace("$scheme", "https").replace(
+        "listen 443 ssl", f"listen unix:{folder}/nginx.sock"
+    )
     for port, live in zip((8000, 8001), servers, strict=True):
         site = site.replace(f"127.0.0.1:{port}", f"127.0.0.1:{live.port}")
     logs = "daemon off; pid nginx.pid; error_log error.log;"
     (folder / "nginx.conf").write_text(f"{logs}\nevents {{}}\nhttp {{\naccess_log off;\n{site}}}\n")
-    with subprocess.Popen(["nginx", "-p", folder, "-c", "nginx.conf"], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        ["nginx", "-p", folder, "-c", "nginx.conf"], stderr=subprocess.DEVNULL
+    ) as process:
         try:
             wait_until((folder / "nginx.sock").exists, 10)
             transport = httpx.HTTPTransport(uds=str(folder / "nginx.sock"))
-            with httpx.Client(transport=transport, base_url=f"http://{PROXIED}", timeout=60) as http:
+            with httpx.Client(
+                transport=transport, base_url=f"http://{PROXIED}", timeout=60
+            ) as http:
                 yield http
         finally:
             process.terminate()
@@ -451,7 +518,10 @@ def test_the_next_one_waits_for_its_turn(mongo_uri: str, big: Any) -> None:
         begin = time.monotonic()
         refused = http.get("/users/export/csv?limit=1")
         assert 0.4 < time.monotonic() - begin < 1.5
-        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert (refused.status_code, refused.headers["content-type"]) == (
+            503,
+            "application/problem+json",
+        )
         assert int(refused.headers["retry-after"]) > 0
         assert http.head("/users/export/csv").status_code == 200
         threading.Timer(0.2, first.close).start()

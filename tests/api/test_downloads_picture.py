@@ -62,13 +62,16 @@ def _ages_of_ndjson(content: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("format_", "ages"), [("csv", _ages_of_csv), ("xlsx", _ages_of_xlsx), ("ndjson", _ages_of_ndjson)]
+    ("format_", "ages"),
+    [("csv", _ages_of_csv), ("xlsx", _ages_of_xlsx), ("ndjson", _ages_of_ndjson)],
 )
 @pytest.mark.parametrize("sort", ["", "-_id", "email", "name"])
 def test_the_sum_is_that_of_one_instant(
     http: httpx.Client, users: Any, format_: str, ages: Callable[[bytes], list[int]], sort: str
 ) -> None:
-    users.insert_many([{"_id": n, "age": START, "email": str(n), "name": str(n % 99)} for n in range(ACCOUNTS)])
+    users.insert_many(
+        [{"_id": n, "age": START, "email": str(n), "name": str(n % 99)} for n in range(ACCOUNTS)]
+    )
     with writing(users.database.client, users):
         for _ in range(2):
             answer = http.get(f"/users/export/{format_}?columns=age&sort={sort}")

@@ -25,7 +25,20 @@ from tests.support.server import ROOT, LiveServer
 pytestmark = [*needs_mongod, pytest.mark.slow]
 UTC = datetime.UTC
 FIRST, LAST = datetime.datetime(1, 1, 2), datetime.datetime(9999, 12, 30)  # noqa: DTZ001  # hypothesis wants naive ones
-PATHS = ("text", "whole", "real", "flag", "moment", "amount", "code", "ref", "data", "anything", "texts", "point.label")
+PATHS = (
+    "text",
+    "whole",
+    "real",
+    "flag",
+    "moment",
+    "amount",
+    "code",
+    "ref",
+    "data",
+    "anything",
+    "texts",
+    "point.label",
+)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
     [
         "=1+1",
@@ -55,9 +68,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "real": st.floats(width=64),
     "flag": st.booleans(),
     "moment": MOMENTS,
-    "amount": st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9).map(
-        bson.Decimal128
-    ),
+    "amount": st.decimals(
+        allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9
+    ).map(bson.Decimal128),
     "code": st.uuids(),
     "ref": st.binary(min_size=12, max_size=12).map(bson.ObjectId),
     "data": st.binary(max_size=9),
@@ -69,7 +82,9 @@ DOCUMENTS = st.lists(st.fixed_dictionaries({}, optional=VALUES), min_size=1, max
 
 
 @pytest.fixture(scope="module")
-def things(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, Any]]:
+def things(
+    mongo_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[httpx.Client, Any]]:
     """A client of a server with a field of every type, and the collection."""
     folder = tmp_path_factory.mktemp("every")
     (folder / "every").mkdir()
@@ -126,7 +141,9 @@ def means_in_sheet(cell: Any, value: Any, shown: Any) -> bool:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents=DOCUMENTS)
-def test_what_readers_get_is_what_was_stored(things: tuple[httpx.Client, Any], documents: list[dict[str, Any]]) -> None:
+def test_what_readers_get_is_what_was_stored(
+    things: tuple[httpx.Client, Any], documents: list[dict[str, Any]]
+) -> None:
     http, collection = things
     collection.delete_many({})
     collection.insert_many([{"_id": bson.ObjectId(), **document} for document in documents])
@@ -136,7 +153,9 @@ def test_what_readers_get_is_what_was_stored(things: tuple[httpx.Client, Any], d
     columns = ",".join(PATHS)
     text = http.get(f"/things/export/csv?columns={columns}").content.decode()
     records = list(csv.DictReader(io.StringIO(text, newline="")))
-    book = openpyxl.load_workbook(io.BytesIO(http.get(f"/things/export/xlsx?columns={columns}").content))
+    book = openpyxl.load_workbook(
+        io.BytesIO(http.get(f"/things/export/xlsx?columns={columns}").content)
+    )
     cells = list(book.worksheets[0].iter_rows(min_row=2, max_col=len(PATHS), values_only=True))
     assert (len(records), len(cells)) == (len(documents), len(documents))
     for document, line, csv_row, row in zip(documents, lines, records, cells, strict=True):
@@ -208,6 +227,6 @@ def test_uuid_keys(things: tuple[httpx.Client, Any]) -> None:
     coded.delete_many({})
     keys = [uuid.UUID(int=number) for number in range(2_500)]
     coded.insert_many([{"_id": key} for key in keys])
-    assert [json.loads(line)["_id"] for line in http.get("/coded/export/ndjson").text.splitlines()] == list(
-        map(str, keys)
-    )
+    assert [
+        json.loads(line)["_id"] for line in http.get("/coded/export/ndjson").text.splitlines()
+    ] == list(map(str, keys))

@@ -35,11 +35,18 @@ def check(answer: httpx.Response, path: str) -> None:
 
 async def every_path() -> list[str]:
     """The paths of all routes, with something in place of their parameters."""
-    app = create_app(Settings(_env_file=None, MONGO_URI="mongodb://127.0.0.1:1", PRIMARY_WAIT_SECONDS=0.1))  # type: ignore[call-arg]
+    app = create_app(
+        Settings(_env_file=None, MONGO_URI="mongodb://127.0.0.1:1", PRIMARY_WAIT_SECONDS=0.1)
+    )  # type: ignore[call-arg]
     async with app.router.lifespan_context(app):
         routes = [route for route in app.router.routes if isinstance(route, Route)]
     assert all(isinstance(route.app, Methods) for route in routes)
-    parameters = {"{key}": "5f43a1b2c3d4e5f60718293a", "{format}": "csv", "{export_id}": "none", "{problem}": "none"}
+    parameters = {
+        "{key}": "5f43a1b2c3d4e5f60718293a",
+        "{format}": "csv",
+        "{export_id}": "none",
+        "{problem}": "none",
+    }
     paths = []
     for route in routes:
         path = route.path
@@ -53,7 +60,14 @@ async def every_path() -> list[str]:
 async def test_all_routes_have_the_one_error_shape(http: httpx.Client) -> None:
     paths = await every_path()
     assert {"/", "/users/", "/users", "/readyz", "/docs", "/openapi.json"} <= set(paths)
-    for path in [*paths, "/nowhere", "/users/x/y", "/users/export/", "/docs/assets/none.js", "/docs/problems/none"]:
+    for path in [
+        *paths,
+        "/nowhere",
+        "/users/x/y",
+        "/users/export/",
+        "/docs/assets/none.js",
+        "/docs/problems/none",
+    ]:
         for method in METHODS:
             answer = http.request(method, path, params={"nonsense": "1"})
             if answer.status_code >= 400:
@@ -68,7 +82,11 @@ def test_unknown_parameter_is_422_on_every_route(http: httpx.Client) -> None:
     for path in ("/", "/users/", "/users/5f43a1b2c3d4e5f60718293a", "/users/export/csv", "/livez", "/readyz", "/docs",
                  "/redoc", "/openapi.json", "/exports/none", "/docs/problems/invalid"):  # fmt: skip
         answer = http.get(path, params={"nonsense": "1"})
-        assert (path, answer.status_code, answer.json()["errors"][0]["parameter"]) == (path, 422, "nonsense")
+        assert (path, answer.status_code, answer.json()["errors"][0]["parameter"]) == (
+            path,
+            422,
+            "nonsense",
+        )
 
 
 def test_type_of_a_problem_leads_to_a_page(http: httpx.Client) -> None:

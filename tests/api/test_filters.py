@@ -24,9 +24,13 @@ CODE = "12345678-1234-5678-1234-567812345678"
 def things(mongo_uri: str) -> Iterator[tuple[httpx.Client, Any]]:
     """A client of a server whose documents have fields of every type, and the collection."""
     with (
-        LiveServer(MONGO_URI=mongo_uri, DB_NAME=DATABASE, MODELS="tests.support.every_type") as live,
+        LiveServer(
+            MONGO_URI=mongo_uri, DB_NAME=DATABASE, MODELS="tests.support.every_type"
+        ) as live,
         httpx.Client(base_url=live.address, timeout=30) as client,
-        MongoClient[dict[str, Any]](mongo_uri, tz_aware=True, uuidRepresentation="standard") as mongo,
+        MongoClient[dict[str, Any]](
+            mongo_uri, tz_aware=True, uuidRepresentation="standard"
+        ) as mongo,
     ):
         yield client, mongo[DATABASE]["things"]
 
@@ -49,7 +53,9 @@ def numbers(client: httpx.Client, path: str, query: str) -> list[Any]:
     return [document["_id"] for document in answer.json()]
 
 
-FIELDS: dict[str, tuple[Any, Any, str, str]] = {  # stored low and high values, and how a query says them
+FIELDS: dict[
+    str, tuple[Any, Any, str, str]
+] = {  # stored low and high values, and how a query says them
     "text": ("a b", "b,c", "a b", "b%2Cc"),
     "whole": (1, bson.Int64(2**62), "1", "4611686018427387904"),
     "real": (1.5, 1e300, "1.5", "1e300"),
@@ -75,13 +81,17 @@ FIELDS: dict[str, tuple[Any, Any, str, str]] = {  # stored low and high values, 
 
 
 @pytest.mark.parametrize("path", FIELDS)
-def test_every_operator_for_every_kind_of_field(things: tuple[httpx.Client, Any], path: str) -> None:
+def test_every_operator_for_every_kind_of_field(
+    things: tuple[httpx.Client, Any], path: str
+) -> None:
     client, collection = things
     low, high, low_text, high_text = FIELDS[path]
     name = path.partition(".")[0]
     collection.delete_many({})
     ids = [bson.ObjectId(f"{n:024x}") for n in range(4)]
-    collection.insert_many([{"_id": ids[0], name: low}, {"_id": ids[1], name: high}, {"_id": ids[2]}])
+    collection.insert_many(
+        [{"_id": ids[0], name: low}, {"_id": ids[1], name: high}, {"_id": ids[2]}]
+    )
     collection.insert_one({"_id": ids[3], name: None})
     expected = {
         f"{path}={low_text}": [0],
@@ -102,16 +112,24 @@ def test_every_operator_for_every_kind_of_field(things: tuple[httpx.Client, Any]
     if path == "text":
         expected |= {f"{path}__in=b,c": [], f"{path}__in={high_text}&{path}__in=x": [1]}
     else:
-        expected |= {f"{path}__in={low_text},{high_text}": [0, 1], f"{path}__nin={low_text},{high_text}": [2, 3]}
+        expected |= {
+            f"{path}__in={low_text},{high_text}": [0, 1],
+            f"{path}__nin={low_text},{high_text}": [2, 3],
+        }
     for query, found in expected.items():
         assert numbers(client, "things", query) == [str(ids[n]) for n in found], query
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(FIELDS) - {"text", "texts", "color", "word", "otherName", "line.start.label"})
+    "path",
+    sorted(set(FIELDS) - {"text", "texts", "color", "word", "otherName", "line.start.label"}),
 )
-@pytest.mark.parametrize("text", ["x", "1.2.3", "{}", '{"$gt":0}', "$gt", "[1]", "null", " ", "\0", "١", "1_0", "0x1"])
-def test_a_value_of_another_type_is_refused(things: tuple[httpx.Client, Any], path: str, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["x", "1.2.3", "{}", '{"$gt":0}', "$gt", "[1]", "null", " ", "\0", "١", "1_0", "0x1"]
+)
+def test_a_value_of_another_type_is_refused(
+    things: tuple[httpx.Client, Any], path: str, text: str
+) -> None:
     client, _ = things
     for word in ("", "__ne", "__gt", "__in", "__nin"):
         if (path, text) == ("data", "null"):
@@ -123,7 +141,8 @@ def test_a_value_of_another_type_is_refused(things: tuple[httpx.Client, Any], pa
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(FIELDS) - {"text", "texts", "color", "word", "otherName", "line.start.label"})
+    "path",
+    sorted(set(FIELDS) - {"text", "texts", "color", "word", "otherName", "line.start.label"}),
 )
 def test_an_empty_value_is_an_absent_parameter(things: tuple[httpx.Client, Any], path: str) -> None:
     client, collection = things
@@ -137,8 +156,15 @@ def test_an_export_takes_the_same_conditions(things: tuple[httpx.Client, Any]) -
     client, collection = things
     collection.delete_many({})
     collection.insert_many([{"whole": n, "text": f"t{n}", "points": [{"x": n}]} for n in range(20)])
-    for query in ("whole__gte=3&text__contains=1", "points.x__in=1,2,3&sort=-whole&skip=1", "keyword=t1&limit=3"):
-        assert client.get(f"/things/export/json?{query}").json() == client.get(f"/things/?{query}").json()
+    for query in (
+        "whole__gte=3&text__contains=1",
+        "points.x__in=1,2,3&sort=-whole&skip=1",
+        "keyword=t1&limit=3",
+    ):
+        assert (
+            client.get(f"/things/export/json?{query}").json()
+            == client.get(f"/things/?{query}").json()
+        )
 
 
 def test_an_empty_text_is_a_text(things: tuple[httpx.Client, Any]) -> None:
@@ -151,7 +177,10 @@ def test_an_empty_text_is_a_text(things: tuple[httpx.Client, Any]) -> None:
     for word, found in expected.items():
         answer = client.get(f"/things/?text{word}=&fields=whole&sort=whole")
         assert [document["whole"] for document in answer.json()] == found, word
-    assert [d["whole"] for d in client.get("/things/?text__in=&text__in=x&sort=whole").json()] == [0, 1]
+    assert [d["whole"] for d in client.get("/things/?text__in=&text__in=x&sort=whole").json()] == [
+        0,
+        1,
+    ]
 
 
 def test_texts_are_found_literally_or_by_pattern(things: tuple[httpx.Client, Any]) -> None:
@@ -183,7 +212,9 @@ def test_texts_are_found_literally_or_by_pattern(things: tuple[httpx.Client, Any
 def test_long_literal_texts(things: tuple[httpx.Client, Any], word: str) -> None:
     client, collection = things
     collection.delete_many({})
-    collection.insert_many([{"text": "k" * 10_000}, {"text": "王" * 7_000}, {"text": "😀." * 4_000}])
+    collection.insert_many(
+        [{"text": "k" * 10_000}, {"text": "王" * 7_000}, {"text": "😀." * 4_000}]
+    )
     for text in ("k" * 10_000, "王" * 7_000, "😀." * 4_000):
         answer = client.get("/things/", params={f"text__{word}": text})
         assert answer.status_code == 200, answer.text
@@ -193,7 +224,9 @@ def test_long_literal_texts(things: tuple[httpx.Client, Any], word: str) -> None
     assert "10,000" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("text", ["t", "12", "1.5", "true", "2026-01-02T00:00:00Z", CODE, KEY, "-3", "王"])
+@pytest.mark.parametrize(
+    "text", ["t", "12", "1.5", "true", "2026-01-02T00:00:00Z", CODE, KEY, "-3", "王"]
+)
 def test_a_field_without_a_type_is_found_by_what_the_text_may_stand_for(
     things: tuple[httpx.Client, Any], text: str
 ) -> None:
@@ -255,7 +288,9 @@ def test_conditions_are_anded_each_on_its_own(things: tuple[httpx.Client, Any]) 
         ("profile__eq", "it has exists"),
     ],
 )  # fmt: skip
-def test_an_unknown_parameter_is_refused_with_the_nearest_name(http: httpx.Client, name: str, nearest: str) -> None:
+def test_an_unknown_parameter_is_refused_with_the_nearest_name(
+    http: httpx.Client, name: str, nearest: str
+) -> None:
     for path in ("/users/", "/users", "/users/export/csv"):
         answer = http.get(path, params={name: "1"})
         assert answer.status_code == 422
@@ -273,7 +308,9 @@ def test_many_unknown_parameters_do_not_hold_the_server(http: httpx.Client) -> N
     assert http.get(f"/users/?{'y' * 30_000}=1").status_code == 422
 
 
-@pytest.mark.parametrize("name", ["keyword", "sort", "skip", "limit", "fields", "after", "count", "expand"])
+@pytest.mark.parametrize(
+    "name", ["keyword", "sort", "skip", "limit", "fields", "after", "count", "expand"]
+)
 @pytest.mark.parametrize("value", ["", "1"])
 def test_a_doubled_parameter_is_refused(http: httpx.Client, name: str, value: str) -> None:
     answer = http.get(f"/users/?{name}={value}&{name}={value}")
@@ -284,16 +321,29 @@ def test_a_doubled_parameter_is_refused(http: httpx.Client, name: str, value: st
 
 @pytest.mark.parametrize(
     "query",
-    ["name[$ne]=x", "name[]=x", "name__where=1", "$where=1", "name.$ne=x", "$or=1", "profile.$gt=1", "__proto__=1"],
+    [
+        "name[$ne]=x",
+        "name[]=x",
+        "name__where=1",
+        "$where=1",
+        "name.$ne=x",
+        "$or=1",
+        "profile.$gt=1",
+        "__proto__=1",
+    ],
 )
 def test_no_operator_comes_from_a_name(http: httpx.Client, users: Any, query: str) -> None:
     users.insert_one({"name": "a", "email": "a@x.org"})
     assert http.get(f"/users/?{query}").status_code == 422
 
 
-@pytest.mark.parametrize("value", ["$ne", '{"$ne":null}', '{"$gt":""}', "[$ne]", "$$ROOT", "$name", "/a/"])
+@pytest.mark.parametrize(
+    "value", ["$ne", '{"$ne":null}', '{"$gt":""}', "[$ne]", "$$ROOT", "$name", "/a/"]
+)
 @pytest.mark.parametrize("word", ["", "__eq", "__in", "__contains", "__startswith"])
-def test_no_operator_comes_from_a_value(http: httpx.Client, users: Any, value: str, word: str) -> None:
+def test_no_operator_comes_from_a_value(
+    http: httpx.Client, users: Any, value: str, word: str
+) -> None:
     users.insert_many([{"name": "a", "email": "a@x.org"}, {"name": value, "email": "b@x.org"}])
     answer = http.get("/users/", params={f"name{word}": value})
     assert [user["name"] for user in answer.json()] == [value]
@@ -339,8 +389,18 @@ def test_keys_of_dicts(counted: tuple[httpx.Client, Any]) -> None:
         answer = client.get(f"/counted/?{query}&sort=_id")
         assert [document["_id"] for document in answer.json()] == found, query
     assert [d["_id"] for d in client.get("/counted/?sort=-numbers.k").json()] == [1, 0, 2]
-    assert client.get("/counted/?sort=_id&fields=tags.color&limit=1").json() == [{"_id": 0, "tags": {"color": "Red"}}]
-    for name in ("tags.$ne", "tags.", "tags..a", "tags.a\0b", "tags.a.b", "tags.a__gt\0", "numbers.k__contains"):
+    assert client.get("/counted/?sort=_id&fields=tags.color&limit=1").json() == [
+        {"_id": 0, "tags": {"color": "Red"}}
+    ]
+    for name in (
+        "tags.$ne",
+        "tags.",
+        "tags..a",
+        "tags.a\0b",
+        "tags.a.b",
+        "tags.a__gt\0",
+        "numbers.k__contains",
+    ):
         if name != "numbers.k__contains":
             assert client.get("/counted/", params={name: "1"}).status_code == 422, name
         assert client.get("/counted/", params={"sort": f"n,{name}"}).status_code == 422
@@ -355,12 +415,21 @@ def test_a_field_with_the_name_of_a_parameter(counted: tuple[httpx.Client, Any])
         {"_id": 0, "count": 5, "columns": 7, "keyword": "k", "expand": "e"},
         {"_id": 1, "count": 6, "columns": 8, "keyword": "l", "expand": "f"},
     ])  # fmt: skip
-    for query in ("count__eq=5", "count__lt=6", "columns=7", "columns__eq=7", "keyword__eq=k", "expand__eq=e"):
+    for query in (
+        "count__eq=5",
+        "count__lt=6",
+        "columns=7",
+        "columns__eq=7",
+        "keyword__eq=k",
+        "expand__eq=e",
+    ):
         answer = client.get(f"/counted/?{query}")
         assert answer.status_code == 200, answer.text
         assert [document["_id"] for document in answer.json()] == [0], query
     assert client.get("/counted/?count=5").status_code == 422
     assert client.get("/counted/?expand=e").status_code == 422
-    assert [d["_id"] for d in client.get("/counted/export/json?count__eq=6&columns__eq=8").json()] == [1]
+    assert [
+        d["_id"] for d in client.get("/counted/export/json?count__eq=6&columns__eq=8").json()
+    ] == [1]
     assert client.get("/counted/export/json?count=5").status_code == 422
     assert client.get("/counted/export/csv?columns=count").text == "count\r\n5\r\n6\r\n"

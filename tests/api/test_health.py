@@ -42,7 +42,10 @@ def test_unreachable_database_is_503_in_time_and_never_a_hang() -> None:
             begin = time.monotonic()
             answer = http.request(method, address, **words)  # type: ignore[arg-type]
             assert time.monotonic() - begin < 6, (method, address)
-            assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True), (method, address)
+            assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True), (
+                method,
+                address,
+            )
             assert answer.headers["content-type"] == "application/problem+json"
             assert "127.0.0.1" not in answer.text
             assert "mongodb" not in answer.text.lower()

@@ -44,7 +44,9 @@ def test_every_parameter_may_be_empty(http: httpx.Client, users: Any) -> None:
     users.insert_many([user(n) for n in range(12)])
     answer = http.get("/users/?keyword=&skip=0&limit=10&sort=&fields=&expand=&after=&count=")
     assert [document["_id"] for document in answer.json()] == list(range(10))
-    assert keys(http, "keyword=&skip=&limit=&sort=&fields=&expand=&after=&count=&age=&name__regex=") == list(range(10))
+    assert keys(
+        http, "keyword=&skip=&limit=&sort=&fields=&expand=&after=&count=&age=&name__regex="
+    ) == list(range(10))
 
 
 def test_an_empty_list_is_an_array(http: httpx.Client) -> None:
@@ -68,18 +70,26 @@ def test_head_is_a_list_without_its_body(http: httpx.Client, users: Any) -> None
 # --- keyword ---------------------------------------------------------------------------------------------------------
 
 
-def test_keyword_is_a_pattern_over_the_search_fields_ignoring_case(http: httpx.Client, users: Any) -> None:
+def test_keyword_is_a_pattern_over_the_search_fields_ignoring_case(
+    http: httpx.Client, users: Any
+) -> None:
     names = ["Anna", "anton", "Hanna", "王小明", "a.n", "50%"]
-    users.insert_many([{**user(n), "name": name, "profile": {"bio": "anna"}} for n, name in enumerate(names)])
+    users.insert_many(
+        [{**user(n), "name": name, "profile": {"bio": "anna"}} for n, name in enumerate(names)]
+    )
     for keyword, found in {"an": [0, 1, 2], "^AN": [0, 1], "小": [3], r"\.": [4], "a.n": [0, 2, 4], "n{2}": [0, 2],
                            "x|王": [3], "%": [5], "@x.org": [], "(?=h)": [2]}.items():  # fmt: skip
         answer = http.get("/users/", params={"keyword": keyword})
         assert [document["_id"] for document in answer.json()] == found, keyword
 
 
-@pytest.mark.parametrize("pattern", ["(", "[", "*", "a{2,1}", "(?<=a+)b", r"\k<x>", "(?P<n>a)(?P<n>b)", "[z-a]"])
+@pytest.mark.parametrize(
+    "pattern", ["(", "[", "*", "a{2,1}", "(?<=a+)b", r"\k<x>", "(?P<n>a)(?P<n>b)", "[z-a]"]
+)
 @pytest.mark.parametrize("name", ["keyword", "name__regex"])
-def test_a_bad_pattern_is_refused_with_what_finds_literal_text(http: httpx.Client, name: str, pattern: str) -> None:
+def test_a_bad_pattern_is_refused_with_what_finds_literal_text(
+    http: httpx.Client, name: str, pattern: str
+) -> None:
     for path in ("/users/", "/users/export/csv"):
         answer = http.get(path, params={name: pattern, "email__contains": "x"})
         assert answer.status_code == 422, answer.text
@@ -135,7 +145,12 @@ def test_a_sort_that_can_not_be(http: httpx.Client, sort: str, says: str) -> Non
 
 
 def test_fields(http: httpx.Client, users: Any) -> None:
-    document = user(1, age=5, profile={"age": 7, "bio": "b", "addresses": [{"city": "c", "street": "s"}]}, extra=1)
+    document = user(
+        1,
+        age=5,
+        profile={"age": 7, "bio": "b", "addresses": [{"city": "c", "street": "s"}]},
+        extra=1,
+    )
     users.insert_one(document)
     for fields, shown in {
         "name": {"name": "n1"},
@@ -148,9 +163,21 @@ def test_fields(http: httpx.Client, users: Any) -> None:
         " name , age ": {"name": "n1", "age": 5},
         "": {key: value for key, value in document.items() if key != "_id"},
     }.items():
-        assert http.get("/users/", params={"fields": fields}).json() == [{"_id": 1, **shown}], fields
-        assert http.get("/users/", params={"fields": fields, "sort": "-age,email"}).json() == [{"_id": 1, **shown}]
-    for fields in ("nmae", "extra", "profile.addresses.0.city", "$name", "-name", "name.x", "name%00"):
+        assert http.get("/users/", params={"fields": fields}).json() == [{"_id": 1, **shown}], (
+            fields
+        )
+        assert http.get("/users/", params={"fields": fields, "sort": "-age,email"}).json() == [
+            {"_id": 1, **shown}
+        ]
+    for fields in (
+        "nmae",
+        "extra",
+        "profile.addresses.0.city",
+        "$name",
+        "-name",
+        "name.x",
+        "name%00",
+    ):
         assert "no field" in refused(http, f"fields={fields}", "fields")
 
 
@@ -168,7 +195,24 @@ def test_limit_and_skip(http: httpx.Client, users: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["0", "-1", "1001", "x", "1.0", "1e2", "--5", "٣", "1_0", "0x1", "9" * 40, "%20", "null", "true", "1,2"]
+    "value",
+    [
+        "0",
+        "-1",
+        "1001",
+        "x",
+        "1.0",
+        "1e2",
+        "--5",
+        "٣",
+        "1_0",
+        "0x1",
+        "9" * 40,
+        "%20",
+        "null",
+        "true",
+        "1,2",
+    ],
 )
 def test_a_limit_that_can_not_be(http: httpx.Client, value: str) -> None:
     assert "1 to 1000" in refused(http, f"limit={value}", "limit")
@@ -180,7 +224,9 @@ def test_a_skip_that_can_not_be(http: httpx.Client, value: str) -> None:
 
 
 def test_every_fault_is_named(http: httpx.Client) -> None:
-    answer = http.get("/users/?limit=0&skip=-1&nmae=x&age=x&sort=y&after=z&count=w&fields=v&expand=u")
+    answer = http.get(
+        "/users/?limit=0&skip=-1&nmae=x&age=x&sort=y&after=z&count=w&fields=v&expand=u"
+    )
     named = {fault["parameter"] for fault in answer.json()["errors"]}
     assert named == {"limit", "skip", "nmae", "age", "sort", "after", "count", "fields", "expand"}
 
@@ -247,7 +293,9 @@ def slow(mongo_uri: str) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize("pattern", [CATASTROPHIC, "^(a|a)*$", "(.*a){12}$"])
 @pytest.mark.parametrize("name", ["keyword", "name__regex"])
-def test_a_catastrophic_pattern_ends_at_the_time_limit(slow: httpx.Client, name: str, pattern: str) -> None:
+def test_a_catastrophic_pattern_ends_at_the_time_limit(
+    slow: httpx.Client, name: str, pattern: str
+) -> None:
     begin = time.monotonic()
     answer = slow.get("/users/", params={name: pattern, "count": "none"})
     assert time.monotonic() - begin < 5
@@ -260,7 +308,9 @@ def test_a_catastrophic_pattern_ends_at_the_time_limit(slow: httpx.Client, name:
 
 
 def test_where_counting_takes_too_long_the_list_comes_without_a_count(slow: httpx.Client) -> None:
-    answer = slow.get("/users/", params={"name__regex": f"(?:^a+[01]!)|(?:{CATASTROPHIC})", "limit": "1"})
+    answer = slow.get(
+        "/users/", params={"name__regex": f"(?:^a+[01]!)|(?:{CATASTROPHIC})", "limit": "1"}
+    )
     assert answer.status_code == 200, answer.text
     assert len(answer.json()) == 1
     assert "X-Total-Count" not in answer.headers
@@ -274,7 +324,11 @@ def test_searches_are_bounded_while_other_requests_go_on(slow: httpx.Client) -> 
         found = set()
         with httpx.Client(base_url=slow.base_url, timeout=30) as client:
             while not stop.is_set():
-                found.add(client.get("/users/", params={"keyword": CATASTROPHIC, "count": "none"}).status_code)
+                found.add(
+                    client.get(
+                        "/users/", params={"keyword": CATASTROPHIC, "count": "none"}
+                    ).status_code
+                )
         return found
 
     with ThreadPoolExecutor(12) as threads:

@@ -70,7 +70,10 @@ def test_everything_is_described(described: Any) -> None:
         for status, answer in operation["responses"].items():
             assert answer["description"], (where, status)
             assert "X-Request-ID" in answer["headers"]
-            assert all("description" in resolved(described, header) for header in answer["headers"].values())
+            assert all(
+                "description" in resolved(described, header)
+                for header in answer["headers"].values()
+            )
             if int(status) >= 400:
                 schema = answer["content"]["application/problem+json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/ProblemDetails"}
@@ -78,7 +81,9 @@ def test_everything_is_described(described: Any) -> None:
 
 
 def test_filters_are_typed(described: Any) -> None:
-    schemas = {one["name"]: one["schema"] for one in described["paths"]["/users/"]["get"]["parameters"]}
+    schemas = {
+        one["name"]: one["schema"] for one in described["paths"]["/users/"]["get"]["parameters"]
+    }
     assert schemas["age__gte"]["type"] == "integer"
     assert schemas["name__contains"] == {"type": "string"}
     assert schemas["age__in"] == {"type": "array", "items": schemas["age"]}
@@ -91,7 +96,9 @@ def test_filters_are_typed(described: Any) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_it_is_valid_and_a_client_is_made_without_a_warning(mongo_uri: str, tmp_path: Path, package: str) -> None:
+def test_it_is_valid_and_a_client_is_made_without_a_warning(
+    mongo_uri: str, tmp_path: Path, package: str
+) -> None:
     with LiveServer(MONGO_URI=mongo_uri, DB_NAME="described", MODELS=package) as live:
         answer = httpx.get(f"{live.address}/openapi.json")
     assert answer.headers["Content-Type"] == "application/json"
@@ -113,7 +120,11 @@ def generate(folder: Path, name: str) -> str:
 
 
 def test_a_generated_client_works(
-    http: httpx.Client, users: Any, server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    http: httpx.Client,
+    users: Any,
+    server: LiveServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "openapi.json").write_bytes(http.get("/openapi.json").content)
     generate(tmp_path, "docsheet_client")
@@ -128,32 +139,49 @@ def test_a_generated_client_works(
         for n, city in enumerate(("北京", "Berlin", "Paris")):
             address = models.Address(city=city)
             body = models.User(
-                name=f"n{n}", email=f"{n}@x.org", profile=models.Profile(age=20 + n, addresses=[address])
+                name=f"n{n}",
+                email=f"{n}@x.org",
+                profile=models.Profile(age=20 + n, addresses=[address]),
             )
             answer = api("api.users.create_users").sync_detailed(client=client, body=body)
             assert answer.status_code == 201
             created.append(answer.parsed)
         listed = api("api.users.list_users").sync(client=client, profile_addresses_city="北京")
         assert [user.to_dict() for user in listed] == [created[0].to_dict()]
-        listed = api("api.users.list_users").sync(client=client, profile_age_gte=21, sort="-profile.age", limit=1)
+        listed = api("api.users.list_users").sync(
+            client=client, profile_age_gte=21, sort="-profile.age", limit=1
+        )
         assert [user.name for user in listed] == ["n2"]
-        listed = api("api.users.list_users").sync(client=client, profile_age_in=[20, 22], email_contains="X.ORG")
+        listed = api("api.users.list_users").sync(
+            client=client, profile_age_in=[20, 22], email_contains="X.ORG"
+        )
         assert [user.name for user in listed] == ["n0", "n2"]
         key = created[1].field_id
         assert isinstance(key, str)
         read = api("api.users.read_users").sync_detailed(key, client=client)
         assert read.parsed.to_dict() == created[1].to_dict()
-        unchanged = api("api.users.read_users").sync_detailed(key, client=client, if_none_match=read.headers["ETag"])
+        unchanged = api("api.users.read_users").sync_detailed(
+            key, client=client, if_none_match=read.headers["ETag"]
+        )
         assert unchanged.status_code == 304
         patch = models.UserPatch(profile={"age": None, "bio": "b"})
-        patched = api("api.users.patch_users").sync(key, client=client, body=patch, if_match=read.headers["ETag"])
+        patched = api("api.users.patch_users").sync(
+            key, client=client, body=patch, if_match=read.headers["ETag"]
+        )
         assert patched.profile == {"bio": "b", "addresses": created[1].profile["addresses"]}
-        refused = api("api.users.patch_users").sync(key, client=client, body=patch, if_match='"other"')
+        refused = api("api.users.patch_users").sync(
+            key, client=client, body=patch, if_match='"other"'
+        )
         assert (type(refused).__name__, refused.status) == ("ProblemDetails", 412)
-        text = api("api.users.export_csv_users").sync(client=client, columns="name,profile.age", profile_age_gte=21)
+        text = api("api.users.export_csv_users").sync(
+            client=client, columns="name,profile.age", profile_age_gte=21
+        )
         assert text.splitlines() == ["name,profile.age", "n2,22"]
         assert api("api.users.export_xlsx_users").sync(client=client).payload.read(2) == b"PK"
-        assert api("api.users.export_ndjson_users").sync(client=client).payload.read().count(b"\n") == 3
+        assert (
+            api("api.users.export_ndjson_users").sync(client=client).payload.read().count(b"\n")
+            == 3
+        )
         assert len(api("api.users.export_json_users").sync(client=client)) == 3
         assert api("api.users.delete_users").sync_detailed(key, client=client).status_code == 204
         missing = api("api.users.read_users").sync(str(bson.ObjectId()), client=client)
@@ -172,9 +200,13 @@ def test_a_fuzzer_finds_no_server_error_and_nothing_undocumented(
     http: httpx.Client, server: LiveServer, tmp_path: Path
 ) -> None:
     for n in range(3):
-        http.post("/users/", json={"name": f"n{n}", "email": f"{n}@x.org", "age": n}).raise_for_status()
+        http.post(
+            "/users/", json={"name": f"n{n}", "email": f"{n}@x.org", "age": n}
+        ).raise_for_status()
     command = [BIN / "schemathesis", "run", f"{server.address}/openapi.json", "--checks", CHECKS, "--max-time", "60",
                "--phases", "coverage,fuzzing", "--seed", "1", "--generation-database", "none", "--no-color",
                "--max-failures", "5", "--request-timeout", "20", "--suppress-health-check", "all"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400, cwd=tmp_path)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=400, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:] + server.log[-4000:]

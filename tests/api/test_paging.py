@@ -56,7 +56,9 @@ def live(mongo_uri: str) -> Iterator[LiveServer]:
 
 @pytest.fixture(scope="module")
 def paging(mongo_uri: str) -> Iterator[Any]:
-    with MongoClient[dict[str, Any]](mongo_uri, tz_aware=True, uuidRepresentation="standard") as client:
+    with MongoClient[dict[str, Any]](
+        mongo_uri, tz_aware=True, uuidRepresentation="standard"
+    ) as client:
         yield client[DATABASE]
 
 
@@ -72,7 +74,14 @@ def documents() -> Iterator[dict[str, Any]]:
         key = KEYS[number] if number < len(KEYS) else f"again {number}"
         if isinstance(value, list):
             inner = {"value": 1}  # an index can't hold parallel arrays, and a find can't sort them
-        document = {"_id": key, "n": number, "a": value, "b": VALUES[number // 4], "inner": inner, "code": number}
+        document = {
+            "_id": key,
+            "n": number,
+            "a": value,
+            "b": VALUES[number // 4],
+            "inner": inner,
+            "code": number,
+        }
         for name in ("a", "b", "inner"):
             if number % 7 == len(name):
                 del document[name]
@@ -117,7 +126,9 @@ def test_pages_hold_each_document_once_in_the_order_of_one_find(
     fill(paging[collection], documents())
     expected = order(paging[collection], sort)
     for limit in (1, 2, 3, 5, 7):
-        assert paged(client, f"/{collection}/?limit={limit}&sort={sort}&count=none") == expected, limit
+        assert paged(client, f"/{collection}/?limit={limit}&sort={sort}&count=none") == expected, (
+            limit
+        )
     assert paged(client, f"/{collection}/?limit=3&sort={sort}&fields=n&count=none") == expected
 
 
@@ -130,7 +141,21 @@ def test_pages_of_a_filtered_list(client: httpx.Client, paging: Any, sort: str) 
 
 @pytest.mark.parametrize("sort", ["code", "-code", "a,code"])
 def test_a_unique_index_decides_alone(client: httpx.Client, paging: Any, sort: str) -> None:
-    codes = [None, "a", 1, [2, 9], [3, 4], [], {"x": 1}, NOW, "王", True, b"1", bson.ObjectId(), 2.5]
+    codes = [
+        None,
+        "a",
+        1,
+        [2, 9],
+        [3, 4],
+        [],
+        {"x": 1},
+        NOW,
+        "王",
+        True,
+        b"1",
+        bson.ObjectId(),
+        2.5,
+    ]
     fill(paging["entries"], ({"_id": -n, "n": n, "code": code} for n, code in enumerate(codes)))
     expected = order(paging["entries"], sort)
     for limit in (1, 2, 5, 13):
@@ -165,7 +190,9 @@ def test_pages_stay_right_when_a_unique_index_is_dropped_meanwhile(
         entries.create_index([("code", 1)], name=name, unique=True)
 
 
-def test_pages_stay_right_when_an_index_is_dropped_meanwhile(client: httpx.Client, paging: Any) -> None:
+def test_pages_stay_right_when_an_index_is_dropped_meanwhile(
+    client: httpx.Client, paging: Any
+) -> None:
     entries = paging["entries"]
     fill(entries, documents())
     pages = walk(client, "/entries/?limit=3&sort=a")
@@ -179,11 +206,17 @@ def test_pages_stay_right_when_an_index_is_dropped_meanwhile(client: httpx.Clien
 
 
 @pytest.mark.parametrize("sort", ["a", "-a", "inner.value,-a", ""])
-def test_text_that_is_no_utf8_and_undefined_do_not_stop_pages(client: httpx.Client, paging: Any, sort: str) -> None:
+def test_text_that_is_no_utf8_and_undefined_do_not_stop_pages(
+    client: httpx.Client, paging: Any, sort: str
+) -> None:
     loose = paging["loose"]
     loose.delete_many({})
-    for n, raw in enumerate((b"\xff\xfe", b"a\xc3", b"\xef\xbf\xbd", b"\xf0\x28", b"zz", b"\xff\xff\xff\xff", b"\xff")):
-        plain = bson.encode({"_id": "#" * len(raw), "n": n, "a": "#" * len(raw), "inner": {"value": n // 3}})
+    for n, raw in enumerate(
+        (b"\xff\xfe", b"a\xc3", b"\xef\xbf\xbd", b"\xf0\x28", b"zz", b"\xff\xff\xff\xff", b"\xff")
+    ):
+        plain = bson.encode(
+            {"_id": "#" * len(raw), "n": n, "a": "#" * len(raw), "inner": {"value": n // 3}}
+        )
         broken = plain.replace(b"#" * len(raw), raw)
         if n == 6:
             broken = broken.replace(b"\x02a\0\x02\0\0\0\xff\0", b"\x02a\0\x02\0\0\0\xfe\0")
@@ -202,7 +235,9 @@ def test_text_that_is_no_utf8_and_undefined_do_not_stop_pages(client: httpx.Clie
 
 @pytest.mark.parametrize("collection", ["loose", "entries"])
 @pytest.mark.parametrize("sort", ["a", "-a", ""])
-def test_pages_while_others_insert(client: httpx.Client, paging: Any, collection: str, sort: str) -> None:
+def test_pages_while_others_insert(
+    client: httpx.Client, paging: Any, collection: str, sort: str
+) -> None:
     fill(paging[collection], ({"_id": n * 10, "n": n, "a": n % 5, "code": n} for n in range(60)))
     expected = order(paging[collection], sort)
     stop = threading.Event()
@@ -211,13 +246,19 @@ def test_pages_while_others_insert(client: httpx.Client, paging: Any, collection
         for n in itertools.count(1000):
             if stop.is_set():
                 return
-            paging[collection].insert_one({"_id": (n * 7919) % 600 + n / 1e6, "n": n, "a": n % 7, "code": n})
+            paging[collection].insert_one(
+                {"_id": (n * 7919) % 600 + n / 1e6, "n": n, "a": n % 7, "code": n}
+            )
 
     thread = threading.Thread(target=insert)
     thread.start()
     try:
         pages = itertools.islice(walk(client, f"/{collection}/?limit=7&sort={sort}"), 400)
-        found = list(itertools.chain.from_iterable(itertools.takewhile(lambda page: page, _until(pages, expected))))
+        found = list(
+            itertools.chain.from_iterable(
+                itertools.takewhile(lambda page: page, _until(pages, expected))
+            )
+        )
     finally:
         stop.set()
         thread.join()
@@ -237,7 +278,11 @@ def test_documents_that_a_find_can_not_sort(client: httpx.Client, paging: Any) -
     """MongoDB refuses a sort by two keys that are arrays in one document."""
     rows = [([2, 5], [1]), (2, 0), ([], [3]), (None, [1, 2]), ([9, 1], []), ([2], [0])]
     fill(paging["loose"], ({"_id": n, "n": n, "a": a, "b": b} for n, (a, b) in enumerate(rows)))
-    for sort, expected in {"a,b": [2, 3, 4, 1, 5, 0], "-a,b": [4, 0, 1, 5, 3, 2], "a,-b": [2, 3, 4, 0, 1, 5]}.items():
+    for sort, expected in {
+        "a,b": [2, 3, 4, 1, 5, 0],
+        "-a,b": [4, 0, 1, 5, 3, 2],
+        "a,-b": [2, 3, 4, 0, 1, 5],
+    }.items():
         assert paged(client, f"/loose/?sort={sort}&limit=100") == expected, sort
         assert paged(client, f"/loose/?sort={sort}&limit=1") == expected, sort
         assert paged(client, f"/loose/?sort={sort}&limit=2&fields=n&n__gte=0") == expected, sort
@@ -248,7 +293,9 @@ SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.floats(width=16), st.text("aB王\0�", max_size=2),
     st.binary(max_size=1), st.sampled_from([NOW, bson.ObjectId("1" * 24), bson.Decimal128("1"), bson.Timestamp(1, 1)]),
 )  # fmt: skip
-ANY = st.one_of(SCALARS, st.lists(SCALARS, max_size=2), st.lists(st.lists(SCALARS, max_size=1), max_size=2))
+ANY = st.one_of(
+    SCALARS, st.lists(SCALARS, max_size=2), st.lists(st.lists(SCALARS, max_size=1), max_size=2)
+)
 INNER = st.one_of(
     st.fixed_dictionaries({}, optional={"value": ANY}),
     st.lists(st.one_of(st.fixed_dictionaries({}, optional={"value": ANY}), SCALARS), max_size=3),
@@ -259,12 +306,19 @@ KEY = st.sampled_from(["a", "b", "inner.value", "n"])
 
 @given(
     found=st.lists(DOCUMENT, max_size=12),
-    keys=st.lists(st.tuples(KEY, st.sampled_from(["", "-"])), max_size=3, unique_by=lambda key: key[0]),
+    keys=st.lists(
+        st.tuples(KEY, st.sampled_from(["", "-"])), max_size=3, unique_by=lambda key: key[0]
+    ),
     limit=st.integers(1, 5),
     only=st.sampled_from(["", "n", "n,a", "inner,n"]),
     collection=st.sampled_from(["loose", "entries"]),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
 def test_pages_of_any_documents(
     client: httpx.Client,
     paging: Any,
@@ -277,7 +331,9 @@ def test_pages_of_any_documents(
     paging[collection].delete_many({})
     with suppress(BulkWriteError):  # arrays at two keys of an index
         if found:
-            paging[collection].insert_many([{**one, "n": n, "code": n} for n, one in enumerate(found)])
+            paging[collection].insert_many(
+                [{**one, "n": n, "code": n} for n, one in enumerate(found)]
+            )
     sort = ",".join(sign + path for path, sign in keys)
     try:
         expected = order(paging[collection], sort)
@@ -290,7 +346,9 @@ def test_pages_of_any_documents(
 # --- the Link header and the token -----------------------------------------------------------------------------------
 
 
-def test_link_is_absolute_and_repeats_what_was_asked(http: httpx.Client, users: Any, server: LiveServer) -> None:
+def test_link_is_absolute_and_repeats_what_was_asked(
+    http: httpx.Client, users: Any, server: LiveServer
+) -> None:
     users.insert_many({"name": f"王{n}", "email": f"{n}@x.org", "age": n} for n in range(5))
     answer = http.get("/users?name__contains=王&age__gte=0&age__gte=1&limit=2&fields=name&skip=1")
     assert [user["name"] for user in answer.json()] == ["王2", "王3"]
@@ -312,7 +370,9 @@ def test_link_is_absolute_and_repeats_what_was_asked(http: httpx.Client, users: 
 
 
 @pytest.mark.parametrize("documents", [0, 1, 2, 4])
-def test_no_link_on_the_last_page_also_where_it_is_full(http: httpx.Client, users: Any, documents: int) -> None:
+def test_no_link_on_the_last_page_also_where_it_is_full(
+    http: httpx.Client, users: Any, documents: int
+) -> None:
     if documents:
         users.insert_many({"name": "x", "email": f"{n}@x.org"} for n in range(documents))
     assert len(list(walk_any(http, "/users/?limit=2"))) == max(1, -(-documents // 2))
@@ -327,14 +387,18 @@ def walk_any(client: httpx.Client, address: str | None) -> Iterator[httpx.Respon
 
 def _token(http: httpx.Client, users: Any, query: str = "sort=name&limit=1") -> str:
     users.insert_many({"name": f"{n}", "email": f"{n}@x.org", "age": 7} for n in range(3))
-    return dict(parse_qsl(urlsplit(http.get(f"/users/?{query}").links["next"]["url"]).query))["after"]
+    return dict(parse_qsl(urlsplit(http.get(f"/users/?{query}").links["next"]["url"]).query))[
+        "after"
+    ]
 
 
 def test_every_changed_token_is_refused(http: httpx.Client, users: Any) -> None:
     token = _token(http, users)
     assert http.get("/users/", params={"sort": "name", "after": token}).status_code == 200
     changed = [
-        token[:n] + other + token[n + 1 :] for n in range(len(token)) for other in ("A", "b", "-", "+", "é", " ")
+        token[:n] + other + token[n + 1 :]
+        for n in range(len(token))
+        for other in ("A", "b", "-", "+", "é", " ")
     ]
     changed += [
         token[:-1],
@@ -359,7 +423,15 @@ def test_every_changed_token_is_refused(http: httpx.Client, users: Any) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["", "sort=-name", "sort=name,age", "sort=email", "sort=name&age=7", "sort=name&keyword=1", "sort=name&skip=0"],
+    [
+        "",
+        "sort=-name",
+        "sort=name,age",
+        "sort=email",
+        "sort=name&age=7",
+        "sort=name&keyword=1",
+        "sort=name&skip=0",
+    ],
 )
 def test_a_token_belongs_to_its_sort_and_filter(http: httpx.Client, users: Any, query: str) -> None:
     token = _token(http, users)
@@ -370,7 +442,9 @@ def test_a_token_belongs_to_its_sort_and_filter(http: httpx.Client, users: Any, 
 
 def test_a_token_goes_with_another_page_size_and_fields(http: httpx.Client, users: Any) -> None:
     token = _token(http, users, "sort=name&limit=1&age__gte=1&name__ne=x")
-    answer = http.get(f"/users/?name__ne=x&age__gte=1&sort=name&limit=5&fields=name&count=none&after={token}&skip=")
+    answer = http.get(
+        f"/users/?name__ne=x&age__gte=1&sort=name&limit=5&fields=name&count=none&after={token}&skip="
+    )
     assert [user["name"] for user in answer.json()] == ["1", "2"]
 
 
@@ -382,7 +456,9 @@ def test_a_token_of_another_collection_is_refused(client: httpx.Client, paging: 
     assert client.get(link.replace("/loose/", "/entries/")).status_code == 422
 
 
-def test_a_token_works_on_every_server_of_one_database(http: httpx.Client, users: Any, mongo_uri: str) -> None:
+def test_a_token_works_on_every_server_of_one_database(
+    http: httpx.Client, users: Any, mongo_uri: str
+) -> None:
     token = _token(http, users)
     with LiveServer(MONGO_URI=mongo_uri, DB_NAME="test") as other:
         answer = httpx.get(f"{other.address}/users/?sort=name&after={token}")

@@ -21,13 +21,21 @@ def test_real_create_and_list(http: httpx.Client) -> None:
     assert http.get("/users/export/csv").text.startswith("name,email")
 
 
-@pytest.mark.parametrize("sort", ["", "name", "-name", "age", "-age,name", "profile.age,-_id", "-email", "age,-name"])
+@pytest.mark.parametrize(
+    "sort", ["", "name", "-name", "age", "-age,name", "profile.age,-_id", "-email", "age,-name"]
+)
 async def test_mock_pages_by_token(mock_http: httpx.AsyncClient, sort: str) -> None:
     for number in range(12):
         profile = {"bio": "", "age": number % 2} if number % 5 else None
-        user = {"name": "王李张"[number % 3], "email": f"{number}@example.com", "age": number % 4 or None}
+        user = {
+            "name": "王李张"[number % 3],
+            "email": f"{number}@example.com",
+            "age": number % 4 or None,
+        }
         (await mock_http.post("/users/", json={**user, "profile": profile})).raise_for_status()
-    whole = [user["email"] for user in (await mock_http.get(f"/users/?limit=100&sort={sort}")).json()]
+    whole = [
+        user["email"] for user in (await mock_http.get(f"/users/?limit=100&sort={sort}")).json()
+    ]
     pages, address = [], f"/users/?limit=1&fields=email&sort={sort}"
     while address and len(pages) <= len(whole):
         page = await mock_http.get(address)

@@ -48,7 +48,9 @@ def lone(tmp_path: Path, free_port: int) -> Iterator[Mongod]:
 def first_failing(uri: str) -> tuple[str, str, str]:
     """The step, what it found, what mends it."""
     case = Case(settings(), uri)
-    return next((name, found.detail, found.mend) for name, found in findings(case) if found.state == "fails")
+    return next(
+        (name, found.detail, found.mend) for name, found in findings(case) if found.state == "fails"
+    )
 
 
 def settings(uri: str = "", **more: object) -> Settings:
@@ -100,7 +102,10 @@ def test_a_wrong_port(members: ReplicaSet, free_port: int) -> None:
 def test_a_wrong_password(members: ReplicaSet) -> None:
     uri = members.uri().replace("docsheet:", "docsheet:x", 1)
     step, detail, mend = first_failing(uri)
-    assert (step, detail) == ("credentials", "'docsheet' is not let in (its users are looked up in 'admin')")
+    assert (step, detail) == (
+        "credentials",
+        "'docsheet' is not let in (its users are looked up in 'admin')",
+    )
     assert "authSource=admin" in mend
 
 
@@ -127,8 +132,14 @@ def test_a_wrong_name_of_the_set(members: ReplicaSet) -> None:
     assert first_failing(uri) == ("set's name", detail, "write replicaSet=rs0 into MONGO_URI.")
 
 
-def test_member_names_that_are_not_known_here(lone: Mongod, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask(lone.address, {"replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": lone.address}]}}, 30)
+def test_member_names_that_are_not_known_here(
+    lone: Mongod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(
+        lone.address,
+        {"replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": lone.address}]}},
+        30,
+    )
     real = socket.getaddrinfo
     port = lone.address.rpartition(":")[2]
 
@@ -140,9 +151,14 @@ def test_member_names_that_are_not_known_here(lone: Mongod, monkeypatch: pytest.
     monkeypatch.setattr(socket, "getaddrinfo", lost)
     case = Case(settings(), f"mongodb://{lone.address}/?replicaSet=rs0")
     asked = case.ask_node
-    monkeypatch.setattr(case, "ask_node", lambda address: {**asked(address), "hosts": [f"mongo1.internal:{port}"]})
+    monkeypatch.setattr(
+        case, "ask_node", lambda address: {**asked(address), "hosts": [f"mongo1.internal:{port}"]}
+    )
     name, found = next((name, found) for name, found in findings(case) if found.state == "fails")
-    assert (name, found.mend[:53]) == ("members' names", "make mongo1.internal known to this machine (DNS, /etc")
+    assert (name, found.mend[:53]) == (
+        "members' names",
+        "make mongo1.internal known to this machine (DNS, /etc",
+    )
 
 
 def test_a_set_that_is_not_initiated(lone: Mongod) -> None:
@@ -156,10 +172,26 @@ def test_a_set_that_is_not_initiated(lone: Mongod) -> None:
 @pytest.mark.parametrize(
     ("uri", "step", "mend"),
     [
-        ("mongodb://nowhere.invalid:27017", "names", "correct the name in MONGO_URI, or make nowhere.invalid:27017"),
-        ("mongodb://mongo1..example.org:27017", "names", "correct the name in MONGO_URI, or make mongo1..example.org"),
-        ("mongodb://user:p@ss:w@host", "MONGO_URI", "MONGO_URI looks like mongodb://user:password@host1:27017"),
-        ("mongodb://host:99999", "MONGO_URI", "MONGO_URI looks like mongodb://user:password@host1:27017"),
+        (
+            "mongodb://nowhere.invalid:27017",
+            "names",
+            "correct the name in MONGO_URI, or make nowhere.invalid:27017",
+        ),
+        (
+            "mongodb://mongo1..example.org:27017",
+            "names",
+            "correct the name in MONGO_URI, or make mongo1..example.org",
+        ),
+        (
+            "mongodb://user:p@ss:w@host",
+            "MONGO_URI",
+            "MONGO_URI looks like mongodb://user:password@host1:27017",
+        ),
+        (
+            "mongodb://host:99999",
+            "MONGO_URI",
+            "MONGO_URI looks like mongodb://user:password@host1:27017",
+        ),
     ],
 )
 def test_an_address_that_leads_nowhere(uri: str, step: str, mend: str) -> None:
@@ -169,9 +201,18 @@ def test_an_address_that_leads_nowhere(uri: str, step: str, mend: str) -> None:
 
 @pytest.mark.replica_set
 def test_the_command_says_by_its_exit_status_whether_all_is_well(members: ReplicaSet) -> None:
-    for uri, status in ((members.uri(), 0), (members.uri().replace("replicaSet=rs0", "replicaSet=rs9"), 1)):
+    for uri, status in (
+        (members.uri(), 0),
+        (members.uri().replace("replicaSet=rs0", "replicaSet=rs9"), 1),
+    ):
         command = [sys.executable, "-m", "app", "doctor"]
-        done = subprocess.run(command, env={**os.environ, "MONGO_URI": uri}, cwd=ROOT, check=False, capture_output=True)
+        done = subprocess.run(
+            command,
+            env={**os.environ, "MONGO_URI": uri},
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+        )
         assert (done.returncode, b"Traceback" in done.stderr) == (status, False), done.stdout
 
 
@@ -188,7 +229,9 @@ def test_no_primary(members: ReplicaSet) -> None:
         assert "no node takes writes; 1 of 3 answer" in text
         assert "1 of 3 hold data and answer" in text
         dead = next(name for name in members.members if name != left)
-        assert text.endswith(f"To mend it: start the node {dead}; until then the set lives on less.\n")
+        assert text.endswith(
+            f"To mend it: start the node {dead}; until then the set lives on less.\n"
+        )
     finally:
         members.start_members()
         members.wait_until_whole()

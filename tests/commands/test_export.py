@@ -24,7 +24,12 @@ def run(mongo_uri: str, tmp_path: Path) -> Any:
     """Runs `docsheet` in an empty folder."""
 
     def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
-        settings = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "PYTHONPATH": str(ROOT), **environment}
+        settings = {
+            "MONGO_URI": mongo_uri,
+            "DB_NAME": DATABASE,
+            "PYTHONPATH": str(ROOT),
+            **environment,
+        }
         return subprocess.run(
             [sys.executable, "-m", "app", *words],
             cwd=tmp_path,
@@ -40,13 +45,18 @@ def run(mongo_uri: str, tmp_path: Path) -> Any:
 def people(users: Any) -> Any:
     """5,000 users."""
     users.insert_many(
-        [{"_id": n, "name": f"N{n}", "email": f"{n}@x.com", "profile": {"age": n % 90}} for n in range(5_000)]
+        [
+            {"_id": n, "name": f"N{n}", "email": f"{n}@x.com", "profile": {"age": n % 90}}
+            for n in range(5_000)
+        ]
     )
     return users
 
 
 @pytest.mark.parametrize("format_", ["csv", "xlsx", "ndjson", "json"])
-def test_the_file_is_that_of_http(run: Any, http: httpx.Client, people: Any, tmp_path: Path, format_: str) -> None:
+def test_the_file_is_that_of_http(
+    run: Any, http: httpx.Client, people: Any, tmp_path: Path, format_: str
+) -> None:
     done = run("export", "users", "-o", f"out.{format_}", "--where", "profile.age__gte=18", "--where",
                "name__startswith=n1", "--sort", "-email", "--skip", "3", "--limit", "2500")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -57,7 +67,9 @@ def test_the_file_is_that_of_http(run: Any, http: httpx.Client, people: Any, tmp
     assert [path.name for path in tmp_path.iterdir()] == [f"out.{format_}"]
 
 
-def test_options_and_standard_output(run: Any, http: httpx.Client, people: Any, tmp_path: Path) -> None:
+def test_options_and_standard_output(
+    run: Any, http: httpx.Client, people: Any, tmp_path: Path
+) -> None:
     done = run("export", "users", "--columns", "name:Name,profile.age", "--bom", "true", "--delimiter", ";",
                "--limit", "2", "-o", "-")  # fmt: skip
     assert done.stdout == b"\xef\xbb\xbfName;profile.age\r\nN0;0\r\nN1;1\r\n"
@@ -77,10 +89,15 @@ def test_options_and_standard_output(run: Any, http: httpx.Client, people: Any, 
         (["users", "--where", "name"], "name=value is wanted"),
         (["users", "--where", "name__regex=("], "name__contains="),
         (["users", "-f", "ndjson", "--bom", "true"], "no such option"),
-        (["users", "-o", "missing/users.csv"], "missing/users.csv can't be written: No such file or directory"),
+        (
+            ["users", "-o", "missing/users.csv"],
+            "missing/users.csv can't be written: No such file or directory",
+        ),
     ],
 )
-def test_what_cannot_be_is_one_sentence(run: Any, people: Any, tmp_path: Path, words: list[str], said: str) -> None:
+def test_what_cannot_be_is_one_sentence(
+    run: Any, people: Any, tmp_path: Path, words: list[str], said: str
+) -> None:
     (tmp_path / "users.csv").write_text("as it was")
     done = run("export", *words)
     assert done.returncode == 1
@@ -90,13 +107,17 @@ def test_what_cannot_be_is_one_sentence(run: Any, people: Any, tmp_path: Path, w
     assert (tmp_path / "users.csv").read_text() == "as it was"
 
 
-def test_a_file_that_could_not_be_finished_is_not_left(mongo_uri: str, database: Any, tmp_path: Path) -> None:
+def test_a_file_that_could_not_be_finished_is_not_left(
+    mongo_uri: str, database: Any, tmp_path: Path
+) -> None:
     much = database.client["much"]
     much["users"].insert_many([{"name": "x" * 2_000, "email": str(n)} for n in range(20_000)])
     command = [sys.executable, "-m", "app", "export", "users", "-o", "users.xlsx"]
     environment = {**os.environ, "MONGO_URI": mongo_uri, "DB_NAME": "much", "PYTHONPATH": str(ROOT)}
     try:
-        with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+        ) as process:
             while not any(path.stat().st_size for path in tmp_path.iterdir()):
                 assert process.poll() is None
                 time.sleep(0.01)
@@ -107,11 +128,15 @@ def test_a_file_that_could_not_be_finished_is_not_left(mongo_uri: str, database:
         database.client.drop_database("much")
 
 
-def test_a_name_that_ends_like_no_format_is_refused_and_a_link_stays(run: Any, people: Any, tmp_path: Path) -> None:
+def test_a_name_that_ends_like_no_format_is_refused_and_a_link_stays(
+    run: Any, people: Any, tmp_path: Path
+) -> None:
     refused = run("export", "users", "-o", "users.parquet")
     assert (refused.returncode, list(tmp_path.iterdir())) == (1, [])
     assert b"no format ends with .parquet" in refused.stderr
-    assert run("export", "users", "-o", "users.parquet", "-f", "csv", "--limit", "1").returncode == 0
+    assert (
+        run("export", "users", "-o", "users.parquet", "-f", "csv", "--limit", "1").returncode == 0
+    )
     (tmp_path / "link.csv").symlink_to("users.parquet")
     assert run("export", "users", "-o", "link.csv", "--limit", "2").returncode == 0
     assert (tmp_path / "link.csv").is_symlink()
@@ -138,7 +163,10 @@ def test_verify(run: Any, http: httpx.Client, people: Any, tmp_path: Path) -> No
     assert b"users.csv is whole: 5,000 documents" in done.stderr
     file.write_bytes(content[:-1])
     shorter = run("verify", "users.csv", export_id)
-    assert (shorter.returncode, f"the file has {len(content) - 1:,}" in shorter.stderr.decode()) == (1, True)
+    assert (
+        shorter.returncode,
+        f"the file has {len(content) - 1:,}" in shorter.stderr.decode(),
+    ) == (1, True)
     file.write_bytes(content[:-3] + b"0\r\n")
     assert b"SHA-256" in run("verify", "users.csv", export_id).stderr
     assert b"Nothing is known" in run("verify", "users.csv", "no-such-id").stderr
@@ -150,7 +178,9 @@ def test_beside_a_server_on_the_embedded_database(run: Any, tmp_path: Path) -> N
 
     data = str(tmp_path / "data")
     with LiveServer(MONGO_URI="", DATA_DIR=data) as live:
-        httpx.post(f"{live.address}/users/", json={"name": "A", "email": "a@example.com"}).raise_for_status()
+        httpx.post(
+            f"{live.address}/users/", json={"name": "A", "email": "a@example.com"}
+        ).raise_for_status()
         answer = httpx.get(f"{live.address}/users/export/csv")
         own = {"MONGO_URI": "", "DB_NAME": "docsheet", "DATA_DIR": data}
         assert run("export", "users", "-o", "-", **own).stdout == answer.content

@@ -101,7 +101,9 @@ def server(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def stored(database: Any) -> Any:
     """The database of the server, empty; datetimes are aware."""
-    found = database.client.get_database(DATABASE, codec_options=CodecOptions(tz_aware=True, uuid_representation=4))
+    found = database.client.get_database(
+        DATABASE, codec_options=CodecOptions(tz_aware=True, uuid_representation=4)
+    )
     for name in found.list_collection_names():
         found[name].delete_many({})
     return found
@@ -121,7 +123,14 @@ def sent(answer: httpx.Response) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("name", "value", "in_bson", "shown", "finds", "misses"), TABLE)
 def test_type(
-    http: httpx.Client, stored: Any, name: str, value: Any, in_bson: Any, shown: Any, finds: str, misses: str
+    http: httpx.Client,
+    stored: Any,
+    name: str,
+    value: Any,
+    in_bson: Any,
+    shown: Any,
+    finds: str,
+    misses: str,
 ) -> None:
     shown = value if shown is None else shown
     created = sent(http.post("/things/", json={name: value}))
@@ -161,8 +170,15 @@ def test_sort_by(http: httpx.Client, path: str) -> None:
 def test_excluded_field_is_never_seen_and_survives(http: httpx.Client, stored: Any) -> None:
     created = sent(http.post("/things/", json={"text": "a", "secret": "s"}))
     item = f"/things/{created['_id']}"
-    answers = [http.get(item), http.patch(item, json={"text": "b"}), http.put(item, json={"text": "c"})]
-    for answer in (*answers, *(http.get(f"/things/{rest}") for rest in ("", "export/ndjson", "export/csv"))):
+    answers = [
+        http.get(item),
+        http.patch(item, json={"text": "b"}),
+        http.put(item, json={"text": "c"}),
+    ]
+    for answer in (
+        *answers,
+        *(http.get(f"/things/{rest}") for rest in ("", "export/ndjson", "export/csv")),
+    ):
         assert (answer.status_code, "secret" in answer.text) == (200, False)
     assert stored["things"].find_one()["secret"] == "s"
     for parameter in ("secret=s", "secret__exists=true", "sort=secret", "fields=secret"):
@@ -178,7 +194,9 @@ def test_strict_model_takes_no_other_type(http: httpx.Client) -> None:
         answer = http.post("/strict/", json={**body, name: value})
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"#/{name}")
     assert sent(http.patch(f"/strict/{created['_id']}", json={"age": 4}))["age"] == 4
-    assert sent(http.patch(f"/strict/{created['_id']}", json={"size": None, "tags": None}))["tags"] == ["new"]
+    assert sent(http.patch(f"/strict/{created['_id']}", json={"size": None, "tags": None}))[
+        "tags"
+    ] == ["new"]
 
 
 def test_generated_aliases_are_the_names_everywhere(http: httpx.Client, stored: Any) -> None:
@@ -186,7 +204,9 @@ def test_generated_aliases_are_the_names_everywhere(http: httpx.Client, stored: 
     created = sent(http.post("/camels/", json=body))
     assert created == {"_id": created["_id"], **body, "homePoint": POINT}
     assert set(stored["camels"].find_one()) == {"_id", "firstName", "birthDay", "homePoint"}
-    assert http.get("/camels/?firstName=Ada&sort=birthDay&fields=homePoint.x").json()[0]["homePoint"] == {"x": 1.5}
+    assert http.get("/camels/?firstName=Ada&sort=birthDay&fields=homePoint.x").json()[0][
+        "homePoint"
+    ] == {"x": 1.5}
     assert http.get("/camels/export/csv").text.startswith("firstName,birthDay,homePoint.x,")
     wrong = http.post("/camels/", json={"first_name": "Ada"})
     assert {fault["pointer"] for fault in wrong.json()["errors"]} == {"#/firstName", "#/first_name"}
@@ -196,7 +216,10 @@ def test_open_model_keeps_what_it_does_not_declare(http: httpx.Client, stored: A
     created = sent(http.post("/open/", json={"name": "a", "more": {"x": [1], "q.r": 1}}))
     patched = sent(http.patch(f"/open/{created['_id']}", json={"more": {"y": 2}, "new": 5}))
     assert patched == {**created, "more": {"x": [1], "q.r": 1, "y": 2}, "new": 5}
-    assert sent(http.put(f"/open/{created['_id']}", json={"name": "b"})) == {"_id": created["_id"], "name": "b"}
+    assert sent(http.put(f"/open/{created['_id']}", json={"name": "b"})) == {
+        "_id": created["_id"],
+        "name": "b",
+    }
 
 
 @pytest.mark.parametrize(
@@ -239,11 +262,28 @@ def test_read_only_resource_answers_writes_with_405(http: httpx.Client, stored: 
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_broken_stored_values_neither_block_a_patch_nor_change(http: httpx.Client, stored: Any) -> None:
-    broken = {"text": 5, "whole": "x", "points": "no", "tree": [1], "moment": "y", "amount": 1.5, "day": 7, "flag": "z"}
+def test_broken_stored_values_neither_block_a_patch_nor_change(
+    http: httpx.Client, stored: Any
+) -> None:
+    broken = {
+        "text": 5,
+        "whole": "x",
+        "points": "no",
+        "tree": [1],
+        "moment": "y",
+        "amount": 1.5,
+        "day": 7,
+        "flag": "z",
+    }
     key = stored["things"].insert_one(dict(broken)).inserted_id
     assert sent(http.get(f"/things/{key}")) == {"_id": str(key), **broken}
-    assert sent(http.patch(f"/things/{key}", json={"word": "yes"})) == {"_id": str(key), **broken, "word": "yes"}
-    patched = sent(http.patch(f"/things/{key}", json={"point": {"x": 1.5}, "text": "t", "counts": {"a": 1}}))
+    assert sent(http.patch(f"/things/{key}", json={"word": "yes"})) == {
+        "_id": str(key),
+        **broken,
+        "word": "yes",
+    }
+    patched = sent(
+        http.patch(f"/things/{key}", json={"point": {"x": 1.5}, "text": "t", "counts": {"a": 1}})
+    )
     assert (patched["point"], patched["text"], patched["counts"]) == (POINT, "t", {"a": 1})
     assert http.patch(f"/things/{key}", json={"whole": "q"}).status_code == 422

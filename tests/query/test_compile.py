@@ -35,7 +35,9 @@ def test_sort_adds_no_id_where_a_unique_index_decides() -> None:
 
 
 def test_a_value_is_never_an_operator() -> None:
-    query = compiled(("name", '{"$ne": null}'), ("email__in", "$gt,[$ne]"), ("name__contains", "a.*$"))
+    query = compiled(
+        ("name", '{"$ne": null}'), ("email__in", "$gt,[$ne]"), ("name__contains", "a.*$")
+    )
     assert query.filter == {
         "$and": [
             {"name": {"$eq": '{"$ne": null}'}},
@@ -47,11 +49,17 @@ def test_a_value_is_never_an_operator() -> None:
 
 def test_the_fingerprint_is_that_of_the_conditions_in_any_order() -> None:
     one, other = ("age__gte", "1"), ("name", "x")
-    assert compiled(one, other).fingerprint == compiled(other, one, ("limit", "3"), ("count", "none")).fingerprint
+    assert (
+        compiled(one, other).fingerprint
+        == compiled(other, one, ("limit", "3"), ("count", "none")).fingerprint
+    )
     assert compiled(one, other).fingerprint != compiled(one).fingerprint
     assert compiled(one).fingerprint != compiled(("age__gt", "1")).fingerprint
     assert compiled(one, ("sort", "_id")).fingerprint == compiled(one).fingerprint
-    assert COMPILER.list([("sort", "email")], ()).fingerprint == compiled(("sort", "email")).fingerprint
+    assert (
+        COMPILER.list([("sort", "email")], ()).fingerprint
+        == compiled(("sort", "email")).fingerprint
+    )
 
 
 def test_every_fault_is_collected() -> None:
@@ -75,7 +83,12 @@ def test_a_token_reads_back(value: Any) -> None:
 def test_reading_costs_little_and_does_not_grow_with_the_number_of_fields() -> None:
     fields: dict[str, Any] = {f"field_{number}": (int | None, None) for number in range(120)}
     wide = Compiler(make_resource(create_model("Wide", __base__=Document, **fields)))
-    typical = [("profile.age__gte", "18"), ("name__contains", "x"), ("sort", "-profile.age"), ("limit", "20")]
+    typical = [
+        ("profile.age__gte", "18"),
+        ("name__contains", "x"),
+        ("sort", "-profile.age"),
+        ("limit", "20"),
+    ]
     of_wide = [("field_7__gte", "18"), ("field_100", "5"), ("sort", "-field_3"), ("limit", "20")]
 
     def microseconds(compiler: Compiler, pairs: list[tuple[str, str]]) -> float:

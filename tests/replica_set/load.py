@@ -37,21 +37,27 @@ class Told:
 
     created: list[str] = field(default_factory=list)  # e-mails, answered by 201
     unsure: list[str] = field(default_factory=list)  # e-mails, answered by anything else
-    patched: dict[str, int] = field(default_factory=dict)  # e-mail → the last age that was answered by 200
+    patched: dict[str, int] = field(
+        default_factory=dict
+    )  # e-mail → the last age that was answered by 200
     tried: dict[str, int] = field(default_factory=dict)  # e-mail → the last age that was sent
 
 
 class Load:
     """So many clients at work within `with`; afterwards `answers` and `told` are the account."""
 
-    def __init__(self, address: str, clients: int = 8, *, name: str = "load", pause: float = 0.005) -> None:
+    def __init__(
+        self, address: str, clients: int = 8, *, name: str = "load", pause: float = 0.005
+    ) -> None:
         self.answers: list[Answer] = []
         self.told = [Told() for _ in range(clients)]
         self._address = address
         self._name = name
         self._pause = pause
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,)) for number in range(clients)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -71,20 +77,30 @@ class Load:
 
     def longest_gap(self) -> float:
         """The longest time in which no write succeeded for anybody, in seconds."""
-        ends = sorted(answer.ended for answer in self.answers if answer.method != "GET" and 200 <= answer.status < 300)
+        ends = sorted(
+            answer.ended
+            for answer in self.answers
+            if answer.method != "GET" and 200 <= answer.status < 300
+        )
         return max((later - earlier for earlier, later in itertools.pairwise(ends)), default=0.0)
 
     def _run(self, number: int) -> None:
         told = self.told[number]
         with httpx.Client(base_url=self._address, timeout=LONGEST) as http:
             for turn in itertools.count():
-                if self._stopping.is_set() or not self._turn(http, told, f"{self._name}.{number}.{turn}@example.com"):
+                if self._stopping.is_set() or not self._turn(
+                    http, told, f"{self._name}.{number}.{turn}@example.com"
+                ):
                     return
                 time.sleep(self._pause)
 
     def _turn(self, http: httpx.Client, told: Told, email: str) -> bool:
         """One user created, patched twice and read; whether the server still answers."""
-        body = {"name": email, "email": email, "profile": {"bio": email, "addresses": [{"city": "北京"}]}}
+        body = {
+            "name": email,
+            "email": email,
+            "profile": {"bio": email, "addresses": [{"city": "北京"}]},
+        }
         answer, stored = self._ask(http, "POST", "/users/", body)
         (told.created if answer.status == 201 else told.unsure).append(email)
         if answer.status == 0:
@@ -97,15 +113,21 @@ class Load:
         if stored:
             answer, read = self._ask(http, "GET", f"/users/{stored['_id']}")
             if answer.status == 200 and read.get("age", 0) != told.patched.get(email):
-                assert read.get("age") == told.tried[email], f"{email} reads {read} after {told.patched.get(email)}"
+                assert read.get("age") == told.tried[email], (
+                    f"{email} reads {read} after {told.patched.get(email)}"
+                )
         return answer.status != 0
 
-    def _ask(self, http: httpx.Client, method: str, path: str, body: Any = None) -> tuple[Answer, dict[str, Any]]:
+    def _ask(
+        self, http: httpx.Client, method: str, path: str, body: Any = None
+    ) -> tuple[Answer, dict[str, Any]]:
         began = time.monotonic()
         try:
             got = http.request(method, path, json=body)
         except httpx.TransportError as error:
-            answer = Answer(method, 0, began, time.monotonic() - began, f"{type(error).__name__}: {error}")
+            answer = Answer(
+                method, 0, began, time.monotonic() - began, f"{type(error).__name__}: {error}"
+            )
             self.answers.append(answer)
             return answer, {}
         answer = Answer(method, got.status_code, began, time.monotonic() - began)
@@ -113,7 +135,10 @@ class Load:
         with suppress(ValueError):
             content = got.json()
         if got.status_code >= 400:
-            answer.detail, answer.retry_after = content.get("detail", got.text), got.headers.get("Retry-After")
+            answer.detail, answer.retry_after = (
+                content.get("detail", got.text),
+                got.headers.get("Retry-After"),
+            )
             content = {}
         self.answers.append(answer)
         return answer, content
@@ -132,10 +157,14 @@ def assert_kept(load: Load, users: Any) -> None:
             assert told.patched.get(email, 0) <= (stored[email]["age"] or 0) <= age
     for email, document in stored.items():
         assert (document["name"], document["profile"]["bio"]) == (email, email)
-        assert document["profile"]["addresses"] == [{"street": None, "city": "北京", "zipcode": None, "country": None}]
+        assert document["profile"]["addresses"] == [
+            {"street": None, "city": "北京", "zipcode": None, "country": None}
+        ]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, otherwise: str = "it did not happen") -> float:
+def wait_for(
+    condition: Callable[[], bool], seconds: float, otherwise: str = "it did not happen"
+) -> float:
     """Seconds until it was true; fails after so many."""
     began = time.monotonic()
     while not condition():

@@ -42,14 +42,23 @@ def fill(users: Any, count: int) -> None:
 def picture(users: Any) -> list[list[str]]:
     """The rows that an export has to have, as CSV shows them."""
     return [
-        [user["name"], user["email"], str(user["age"]), user["profile"]["bio"], str(user["profile"]["age"]), "[]"]
+        [
+            user["name"],
+            user["email"],
+            str(user["age"]),
+            user["profile"]["bio"],
+            str(user["profile"]["age"]),
+            "[]",
+        ]
         for user in users.find(sort=[("_id", 1)])
     ]
 
 
 def change(users: Any, count: int) -> None:
     """What an export that shows one picture must not show."""
-    users.update_many({"email": {"$regex": f"^u{count - 1}|^u{count - 9}"}}, {"$set": {"name": "changed"}})
+    users.update_many(
+        {"email": {"$regex": f"^u{count - 1}|^u{count - 9}"}}, {"$set": {"name": "changed"}}
+    )
     users.delete_one({"email": f"u{count - 2}@example.com"})
     users.insert_one({"name": "new", "email": "new@example.com", "age": 1, "profile": None})
 
@@ -57,14 +66,18 @@ def change(users: Any, count: int) -> None:
 def slow_client(address: str) -> httpx.Client:
     """A client whose receive buffer is small, so that the server can't run ahead."""
     transport = httpx.HTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)])
-    return httpx.Client(base_url=address, timeout=60, transport=transport, headers={"Accept-Encoding": "identity"})
+    return httpx.Client(
+        base_url=address, timeout=60, transport=transport, headers={"Accept-Encoding": "identity"}
+    )
 
 
 def read_rows(format: str, content: bytes) -> list[list[str]]:
     if format == "csv":
         return list(csv.reader(io.StringIO(content.decode(), newline="")))
     rows = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
-    return [[str(int(cell)) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    return [
+        [str(int(cell)) if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+    ]
 
 
 def export_through_a_kill(members: ReplicaSet, users: Any, address: str, count: int) -> None:
@@ -75,7 +88,10 @@ def export_through_a_kill(members: ReplicaSet, users: Any, address: str, count: 
     wanted = {"csv": expected, "xlsx": expected, "csv?sort=-email": by_email}
     with slow_client(address) as http:
         with ExitStack() as opened:
-            answers = {name: opened.enter_context(http.stream("GET", f"/users/export/{name}")) for name in wanted}
+            answers = {
+                name: opened.enter_context(http.stream("GET", f"/users/export/{name}"))
+                for name in wanted
+            }
             parts = {name: answer.iter_raw(65536) for name, answer in answers.items()}
             files = {name: [next(chunks)] for name, chunks in parts.items()}
             change(users, count)
@@ -89,27 +105,41 @@ def export_through_a_kill(members: ReplicaSet, users: Any, address: str, count: 
             assert rows[1:] == wanted[name], name
             assert len(content) > BUFFERS, "it was ready before the kill"
             record = http.get(f"/exports/{answers[name].headers['X-Export-Id']}").json()
-            assert (record["state"], record["documents"], record["bytes"]) == ("complete", count, len(content))
+            assert (record["state"], record["documents"], record["bytes"]) == (
+                "complete",
+                count,
+                len(content),
+            )
     members.restart(killed)
 
 
-def test_an_export_survives_the_death_of_the_primary(http: httpx.Client, members: ReplicaSet, users: Any) -> None:
+def test_an_export_survives_the_death_of_the_primary(
+    http: httpx.Client, members: ReplicaSet, users: Any
+) -> None:
     began = time.monotonic()
     export_through_a_kill(members, users, str(http.base_url), 60_000)
-    measured(f"60,000 users three times, filled, exported and compared, in {time.monotonic() - began:.1f} s")
+    measured(
+        f"60,000 users three times, filled, exported and compared, in {time.monotonic() - began:.1f} s"
+    )
 
 
 @pytest.mark.slow
-def test_a_large_export_survives_the_death_of_the_primary(http: httpx.Client, members: ReplicaSet, users: Any) -> None:
+def test_a_large_export_survives_the_death_of_the_primary(
+    http: httpx.Client, members: ReplicaSet, users: Any
+) -> None:
     began = time.monotonic()
     export_through_a_kill(members, users, str(http.base_url), 300_000)
-    measured(f"300,000 users three times, filled, exported and compared, in {time.monotonic() - began:.1f} s")
+    measured(
+        f"300,000 users three times, filled, exported and compared, in {time.monotonic() - began:.1f} s"
+    )
 
 
 def test_secondary_preferred_leaves_the_primary_alone(members: ReplicaSet, users: Any) -> None:
     fill(users, 5_000)
     with LiveServer(
-        MONGO_URI=members.uri(), DB_NAME=users.database.name, EXPORT_READ_PREFERENCE="secondaryPreferred"
+        MONGO_URI=members.uri(),
+        DB_NAME=users.database.name,
+        EXPORT_READ_PREFERENCE="secondaryPreferred",
     ) as live:
         before = queries(members)
         text = httpx.get(f"{live.address}/users/export/csv", timeout=60).text
@@ -126,13 +156,17 @@ def queries(members: ReplicaSet) -> dict[str, int]:
     counts = {}
     for name in members.members:
         with members._client(name) as client:
-            counts[name] = client.admin.command("top")["totals"]["docsheet.users"]["queries"]["count"]
+            counts[name] = client.admin.command("top")["totals"]["docsheet.users"]["queries"][
+                "count"
+            ]
     return counts
 
 
 def test_a_client_reads_its_own_writes(http: httpx.Client) -> None:
     for number in range(50):
-        stored = http.post("/users/", json={"name": "a", "email": f"own{number}@example.com"}).json()
+        stored = http.post(
+            "/users/", json={"name": "a", "email": f"own{number}@example.com"}
+        ).json()
         assert http.get(f"/users/{stored['_id']}").status_code == 200
         assert http.get("/users/", params={"email": stored["email"]}).json() == [stored]
     wait_for(lambda: http.get("/readyz").status_code == 200, 5)

@@ -24,17 +24,27 @@ def other(http: httpx.Client, started: ReplicaSet, users: Any) -> Iterator[httpx
 
 def test_what_one_server_gave_out_the_other_takes(http: httpx.Client, other: httpx.Client) -> None:
     for number in range(5):
-        http.post("/users/", json={"name": f"n{number}", "email": f"n{number}@example.com"}).raise_for_status()
+        http.post(
+            "/users/", json={"name": f"n{number}", "email": f"n{number}@example.com"}
+        ).raise_for_status()
     first = http.get("/users/", params={"limit": 3, "sort": "-name"})
     following = httpx.URL(first.links["next"]["url"])
-    assert [user["name"] for user in other.get(f"/users/?{following.query.decode()}").json()] == ["n1", "n0"]
+    assert [user["name"] for user in other.get(f"/users/?{following.query.decode()}").json()] == [
+        "n1",
+        "n0",
+    ]
 
     user = first.json()[0]
     tags = [client.get(f"/users/{user['_id']}").headers["ETag"] for client in (http, other)]
     assert tags[0] == tags[1]
     patched = other.patch(f"/users/{user['_id']}", json={"age": 1}, headers={"If-Match": tags[0]})
     assert patched.status_code == 200
-    assert http.patch(f"/users/{user['_id']}", json={"age": 2}, headers={"If-Match": tags[0]}).status_code == 412
+    assert (
+        http.patch(
+            f"/users/{user['_id']}", json={"age": 2}, headers={"If-Match": tags[0]}
+        ).status_code
+        == 412
+    )
 
     exported = http.get("/users/export/csv")
     record = other.get(f"/exports/{exported.headers['X-Export-Id']}").json()

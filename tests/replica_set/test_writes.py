@@ -37,10 +37,14 @@ def test_every_confirmed_write_is_kept_once_when_the_primary_is_killed_twice(
         assert failed.method == "GET" or "may have happened" in failed.detail
     assert max(answer.seconds for answer in load.answers) < PRIMARY_WAIT + SLACK
     record_property("unavailable", f"{load.longest_gap():.1f} s")
-    measured(f"{len(load.answers)} answers {load.statuses()}, no write for {load.longest_gap():.1f} s at the longest")
+    measured(
+        f"{len(load.answers)} answers {load.statuses()}, no write for {load.longest_gap():.1f} s at the longest"
+    )
 
 
-def test_a_planned_hand_over_makes_no_error_at_all(http: httpx.Client, members: ReplicaSet, users: Any) -> None:
+def test_a_planned_hand_over_makes_no_error_at_all(
+    http: httpx.Client, members: ReplicaSet, users: Any
+) -> None:
     with Load(str(http.base_url), name="planned") as load:
         for _ in range(2):
             time.sleep(1.5)
@@ -52,16 +56,29 @@ def test_a_planned_hand_over_makes_no_error_at_all(http: httpx.Client, members: 
     measured(f"{len(load.answers)} answers, no write for {load.longest_gap():.2f} s at the longest")
 
 
-def test_without_any_member_answers_are_503_in_time_and_it_recovers_by_itself(members: ReplicaSet, users: Any) -> None:
+def test_without_any_member_answers_are_503_in_time_and_it_recovers_by_itself(
+    members: ReplicaSet, users: Any
+) -> None:
     wait = 3.0
-    with LiveServer(MONGO_URI=members.uri(), DB_NAME=users.database.name, PRIMARY_WAIT_SECONDS=wait) as short:
+    with LiveServer(
+        MONGO_URI=members.uri(), DB_NAME=users.database.name, PRIMARY_WAIT_SECONDS=wait
+    ) as short:
         with httpx.Client(base_url=short.address, timeout=60) as http:
             lose_all(http, members, wait)
         members.start_members()
         members.wait_for_primary(30)
-        with httpx.Client(base_url=short.address, timeout=60) as http:  # the other connection was idle for long
-            took = wait_for(lambda: http.get("/readyz").status_code == 200, 15, "the server does not see the primary")
-            assert http.post("/users/", json={"name": "b", "email": "b@example.com"}).status_code == 201
+        with httpx.Client(
+            base_url=short.address, timeout=60
+        ) as http:  # the other connection was idle for long
+            took = wait_for(
+                lambda: http.get("/readyz").status_code == 200,
+                15,
+                "the server does not see the primary",
+            )
+            assert (
+                http.post("/users/", json={"name": "b", "email": "b@example.com"}).status_code
+                == 201
+            )
             assert [user["name"] for user in http.get("/users/").json()] == ["a", "b"]
     measured(f"back {took:.1f} s after the primary")
 
@@ -73,7 +90,9 @@ def lose_all(http: httpx.Client, members: ReplicaSet, wait: float) -> None:
         members.kill(member)
     for method, path in (("GET", "/users/"), ("POST", "/users/"), ("GET", "/users/export/csv")):
         asked = time.monotonic()
-        answer = http.request(method, path, json={"name": "b", "email": "b@example.com"} if method == "POST" else None)
+        answer = http.request(
+            method, path, json={"name": "b", "email": "b@example.com"} if method == "POST" else None
+        )
         assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "5"), path
         assert time.monotonic() - asked < wait + SLACK, path
         assert ("may have happened" in answer.json()["detail"]) == (method == "POST")
@@ -83,25 +102,39 @@ def lose_all(http: httpx.Client, members: ReplicaSet, wait: float) -> None:
     assert http.get("/livez").status_code == 200
 
 
-def test_a_server_killed_in_mid_writes_leaves_nothing_half_written(members: ReplicaSet, users: Any) -> None:
+def test_a_server_killed_in_mid_writes_leaves_nothing_half_written(
+    members: ReplicaSet, users: Any
+) -> None:
     settings: dict[str, object] = {"MONGO_URI": members.uri(), "DB_NAME": users.database.name}
     with LiveServer(**settings) as first, Load(first.address, name="killed") as load:
         time.sleep(2)
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
-    time.sleep(0.5)  # what the killed server had sent already may still be under way in the database
+    time.sleep(
+        0.5
+    )  # what the killed server had sent already may still be under way in the database
     assert_kept(load, users)
     with LiveServer(**settings) as second:
         assert httpx.get(f"{second.address}/readyz").status_code == 200
         # The collection's own count, which `auto` shows, is off on members that other tests killed with -9.
-        listed = httpx.get(f"{second.address}/users/", params={"limit": 1000, "count": "exact"}, timeout=10)
+        listed = httpx.get(
+            f"{second.address}/users/", params={"limit": 1000, "count": "exact"}, timeout=10
+        )
         assert int(listed.headers["X-Total-Count"]) == users.count_documents({})
-        assert all({"name", "email", "age", "profile"} <= document.keys() for document in listed.json())
+        assert all(
+            {"name", "email", "age", "profile"} <= document.keys() for document in listed.json()
+        )
 
 
-def test_sigterm_under_load_finishes_what_is_under_way_and_ends_in_time(members: ReplicaSet, users: Any) -> None:
+def test_sigterm_under_load_finishes_what_is_under_way_and_ends_in_time(
+    members: ReplicaSet, users: Any
+) -> None:
     grace = 8
-    settings = {"MONGO_URI": members.uri(), "DB_NAME": users.database.name, "SHUTDOWN_GRACE_SECONDS": grace}
+    settings = {
+        "MONGO_URI": members.uri(),
+        "DB_NAME": users.database.name,
+        "SHUTDOWN_GRACE_SECONDS": grace,
+    }
     with LiveServer(**settings) as live, Load(live.address, name="term") as load:
         time.sleep(2)
         live.process.send_signal(signal.SIGTERM)
@@ -113,9 +146,13 @@ def test_sigterm_under_load_finishes_what_is_under_way_and_ends_in_time(members:
     assert set(load.statuses()) <= {0, 200, 201}, load.statuses()
     assert load.statuses()[201] > 10
     for refused in load.failures():  # refused, or told on a kept connection before it was read
-        assert refused.detail.startswith(("ConnectError", "RemoteProtocolError: Server disconnected", "ReadError"))
+        assert refused.detail.startswith(
+            ("ConnectError", "RemoteProtocolError: Server disconnected", "ReadError")
+        )
         assert refused.ended > told
     assert_kept(load, users)
-    unsure = sum(users.count_documents({"email": email}) for one in load.told for email in one.unsure)
+    unsure = sum(
+        users.count_documents({"email": email}) for one in load.told for email in one.unsure
+    )
     assert unsure == 0, "a request was carried out, and its answer withheld"
     measured(f"ended {took:.1f} s after SIGTERM; {load.statuses()}")

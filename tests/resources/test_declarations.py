@@ -16,7 +16,9 @@ from app.resources.registry import discover, make_resource
 from app.settings import Settings
 
 
-def document(fields: dict[str, Any] | None = None, settings: Any = None, resource: Any = None, **body: Any) -> Any:
+def document(
+    fields: dict[str, Any] | None = None, settings: Any = None, resource: Any = None, **body: Any
+) -> Any:
     """A document class named Thing."""
     namespace: dict[str, Any] = {
         "__module__": __name__,
@@ -26,7 +28,11 @@ def document(fields: dict[str, Any] | None = None, settings: Any = None, resourc
     }
     for word, value in (("Settings", settings), ("Resource", resource)):
         if value is not None:
-            inner = {"__module__": __name__, "__qualname__": f"Thing.{word}", **value}  # by which pydantic knows it
+            inner = {
+                "__module__": __name__,
+                "__qualname__": f"Thing.{word}",
+                **value,
+            }  # by which pydantic knows it
             namespace[word] = type(word, (), inner)
     return type("Thing", (Document,), namespace)
 
@@ -107,7 +113,9 @@ def folder(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_two_resources_cannot_have_one_path(folder: Any) -> None:
     text = "class {}(Document):\n    a: str\n    class Settings:\n        name = 'same'\n"
-    with pytest.raises(DeclarationError, match=r"(One and Two|Two and One): both are the collection 'same'"):
+    with pytest.raises(
+        DeclarationError, match=r"(One and Two|Two and One): both are the collection 'same'"
+    ):
         discover(write(folder, one=text.format("One"), two=text.format("Two")))
 
 
@@ -122,14 +130,20 @@ def test_package_that_imports_what_is_not_there_says_so(folder: Any) -> None:
         discover(write(folder, one="import nonsense\n"))
 
 
-def test_document_is_found_wherever_it_is_in_the_package_and_imported_ones_are_not(folder: Any) -> None:
+def test_document_is_found_wherever_it_is_in_the_package_and_imported_ones_are_not(
+    folder: Any,
+) -> None:
     package = write(
-        folder, a="class A(Document):\n    x: int\n", b="from given.a import A\nfrom models.user import User\n"
+        folder,
+        a="class A(Document):\n    x: int\n",
+        b="from given.a import A\nfrom models.user import User\n",
     )
     assert list(discover(package)) == ["A"]
 
 
 def test_wrong_declaration_stops_the_application(folder: Any) -> None:
-    package = write(folder, a="class A(Document):\n    x: int\n    class Resource:\n        sort = 'y'\n")
+    package = write(
+        folder, a="class A(Document):\n    x: int\n    class Resource:\n        sort = 'y'\n"
+    )
     with pytest.raises(DeclarationError, match=r"A\.Resource\.sort"):
         create_app(Settings(MODELS=package, _env_file=None))  # type: ignore[call-arg]

@@ -6,7 +6,15 @@ import bson
 import pytest
 
 from app.errors import Invalid
-from app.resources.documents import Change, _merge, pointer, read_document, read_patch, read_replacement, to_bson
+from app.resources.documents import (
+    Change,
+    _merge,
+    pointer,
+    read_document,
+    read_patch,
+    read_replacement,
+    to_bson,
+)
 from app.resources.registry import make_resource
 from tests.support.every_type import Coded, Named, Numbered, Open, Thing
 
@@ -37,7 +45,9 @@ def test_merge_is_that_of_the_rfc(original: Any, patch: Any, result: Any) -> Non
     assert _merge(original, patch) == result
 
 
-@pytest.mark.parametrize(("original", "patch", "result"), [case for case in APPENDIX if isinstance(case[0], dict)])
+@pytest.mark.parametrize(
+    ("original", "patch", "result"), [case for case in APPENDIX if isinstance(case[0], dict)]
+)
 def test_patch_writes_what_the_rfc_says(original: Any, patch: Any, result: Any) -> None:
     """The same through `$set` and `$unset`, in a field that holds anything."""
     if patch is None:
@@ -82,7 +92,12 @@ def test_open_model_takes_no_name_that_no_path_can_have(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("steps", "text"),
-    [((), "#"), (("a", 0, "b"), "#/a/0/b"), (("a/b", "~"), "#/a~1b/~0"), (("王 %",), "#/%E7%8E%8B%20%25")],
+    [
+        ((), "#"),
+        (("a", 0, "b"), "#/a/0/b"),
+        (("a/b", "~"), "#/a~1b/~0"),
+        (("王 %",), "#/%E7%8E%8B%20%25"),
+    ],
 )
 def test_pointer_is_a_fragment(steps: tuple[Any, ...], text: str) -> None:
     assert pointer(steps) == text
@@ -142,4 +157,7 @@ def test_key_that_no_path_leads_to_is_refused(key: str) -> None:
 
 def test_set_is_stored_in_one_order() -> None:
     names = [str(number) for number in range(50)]
-    assert read_document(THING, {"unique": names})["unique"] == read_document(THING, {"unique": names[::-1]})["unique"]
+    assert (
+        read_document(THING, {"unique": names})["unique"]
+        == read_document(THING, {"unique": names[::-1]})["unique"]
+    )

@@ -123,7 +123,9 @@ def test_a_copied_folder_is_a_database_of_its_own(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["long" * 30, "a,b:c", "with space", "数据", "Upper%20Case"])
-def test_any_path_works_and_the_second_finds_it(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_path_works_and_the_second_finds_it(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with start(folder / name) as database:
         monkeypatch.setenv("XDG_RUNTIME_DIR", "/nowhere")  # as in another terminal
         with start(folder / name, share=True) as second:
@@ -132,7 +134,9 @@ def test_any_path_works_and_the_second_finds_it(folder: Path, name: str, monkeyp
 
 def test_a_second_server_is_told(folder: Path) -> None:
     with start(folder) as database:
-        with pytest.raises(StartError, match=rf"Another server \(process {os.getpid()}\) uses .*{folder}.*DATA_DIR"):
+        with pytest.raises(
+            StartError, match=rf"Another server \(process {os.getpid()}\) uses .*{folder}.*DATA_DIR"
+        ):
             start(folder)
         assert insert(database) == 1
 
@@ -140,7 +144,9 @@ def test_a_second_server_is_told(folder: Path) -> None:
 def test_a_server_that_meets_a_command_is_told(folder: Path) -> None:
     with start(folder, share=True) as command:
         assert command.owned
-        with pytest.raises(StartError, match=r"A command .* is working with the data folder .*: start again when"):
+        with pytest.raises(
+            StartError, match=r"A command .* is working with the data folder .*: start again when"
+        ):
             start(folder)
 
 
@@ -166,7 +172,9 @@ def test_a_command_waits_for_the_others_before_it_ends_the_database(folder: Path
 
 def test_a_killed_server_leaves_no_mongod_and_the_next_one_starts(folder: Path) -> None:
     command = [sys.executable, "-c", CHILD, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdout
         assert child.stdout.readline() == "ready\n"
         assert mongod_of(folder).alive
@@ -181,7 +189,10 @@ def test_a_mongod_that_stays_behind_is_named(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(embedded, "LEFTOVER_SECONDS", 0.1)
     stranger = mongod_of(folder)
     stranger.start()
-    with pytest.raises(StartError, match=rf"A mongod \(process {stranger.pid}\) still uses .* `kill {stranger.pid}`"):
+    with pytest.raises(
+        StartError,
+        match=rf"A mongod \(process {stranger.pid}\) still uses .* `kill {stranger.pid}`",
+    ):
         start(folder)
     assert stranger.alive
     stranger.stop()
@@ -190,7 +201,9 @@ def test_a_mongod_that_stays_behind_is_named(folder: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("share", [False, True])
 def test_a_folder_that_cannot_be_made_is_said_to_be_one(tmp_path: Path, share: bool) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StartError, match=r"can't be written \(.*\): make it writable, or set DATA_DIR"):
+    with pytest.raises(
+        StartError, match=r"can't be written \(.*\): make it writable, or set DATA_DIR"
+    ):
         start(tmp_path / "file" / "data", share=share)
 
 
@@ -201,7 +214,9 @@ def test_a_folder_of_another_user_is_said_to_be_one(folder: Path) -> None:
         start(folder)
 
 
-def test_a_failed_start_leaves_the_folder_free(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_start_leaves_the_folder_free(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(embedded, "find_mongod", lambda: Path("/bin/false"))
         with pytest.raises(StartError, match="mongod ended with status 1"):

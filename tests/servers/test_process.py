@@ -24,11 +24,15 @@ def fake_mongod(folder: Path, script: str) -> Path:
 def test_no_mongod_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mongod, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(StartError, match=r"no mongod for this platform .* MONGO_URI .*docker compose up"):
+    with pytest.raises(
+        StartError, match=r"no mongod for this platform .* MONGO_URI .*docker compose up"
+    ):
         find_mongod()
 
 
-def test_the_mongod_on_the_path_is_found_without_the_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_mongod_on_the_path_is_found_without_the_wheel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     binary = fake_mongod(tmp_path, "exit 0").rename(tmp_path / "mongod")
     monkeypatch.setattr(mongod, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -45,7 +49,9 @@ def test_the_mongod_on_the_path_is_found_without_the_wheel(monkeypatch: pytest.M
 )
 def test_a_missing_library_names_its_package(tmp_path: Path, library: str, advice: str) -> None:
     binary = fake_mongod(tmp_path, f"echo '{LOADER.format(library)}' >&2; exit 127")
-    with pytest.raises(StartError, match=rf"needs the library {library}, which is missing here: .*{advice}"):
+    with pytest.raises(
+        StartError, match=rf"needs the library {library}, which is missing here: .*{advice}"
+    ):
         Mongod(tmp_path, str(tmp_path / "s.sock")).start(binary)
 
 
@@ -53,7 +59,9 @@ def test_a_binary_for_another_machine_is_said_to_be_one(tmp_path: Path) -> None:
     binary = tmp_path / "mongod"
     binary.write_bytes(b"\x7fELF not really")
     binary.chmod(0o755)
-    with pytest.raises(StartError, match=r"can't be run \(exec format error\): put another mongod on PATH"):
+    with pytest.raises(
+        StartError, match=r"can't be run \(exec format error\): put another mongod on PATH"
+    ):
         Mongod(tmp_path, str(tmp_path / "s.sock")).start(binary)
 
 
@@ -61,7 +69,11 @@ def test_a_binary_for_another_machine_is_said_to_be_one(tmp_path: Path) -> None:
     ("status", "log", "words"),
     [
         (100, "", "Another mongod uses the data folder"),
-        (100, "boost::filesystem: Permission denied: /data/mongod.lock", "can't be written (permission denied)"),
+        (
+            100,
+            "boost::filesystem: Permission denied: /data/mongod.lock",
+            "can't be written (permission denied)",
+        ),
         (
             100,
             "Attempted to create a lock file on a read-only directory",
@@ -72,7 +84,11 @@ def test_a_binary_for_another_machine_is_said_to_be_one(tmp_path: Path) -> None:
         (62, "", "another version of mongod"),
         (-signal.SIGILL, "", "lacks AVX"),
         (1, "mongod: /lib/libc.so.6: version `GLIBC_2.99' not found", "C library is too old"),
-        (2, '{"s":"F","msg":"Bad thing","attr":{"error":"so bad"}}\nnot json', "status 2: Bad thing so bad; see"),
+        (
+            2,
+            '{"s":"F","msg":"Bad thing","attr":{"error":"so bad"}}\nnot json',
+            "status 2: Bad thing so bad; see",
+        ),
         (2, "", "ended with status 2; see"),
     ],
 )
@@ -101,7 +117,9 @@ class TestRunning:
         Mongod(tmp_path, process.address).kill()
         assert not process.alive
 
-    def test_a_second_one_on_the_folder_is_refused_and_leaves_the_first(self, tmp_path: Path) -> None:
+    def test_a_second_one_on_the_folder_is_refused_and_leaves_the_first(
+        self, tmp_path: Path
+    ) -> None:
         first = Mongod(tmp_path, str(tmp_path / "first.sock"))
         first.start()
         second = Mongod(tmp_path, str(tmp_path / "second.sock"))

@@ -60,9 +60,13 @@ def test_a_later_command_finds_it(members: ReplicaSet, capsys: pytest.CaptureFix
     assert f"MONGO_URI={members.uri()}\n" in shown
 
 
-def test_a_folder_without_a_set_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_a_set_is_said_to_be_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert replica_set.main(["kill", "PRIMARY", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith(f"There is no replica set in {tmp_path}: `scripts/replica-set start")
+    assert capsys.readouterr().err.startswith(
+        f"There is no replica set in {tmp_path}: `scripts/replica-set start"
+    )
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

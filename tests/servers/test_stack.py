@@ -39,7 +39,9 @@ def compose(text: str) -> dict[str, Any]:
 def test_no_setting_of_the_committed_env_file_leaks_into_it(text: str) -> None:
     used = set(re.findall(r"\$\{(\w+)", text))
     assert used
-    assert all(name.startswith("DOCSHEET_") for name in used - {"MAKES_ROOT"}), used  # $${MAKES_ROOT…} is the shell's
+    assert all(name.startswith("DOCSHEET_") for name in used - {"MAKES_ROOT"}), (
+        used
+    )  # $${MAKES_ROOT…} is the shell's
     assert not used & {line.partition("=")[0] for line in (ROOT / ".env").read_text().splitlines()}
 
 
@@ -48,7 +50,11 @@ def test_it_sets_no_setting_that_there_is_not(compose: dict[str, Any]) -> None:
 
 
 def test_only_the_api_is_published_and_on_loopback(compose: dict[str, Any]) -> None:
-    published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    published = {
+        name: service["ports"]
+        for name, service in compose["services"].items()
+        if "ports" in service
+    }
     assert published == {"api": ["${DOCSHEET_ADDRESS:-127.0.0.1}:${DOCSHEET_PORT-8000-8009}:8000"]}
 
 
@@ -64,7 +70,9 @@ def test_the_api_sees_no_secret_of_root(compose: dict[str, Any]) -> None:
 
 def test_every_variable_is_explained(text: str) -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
-    assert {name for name in re.findall(r"\$\{(DOCSHEET_\w+)", text) if f"`{name}`" not in page} == set()
+    assert {
+        name for name in re.findall(r"\$\{(DOCSHEET_\w+)", text) if f"`{name}`" not in page
+    } == set()
 
 
 def test_every_setting_is_explained_with_its_default() -> None:
@@ -72,9 +80,17 @@ def test_every_setting_is_explained_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \|", page, re.M))
     for name, field in Settings.model_fields.items():
         assert name in rows, f"docs/operations.md lacks {name}"
-        default = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
-        assert rows[name].strip("` ") == default, f"docs/operations.md has another default for {name}"
-    assert not set(rows) - set(Settings.model_fields) - {name for name in rows if name.startswith("DOCSHEET_")}
+        default = (
+            ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+        )
+        assert rows[name].strip("` ") == default, (
+            f"docs/operations.md has another default for {name}"
+        )
+    assert (
+        not set(rows)
+        - set(Settings.model_fields)
+        - {name for name in rows if name.startswith("DOCSHEET_")}
+    )
 
 
 def test_the_image_is_not_root_and_has_a_health_check() -> None:
@@ -101,20 +117,35 @@ def test_strong_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
 
 def test_chosen_secrets_are_taken_as_they_are(tmp_path: Path) -> None:
     keep_secrets(
-        tmp_path, {"DOCSHEET_ROOT_PASSWORD": ODD, "DOCSHEET_DB_PASSWORD": ODD, "DOCSHEET_REPLICA_KEY": "abcdef"}
+        tmp_path,
+        {
+            "DOCSHEET_ROOT_PASSWORD": ODD,
+            "DOCSHEET_DB_PASSWORD": ODD,
+            "DOCSHEET_REPLICA_KEY": "abcdef",
+        },
     )
-    assert [(tmp_path / name).read_text() for name in ("root", "api", "key")] == [ODD, ODD, "abcdef"]
+    assert [(tmp_path / name).read_text() for name in ("root", "api", "key")] == [
+        ODD,
+        ODD,
+        "abcdef",
+    ]
 
 
 @pytest.mark.parametrize("name", ["DOCSHEET_ROOT_PASSWORD", "DOCSHEET_REPLICA_KEY"])
-def test_another_secret_on_an_old_volume_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
+def test_another_secret_on_an_old_volume_is_refused_with_the_way_out(
+    tmp_path: Path, name: str
+) -> None:
     keep_secrets(tmp_path, {})
-    with pytest.raises(StartError, match=rf"^{name} is not the one .* set the old one, or none .*down -v"):
+    with pytest.raises(
+        StartError, match=rf"^{name} is not the one .* set the old one, or none .*down -v"
+    ):
         keep_secrets(tmp_path, {name: "anotherone"})
 
 
 def test_a_key_that_mongod_would_refuse_is_refused_first(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="DOCSHEET_REPLICA_KEY: a key has 6 to 1024 characters of base64"):
+    with pytest.raises(
+        StartError, match="DOCSHEET_REPLICA_KEY: a key has 6 to 1024 characters of base64"
+    ):
         keep_secrets(tmp_path, {"DOCSHEET_REPLICA_KEY": "not base64!"})
 
 
@@ -130,13 +161,23 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     key.write_text("abcdef0123456789")
     key.chmod(0o400)
     names = [f"127.0.0.1:{port}" for port in _free_ports(3)]
-    cache = ("--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false")
+    cache = (
+        "--wiredTigerCacheSizeGB",
+        "0.25",
+        "--setParameter",
+        "diagnosticDataCollectionEnabled=false",
+    )
     first = Mongod(folder / names[0], names[0], *cache)
     first.start()
-    with MongoClient[dict[str, Any]](f"mongodb://{names[0]}") as client:  # what the image's entrypoint does
+    with MongoClient[dict[str, Any]](
+        f"mongodb://{names[0]}"
+    ) as client:  # what the image's entrypoint does
         client.admin.command("createUser", "root", pwd=ODD, roles=["root"])
     first.stop()
-    nodes = [Mongod(folder / name, name, "--replSet", "rs0", "--keyFile", str(key), *cache) for name in names]
+    nodes = [
+        Mongod(folder / name, name, "--replSet", "rs0", "--keyFile", str(key), *cache)
+        for name in names
+    ]
     for node in nodes:
         node.start()
     yield names
@@ -145,7 +186,9 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 
 
 @pytest.mark.replica_set
-def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(hosts: list[str]) -> None:
+def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(
+    hosts: list[str],
+) -> None:
     uri = found(hosts, ODD, ODD, "mydb")
     with MongoClient[dict[str, Any]](uri) as client:
         client.mydb.things.insert_one({})
@@ -156,7 +199,10 @@ def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(ho
 
     assert found(hosts, ODD, ODD, "mydb") == uri
     with MongoClient[dict[str, Any]](uri) as client:
-        assert (client.mydb.things.count_documents({}), client.admin.command("hello")["setVersion"]) == (
+        assert (
+            client.mydb.things.count_documents({}),
+            client.admin.command("hello")["setVersion"],
+        ) == (
             1,
             config["setVersion"],
         )

@@ -21,7 +21,15 @@ def start(folder: Path, **settings: object) -> "subprocess.CompletedProcess[str]
     environment = {**os.environ, "PORT": "0", "MONGO_URI": "mongodb://127.0.0.1:1", "PRIMARY_WAIT_SECONDS": "1",
                    "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", **{k: str(v) for k, v in settings.items()}}  # fmt: skip
     command = [sys.executable, "-m", "app", "serve"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def one_sentence(found: "subprocess.CompletedProcess[str]", *words: str) -> None:
@@ -91,14 +99,21 @@ def until_gone(folder: Path) -> None:
 def test_signal_ends_server_and_mongod(tmp_path: Path, number: signal.Signals) -> None:
     with embedded(tmp_path) as server:
         assert len(mongods_of(tmp_path)) == 1
-        assert httpx.post(f"{server.address}/users/", json={"name": "A", "email": "a@example.com"}).status_code == 201
+        assert (
+            httpx.post(
+                f"{server.address}/users/", json={"name": "A", "email": "a@example.com"}
+            ).status_code
+            == 201
+        )
         server.process.send_signal(number)
         assert server.process.wait(LEAVING_SECONDS) in (0, -number, 128 + number)
         assert "Traceback" not in server.log
         until_gone(tmp_path)
 
 
-def test_killed_server_leaves_no_mongod_and_the_next_one_finds_the_documents(tmp_path: Path) -> None:
+def test_killed_server_leaves_no_mongod_and_the_next_one_finds_the_documents(
+    tmp_path: Path,
+) -> None:
     with embedded(tmp_path) as server:
         httpx.post(f"{server.address}/users/", json={"name": "A", "email": "a@example.com"})
         server.process.kill()

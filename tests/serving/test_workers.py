@@ -79,7 +79,9 @@ def accepts(live: LiveServer, connections: int = 40) -> None:
 
 def test_one_port_one_database_and_one_owner(shared: LiveServer, folder: Path) -> None:
     assert len(workers(shared)) == WORKERS
-    mongods = [pid for pid, command in children(shared.process.pid).items() if "mongod --dbpath" in command]
+    mongods = [
+        pid for pid, command in children(shared.process.pid).items() if "mongod --dbpath" in command
+    ]
     assert mongods == [Mongod(folder, str(folder / "mongodb.sock")).pid]
     accepts(shared)
 
@@ -91,7 +93,9 @@ def test_tokens_etags_and_records_are_the_same_on_all(shared: LiveServer) -> Non
         return httpx.request(method, shared.address + path, timeout=30, **words)  # type: ignore[arg-type]
 
     for number in range(6):
-        ask("POST", "/users/", json={"name": f"n{number}", "email": f"n{number}@example.com"}).raise_for_status()
+        ask(
+            "POST", "/users/", json={"name": f"n{number}", "email": f"n{number}@example.com"}
+        ).raise_for_status()
     tags, tokens, answered = set(), set(), set()
     for _ in range(24):
         listed = ask("GET", "/users/?sort=-name&limit=4")
@@ -101,7 +105,10 @@ def test_tokens_etags_and_records_are_the_same_on_all(shared: LiveServer) -> Non
     assert (len(tags), len(tokens)) == (1, 1)
     assert len(answered) > 1
     for _ in range(12):
-        assert [user["name"] for user in ask("GET", f"/users/?{tokens.copy().pop()}").json()] == ["n1", "n0"]
+        assert [user["name"] for user in ask("GET", f"/users/?{tokens.copy().pop()}").json()] == [
+            "n1",
+            "n0",
+        ]
     export_id = ask("GET", "/users/export/csv").headers["X-Export-Id"]
     assert {ask("GET", f"/exports/{export_id}").json()["state"] for _ in range(12)} == {"complete"}
 
@@ -141,7 +148,11 @@ def test_a_killed_parent_leaves_no_worker_and_no_mongod(folder: Path) -> None:
 def test_what_no_worker_can_serve_stops_the_start(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "__init__.py").touch()
-    source = (ROOT / "models" / "user.py").read_text().replace('search = ("name",)', 'search = ("nmae",)')
+    source = (
+        (ROOT / "models" / "user.py")
+        .read_text()
+        .replace('search = ("name",)', 'search = ("nmae",)')
+    )
     (tmp_path / "broken" / "user.py").write_text(source)
     live = LiveServer(tmp_path, WORKERS=2, DATA_DIR=folder.with_name("broken"), MODELS="broken")
     with pytest.raises(AssertionError, match=r"did not start: docsheet: .*nmae"), live:

@@ -35,12 +35,20 @@ def export(
     if not FORMATS[format].tabular:
         return whole(encoder, documents)
     table = Table([column.steps for column in chosen], unwind)
-    parts = [table.columns_of(documents)] if unwind is None else [part for _, part in table.slices_of(documents, 3)]
+    parts = (
+        [table.columns_of(documents)]
+        if unwind is None
+        else [part for _, part in table.slices_of(documents, 3)]
+    )
     return whole(encoder, *parts)
 
 
 def csv_rows(data: bytes, delimiter: str = ",") -> list[list[str]]:
-    return list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=delimiter, strict=True))
+    return list(
+        csv.reader(
+            io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=delimiter, strict=True
+        )
+    )
 
 
 def openpyxl_rows(data: bytes, sheet: int = 0) -> list[list[Any]]:
@@ -50,4 +58,8 @@ def openpyxl_rows(data: bytes, sheet: int = 0) -> list[list[Any]]:
 
 
 def calamine_rows(data: bytes, sheet: int = 0) -> list[list[Any]]:
-    return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)).get_sheet_by_index(sheet).to_python()
+    return (
+        python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+        .get_sheet_by_index(sheet)
+        .to_python()
+    )

@@ -48,11 +48,21 @@ TABLE: list[tuple[Any, Any, str, Any]] = [  # stored, JSON, CSV, XLSX
     (bson.Decimal128("1.5"), "1.5", "1.5", 1.5),
     (bson.Decimal128("-1.10"), "-1.10", "-1.10", "-1.10"),
     (bson.Decimal128("1E+3"), "1E+3", "1E+3", "1E+3"),
-    (bson.Decimal128("0.1234567890123456"), "0.1234567890123456", "0.1234567890123456", "0.1234567890123456"),
+    (
+        bson.Decimal128("0.1234567890123456"),
+        "0.1234567890123456",
+        "0.1234567890123456",
+        "0.1234567890123456",
+    ),
     (bson.Decimal128("-0"), "-0", "-0", "-0"),
     (bson.Decimal128("100"), "100", "100", 100),
     (bson.Decimal128("NaN"), "NaN", "NaN", "NaN"),
-    (MOMENT, "2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678Z", BASIC.replace(microsecond=678_000)),
+    (
+        MOMENT,
+        "2026-01-02T03:04:05.678Z",
+        "2026-01-02T03:04:05.678Z",
+        BASIC.replace(microsecond=678_000),
+    ),
     (MOMENT.replace(microsecond=0), "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z", BASIC),
     (
         datetime.datetime(1900, 2, 28, tzinfo=UTC),
@@ -67,7 +77,11 @@ TABLE: list[tuple[Any, Any, str, Any]] = [  # stored, JSON, CSV, XLSX
     ("", "", "", None),
     ([1, "二", None], [1, "二", None], '[1,"二",null]', '[1,"二",null]'),
     ({"a": float("nan")}, {"a": "NaN"}, '{"a":"NaN"}', '{"a":"NaN"}'),
-    (DatetimeMS(2**60), {"$date": {"$numberLong": str(2**60)}}, *[f'{{"$date":{{"$numberLong":"{2**60}"}}}}'] * 2),
+    (
+        DatetimeMS(2**60),
+        {"$date": {"$numberLong": str(2**60)}},
+        *[f'{{"$date":{{"$numberLong":"{2**60}"}}}}'] * 2,
+    ),
     (bson.MinKey(), {"$minKey": 1}, '{"$minKey":1}', '{"$minKey":1}'),
     (bson.Code("x"), {"$code": "x"}, '{"$code":"x"}', '{"$code":"x"}'),
 ]
@@ -79,22 +93,37 @@ def test_table_of_cells(stored: Any, shown: Any, csv: str, xlsx: Any) -> None:
     documents = [{"a": stored}, {"a": stored}]
     assert csv_rows(export("csv", Thing, documents, "a")) == [["a"], [csv], [csv]]
     cells = openpyxl_rows(export("xlsx", Thing, documents, "a"))
-    assert cells == ([["a"], [xlsx], [xlsx]] if xlsx is not None else [["a"]]) or cells == [["a"], [None], [None]]
+    assert cells == ([["a"], [xlsx], [xlsx]] if xlsx is not None else [["a"]]) or cells == [
+        ["a"],
+        [None],
+        [None],
+    ]
     assert type(cells[-1][0]) is type(xlsx) or cells == [["a"]]
     assert json.loads(export("json", Thing, documents)) == [{"a": shown}, {"a": shown}]
-    assert [json.loads(line) for line in export("ndjson", Thing, documents).splitlines()] == [{"a": shown}] * 2
+    assert [json.loads(line) for line in export("ndjson", Thing, documents).splitlines()] == [
+        {"a": shown}
+    ] * 2
 
 
 def test_a_cell_is_the_same_among_values_of_other_types() -> None:
     documents = [{"a": stored} for stored in AMONG_OTHERS]
-    assert csv_rows(export("csv", Thing, documents, "a")) == [["a"], *[[csv] for _, _, csv, _ in TABLE]]
-    assert openpyxl_rows(export("xlsx", Thing, documents, "a")) == [["a"], *[[xlsx] for *_, xlsx in TABLE]]
+    assert csv_rows(export("csv", Thing, documents, "a")) == [
+        ["a"],
+        *[[csv] for _, _, csv, _ in TABLE],
+    ]
+    assert openpyxl_rows(export("xlsx", Thing, documents, "a")) == [
+        ["a"],
+        *[[xlsx] for *_, xlsx in TABLE],
+    ]
     lines = export("ndjson", Thing, documents).splitlines()
     assert [json.loads(line)["a"] for line in lines] == [shown for _, shown, _, _ in TABLE]
 
 
 def test_a_date_has_no_time_and_no_zone() -> None:
-    documents = [{"day": MOMENT.replace(hour=0, minute=0, second=0, microsecond=0)}, {"day": MOMENT}]
+    documents = [
+        {"day": MOMENT.replace(hour=0, minute=0, second=0, microsecond=0)},
+        {"day": MOMENT},
+    ]
     rows = csv_rows(export("csv", Thing, documents, "day", timezone="America/New_York"))
     assert rows == [["day"], ["2026-01-02"], ["2026-01-01T22:04:05.678-05:00"]]
     cells = openpyxl_rows(export("xlsx", Thing, documents, "day", timezone="America/New_York"))
@@ -119,7 +148,20 @@ def test_an_unknown_zone_is_refused(name: str) -> None:
     assert [fault.parameter for fault in caught.value.faults] == ["timezone"]
 
 
-PAYLOADS = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "＝1", "＋1", "－1", "＠x", "'quoted", '=cmd|"/c calc"!A1']
+PAYLOADS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    "＝1",
+    "＋1",
+    "－1",
+    "＠x",
+    "'quoted",
+    '=cmd|"/c calc"!A1',
+]
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)

@@ -19,9 +19,15 @@ from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.formats.json import JsonEncoder
 from app.spreadsheets.formats.ndjson import NdjsonEncoder
 
-DOCUMENTS: list[dict[str, Any]] = [{"a": "王"}, {"a": None, "b": [1.5, "x\ny"]}, {"a": float("-inf"), "n": None}]
+DOCUMENTS: list[dict[str, Any]] = [
+    {"a": "王"},
+    {"a": None, "b": [1.5, "x\ny"]},
+    {"a": float("-inf"), "n": None},
+]
 GOLDEN_NDJSON = '{"a":"王"}\n{"a":null,"b":[1.5,"x\\ny"]}\n{"a":"-Infinity","n":null}\n'.encode()
-GOLDEN_JSON = '[\n{"a":"王"},\n{"a":null,"b":[1.5,"x\\ny"]},\n{"a":"-Infinity","n":null}\n]\n'.encode()
+GOLDEN_JSON = (
+    '[\n{"a":"王"},\n{"a":null,"b":[1.5,"x\\ny"]},\n{"a":"-Infinity","n":null}\n]\n'.encode()
+)
 
 
 @pytest.mark.parametrize("raw", [None, b"".join(map(bson.encode, DOCUMENTS))])
@@ -50,7 +56,9 @@ def big(letter: str) -> Batch:
 
 def test_chunks_are_counted_and_digested() -> None:
     tally = Tally()
-    data = b"".join(chunks([Batch(2, DOCUMENTS[:2]), Batch(1, DOCUMENTS[2:])], NdjsonEncoder(), tally))
+    data = b"".join(
+        chunks([Batch(2, DOCUMENTS[:2]), Batch(1, DOCUMENTS[2:])], NdjsonEncoder(), tally)
+    )
     assert data == GOLDEN_NDJSON
     assert (tally.documents, tally.rows, tally.size) == (3, 3, len(data))
     assert tally.sha256 == hashlib.sha256(data).hexdigest()
@@ -64,7 +72,9 @@ def test_the_first_chunk_leaves_at_once_and_none_waits_for_more_than_one_batch()
             seen.append(number)
             yield Batch(1, [{"a": number}])
 
-    arrived = [(seen[-1], chunk.count(b"\n")) for chunk in chunks(batches(), NdjsonEncoder(), Tally())]
+    arrived = [
+        (seen[-1], chunk.count(b"\n")) for chunk in chunks(batches(), NdjsonEncoder(), Tally())
+    ]
     assert arrived == [(0, 1), (2, 2), (4, 2), (5, 1)]
 
 
@@ -76,7 +86,10 @@ def test_gzip_is_readable_at_once_and_changes_neither_size_nor_digest() -> None:
     tally = Tally()
     packed = list(chunks([Batch(3, DOCUMENTS)], NdjsonEncoder(), tally, gzip=True))
     assert gzip.decompress(b"".join(packed)) == GOLDEN_NDJSON
-    assert (tally.size, tally.sha256) == (len(GOLDEN_NDJSON), hashlib.sha256(GOLDEN_NDJSON).hexdigest())
+    assert (tally.size, tally.sha256) == (
+        len(GOLDEN_NDJSON),
+        hashlib.sha256(GOLDEN_NDJSON).hexdigest(),
+    )
     assert zlib.decompressobj(31).decompress(packed[0]) == GOLDEN_NDJSON
 
 
@@ -95,7 +108,9 @@ def test_formats_and_options_are_plain_data() -> None:
     assert pickle.loads(pickle.dumps(Options(bom=True))) == Options(bom=True)
 
 
-def test_a_format_is_added_by_adding_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_format_is_added_by_adding_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = Path(formats.__file__).with_name("ndjson.py").read_text()
     (tmp_path / "lines.py").write_text(source.replace('("ndjson",)', '("lines",)'))
     monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path)])

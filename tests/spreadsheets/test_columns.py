@@ -39,16 +39,22 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def paths(asked: str | None = None, unwind: str | None = None, declared: tuple[str, ...] | None = None) -> list[str]:
+def paths(
+    asked: str | None = None, unwind: str | None = None, declared: tuple[str, ...] | None = None
+) -> list[str]:
     return [column.path for column in parse_columns(SHAPE, declared, asked, unwind, True)]
 
 
-def rows(asked: str | None, *documents: dict[str, Any], unwind: str | None = None) -> list[tuple[Any, ...]]:
+def rows(
+    asked: str | None, *documents: dict[str, Any], unwind: str | None = None
+) -> list[tuple[Any, ...]]:
     columns = parse_columns(SHAPE, None, asked, unwind, True)
     table = Table([column.steps for column in columns], unwind)
     if unwind is None:
         return list(zip(*table.columns_of(list(documents)), strict=True))
-    return [row for _, part in table.slices_of(list(documents), 2) for row in zip(*part, strict=True)]
+    return [
+        row for _, part in table.slices_of(list(documents), 2) for row in zip(*part, strict=True)
+    ]
 
 
 def test_default_columns_are_the_fields_in_declared_order_without_id() -> None:
@@ -76,12 +82,21 @@ def test_titles_may_hold_encoded_commas_and_colons() -> None:
     ("asked", "detail"),
     [
         ("nmae", "'nmae' is no field. Did you mean 'name'?"),
-        ("profile.adresses.0.city", "'profile.adresses.0.city' is no field. Did you mean 'profile.addresses.city'?"),
+        (
+            "profile.adresses.0.city",
+            "'profile.adresses.0.city' is no field. Did you mean 'profile.addresses.city'?",
+        ),
         ("hidden", "'hidden' is no field."),
         ("profile.addresses.0.secret", "'profile.addresses.0.secret' is no field."),
         ("*,name", "'name' is asked for twice; each column may be there once."),
-        ("name,,born", "'' is no column; columns=name,profile.age:Age is a list of paths, with titles."),
-        ("name:", "'name:' is no column; columns=name,profile.age:Age is a list of paths, with titles."),
+        (
+            "name,,born",
+            "'' is no column; columns=name,profile.age:Age is a list of paths, with titles.",
+        ),
+        (
+            "name:",
+            "'name:' is no column; columns=name,profile.age:Age is a list of paths, with titles.",
+        ),
         ("*:All", "'*' is no field."),
     ],
 )
@@ -123,7 +138,9 @@ def test_where_a_parent_is_no_object_its_cells_are_empty(profile: Any) -> None:
 @pytest.mark.parametrize("addresses", [None, [], "text"])
 def test_a_document_with_nothing_to_unwind_keeps_one_row(addresses: Any) -> None:
     document = {"name": "A", "profile": {"addresses": addresses}}
-    assert rows("name,profile.addresses.city", document, {"name": "B"}, unwind="profile.addresses") == [
+    assert rows(
+        "name,profile.addresses.city", document, {"name": "B"}, unwind="profile.addresses"
+    ) == [
         ("A", None),
         ("B", None),
     ]

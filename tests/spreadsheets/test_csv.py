@@ -17,7 +17,9 @@ class Two(pydantic.BaseModel):
     b: str | None = None
 
 
-GOLDEN = ('a,b\r\n王小明,plain\r\n"a,b","say ""hi"""\r\n\'=1+1,\r\n"line\nbreak","car\rriage"\r\nمرحبا,😀\r\n').encode()
+GOLDEN = (
+    'a,b\r\n王小明,plain\r\n"a,b","say ""hi"""\r\n\'=1+1,\r\n"line\nbreak","car\rriage"\r\nمرحبا,😀\r\n'
+).encode()
 DOCUMENTS = [
     {"a": "王小明", "b": "plain"},
     {"a": "a,b", "b": 'say "hi"'},
@@ -27,7 +29,11 @@ DOCUMENTS = [
 ]
 COLUMNS = parse_columns(shape_of(Two), None, None, None, True)
 
-nasty = st.text(st.one_of(st.sampled_from("'\"=+-@,;|\t\r\n\0 ＝王😀"), st.characters(exclude_categories=["Cs"])))
+nasty = st.text(
+    st.one_of(
+        st.sampled_from("'\"=+-@,;|\t\r\n\0 ＝王😀"), st.characters(exclude_categories=["Cs"])
+    )
+)
 
 
 def test_golden() -> None:
@@ -53,7 +59,9 @@ def test_delimiters(word: str, sign: str) -> None:
 
 
 def test_a_record_of_one_empty_cell_is_no_blank_line() -> None:
-    assert export("csv", Two, [{"a": None}, {"a": ""}, {"a": "x"}], "a") == b'a\r\n""\r\n""\r\nx\r\n'
+    assert (
+        export("csv", Two, [{"a": None}, {"a": ""}, {"a": "x"}], "a") == b'a\r\n""\r\n""\r\nx\r\n'
+    )
 
 
 def test_numbers_and_moments_are_never_guarded() -> None:
@@ -72,7 +80,8 @@ def test_numbers_and_moments_are_never_guarded() -> None:
 @given(st.lists(st.tuples(nasty, nasty), min_size=1), st.sampled_from([",", ";", "|", "tab"]))
 def test_what_is_read_is_what_was_stored(rows: list[tuple[str, str]], delimiter: str) -> None:
     data = whole(
-        CsvEncoder(COLUMNS, Options(delimiter=delimiter)), [list(column) for column in zip(*rows, strict=True)]
+        CsvEncoder(COLUMNS, Options(delimiter=delimiter)),
+        [list(column) for column in zip(*rows, strict=True)],
     )
     read = csv_rows(data, "\t" if delimiter == "tab" else delimiter)
     assert [tuple(map(unguard, row)) for row in read[1:]] == rows

@@ -30,7 +30,12 @@ class Thing(pydantic.BaseModel):
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 DOCUMENTS: list[dict[str, Any]] = [
     {"text": "王小明", "number": 1.5, "flag": True, "other": [1, "二"], "moment": MOMENT},
-    {"text": "007", "number": -3, "flag": False, "other": bson.ObjectId("65a1b2c3d4e5f60718293a4b")},
+    {
+        "text": "007",
+        "number": -3,
+        "flag": False,
+        "other": bson.ObjectId("65a1b2c3d4e5f60718293a4b"),
+    },
     {"text": 'a,b "c"\nd', "number": None, "other": {"x": "😀"}},
     {"text": "1E5", "number": 999_999_999_999_999, "other": 2**63 - 1},
     {"text": "مرحبا", "other": bson.Decimal128("1.10")},
@@ -65,27 +70,60 @@ def as_csv_shows(cell: str) -> str:
 
 def test_csv_and_xlsx_are_equal_cell_for_cell(tmp_path: Path) -> None:
     opened = through_libreoffice(export("xlsx", Thing, DOCUMENTS), "xlsx", tmp_path)
-    assert [list(map(as_csv_shows, row)) for row in opened] == csv_rows(export("csv", Thing, DOCUMENTS))
+    assert [list(map(as_csv_shows, row)) for row in opened] == csv_rows(
+        export("csv", Thing, DOCUMENTS)
+    )
 
 
-@pytest.mark.parametrize("query", ["", "sort=-email", "unwind=profile.addresses", "name__contains=a"])
+@pytest.mark.parametrize(
+    "query", ["", "sort=-email", "unwind=profile.addresses", "name__contains=a"]
+)
 def test_both_files_of_one_query_are_equal_cell_for_cell(
     http: httpx.Client, users: Any, tmp_path: Path, query: str
 ) -> None:
     """From the real database: joined by it, flattened by it, or, where a document is strange, neither."""
-    texts = ["王小明", "=1+1", "a,b", 'q"q', "line\nbreak", "007", "1E5", "🙂", "مرحبا", " a ", "-5", "'x", "_x0041_"]
+    texts = [
+        "王小明",
+        "=1+1",
+        "a,b",
+        'q"q',
+        "line\nbreak",
+        "007",
+        "1E5",
+        "🙂",
+        "مرحبا",
+        " a ",
+        "-5",
+        "'x",
+        "_x0041_",
+    ]
     names = [*texts, 7, None]
     addresses = [{"street": "Main St, 5", "city": "北京", "zipcode": "010", "country": ""}]
-    profiles = [{"bio": "=2", "age": 4, "addresses": addresses}, [], {"bio": ["x"]}, None, {"addresses": addresses * 2}]
+    profiles = [
+        {"bio": "=2", "age": 4, "addresses": addresses},
+        [],
+        {"bio": ["x"]},
+        None,
+        {"addresses": addresses * 2},
+    ]
     users.insert_many(
         [
-            {"name": names[n % 15], "email": f"{n:04}@x.com", "age": n if n % 7 else "old", "profile": profiles[n % 5]}
+            {
+                "name": names[n % 15],
+                "email": f"{n:04}@x.com",
+                "age": n if n % 7 else "old",
+                "profile": profiles[n % 5],
+            }
             if n % 2_000 < 300
             else {"name": names[n % 13], "email": f"{n:04}@x.com", "age": n, "profile": profiles[0]}
             for n in range(7_000)
         ]
     )
-    query += "&columns=_id,*,profile.addresses.0.city,profile.addresses.0.street" if "unwind" not in query else ""
+    query += (
+        "&columns=_id,*,profile.addresses.0.city,profile.addresses.0.street"
+        if "unwind" not in query
+        else ""
+    )
     sheet = http.get(f"/users/export/xlsx?{query}").raise_for_status().content
     text = http.get(f"/users/export/csv?formulas=keep&{query}").raise_for_status().content
     rows = csv_rows(text)

@@ -154,7 +154,8 @@ def test_long_text_is_cut_and_noted() -> None:
     assert names(data) == ["things", "notes"]
     cuts = [("B2", "b", "z" * 32_766), ("A3", "a", "y" * 32_767), ("B4", "b", "\x01" * 32_767)]
     assert sorted(openpyxl_rows(data, 1)[1:]) == sorted(
-        [f"'things'!{cell}", path, hashlib.sha256(text.encode()).hexdigest()] for cell, path, text in cuts
+        [f"'things'!{cell}", path, hashlib.sha256(text.encode()).hexdigest()]
+        for cell, path, text in cuts
     )
 
 
@@ -166,7 +167,9 @@ def test_many_notes_and_notes_on_later_sheets() -> None:
 
 
 def test_no_more_columns_than_a_sheet_has() -> None:
-    columns = tuple(Column(f"c{n}", f"c{n}", Field(f"c{n}", "text"), (f"c{n}",)) for n in range(16_385))
+    columns = tuple(
+        Column(f"c{n}", f"c{n}", Field(f"c{n}", "text"), (f"c{n}",)) for n in range(16_385)
+    )
     with pytest.raises(Invalid) as caught:
         XlsxEncoder(columns, Options(), "wide")
     assert [fault.parameter for fault in caught.value.faults] == ["columns"]
@@ -194,7 +197,8 @@ def test_names_of_sheets(name: str, valid: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "name"), [(0, "A"), (25, "Z"), (26, "AA"), (701, "ZZ"), (702, "AAA"), (16_383, "XFD")]
+    ("column", "name"),
+    [(0, "A"), (25, "Z"), (26, "AA"), (701, "ZZ"), (702, "AAA"), (16_383, "XFD")],
 )
 def test_names_of_columns(column: int, name: str) -> None:
     assert letters(column) == name

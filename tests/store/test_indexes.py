@@ -24,7 +24,9 @@ class Indexable(Document):
         indexes = [  # noqa: RUF012
             "city",
             ["city", ("at", DESCENDING)],
-            IndexModel([("at", ASCENDING)], name="partial", partialFilterExpression={"at": {"$gt": 1}}),
+            IndexModel(
+                [("at", ASCENDING)], name="partial", partialFilterExpression={"at": {"$gt": 1}}
+            ),
         ]
 
 
@@ -58,7 +60,10 @@ def test_index_over_equal_values_is_a_problem_until_they_are_gone(collection: An
     collection.insert_many([{"code": "a"}, {"code": "a"}])
     state = Indexes()
     make_indexes(RESOURCE, collection, state)
-    assert state.problem == "the index 'code_1' of 'indexable' can't be made: stored documents have equal values."
+    assert (
+        state.problem
+        == "the index 'code_1' of 'indexable' can't be made: stored documents have equal values."
+    )
     assert "city_1" in {index.name for index in state.standing}
     with pytest.raises(Unavailable, match="code_1"):
         state.refuse_writes()

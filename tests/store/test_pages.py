@@ -41,7 +41,11 @@ def collection(mongo_uri: str) -> Iterator[Any]:
 def read(collection: Any, plan: Plan) -> list[dict[str, Any]]:
     """The documents of all pages, read in a snapshot."""
     with collection.database.client.start_session(snapshot=True) as session:
-        return [document for page in pages(collection, plan, session) for document in bson.decode_all(page.raw, CODEC)]
+        return [
+            document
+            for page in pages(collection, plan, session)
+            for document in bson.decode_all(page.raw, CODEC)
+        ]
 
 
 def keys(collection: Any, plan: Plan) -> list[Any]:
@@ -51,14 +55,18 @@ def keys(collection: Any, plan: Plan) -> list[Any]:
 
 @pytest.mark.parametrize("page_size", [1, 2, 7, 2_000])
 @pytest.mark.parametrize(
-    "index", [None, [("a", 1), ("_id", 1)], [("a", -1), ("_id", -1)], [("a.x", 1), ("_id", 1)], [("a", 1)]]
+    "index",
+    [None, [("a", 1), ("_id", 1)], [("a", -1), ("_id", -1)], [("a.x", 1), ("_id", 1)], [("a", 1)]],
 )
 def test_every_document_once_in_order(
     collection: Any, monkeypatch: pytest.MonkeyPatch, page_size: int, index: Any
 ) -> None:
     monkeypatch.setattr(batches, "FIRST_PAGE", page_size)
     monkeypatch.setattr(batches, "PAGE", page_size)
-    stored = [{"_id": n, "b": n % 3} | ({} if value is ... else {"a": value}) for n, value in enumerate(VALUES * 4)]
+    stored = [
+        {"_id": n, "b": n % 3} | ({} if value is ... else {"a": value})
+        for n, value in enumerate(VALUES * 4)
+    ]
     collection.insert_many(stored)
     if index:
         collection.create_index(index)
@@ -69,8 +77,14 @@ def test_every_document_once_in_order(
                 order = ordering.served_by(sort, read_indexes(collection))
                 for condition in ({}, {"b": {"$ne": 1}}):
                     expected = [one["_id"] for one in collection.find(condition, sort=list(sort))]
-                    assert keys(collection, Plan(condition, sort, order=order)) == expected, (sort, order)
-                    assert keys(collection, Plan(condition, sort, 5, 23, order=order)) == expected[5:28], (sort, order)
+                    assert keys(collection, Plan(condition, sort, order=order)) == expected, (
+                        sort,
+                        order,
+                    )
+                    assert (
+                        keys(collection, Plan(condition, sort, 5, 23, order=order))
+                        == expected[5:28]
+                    ), (sort, order)
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 2_000])
@@ -80,10 +94,17 @@ def test_a_unique_key_needs_no_id_behind_it(
 ) -> None:
     monkeypatch.setattr(batches, "FIRST_PAGE", page_size)
     monkeypatch.setattr(batches, "PAGE", page_size)
-    unlike = [value for value in VALUES if value is not ... and value is not None and type(value) is not list]
+    unlike = [
+        value
+        for value in VALUES
+        if value is not ... and value is not None and type(value) is not list
+    ]
     collection.create_index([("a", direction)], unique=True)
     collection.insert_many(
-        [{"_id": n, "a": value} for n, value in enumerate([*unlike, [3], [0, 9], ["z", "y"], [[], 4]])]
+        [
+            {"_id": n, "a": value}
+            for n, value in enumerate([*unlike, [3], [0, 9], ["z", "y"], [[], 4]])
+        ]
     )
     for way in (1, -1):
         sort: Sort = (("a", way),)
@@ -122,7 +143,9 @@ def test_a_limit_holds_where_the_last_document_of_a_page_is_deleted(
     assert found == list(range(10))
 
 
-def test_no_page_begins_where_nobody_knows(collection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_page_begins_where_nobody_knows(
+    collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the last document of a page stands only the database can say, and it is gone."""
     monkeypatch.setattr(batches, "FIRST_PAGE", 2)
     collection.create_index([("a", 1), ("_id", 1)])
@@ -143,7 +166,11 @@ def test_no_page_begins_where_nobody_knows(collection: Any, monkeypatch: pytest.
 def test_pages_of_large_documents_have_fewer(collection: Any) -> None:
     collection.insert_many([{"_id": n, "a": "x" * 20_000} for n in range(1_000)])
     read_pages = list(
-        pages(collection, Plan({}, BY_ID, order=ordering.served_by(BY_ID, read_indexes(collection))), None)
+        pages(
+            collection,
+            Plan({}, BY_ID, order=ordering.served_by(BY_ID, read_indexes(collection))),
+            None,
+        )
     )
     assert [page.documents for page in read_pages] == [500, 209, 209, 82]
 
@@ -173,13 +200,16 @@ def test_flattening_by_the_database_shows_what_the_documents_have(
     collection: Any, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
     monkeypatch.setattr(batches, "FIRST_PAGE", 1)
-    monkeypatch.setattr(batches, "PAGE", 1)  # one strange document must not spoil the others' flattening here
+    monkeypatch.setattr(
+        batches, "PAGE", 1
+    )  # one strange document must not spoil the others' flattening here
     monkeypatch.setattr(batches, "FLATTEN_TRIES", 100)
     shape = make_resource(User).shape
     columns = parse_columns(shape, None, asked, None, True)
     collection.insert_many(
         [
-            {"_id": n, "name": [n] if n < len(FOREIGN) else f"{n}"} | ({} if value is ... else {"profile": value})
+            {"_id": n, "name": [n] if n < len(FOREIGN) else f"{n}"}
+            | ({} if value is ... else {"profile": value})
             for n, value in enumerate(FOREIGN * 2)
         ]
     )
@@ -199,7 +229,9 @@ def test_flattening_by_the_database_shows_what_the_documents_have(
         flattened += 1
         rows += zip(*job.plan.flat.columns_of(flat.columns_of(documents)), strict=True)
     expected = list(zip(*whole.columns_of(read(collection, plan)), strict=True))
-    assert [[value or "" for value in row] for row in rows] == [[value or "" for value in row] for row in expected]
+    assert [[value or "" for value in row] for row in rows] == [
+        [value or "" for value in row] for row in expected
+    ]
     assert flattened > 0
 
 
@@ -211,8 +243,22 @@ def test_texts_that_cannot_be_joined_are_read_as_they_are(
     monkeypatch.setattr(batches, "FIRST_PAGE", pages_of)
     monkeypatch.setattr(batches, "PAGE", pages_of)
     monkeypatch.setattr(batches, "FLATTEN_TRIES", 100)
-    texts = ["a", SEPARATOR, f"b{SEPARATOR}c", SEPARATOR[:2], SEPARATOR[1:], "\x1f\x1f", "", 7, None, "\0", "王🙂"]
-    collection.insert_many([{"_id": n, "name": texts[n % 11], "email": texts[n // 11]} for n in range(121)])
+    texts = [
+        "a",
+        SEPARATOR,
+        f"b{SEPARATOR}c",
+        SEPARATOR[:2],
+        SEPARATOR[1:],
+        "\x1f\x1f",
+        "",
+        7,
+        None,
+        "\0",
+        "王🙂",
+    ]
+    collection.insert_many(
+        [{"_id": n, "name": texts[n % 11], "email": texts[n // 11]} for n in range(121)]
+    )
     columns = parse_columns(make_resource(User).shape, None, "name,email,profile.bio", None, True)
     order = ordering.served_by((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
@@ -234,13 +280,17 @@ def test_texts_that_cannot_be_joined_are_read_as_they_are(
     assert 0 < flattened < len(rows)
 
 
-def test_flattening_is_given_up_where_it_never_succeeds(collection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flattening_is_given_up_where_it_never_succeeds(
+    collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batches, "PAGE", 10)
     monkeypatch.setattr(batches, "FIRST_PAGE", 10)
     collection.insert_many([{"_id": n, "name": n, "email": "e"} for n in range(100)])
     columns = parse_columns(make_resource(User).shape, None, "name,email", None, True)
     order = ordering.served_by((("_id", 1),), read_indexes(collection))
-    job = projected(Job("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None))  # type: ignore[arg-type]
+    job = projected(
+        Job("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None)
+    )  # type: ignore[arg-type]
     asked: list[Any] = []
     find = batches.find
 

@@ -39,7 +39,9 @@ def users(database: Any) -> Any:
     return found
 
 
-async def test_patch_is_built_again_on_what_another_wrote_meanwhile(repository: Repository, users: Any) -> None:
+async def test_patch_is_built_again_on_what_another_wrote_meanwhile(
+    repository: Repository, users: Any
+) -> None:
     seen: list[Any] = []
 
     def build(document: dict[str, Any]) -> Change:
@@ -68,7 +70,9 @@ async def test_change_of_a_values_type_alone_is_noticed(repository: Repository, 
     assert (calls, type(users.find_one()["profile"]["age"])) == (2, float)
 
 
-async def test_precondition_is_checked_again_on_what_another_wrote(repository: Repository, users: Any) -> None:
+async def test_precondition_is_checked_again_on_what_another_wrote(
+    repository: Repository, users: Any
+) -> None:
     first = await repository.read([KEY])
 
     def build(document: dict[str, Any]) -> Change:
@@ -80,7 +84,9 @@ async def test_precondition_is_checked_again_on_what_another_wrote(repository: R
     assert users.find_one() == {**ADA, "foreign": 1}
 
 
-async def test_document_that_goes_meanwhile_is_not_found(repository: Repository, users: Any) -> None:
+async def test_document_that_goes_meanwhile_is_not_found(
+    repository: Repository, users: Any
+) -> None:
     def build(document: dict[str, Any]) -> Change:
         users.delete_many({})
         return Change({"name": "ghost"})
@@ -90,7 +96,9 @@ async def test_document_that_goes_meanwhile_is_not_found(repository: Repository,
     assert users.count_documents({}) == 0
 
 
-async def test_document_that_others_never_leave_alone_is_503_in_time(repository: Repository, users: Any) -> None:
+async def test_document_that_others_never_leave_alone_is_503_in_time(
+    repository: Repository, users: Any
+) -> None:
     def build(document: dict[str, Any]) -> Change:
         users.update_one({"_id": KEY}, {"$inc": {"counter": 1}})
         return Change({"name": "never"})
@@ -100,7 +108,9 @@ async def test_document_that_others_never_leave_alone_is_503_in_time(repository:
 
 
 @pytest.mark.parametrize("mebibytes", [1, 9])
-async def test_large_document_is_compared_whole_too(repository: Repository, users: Any, mebibytes: int) -> None:
+async def test_large_document_is_compared_whole_too(
+    repository: Repository, users: Any, mebibytes: int
+) -> None:
     users.update_one({}, {"$set": {"blob": b"x" * mebibytes * 1024 * 1024}})
     calls = 0
 
@@ -124,7 +134,9 @@ async def test_first_key_that_is_stored_counts(repository: Repository, users: An
         await repository.read([8])
 
 
-async def test_conflict_names_the_field_and_not_the_other_document(repository: Repository, users: Any) -> None:
+async def test_conflict_names_the_field_and_not_the_other_document(
+    repository: Repository, users: Any
+) -> None:
     with pytest.raises(Conflict) as caught:
         await repository.insert({"_id": 1, "name": "x", "email": "ada@example.com"})
     assert [fault.pointer for fault in caught.value.faults] == ["#/email"]

@@ -15,7 +15,9 @@ from app.servers.process import find_mongod
 def why_not() -> str:
     """Why no mongod runs here; empty when one does."""
     try:
-        shown = subprocess.run([find_mongod(), "--version"], capture_output=True, text=True, check=False)
+        shown = subprocess.run(
+            [find_mongod(), "--version"], capture_output=True, text=True, check=False
+        )
     except (StartError, OSError) as error:
         return str(error)
     return shown.stderr.strip() if shown.returncode else ""
@@ -24,7 +26,9 @@ def why_not() -> str:
 _reason = why_not()
 needs_mongod = [
     pytest.mark.mongod,
-    pytest.mark.skipif(bool(_reason) and not os.environ.get("CI"), reason=f"no mongod runs here: {_reason}"),
+    pytest.mark.skipif(
+        bool(_reason) and not os.environ.get("CI"), reason=f"no mongod runs here: {_reason}"
+    ),
 ]
 
 

@@ -21,7 +21,11 @@ class LiveServer:
 
     def __init__(self, folder: Path | None = None, **settings: object) -> None:
         self.folder = folder or ROOT
-        self.environment = {**os.environ, "PORT": "0", **{name: str(value) for name, value in settings.items()}}
+        self.environment = {
+            **os.environ,
+            "PORT": "0",
+            **{name: str(value) for name, value in settings.items()},
+        }
         self.address = ""
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self.process: subprocess.Popen[str]
@@ -30,7 +34,12 @@ class LiveServer:
         command = [sys.executable, "-m", "app", "serve"]
         environment = {**self.environment, "PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}"}
         self.process = subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=self._log, text=True
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -43,7 +52,10 @@ class LiveServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

@@ -42,7 +42,9 @@ def live(mongo_uri: str, tmp_path: Path, users: Any) -> Any:
     for folder in ("app", "models"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "app" / "spreadsheets" / "formats" / "list.py").write_text(LIST)
-    with LiveServer(tmp_path, MONGO_URI=mongo_uri, DB_NAME=DATABASE, CORS_ORIGINS="https://a.example") as server:
+    with LiveServer(
+        tmp_path, MONGO_URI=mongo_uri, DB_NAME=DATABASE, CORS_ORIGINS="https://a.example"
+    ) as server:
         yield server
 
 
@@ -56,9 +58,13 @@ def test_a_new_file_is_a_new_format(live: LiveServer, users: Any) -> None:
 
 
 def test_a_mistake_of_an_encoder_breaks_the_transfer(live: LiveServer, users: Any) -> None:
-    users.insert_many([{"name": "STOP" if n == 9_000 else "x" * 400, "email": str(n)} for n in range(10_000)])
+    users.insert_many(
+        [{"name": "STOP" if n == 9_000 else "x" * 400, "email": str(n)} for n in range(10_000)]
+    )
     with (
-        httpx.stream("GET", f"{live.address}/users/export/list", headers={"Origin": "https://a.example"}) as answer,
+        httpx.stream(
+            "GET", f"{live.address}/users/export/list", headers={"Origin": "https://a.example"}
+        ) as answer,
         pytest.raises(httpx.RemoteProtocolError),
     ):
         list(answer.iter_raw())

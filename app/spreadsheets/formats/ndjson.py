@@ -10,7 +10,9 @@ from app.spreadsheets.lines import json_lines
 class NdjsonEncoder:
     """Writes documents on lines of their own."""
 
-    def __init__(self, columns: tuple[Column, ...] = (), options: Options | None = None, sheet_name: str = "") -> None:
+    def __init__(
+        self, columns: tuple[Column, ...] = (), options: Options | None = None, sheet_name: str = ""
+    ) -> None:
         self.rows = 0
 
     def encode(self, batch: list[dict[str, Any]], raw: bytes | None = None) -> bytes:

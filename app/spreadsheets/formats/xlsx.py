@@ -38,11 +38,15 @@ _TEXT = b'<c t="inlineStr"><is><t>'
 _SPACED_TEXT = b'<c t="inlineStr"><is><t xml:space="preserve">'
 _TEXT_END = b"</t></is></c>"
 _EMPTY = b"<c/>"
-_FORBIDDEN = "\x00-\x08\x0b-\x1f\ufffe\uffff"  # XML 1.0, 2.2; and CR, which a reader of XML takes for LF
+_FORBIDDEN = (
+    "\x00-\x08\x0b-\x1f\ufffe\uffff"  # XML 1.0, 2.2; and CR, which a reader of XML takes for LF
+)
 _CONTROLS = bytes([*range(9), *range(11, 32)])
 _to_escape = re.compile(f"[{_FORBIDDEN}]|_(?=x[0-9A-Fa-f]{{4}}[_{_FORBIDDEN}])")
 _escaped = re.compile("_x([0-9A-Fa-f]{4})_")
-_NUMBERS = frozenset({bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date})
+_NUMBERS = frozenset(
+    {bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date}
+)
 _INTEGER = 10**DIGITS
 _DAY = datetime.timedelta(days=1)
 _EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
@@ -66,7 +70,11 @@ class XlsxEncoder:
     """Writes a workbook; raises `Invalid` for more columns than a sheet has. `rows_per_sheet` is for tests."""
 
     def __init__(
-        self, columns: tuple[Column, ...], options: Options, sheet_name: str, rows_per_sheet: int = ROWS
+        self,
+        columns: tuple[Column, ...],
+        options: Options,
+        sheet_name: str,
+        rows_per_sheet: int = ROWS,
     ) -> None:
         if len(columns) > COLUMNS:
             detail = f"{len(columns)} columns are more than the {COLUMNS} that a sheet has; CSV has no such limit."
@@ -91,7 +99,8 @@ class XlsxEncoder:
         """What is ready of the file with these column-major values."""
         begin = self._begin()
         values = [
-            present(column) if present else column for column, present in zip(batch, self._presenters, strict=True)
+            present(column) if present else column
+            for column, present in zip(batch, self._presenters, strict=True)
         ]
         return begin + self._sheets.write(values)
 
@@ -103,7 +112,11 @@ class XlsxEncoder:
         if self._begun:
             return b""
         self._begun = True
-        parts = {"[Content_Types].xml": workbook.TYPES, "_rels/.rels": workbook.LINKS, "xl/styles.xml": workbook.STYLES}
+        parts = {
+            "[Content_Types].xml": workbook.TYPES,
+            "_rels/.rels": workbook.LINKS,
+            "xl/styles.xml": workbook.STYLES,
+        }
         return b"".join(self._archive.whole(name, part.encode()) for name, part in parts.items())
 
     def _cut_texts(self) -> Iterator[bytes]:
@@ -145,17 +158,32 @@ class Notes:
         """The columns of the notes, some rows at a time."""
         self._spool.seek(0)
         while lines := list(islice(self._spool, SLICE)):
-            yield [list(column) for column in zip(*(line[:-1].split("\0") for line in lines), strict=True)]
+            yield [
+                list(column)
+                for column in zip(*(line[:-1].split("\0") for line in lines), strict=True)
+            ]
 
 
 class SheetWriter:
     """Writes one table on as many sheets as it needs, each with the header."""
 
     def __init__(
-        self, archive: Archive, listed: list[Sheet], name: str, titles: list[str], cells: "CellWriter", limit: int
+        self,
+        archive: Archive,
+        listed: list[Sheet],
+        name: str,
+        titles: list[str],
+        cells: "CellWriter",
+        limit: int,
     ) -> None:
         self.rows = 0
-        self._archive, self._listed, self._name, self._titles, self._cells = archive, listed, name, titles, cells
+        self._archive, self._listed, self._name, self._titles, self._cells = (
+            archive,
+            listed,
+            name,
+            titles,
+            cells,
+        )
         self._limit = limit
         self._sheets = 0
         self._row = 0  # the last one on the open sheet; 0 where none is open
@@ -196,7 +224,8 @@ class SheetWriter:
 
     def _add(self, columns: list[list[Any]]) -> bytes:
         cells = [
-            self._cells.column(values, self._sheet, self._row + 1, position) for position, values in enumerate(columns)
+            self._cells.column(values, self._sheet, self._row + 1, position)
+            for position, values in enumerate(columns)
         ]
         rows = _rows(cells)
         packed = self._archive.write(rows)
@@ -223,7 +252,9 @@ class CellWriter:
             bool: lambda value: b'<c t="b"><v>%d</v></c>' % value,
             int: self._integer,
             bson.Int64: self._integer,
-            float: lambda value: _number(repr(value)) if math.isfinite(value) else self._as_text(value),
+            float: lambda value: (
+                _number(repr(value)) if math.isfinite(value) else self._as_text(value)
+            ),
             bson.Decimal128: self._decimal,
             datetime.datetime: self._moment,
             datetime.date: self._date,
@@ -236,7 +267,9 @@ class CellWriter:
             return b"<c><v>", [b"%d" % value for value in values], b"</v></c>"
         texts = [""] * len(values) if types <= _NUMBERS else self._texts.column(values)
         if max(map(len, texts)) > TEXT // 2:
-            texts = [self._cut(text, sheet, number, position) for number, text in enumerate(texts, row)]
+            texts = [
+                self._cut(text, sheet, number, position) for number, text in enumerate(texts, row)
+            ]
         if types.isdisjoint(_NUMBERS):
             return _text_cells(texts)
         return b"", [self._one(value, text) for value, text in zip(values, texts, strict=True)], b""
@@ -274,10 +307,17 @@ class CellWriter:
         local = in_zone(value, self._zone).replace(tzinfo=None)
         if local.date() < _FIRST:
             return self._as_text(value)
-        return _number(repr((local - _EPOCH) / _DAY), workbook.MOMENT_MS if local.microsecond else workbook.MOMENT)
+        return _number(
+            repr((local - _EPOCH) / _DAY),
+            workbook.MOMENT_MS if local.microsecond else workbook.MOMENT,
+        )
 
     def _date(self, value: datetime.date) -> bytes:
-        return _number(str((value - _EPOCH.date()).days), workbook.DATE) if value >= _FIRST else self._as_text(value)
+        return (
+            _number(str((value - _EPOCH.date()).days), workbook.DATE)
+            if value >= _FIRST
+            else self._as_text(value)
+        )
 
 
 def _rows(columns: list[Cells]) -> bytes:
@@ -286,7 +326,9 @@ def _rows(columns: list[Cells]) -> bytes:
     for before, cells, after in columns:
         pieces += (repeat(markup + before), cells)
         markup = after
-    return b"".join(map(b"".join, zip(*pieces, repeat(markup + b"</row>"))))  # the repeated have no end
+    return b"".join(
+        map(b"".join, zip(*pieces, repeat(markup + b"</row>")))
+    )  # the repeated have no end
 
 
 def _number(digits: str, style: int | None = None) -> bytes:
@@ -295,7 +337,12 @@ def _number(digits: str, style: int | None = None) -> bytes:
 
 def _shows_the_same(text: str) -> bool:
     """Whether a decimal is a number that a spreadsheet shows with just these digits."""
-    if len(text.lstrip("-0.").replace(".", "")) > DIGITS or text in ("-0", "NaN", "Infinity", "-Infinity"):
+    if len(text.lstrip("-0.").replace(".", "")) > DIGITS or text in (
+        "-0",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+    ):
         return False
     return repr(float(text)) in (text, text + ".0")
 
@@ -305,7 +352,9 @@ def _text_cells(texts: list[str]) -> Cells:
     if _needs_escapes(joined, len(texts)):
         joined = "\0".join(map(escape, texts)).encode()
     before = _SPACED_TEXT if _needs_space(joined) else _TEXT
-    cells = joined.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;").split(b"\0")
+    cells = (
+        joined.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;").split(b"\0")
+    )
     if "" in texts:
         return b"", [before + cell + _TEXT_END if cell else _EMPTY for cell in cells], b""
     return before, cells, _TEXT_END
@@ -313,7 +362,12 @@ def _text_cells(texts: list[str]) -> Cells:
 
 def _needs_escapes(joined: bytes, count: int) -> bool:
     controls = len(joined) - len(joined.translate(None, _CONTROLS))
-    return controls >= count or b"_x" in joined or b"\xef\xbf\xbe" in joined or b"\xef\xbf\xbf" in joined
+    return (
+        controls >= count
+        or b"_x" in joined
+        or b"\xef\xbf\xbe" in joined
+        or b"\xef\xbf\xbf" in joined
+    )
 
 
 def _needs_space(joined: bytes) -> bool:
@@ -325,7 +379,11 @@ def _needs_space(joined: bytes) -> bool:
 def _width(text: str) -> int:
     """The characters' places; Chinese, Japanese and Korean ones and emoji take two (Unicode's annex 11)."""
     text = text[:60]
-    return len(text) if text.isascii() else sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+    return (
+        len(text)
+        if text.isascii()
+        else sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+    )
 
 
 FORMAT = Format(
