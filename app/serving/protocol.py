@@ -42,7 +42,10 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP with a problem (RFC 9457), as everything else."""
-        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nx-content-type-options: nosniff\r\n"
+        head = (
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
+            b"x-content-type-options: nosniff\r\n"
+        )
         length = str(len(_UNREADABLE)).encode()
         self.transport.write(
             head + b"connection: close\r\ncontent-length: " + length + b"\r\n\r\n" + _UNREADABLE
