@@ -13,7 +13,8 @@ from app.api.downloads import Downloads
 from app.api.routing import Handler, route
 from app.errors import NotFound
 from app.query.compile import Compiler
-from app.resources.documents import read_document, read_patch, read_replacement
+from app.resources.documents import read_document, read_replacement
+from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.settings import Settings

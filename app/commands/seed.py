@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.errors import Invalid, StartError
-from app.resources.documents import Document, read_document
+from app.resources.documents import read_document
 from app.resources.registry import Resource, discover, nearest
+from app.resources.storing import Document
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings
 from app.store.client import client_options

@@ -18,7 +18,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from app.resources.rendering import CODEC
+from app.resources.codec import CODEC
 
 Sort = tuple[tuple[str, int], ...]  # (path, 1 or -1), a total order
 NOTHING = object()

@@ -8,7 +8,7 @@ from typing import Any
 import bson
 
 from app.query.ordering import EXACT, NOTHING, BrokenText, Sort
-from app.resources.rendering import CODEC
+from app.resources.codec import CODEC
 
 _DIGEST = 9  # bytes
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from app.resources.rendering import may_hold_not_finite, offsets, to_json
+from app.resources.codec import offsets
+from app.resources.rendering import may_hold_not_finite, to_json
 
 _NEWLINE = orjson.Fragment(
     b"\n"

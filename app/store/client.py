@@ -20,7 +20,7 @@ from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from pymongo.server_type import SERVER_TYPE
 
 from app.errors import SettingError, Unavailable
-from app.resources.rendering import CODEC
+from app.resources.codec import CODEC
 from app.settings import Settings
 from app.store.errors import translated, unreachable
 

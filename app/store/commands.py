@@ -17,7 +17,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import AutoReconnect, OperationFailure
 from pymongo.read_preferences import _ServerMode
 
-from app.resources.rendering import CODEC
+from app.resources.codec import CODEC
 from app.store.errors import LOST
 
 

@@ -29,7 +29,7 @@ from app.errors import (
     TimeLimitExceeded,
     Unavailable,
 )
-from app.resources.documents import pointer
+from app.resources.faults import pointer
 
 _log = logging.getLogger("docsheet.database")
 _NOT_PERMITTED = (13, 18, 8000)  # Unauthorized, AuthenticationFailed, Atlas' own

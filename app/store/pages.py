@@ -19,7 +19,7 @@ from app.errors import Unavailable
 from app.query import ordering
 from app.query.flatten import Flattening
 from app.query.ordering import SORT_KEY, BrokenText, Index, Sort
-from app.resources.rendering import offsets
+from app.resources.codec import offsets
 from app.store.commands import find
 from app.store.errors import LOST
 

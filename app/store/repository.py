@@ -23,9 +23,10 @@ from app.errors import Fault, NotFound, PreconditionFailed, Unavailable
 from app.query import ordering, tokens
 from app.query.compile import Query
 from app.query.ordering import SORT_KEY
-from app.resources.documents import Change, Document, to_bson
+from app.resources.codec import CODEC, decode, decode_all, offsets
+from app.resources.patches import Change
 from app.resources.registry import Resource
-from app.resources.rendering import CODEC, decode, decode_all, offsets
+from app.resources.storing import Document, to_bson
 from app.store.client import Database
 from app.store.commands import RAW, find
 from app.store.errors import MAX_TIME

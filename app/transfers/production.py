@@ -19,7 +19,8 @@ from pymongo.collection import Collection
 
 from app.query.flatten import Wanted, flatten, inclusion
 from app.query.ordering import SORT_KEY
-from app.resources.rendering import CODEC, Presenter, decode_all, offsets
+from app.resources.codec import CODEC, decode_all, offsets
+from app.resources.rendering import Presenter
 from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.format import Options

@@ -6,16 +6,11 @@ import bson
 import pytest
 
 from app.errors import Invalid
-from app.resources.documents import (
-    Change,
-    _merge,
-    pointer,
-    read_document,
-    read_patch,
-    read_replacement,
-    to_bson,
-)
+from app.resources.documents import read_document, read_replacement
+from app.resources.faults import pointer
+from app.resources.patches import Change, _merge, read_patch
 from app.resources.registry import make_resource
+from app.resources.storing import to_bson
 from tests.support.every_type import Coded, Named, Numbered, Open, Thing
 
 THING, OPEN = make_resource(Thing), make_resource(Open)

@@ -12,7 +12,7 @@ import bson
 import pytest
 
 import app.spreadsheets.formats as formats
-from app.resources.rendering import CODEC
+from app.resources.codec import CODEC
 from app.spreadsheets.chunks import CHUNK, Batch, Tally, chunks
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS

@@ -11,8 +11,8 @@ from app.errors import Unavailable
 from app.query import ordering
 from app.query.flatten import SEPARATOR
 from app.query.ordering import Sort
+from app.resources.codec import CODEC
 from app.resources.registry import make_resource
-from app.resources.rendering import CODEC
 from app.spreadsheets.columns import Table, parse_columns
 from app.store import pages as batches
 from app.store.indexes import read_indexes

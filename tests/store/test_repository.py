@@ -7,7 +7,7 @@ import bson
 import pytest
 
 from app.errors import Conflict, NotFound, PreconditionFailed, Unavailable
-from app.resources.documents import Change
+from app.resources.patches import Change
 from app.resources.registry import discover
 from app.settings import Settings
 from app.store.client import Database, connect

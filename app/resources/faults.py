@@ -1,0 +1,113 @@
+"""Where in a body something is wrong, and in which words: pydantic's errors as our faults (RFC 6901 pointers)."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pydantic
+from pydantic_core import ErrorDetails
+
+from app.errors import Fault, Invalid
+from app.resources.fields import Shape
+from app.resources.registry import nearest
+
+Steps = tuple[str | int, ...]
+
+
+def pointer(steps: Sequence[str | int]) -> str:
+    """A JSON pointer as a URI fragment (RFC 6901, section 6): `#/profile/addresses/0`."""
+    return "#" + "".join("/" + quote(_escaped(step), safe="~!$&'()*+,;=:@") for step in steps)
+
+
+def _escaped(step: str | int) -> bytes:
+    return str(step).replace("~", "~0").replace("/", "~1").encode(errors="replace")
+
+
+def invalid_body(faults: list[Fault]) -> Invalid:
+    first = faults[0]
+    where = f" at {first.pointer}" if first.pointer and first.pointer != "#" else ""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return Invalid(f"The body can't be accepted{where}: {first.detail}{more}", *faults)
+
+
+def unknown_field(shape: Shape | None, steps: Steps) -> Fault:
+    if shape is not None and shape.open:
+        return Fault(
+            "The name of a field can't be empty, begin with $ or have a dot.",
+            pointer=pointer(steps),
+        )
+    names = [name for name, known in shape.fields.items() if not known.excluded] if shape else []
+    return Fault(
+        f"There is no field {steps[-1]!r}.{nearest(str(steps[-1]), names)}", pointer=pointer(steps)
+    )
+
+
+def faults_of(
+    error: pydantic.ValidationError, body: Any, shape: Shape, prefix: Steps = ()
+) -> list[tuple[Steps, Fault]]:
+    pairs: list[tuple[Steps, Fault]] = []
+    for one in error.errors(include_url=False, include_context=True):
+        steps = _steps(body, (*prefix, *one["loc"]), one["type"])
+        if one["type"] == "extra_forbidden":
+            fault = unknown_field(_shape_at(shape, steps[:-1]), steps)
+        else:
+            fault = Fault(_sentence(one), pointer=pointer(steps))
+        if all(steps != known for known, _ in pairs):
+            pairs.append((steps, fault))
+    return pairs
+
+
+def _steps(body: Any, location: Sequence[Any], kind: str) -> Steps:
+    """The location without pydantic's own marks (names of union members and of validators)."""
+    steps: list[str | int] = []
+    for number, step in enumerate(location):
+        if _has(body, step):
+            body = body[step]
+        elif not (kind == "missing" and number == len(location) - 1):
+            continue
+        steps.append(step)
+    return tuple(steps)
+
+
+def _has(body: Any, step: Any) -> bool:
+    if isinstance(body, dict):
+        return step in body
+    return isinstance(body, list) and isinstance(step, int) and step < len(body)
+
+
+def _shape_at(shape: Shape | None, steps: Steps) -> Shape | None:
+    for step in steps:
+        if shape is None:
+            return None
+        if isinstance(step, int) or step not in shape.fields:
+            continue
+        known = shape.fields[step]
+        shape = (known.values or known).shape
+    return shape
+
+
+def _sentence(one: ErrorDetails) -> str:
+    if one["type"] == "missing":
+        return "This field is required."
+    if one["type"] in ("bytes_type", "bytes_invalid_encoding"):
+        return "This must be bytes in base64 (RFC 4648)."
+    text = (
+        one["msg"]
+        .removeprefix("Value error, ")
+        .removeprefix("Assertion failed, ")
+        .removesuffix(".")
+    )
+    given = one.get("input")
+    if isinstance(given, str | int | float | bool) or given is None:
+        shown = (
+            orjson.dumps(given if not isinstance(given, str) else given[:60]).decode()
+            if _dumps(given)
+            else "this value"
+        )
+        return f"{text} (what was sent: {shown})."
+    return text + "."
+
+
+def _dumps(value: Any) -> bool:
+    return not isinstance(value, int) or -(2**63) <= value < 2**64

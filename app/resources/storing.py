@@ -1,0 +1,148 @@
+"""A validated instance → the document that is stored, and its BSON."""
+
+import datetime
+import decimal
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import bson
+import pydantic
+from beanie.odm.utils.encoder import Encoder
+
+from app.errors import Fault, Invalid
+from app.resources.codec import CODEC
+from app.resources.faults import Steps, invalid_body, pointer
+from app.resources.fields import is_revision, once
+from app.resources.registry import Resource
+
+MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of BSON that MongoDB takes
+Document = dict[str, Any]
+_PLAIN = frozenset(
+    {str, int, float, bool, type(None), datetime.datetime, bson.ObjectId, bson.Decimal128}
+)
+
+
+def encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
+    """The instance as Beanie would store it; raises `Invalid` for a decimal number that MongoDB can't hold."""
+    try:
+        return _encoded(resource, instance)
+    except decimal.DecimalException:
+        raise invalid_body([unstorable(instance.model_dump(by_alias=True))]) from None
+
+
+def _encoded(resource: Resource, instance: pydantic.BaseModel) -> Document:
+    encoder = encoder_of(resource)
+    document = {}
+    for attribute, name in _stored_names(resource.model):
+        value = getattr(instance, attribute)
+        if value is not None or encoder.keep_nulls:
+            document[name] = encoder.encode(value)
+    for name, value in (instance.model_extra or {}).items():
+        document[name] = encoder.encode(value)
+    return document
+
+
+@once
+def _stored_names(model: type[pydantic.BaseModel]) -> tuple[tuple[str, str], ...]:
+    fields = model.model_fields.items()
+    return tuple((name, info.alias or name) for name, info in fields if not is_revision(name, info))
+
+
+def encoder_of(resource: Resource) -> Encoder:
+    settings = getattr(resource.model, "Settings", None)
+    custom = getattr(settings, "bson_encoders", {})
+    return _Encoder(
+        custom_encoders=custom, to_db=True, keep_nulls=getattr(settings, "keep_nulls", True)
+    )
+
+
+class _Encoder(Encoder):
+    """Beanie's encoder with a short way for what most values are, and with one order for the elements of a set."""
+
+    def encode(self, obj: Any) -> Any:
+        """The value as BSON holds it."""
+        if self.custom_encoders:
+            return super().encode(obj)
+        kind = type(obj)
+        if kind in _PLAIN:
+            return obj
+        if kind is list:
+            return [self.encode(inner) for inner in obj]
+        if isinstance(obj, set | frozenset):
+            return sorted(map(self.encode, obj), key=repr)
+        if isinstance(obj, pydantic.BaseModel) and not isinstance(obj, pydantic.RootModel):
+            return self._model(obj)
+        return super().encode(obj)
+
+    def _model(self, obj: pydantic.BaseModel) -> Document:
+        pairs = [(name, getattr(obj, attribute)) for attribute, name in _stored_names(type(obj))]
+        pairs += (obj.model_extra or {}).items()
+        return {
+            name: self.encode(value)
+            for name, value in pairs
+            if value is not None or self.keep_nulls
+        }
+
+
+def to_bson(document: Mapping[str, Any]) -> bytes:
+    """The document as BSON; raises `Invalid` naming the field that MongoDB can't hold."""
+    try:
+        raw = bson.encode(document, codec_options=CODEC)
+    except (OverflowError, UnicodeEncodeError, bson.errors.BSONError, RecursionError):
+        raise invalid_body([unstorable(document)]) from None
+    if len(raw) > MAX_DOCUMENT:
+        detail = f"The document would have {len(raw):,} bytes; MongoDB holds {MAX_DOCUMENT:,}."
+        raise Invalid(detail, Fault(detail, pointer="#"))
+    return raw
+
+
+def unstorable(document: Any) -> Fault:
+    """The first value that MongoDB can't hold, and why."""
+    for steps, value in _leaves(document, ()):
+        where = pointer(steps)
+        if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+            return Fault("MongoDB holds integers of 64 bits; this one is larger.", pointer=where)
+        if isinstance(value, float) and math.isinf(value):
+            return Fault("This number is larger than a double can be.", pointer=where)
+        if isinstance(value, decimal.Decimal):
+            try:
+                bson.Decimal128(value)
+            except decimal.DecimalException:
+                return Fault(
+                    "MongoDB holds decimal numbers of up to 34 digits and exponents to 6111.",
+                    pointer=where,
+                )
+            continue
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            return Fault("This text has a lone surrogate, which UTF-8 can't hold.", pointer=where)
+        if isinstance(value, _Name) and "\0" in value:
+            return Fault("The name of a field can't have a NUL character.", pointer=where)
+        try:
+            bson.encode({"": value}, codec_options=CODEC)
+        except (OverflowError, UnicodeEncodeError, bson.errors.BSONError):
+            return Fault("MongoDB can't hold this value.", pointer=where)
+    return Fault("MongoDB can't hold this document.", pointer="#")
+
+
+class _Name(str):
+    """A field's name, among the values that `_leaves` gives."""
+
+    __slots__ = ()
+
+
+def _leaves(value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield steps, _Name(key)
+            yield from _leaves(inner, (*steps, key))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, (*steps, number))
+    else:
+        yield steps, value
+
+
+def is_step(name: str) -> bool:
+    """Whether a name can stand in the dotted path of an update."""
+    return bool(name) and "." not in name and not name.startswith("$")
