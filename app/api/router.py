@@ -18,7 +18,8 @@ from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.settings import Settings
-from app.store.repository import Page, Repository, Stored
+from app.store.repository import Page, Repository
+from app.store.stored import Stored
 
 JSON = "application/json"
 

@@ -1,29 +1,19 @@
-"""Reads and writes of one resource's documents.
+"""Reads and writes of one resource's documents; the writes themselves are in `writes`."""
 
-A document comes back as its stored BSON (`Stored`): its digest is the ETag, its decoding what is shown. A write is
-made only if the document is still the one that was read (compare-and-set on the whole of it), else tried again, so it
-is right against writers outside this program too.
-"""
-
-import hashlib
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import bson
-from bson.raw_bson import RawBSONDocument
-from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from app.errors import Fault, NotFound, PreconditionFailed, Unavailable
+from app.errors import NotFound
 from app.query import ordering, tokens
 from app.query.compile import Query
 from app.query.ordering import SORT_KEY
-from app.resources.codec import CODEC, decode, decode_all, offsets
+from app.resources.codec import CODEC, decode_all, offsets
 from app.resources.patches import Change
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
@@ -31,33 +21,14 @@ from app.store.client import Database
 from app.store.commands import RAW, find
 from app.store.errors import MAX_TIME
 from app.store.indexes import Indexes, make_indexes, read_indexes
+from app.store.stored import Stored
+from app.store.writes import Matches, Writes
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
-STATEMENT_LIMIT = (
-    7 * 1024 * 1024
-)  # bytes: a document and its replacement have to fit into one statement of 16 MiB
 _BAD_VALUE = 2
-_WRITE_CONFLICT = 112
 
-Matches = Callable[[str], bool]  # whether `If-Match` takes the document with this ETag
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A stored document as its BSON."""
-
-    raw: bytes
-
-    @cached_property
-    def document(self) -> Document:
-        """The document, decoded; a fresh dict that may be changed."""
-        return decode(self.raw)
-
-    @cached_property
-    def etag(self) -> str:
-        """The strong entity tag (RFC 9110, section 8.8.3): a digest of the whole stored document."""
-        return f'"{hashlib.blake2b(self.raw, digest_size=12).hexdigest()}"'
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -92,6 +63,7 @@ class Repository:
             if database.is_mock
             else self._collection.with_options(codec_options=RAW)
         )
+        self._writes = Writes(database, resource.name, self._read)
 
     async def make_indexes(self) -> None:
         """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""
@@ -307,8 +279,7 @@ class Repository:
 
     async def insert(self, document: Document) -> Stored:
         """Stores a new document, `_id` first; raises `Conflict` where a unique index has a value of it already."""
-        self.indexes.refuse_writes()
-        return await self._database.run(self._insert, to_bson(document), writing=True)
+        return await self._write(self._writes.insert, to_bson(document))
 
     async def replace(
         self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Document]
@@ -317,136 +288,21 @@ class Repository:
 
         Raises `NotFound`, `PreconditionFailed` where `matches` refuses the ETag, `Conflict`, and whatever `build` does.
         """
-        self.indexes.refuse_writes()
-        return await self._database.run(self._replace, keys, matches, build, writing=True)
+        return await self._write(self._writes.replace, keys, matches, build)
 
     async def patch(
         self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]
     ) -> Stored:
         """Writes the change that `build(stored document)` wants, and nothing else; raises as `replace`."""
-        self.indexes.refuse_writes()
-        return await self._database.run(self._patch, keys, matches, build, writing=True)
+        return await self._write(self._writes.patch, keys, matches, build)
 
     async def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
         """Deletes the document; raises `NotFound`, or `PreconditionFailed` where `matches` refuses the ETag."""
+        await self._write(self._writes.delete, keys, matches)
+
+    async def _write(self, write: Callable[..., T], *args: Any) -> T:
         self.indexes.refuse_writes()
-        await self._database.run(self._delete, keys, matches, writing=True)
-
-    def _insert(self, raw: bytes) -> Stored:
-        document: Any = decode(raw) if self._database.is_mock else RawBSONDocument(raw)
-        self._collection.insert_one(document)
-        self._estimate = 0, float("-inf")
-        return Stored(raw)
-
-    def _replace(
-        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Document]
-    ) -> Stored:
-        def write(stored: Stored) -> Stored | None:
-            raw = to_bson(build(decode(stored.raw)))
-            if raw == stored.raw:
-                return stored
-            document: Any = decode(raw) if self._database.is_mock else RawBSONDocument(raw)
-            return self._if_unchanged(stored, len(raw), lambda collection, condition, session: (
-                collection.find_one_and_replace(
-                    condition, document, return_document=ReturnDocument.AFTER, **session
-                )
-            ))  # fmt: skip
-
-        return self._again_and_again(keys, matches, write)
-
-    def _patch(
-        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]
-    ) -> Stored:
-        def write(stored: Stored) -> Stored | None:
-            change = build(decode(stored.raw))
-            if not change:
-                return stored
-            size = len(to_bson(change.set))
-            update = {"$set": dict(change.set), "$unset": dict.fromkeys(change.unset, "")}
-            update = {operator: paths for operator, paths in update.items() if paths}
-            return self._if_unchanged(stored, size, lambda collection, condition, session: (
-                collection.find_one_and_update(
-                    condition, update, return_document=ReturnDocument.AFTER, **session
-                )
-            ))  # fmt: skip
-
-        return self._again_and_again(keys, matches, write)
-
-    def _delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
-        self._estimate = 0, float("-inf")
-
-        def write(stored: Stored) -> Stored | None:
-            if matches is None:
-                return (
-                    stored
-                    if self._collection.delete_one({"_id": stored.document["_id"]}).deleted_count
-                    else None
-                )
-            return self._if_unchanged(stored, 0, lambda collection, condition, session: (
-                collection.find_one_and_delete(condition, **session)
-            ))  # fmt: skip
-
-        self._again_and_again(keys, matches, write)
-
-    def _again_and_again(
-        self, keys: Iterable[Any], matches: Matches | None, write: Callable[[Stored], Stored | None]
-    ) -> Stored:
-        """Reads, checks `If-Match` and writes until nobody came in between."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            stored = self._read(keys)
-            if matches is not None and not matches(stored.etag):
-                detail = "The document is no longer the one that If-Match names; read it again."
-                raise PreconditionFailed(detail, Fault(detail, header="If-Match"))
-            written = write(stored)
-            if written is not None:
-                return written
-            if time.monotonic() > deadline:
-                raise Unavailable("Others keep changing this document; try again soon.")
-            time.sleep(random.uniform(0, 0.01))
-
-    def _if_unchanged(
-        self,
-        stored: Stored,
-        size: int,
-        write: Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any],
-    ) -> Stored | None:
-        """Writes if the document is still the one that was read; None where it is not."""
-        if self._database.is_mock or len(stored.raw) + size < STATEMENT_LIMIT:
-            written = write(self._raw_collection, self._same(stored), {})
-        else:
-            written = self._in_transaction(stored, write)
-        if written is None:
-            return None
-        return Stored(
-            bytes(written.raw)
-            if isinstance(written, RawBSONDocument)
-            else bson.encode(written, codec_options=CODEC)
-        )
-
-    def _same(self, stored: Stored) -> dict[str, Any]:
-        """The condition that finds the document only as it was read."""
-        if self._database.is_mock:
-            whole: list[Any] = [{"$eq": ["$$ROOT", {"$literal": stored.document}]}]
-        else:
-            literal = {"$literal": RawBSONDocument(stored.raw)}
-            # $eq takes 1 and 1.0 for the same; the size tells most such changes of type.
-            whole = [
-                {"$eq": ["$$ROOT", literal]},
-                {"$eq": [{"$bsonSize": "$$ROOT"}, len(stored.raw)]},
-            ]
-        return {"_id": stored.document["_id"], "$expr": {"$and": whole}}
-
-    def _in_transaction(self, stored: Stored, write: Callable[..., Any]) -> Any:
-        """The same for documents too large to be sent along: read and written in one transaction."""
-        key = {"_id": stored.document["_id"]}
         try:
-            with self._database.sync.client.start_session() as session, session.start_transaction():
-                found = self._raw_collection.find_one(key, session=session)
-                if found is None or bytes(found.raw) != stored.raw:
-                    return None
-                return write(self._raw_collection, key, {"session": session})
-        except OperationFailure as error:
-            if error.code != _WRITE_CONFLICT:
-                raise
-            return None  # another writer has the document at this moment
+            return await self._database.run(write, *args, writing=True)
+        finally:
+            self._estimate = 0, float("-inf")
