@@ -26,6 +26,7 @@ _some_begins_dangerously = re.compile(
     f"\n[{_DANGEROUS}]"
 ).search  # a literal first character: found by memchr
 _NULL = {type(None)}
+_MINUTE = datetime.timedelta(minutes=1)
 _NOT_GUARDED = frozenset(
     {type(None), bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date}
 )
@@ -79,9 +80,20 @@ def moment(zone: datetime.tzinfo) -> Text:
         local = in_zone(value, zone)
         if local.tzinfo is not zone:
             return timestamp(local)
-        return local.isoformat(timespec="milliseconds" if local.microsecond else "seconds")
+        text = _isoformat(local)
+        return text if text[-6] != ":" else _isoformat(_in_minutes(local))
 
     return write
+
+
+def _isoformat(local: datetime.datetime) -> str:
+    return local.isoformat(timespec="milliseconds" if local.microsecond else "seconds")
+
+
+def _in_minutes(local: datetime.datetime) -> datetime.datetime:
+    """The same instant with its offset rounded to the minute: RFC 3339 has no seconds there."""
+    offset = local.utcoffset() or datetime.timedelta()
+    return in_zone(local, datetime.timezone(round(offset / _MINUTE) * _MINUTE))
 
 
 class Texts(dict[type, Text]):

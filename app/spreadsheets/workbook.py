@@ -3,7 +3,7 @@
 import re
 from html import escape
 
-HEADER, MOMENT, MOMENT_MS, DATE = 1, 2, 3, 4  # the styles of cells: places in `cellXfs` below
+HEADER, MOMENT, MOMENT_MS, DATE = 1, 2, 3, 4  # styles of every workbook: places in `cellXfs`
 
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -11,7 +11,7 @@ _LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml."
 
-TYPES = (  # every XML part is a sheet unless it says otherwise, so this can be written before the sheets are counted
+TYPES = (  # every XML part is a sheet unless it says otherwise: the sheets need not be counted yet
     f'{_XML}<Types xmlns="{_PACKAGE}/content-types">'
     '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
     f'<Default Extension="xml" ContentType="{_TYPE}worksheet+xml"/>'
@@ -23,23 +23,57 @@ LINKS = (
     f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">'
     f'<Relationship Id="rId1" Type="{_LINKS}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
 )
-STYLES = (
-    f'{_XML}<styleSheet xmlns="{_MAIN}"><numFmts count="3">'
-    r'<numFmt numFmtId="164" formatCode="yyyy\-mm\-dd\ hh:mm:ss"/>'
-    r'<numFmt numFmtId="165" formatCode="yyyy\-mm\-dd\ hh:mm:ss.000"/>'
-    r'<numFmt numFmtId="166" formatCode="yyyy\-mm\-dd"/></numFmts>'
-    '<fonts count="2"><font><sz val="11"/><name val="Calibri"/><family val="2"/></font>'
-    '<font><b/><sz val="11"/><name val="Calibri"/><family val="2"/></font></fonts>'
-    '<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill>'
-    '</fills><borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
+_FONT = '<sz val="11"/><name val="Calibri"/><family val="2"/>'
+_STYLES_BEFORE = (
+    f'<fonts count="2"><font>{_FONT}</font><font><b/>{_FONT}</font></fonts>'
+    '<fills count="2"><fill><patternFill patternType="none"/></fill>'
+    '<fill><patternFill patternType="gray125"/></fill></fills>'
+    '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
     '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
-    '<cellXfs count="5"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/>'
-    '<xf numFmtId="0" fontId="1" fillId="0" borderId="0" xfId="0" applyFont="1"/>'
-    '<xf numFmtId="164" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
-    '<xf numFmtId="165" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
-    '<xf numFmtId="166" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/></cellXfs>'
-    '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
 )
+_STYLES_AFTER = (
+    '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles>'
+    "</styleSheet>"
+)
+_FIRST_FORMAT = 164  # ECMA-376, 18.8.30: the numbers below are built-in formats
+_FORMATS = (r"yyyy\-mm\-dd\ hh:mm:ss", r"yyyy\-mm\-dd\ hh:mm:ss.000", r"yyyy\-mm\-dd")
+
+
+class Styles:
+    """The styles of cells: those of every workbook, and one for each other format of numbers."""
+
+    def __init__(self) -> None:
+        self._formats = list(_FORMATS)
+        self._numbers: dict[str, int] = {}
+
+    def number(self, format: str) -> int:
+        """The style whose numbers are shown in the format, such as `0.00`."""
+        style = self._numbers.get(format)
+        if style is None:
+            self._formats.append(format)
+            style = self._numbers[format] = HEADER + len(self._formats)
+        return style
+
+    def part(self) -> str:
+        """The part of the package that holds them."""
+        numbers = range(_FIRST_FORMAT, _FIRST_FORMAT + len(self._formats))
+        formats = "".join(
+            f'<numFmt numFmtId="{number}" formatCode="{escape(format)}"/>'
+            for number, format in zip(numbers, self._formats, strict=True)
+        )
+        styles = "".join(
+            f'<xf numFmtId="{number}" fontId="0" fillId="0" borderId="0" xfId="0"'
+            ' applyNumberFormat="1"/>'
+            for number in numbers
+        )
+        return (
+            f'{_XML}<styleSheet xmlns="{_MAIN}">'
+            f'<numFmts count="{len(self._formats)}">{formats}</numFmts>{_STYLES_BEFORE}'
+            f'<cellXfs count="{len(self._formats) + 2}">'
+            '<xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/>'
+            '<xf numFmtId="0" fontId="1" fillId="0" borderId="0" xfId="0" applyFont="1"/>'
+            f"{styles}</cellXfs>{_STYLES_AFTER}"
+        )
 
 
 def sheet_head(widths: list[int]) -> str:

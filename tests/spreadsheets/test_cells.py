@@ -46,8 +46,12 @@ TABLE: list[tuple[Any, Any, str, Any]] = [  # stored, JSON, CSV, XLSX
     (float("inf"), "Infinity", "Infinity", "Infinity"),
     (float("-inf"), "-Infinity", "-Infinity", "-Infinity"),
     (bson.Decimal128("1.5"), "1.5", "1.5", 1.5),
-    (bson.Decimal128("-1.10"), "-1.10", "-1.10", "-1.10"),
-    (bson.Decimal128("1E+3"), "1E+3", "1E+3", "1E+3"),
+    (bson.Decimal128("-1.10"), "-1.10", "-1.10", -1.1),
+    (bson.Decimal128("1E+3"), "1E+3", "1E+3", 1000.0),
+    (bson.Decimal128("0.0"), "0.0", "0.0", 0.0),
+    (bson.Decimal128("1E+301"), "1E+301", "1E+301", "1E+301"),
+    (bson.Decimal128("-0.00"), "-0.00", "-0.00", "-0.00"),
+    (bson.Decimal128("123456789.012345"), "123456789.012345", "123456789.012345", 123456789.012345),
     (
         bson.Decimal128("0.1234567890123456"),
         "0.1234567890123456",
@@ -139,6 +143,21 @@ def test_datetimes_are_written_in_the_zone() -> None:
     assert rows[1:] == [["2026-01-02T11:04:05.678+08:00"], ["9999-12-31T23:00:00Z"]]
     cells = openpyxl_rows(export("xlsx", Thing, documents, "a", timezone="Asia/Shanghai"))
     assert cells[1] == [BASIC.replace(hour=11, microsecond=678_000)]
+
+
+def test_an_offset_is_in_whole_minutes_and_the_clock_moves_with_it() -> None:
+    old = datetime.datetime(1900, 12, 31, 15, 54, 16, 5_000, UTC)
+    first = datetime.datetime(1, 1, 1, 5, 50, 40, tzinfo=UTC)  # no such minute with -05:51
+    documents = [{"a": old}, {"a": MOMENT}, {"a": first}]
+    rows = csv_rows(export("csv", Thing, documents, "a", timezone="Asia/Shanghai"))
+    assert rows[1] == ["1901-01-01T00:00:16.005+08:06"]
+    assert [datetime.datetime.fromisoformat(row[0]) for row in rows[1:]] == [old, MOMENT, first]
+    chicago = csv_rows(export("csv", Thing, documents, "a", timezone="America/Chicago"))
+    assert datetime.datetime.fromisoformat(chicago[3][0]) == first
+    text = openpyxl_rows(
+        export("xlsx", Thing, [{"a": old.replace(year=1899)}], "a", timezone="Asia/Shanghai")
+    )
+    assert text[1] == ["1900-01-01T00:00:16.005+08:06"]
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "../etc/passwd", "Europe", "/", "\0"])

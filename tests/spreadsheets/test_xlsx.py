@@ -2,10 +2,12 @@ import hashlib
 import io
 import zipfile
 import zlib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import bson
 import openpyxl
 import pydantic
 import pytest
@@ -17,7 +19,7 @@ from app.resources.fields import Field
 from app.spreadsheets.archive import Archive
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Options
-from app.spreadsheets.formats.xlsx import XlsxEncoder, escape, unescape
+from app.spreadsheets.formats.xlsx import XlsxEncoder, decimal_format, escape, unescape
 from app.spreadsheets.workbook import letters, numbered, sheet_name
 from tests.spreadsheets.files import calamine_rows, export, openpyxl_rows, shape_of, whole
 
@@ -25,6 +27,10 @@ from tests.spreadsheets.files import calamine_rows, export, openpyxl_rows, shape
 class Two(pydantic.BaseModel):
     a: str | None = None
     b: str | None = None
+
+
+class Amounts(pydantic.BaseModel):
+    amount: Decimal | None = None
 
 
 GOLDEN_ROWS = (
@@ -112,6 +118,43 @@ def test_what_is_read_is_what_was_stored(rows: list[tuple[str, str]]) -> None:
 @given(nasty)
 def test_unescape_takes_exactly_the_escapes_back(text: str) -> None:
     assert unescape(escape(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "format"),
+    [
+        ("19.90", "0.00"),
+        ("-19.9", "0.0"),
+        ("100", "0"),
+        ("0.000", "0.000"),
+        ("999999999999.999", "0.000"),
+        ("1.5E+20", "0.0E+0"),
+        ("1.23E-7", "0.00E+0"),
+        ("9999999999999.999", None),
+        ("0E+3", None),
+        ("-0.0", None),
+        ("1E-301", None),
+        ("NaN", None),
+        ("-Infinity", None),
+    ],
+)
+def test_a_decimal_is_a_number_in_a_format_with_its_digits(text: str, format: str | None) -> None:
+    assert decimal_format(text) == format
+    data = export("xlsx", Amounts, [{"amount": bson.Decimal128(text)}])
+    cell = openpyxl.load_workbook(io.BytesIO(data)).worksheets[0]["A2"]
+    assert cell.data_type == ("n" if format else "s")
+    assert cell.value == (pytest.approx(float(text), rel=1e-15, abs=0) if format else text)
+    assert cell.number_format == (format or "General")
+
+
+def test_a_sum_of_decimals_is_right() -> None:
+    texts = [f"{number}.{number % 100:02}" for number in range(500)]
+    data = export("xlsx", Amounts, [{"amount": bson.Decimal128(text)} for text in texts])
+    sheet = openpyxl.load_workbook(io.BytesIO(data)).worksheets[0]
+    cells = [sheet.cell(row, 1) for row in range(2, 502)]
+    assert {cell.number_format for cell in cells} == {"0.00"}
+    assert [f"{cell.value:.2f}" for cell in cells] == texts
+    assert [row[0] for row in calamine_rows(data)[1:]] == list(map(float, texts))
 
 
 def test_the_first_rows_leave_with_the_first_batch() -> None:

@@ -32,6 +32,7 @@ SLICE = 1_000  # rows that are one piece of XML in memory
 SAMPLE = 100  # rows that say how wide a column is
 NOTES = 1024 * 1024  # bytes of the list of cut texts that stay in memory
 DIGITS = 15  # that Excel keeps of a number
+EXPONENT = 300  # past it a double may have no such number
 NOTE_TITLES = ["cell", "path", "sha256"]
 
 _TEXT = b'<c t="inlineStr"><is><t>'
@@ -48,6 +49,9 @@ _NUMBERS = frozenset(
     {bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date}
 )
 _INTEGER = 10**DIGITS
+_decimal = re.compile(
+    r"-?(?P<whole>[0-9]+)(?:\.(?P<decimals>[0-9]+))?(?:E(?P<exponent>[+-][0-9]+))?"
+).fullmatch
 _DAY = datetime.timedelta(days=1)
 _EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
 _FIRST = datetime.date(1900, 3, 1)  # from here on, all programs count days alike
@@ -84,7 +88,8 @@ class XlsxEncoder:
         self._notes = Notes([column.path for column in columns])
         self._listed: list[Sheet] = []
         self._zone = zone(options.timezone)
-        cells = CellWriter(self._zone, self._notes)
+        self._styles = workbook.Styles()
+        cells = CellWriter(self._zone, self._notes, self._styles)
         titles = [column.title for column in columns]
         name = workbook.sheet_name(sheet_name)
         self._sheets = SheetWriter(self._archive, self._listed, name, titles, cells, rows_per_sheet)
@@ -115,7 +120,6 @@ class XlsxEncoder:
         parts = {
             "[Content_Types].xml": workbook.TYPES,
             "_rels/.rels": workbook.LINKS,
-            "xl/styles.xml": workbook.STYLES,
         }
         return b"".join(self._archive.whole(name, part.encode()) for name, part in parts.items())
 
@@ -124,7 +128,7 @@ class XlsxEncoder:
         first = next(batches, None)
         if first is None:
             return
-        cells = CellWriter(self._zone, Notes(NOTE_TITLES))
+        cells = CellWriter(self._zone, Notes(NOTE_TITLES), self._styles)
         notes = SheetWriter(self._archive, self._listed, "notes", NOTE_TITLES, cells, ROWS)
         yield notes.write(first)
         for batch in batches:
@@ -133,6 +137,7 @@ class XlsxEncoder:
 
     def _end(self) -> bytes:
         parts = {
+            "xl/styles.xml": self._styles.part(),
             "xl/workbook.xml": workbook.workbook(self._listed),
             "xl/_rels/workbook.xml.rels": workbook.workbook_links(len(self._listed)),
         }
@@ -244,8 +249,8 @@ class SheetWriter:
 class CellWriter:
     """Writes cells by the type of each value, a column at once where all are of one kind."""
 
-    def __init__(self, zone: datetime.tzinfo, notes: Notes) -> None:
-        self._zone, self._notes = zone, notes
+    def __init__(self, zone: datetime.tzinfo, notes: Notes, styles: workbook.Styles) -> None:
+        self._zone, self._notes, self._styles = zone, notes, styles
         self._texts = Texts(zone)
         self._cells: dict[type, Callable[[Any], bytes]] = {
             type(None): lambda _: _EMPTY,
@@ -301,7 +306,8 @@ class CellWriter:
 
     def _decimal(self, value: bson.Decimal128) -> bytes:
         text = str(value)
-        return _number(text) if _shows_the_same(text) else self._as_text(value)
+        format = decimal_format(text)
+        return _number(text, self._styles.number(format)) if format else self._as_text(value)
 
     def _moment(self, value: datetime.datetime) -> bytes:
         local = in_zone(value, self._zone).replace(tzinfo=None)
@@ -335,16 +341,22 @@ def _number(digits: str, style: int | None = None) -> bytes:
     return (f'<c s="{style}"><v>{digits}</v></c>' if style else f"<c><v>{digits}</v></c>").encode()
 
 
-def _shows_the_same(text: str) -> bool:
-    """Whether a decimal is a number that a spreadsheet shows with just these digits."""
-    if len(text.lstrip("-0.").replace(".", "")) > DIGITS or text in (
-        "-0",
-        "NaN",
-        "Infinity",
-        "-Infinity",
-    ):
-        return False
-    return repr(float(text)) in (text, text + ".0")
+def decimal_format(text: str) -> str | None:
+    """The format in which a spreadsheet shows a decimal number with just these digits.
+
+    `19.90` → `0.00`, `1E+3` → `0E+0`; None where no number can be shown so: past 15 significant
+    digits, a negative zero, NaN, Infinity, an exponent beyond those of a double.
+    """
+    found = _decimal(text)
+    if found is None:
+        return None
+    digits = (found["whole"] + (found["decimals"] or "")).lstrip("0")
+    if len(digits) > DIGITS or (not digits and (text[0] == "-" or found["exponent"])):
+        return None
+    if found["exponent"] and abs(int(found["exponent"])) > EXPONENT:
+        return None
+    places = "." + "0" * len(found["decimals"]) if found["decimals"] else ""
+    return "0" + places + ("E+0" if found["exponent"] else "")
 
 
 def _text_cells(texts: list[str]) -> Cells:
