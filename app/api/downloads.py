@@ -83,9 +83,7 @@ class Downloads:
     def _order(self, request: Request, compiler: Compiler, repository: Repository) -> Order:
         snapshots = self._database.has_snapshots()
         name, pairs = request.path_params["format"], requests.pairs(request)
-        order = read_order(
-            name, pairs, compiler, repository.indexes.standing, snapshots, self._settings
-        )
+        order = read_order(name, pairs, compiler, repository.plan, snapshots)
         if request.scope["http_version"] == "1.0":
             raise ProtocolTooOld(
                 "HTTP/1.0 can't show that a transfer broke, so a cut-off file would look whole; use HTTP/1.1 "

@@ -54,7 +54,7 @@ class ResourceRouter:
 
     async def list(self, request: Request) -> Response:
         """`GET /users/`: a page of documents."""
-        query = self.compiler.list(requests.pairs(request), self._repository.indexes.standing)
+        query = self.compiler.list(requests.pairs(request))
         page = await self._repository.page(query)
         if self._present:
             for document in page.documents:

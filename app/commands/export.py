@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +27,7 @@ from rich.progress import (
 from app.commands.seed import find_resource, opened
 from app.errors import Invalid, NotFound, StartError
 from app.query.compile import Compiler, Pairs
+from app.query.plan import make_plan
 from app.settings import Settings
 from app.spreadsheets.chunks import Tally
 from app.spreadsheets.formats import FORMATS
@@ -58,9 +60,9 @@ def export(
     ):
         collection = client[settings.DB_NAME][name]
         compiler = Compiler(resource)
-        order = read_order(
-            format_, pairs, compiler, read_indexes(collection), has_snapshots(client), settings
-        )
+        indexes = read_indexes(collection)
+        plan = partial(make_plan, indexes=indexes, settings=settings)
+        order = read_order(format_, pairs, compiler, plan, has_snapshots(client))
         tally = Tally()
         with _target(output) as file, translated(patterns=order.query.patterns):
             _write(order, collection, file, tally, settings, console)

@@ -22,7 +22,7 @@ from app.query.operators import (
     ignoring_case,
     in_list,
 )
-from app.query.ordering import Index, Sort
+from app.query.ordering import Sort
 from app.resources.fields import FieldPath, Kind
 from app.resources.kinds import INT64, READERS, anything, read_bool
 from app.resources.options import MAX_LIMIT
@@ -42,8 +42,8 @@ _whole_number = re.compile(r"-?[0-9]{1,30}").fullmatch
 class Query:
     """What was asked of one collection; `patterns` names the parameters that are regular expressions.
 
-    `limit` is None where all documents are wanted, `fields` where whole ones are. `sort` is total by the indexes that
-    stand; `after` is a position in `ordering.whole(sort)`.
+    `limit` is None where all documents are wanted, `fields` where whole ones are. `sort` is what
+    was asked; `after` is a position in `ordering.whole(sort)`.
     """
 
     filter: Condition
@@ -76,7 +76,7 @@ class Compiler:
         self._declared = frozenset(resource.paths)
         self.default_sort = self._declared_sort()
 
-    def list(self, pairs: Pairs, indexes: Sequence[Index]) -> Query:
+    def list(self, pairs: Pairs) -> Query:
         """The query of a list; raises `Invalid`."""
         reading = Reading(self, pairs, LIST)
         limit = reading.number("limit", 1, MAX_LIMIT, self.resource.options.limit)
@@ -90,20 +90,17 @@ class Compiler:
         fingerprint = tokens.fingerprint(self.resource.name, _in_any_order(filter_), order)
         after = reading.after(order, fingerprint)
         reading.finish()
-        sort = ordering.total(keys, indexes)
         return Query(
-            filter_, sort, skip, limit, fields, after, count, tuple(reading.patterns), fingerprint
+            filter_, keys, skip, limit, fields, after, count, tuple(reading.patterns), fingerprint
         )
 
-    def conditions(
-        self, pairs: Pairs, indexes: Sequence[Index], others: Iterable[str]
-    ) -> tuple[Query, dict[str, str]]:
+    def conditions(self, pairs: Pairs, others: Iterable[str]) -> tuple[Query, dict[str, str]]:
         """The query of an export, and the values of the `others` parameters; raises `Invalid`."""
         reading = Reading(self, pairs, (*SEARCH, *others))
         limit = reading.size("limit", 1, None)
         skip = reading.size("skip", 0, 0)
         filter_ = reading.filter()
-        sort = ordering.total(reading.sort(()), indexes)
+        sort = reading.sort(())
         reading.finish()
         query = Query(filter_, sort, skip, limit, patterns=tuple(reading.patterns))
         return query, {name: value for name in others if (value := reading.one(name)) is not None}

@@ -17,8 +17,8 @@ from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
 from app.errors import Unavailable
 from app.query import ordering
-from app.query.flatten import Flattening
-from app.query.ordering import SORT_KEY, BrokenText, Index, Sort
+from app.query.ordering import SORT_KEY, BrokenText, Sort
+from app.query.plan import Plan
 from app.resources.codec import offsets
 from app.store.commands import find
 from app.store.errors import LOST
@@ -33,26 +33,6 @@ CURSOR_PATIENCE = (
 )
 FLATTEN_TRIES = 3  # pages in a row that can't be flattened, after which it isn't tried any more
 _BAD_VALUE = 2  # the error of a hint at an index that isn't there
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to read, as plain data.
-
-    `projection` keeps what is wanted, None whole documents. `flat`, where there is one, is tried before it, page by
-    page, until too many pages in a row were none that can be flattened. `order` is the index that has the order, and
-    whether it is read backwards, or None for one cursor.
-    """
-
-    filter: dict[str, Any]
-    sort: Sort
-    skip: int = 0
-    limit: int | None = None
-    projection: dict[str, Any] | None = None
-    flat: Flattening | None = None
-    order: tuple[Index, bool] | None = None
-    time_limit: int = 10_000  # ms of the database's work for a page
-    patience: float = 15.0  # seconds that a lost primary is waited for
 
 
 @dataclass(frozen=True)

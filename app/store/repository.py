@@ -13,6 +13,7 @@ from app.errors import NotFound
 from app.query import ordering, tokens
 from app.query.compile import Query
 from app.query.ordering import SORT_KEY
+from app.query.plan import Plan, make_plan
 from app.resources.codec import CODEC, decode_all, offsets
 from app.resources.patches import Change
 from app.resources.registry import Resource
@@ -80,8 +81,13 @@ class Repository:
         if not self._database.is_mock:
             self.indexes.standing = await self._database.run(read_indexes, self._collection)
 
+    def plan(self, query: Query) -> Plan:
+        """What MongoDB is asked for a query, by the indexes that are known at this moment."""
+        return make_plan(query, self.indexes.standing, self._database.settings)
+
     async def page(self, query: Query) -> Page:
         """One page of a list."""
+        query = replace(query, sort=self.plan(query).sort)
         return await self._database.run(self._page, query, patterns=query.patterns)
 
     def _read(self, keys: Iterable[Any]) -> Stored:

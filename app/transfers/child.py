@@ -26,11 +26,12 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 
 from app.errors import DocsheetError, RequestError
+from app.query.plan import Plan
 from app.settings import Settings
 from app.spreadsheets.chunks import Tally
 from app.store.client import client_options
 from app.store.errors import translate
-from app.store.pages import CURSOR_PATIENCE, Plan
+from app.store.pages import CURSOR_PATIENCE
 from app.transfers.forking import CONTEXT
 from app.transfers.production import Job, produce
 

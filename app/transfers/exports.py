@@ -1,20 +1,17 @@
 """The words of an export's query string → the job that makes its file; the same for HTTP and the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from app.errors import Fault, Invalid, NotFound
-from app.query import ordering
 from app.query.compile import Compiler, Pairs, Query
-from app.query.ordering import Index
+from app.query.plan import Plan
 from app.resources.registry import Resource, nearest
 from app.resources.rendering import presenter
-from app.settings import Settings
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
-from app.store.pages import Plan
 from app.transfers.production import Job, projected
 
 DELIMITERS = (",", ";", "|", "tab")
@@ -41,11 +38,12 @@ def read_order(
     name: str,
     pairs: Pairs,
     compiler: Compiler,
-    indexes: Sequence[Index],
+    plan: Callable[[Query], Plan],
     snapshots: bool,
-    settings: Settings,
 ) -> Order:
-    """The export of that format's name with these parameters; `snapshots` says that the server has such.
+    """The export of that format's name with these parameters, as `plan` reads its query.
+
+    `snapshots` says that the server can show a snapshot.
 
     Raises `NotFound` for an unknown format, `Invalid` for parameters that can't be.
     """
@@ -56,10 +54,8 @@ def read_order(
             f"There is no export format {name!r}.{nearest(name, FORMATS)} There are {known}."
         )
     known_words = (*_FOR_ALL, *(word for word in _OF_FORMATS if word in found.takes))
-    query, words = compiler.conditions(_without_foreign(pairs, found), indexes, known_words)
-    return Order(
-        found, query, _job(compiler.resource, indexes, found, query, words, snapshots, settings)
-    )
+    query, words = compiler.conditions(_without_foreign(pairs, found), known_words)
+    return Order(found, query, _job(compiler.resource, found, plan(query), words, snapshots))
 
 
 def _without_foreign(pairs: Pairs, found: Format) -> Pairs:
@@ -88,24 +84,13 @@ def _each_format() -> list[Format]:
 
 def _job(
     resource: Resource,
-    indexes: Sequence[Index],
     found: Format,
-    query: Query,
+    plan: Plan,
     words: dict[str, str],
     snapshots: bool,
-    settings: Settings,
 ) -> Job:
     options = _options(words)
     consistency = _choice(words, "consistency", ("snapshot", "none"), "snapshot")
-    plan = Plan(
-        query.filter,
-        query.sort,
-        query.skip,
-        query.limit,
-        order=ordering.served_by(query.sort, indexes),
-        time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
-        patience=settings.PRIMARY_WAIT_SECONDS,
-    )
     columns = _columns(resource, found, words)
     job = Job(
         resource.name,

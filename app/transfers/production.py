@@ -19,13 +19,14 @@ from pymongo.collection import Collection
 
 from app.query.flatten import Wanted, flatten, inclusion
 from app.query.ordering import SORT_KEY
+from app.query.plan import Plan
 from app.resources.codec import CODEC, decode_all, offsets
 from app.resources.rendering import Presenter
 from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
-from app.store.pages import Page, Plan, pages
+from app.store.pages import Page, pages
 
 T = TypeVar("T")
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more

@@ -11,12 +11,13 @@ from app.errors import Unavailable
 from app.query import ordering
 from app.query.flatten import SEPARATOR
 from app.query.ordering import Sort
+from app.query.plan import Plan
 from app.resources.codec import CODEC
 from app.resources.registry import make_resource
 from app.spreadsheets.columns import Table, parse_columns
 from app.store import pages as batches
 from app.store.indexes import read_indexes
-from app.store.pages import Plan, pages
+from app.store.pages import pages
 from app.transfers.production import Job, projected
 from models.user import User
 from tests.support.mongod import needs_mongod

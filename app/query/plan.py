@@ -1,0 +1,46 @@
+"""A plan: what MongoDB is asked, of a query; the store makes it, which alone knows the indexes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.query import ordering
+from app.query.compile import Query
+from app.query.flatten import Flattening
+from app.query.ordering import Index, Sort
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to read, as plain data.
+
+    `sort` is a total order. `order` is the index that has it, and whether that is read backwards;
+    None where no index has it. `projection` keeps what is wanted, None whole documents. `flat`,
+    where there is one, is tried before it, page by page, until too many pages in a row were none
+    that can be flattened.
+    """
+
+    filter: dict[str, Any]
+    sort: Sort
+    skip: int = 0
+    limit: int | None = None
+    projection: dict[str, Any] | None = None
+    flat: Flattening | None = None
+    order: tuple[Index, bool] | None = None
+    time_limit: int = 10_000  # ms of the database's work for a page
+    patience: float = 15.0  # seconds that a lost primary is waited for
+
+
+def make_plan(query: Query, indexes: Sequence[Index], settings: Settings) -> Plan:
+    """The plan of a query of a collection that has these indexes."""
+    sort = ordering.total(query.sort, indexes)
+    return Plan(
+        query.filter,
+        sort,
+        query.skip,
+        query.limit,
+        order=ordering.served_by(sort, indexes),
+        time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
+        patience=settings.PRIMARY_WAIT_SECONDS,
+    )
