@@ -28,6 +28,7 @@ from app.commands.seed import opened
 from app.resources.registry import discover
 from app.settings import Settings
 from app.store.client import client_options
+from app.store.codes import Code
 
 ANSWER_MS = 3_000  # that a node has to answer
 CLOCK_SECONDS = 5.0  # that two clocks may differ
@@ -37,9 +38,7 @@ SHORT_WINDOW = 300  # seconds, MongoDB's own default
 
 State = Literal["ok", "fails", "not permitted", "left out"]
 _STYLES = {"ok": "green", "fails": "red", "not permitted": "yellow", "left out": "dim"}
-_BAD_LOGIN = (18, 8000)
-_NOT_PERMITTED = 13
-_NO_COLLECTION = 26
+_BAD_LOGIN = (Code.AuthenticationFailed, Code.AtlasError)
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def _taken(step: "Step", case: Case) -> Finding:
     try:
         return step(case)
     except OperationFailure as error:
-        if error.code != _NOT_PERMITTED:
+        if error.code != Code.Unauthorized:
             return Finding("fails", str(error), "see MongoDB's own message above.")
         return Finding("not permitted", "the user of MONGO_URI may not ask this")
     except PyMongoError as error:
@@ -295,13 +294,13 @@ def _credentials(case: Case) -> Finding:
                 "correct user and password in MONGO_URI; a user made in admin needs authSource=admin, and @ : / % in "
                 "the password must be percent-encoded.",
             )
-        if error.code == _NOT_PERMITTED and not user:
+        if error.code == Code.Unauthorized and not user:
             return Finding(
                 "fails",
                 "MONGO_URI names no user, and this server wants one",
                 "write mongodb://user:password@… into MONGO_URI, with authSource=admin.",
             )
-        if error.code == _NOT_PERMITTED:
+        if error.code == Code.Unauthorized:
             name = case.settings.DB_NAME
             role = f"[{{role: 'readWrite', db: '{name}'}}]"
             mend = f"give it some: db.getSiblingDB('admin').grantRolesToUser('{user}', {role})"
@@ -359,7 +358,7 @@ def _indexes(case: Case) -> Finding:
         try:
             standing = set(database[resource.name].index_information())
         except OperationFailure as error:
-            if error.code != _NO_COLLECTION:
+            if error.code != Code.NamespaceNotFound:
                 raise
             standing = set()
         if not standing:

@@ -18,12 +18,12 @@ from app.resources.storing import Document
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings
 from app.store.client import client_options
+from app.store.codes import Code
 from app.store.errors import translate
 from app.store.indexes import Indexes, make_indexes
 
 BULK = 1_000  # documents
 LOCALES = ["en_US", "zh_CN", "de_DE", "fr_FR"]
-_DUPLICATE = 11000
 
 
 def seed(settings: Settings, name: str, count: int, number: int, console: Console) -> None:
@@ -111,7 +111,7 @@ def _store(collection: Collection[dict[str, Any]], documents: list[Document]) ->
         collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:
         failed = error.details["writeErrors"]
-        if any(one["code"] != _DUPLICATE for one in failed):
+        if any(one["code"] != Code.DuplicateKey for one in failed):
             raise
         return len(documents) - len(failed)
     return len(documents)

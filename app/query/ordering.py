@@ -16,14 +16,12 @@ import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import OperationFailure
 
 from app.resources.codec import CODEC
 
 Sort = tuple[tuple[str, int], ...]  # (path, 1 or -1), a total order
 NOTHING = object()
 MAX_KEYS = 32  # of a sort in MongoDB, `_id` included
-_BAD_VALUE = 2
 _REPLACED = "\ufffd"  # what decoding leaves where bytes are no UTF-8
 EXACT: CodecOptions[Any] = (
     CODEC.with_options(  # decodes whatever is stored, and loses nothing of it
@@ -222,11 +220,6 @@ SORT_KEY = "docsheet:sort"  # a computed field that says where a document stands
 def computed(sort: Sort) -> dict[str, Any]:
     """The projection that adds `SORT_KEY` to a document; an object, in which an empty array's value is missing."""
     return {SORT_KEY: {str(number): sort_value(*key) for number, key in enumerate(sort)}}
-
-
-def is_parallel(error: OperationFailure) -> bool:
-    """Whether MongoDB refused a sort because a document has arrays at two of its keys."""
-    return error.code == _BAD_VALUE and "parallel arrays" in str(error)
 
 
 def stages(sort: Sort) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from app.errors import StartError
 from app.servers.process import hello
+from app.store.codes import Code
 
 SECRETS = Path("/secrets")  # for the nodes and the init, never for the API
 ACCESS = Path("/access")  # for the API
@@ -38,10 +39,6 @@ KEPT = {
     "api": "DOCSHEET_DB_PASSWORD",
     "key": "DOCSHEET_REPLICA_KEY",
 }
-
-_BAD_LOGIN = 18
-_NOT_INITIATED = 94
-_INITIATED_ALREADY = 23
 
 
 def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
@@ -109,12 +106,12 @@ def _initiate(hosts: Sequence[str], root: str, deadline: float) -> None:
         try:
             _again(lambda: client.admin.command("replSetGetStatus"), deadline)
         except OperationFailure as error:
-            if error.code != _NOT_INITIATED:
+            if error.code != Code.NotYetInitialized:
                 raise
             try:
                 client.admin.command("replSetInitiate", config)
             except OperationFailure as refused:
-                if refused.code != _INITIATED_ALREADY:
+                if refused.code != Code.AlreadyInitialized:
                     raise
 
 
@@ -137,7 +134,7 @@ def _lets_in(hosts: Sequence[str], password: str) -> bool:
         try:
             client.admin.command("ping")
         except OperationFailure as error:
-            if error.code != _BAD_LOGIN:
+            if error.code != Code.AuthenticationFailed:
                 raise
             return False
     return True
@@ -153,7 +150,7 @@ def _again(work: Callable[[], object], deadline: float) -> None:
                 raise StartError(f"The set has no primary: {error}") from error
             time.sleep(POLL_SECONDS)
         except OperationFailure as error:
-            if error.code != _BAD_LOGIN:
+            if error.code != Code.AuthenticationFailed:
                 raise
             raise StartError(
                 "The database does not know root by the password in the volume `secrets`: its data were made with "

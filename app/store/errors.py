@@ -1,13 +1,16 @@
 """The driver's errors → ours, in one place.
 
-Codes: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+What MongoDB refuses because of the data is 422 in its words. A mistake of this program is left as it is, so that it is
+500 and in the log. Everything else ends later by itself or by its operator: 503.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import bson
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
@@ -24,38 +27,96 @@ from app.errors import (
     DocsheetError,
     Fault,
     Invalid,
-    RequestError,
+    MethodNotAllowed,
     SnapshotTooOld,
     TimeLimitExceeded,
     Unavailable,
 )
 from app.resources.faults import pointer
+from app.store.codes import Code, is_location
 
 _log = logging.getLogger("docsheet.database")
-_NOT_PERMITTED = (13, 18, 8000)  # Unauthorized, AuthenticationFailed, Atlas' own
-_BAD_VALUE = 2
-_PATTERNS = (_BAD_VALUE, 51091, 51108)  # a NUL, a pattern that does not compile, bad options
+
+# A server or its connection went, or another is primary now: the same is asked again.
+LOST = frozenset(
+    {
+        Code.HostUnreachable,
+        Code.HostNotFound,
+        Code.NetworkTimeout,
+        Code.ShutdownInProgress,
+        Code.PrimarySteppedDown,
+        Code.ExceededTimeLimit,
+        Code.SocketException,
+        Code.NotWritablePrimary,
+        Code.InterruptedAtShutdown,
+        Code.InterruptedDueToReplStateChange,
+        Code.NotPrimaryNoSecondaryOk,
+        Code.NotPrimaryOrSecondary,
+    }
+)
+# The user of MONGO_URI is not let in, or may not do this.
+NOT_PERMITTED = frozenset({Code.Unauthorized, Code.AuthenticationFailed, Code.AtlasError})
+# A NUL in a regular expression, one that doesn't compile, its options.
+_PATTERNS = frozenset({Code.BadValue, Code.PatternDoesNotCompile, Code.PatternOptionsInvalid})
+_TOO_LARGE = frozenset(
+    {
+        Code.BSONObjectTooLarge,
+        Code.ResultingDocumentTooLarge,
+        Code.ResultOfUpdateTooLarge,
+        Code.UpsertedDocumentTooLarge,
+    }
+)
+# What was written can't be stored: because of its shape, or of an index or a rule of the collection.
+_REFUSED_DATA = frozenset(
+    {
+        Code.InvalidLength,
+        Code.InvalidBSON,
+        Code.PathNotViable,
+        Code.CannotBackfillArray,
+        Code.DollarPrefixedFieldName,
+        Code.InvalidIdField,
+        Code.NotSingleValueField,
+        Code.InvalidDBRef,
+        Code.EmptyFieldName,
+        Code.DottedFieldName,
+        Code.ShardKeyNotFound,
+        Code.ImmutableField,
+        Code.DocTooLargeForCapped,
+        Code.CannotIndexParallelArrays,
+        Code.CannotBuildIndexKeys,
+        Code.NonConformantBSON,
+        Code.DuplicateKeyId,
+        Code.CannotGrowDocumentInCappedNamespace,
+        Code.KeyTooLong,
+    }
+)
+# What is asked for isn't a collection that takes writes.
+READ_ONLY = frozenset({Code.CommandNotSupportedOnView, Code.OptionNotSupportedOnView})
+# A command that this program should not have sent.
+MISTAKES = frozenset(
+    {
+        Code.BadValue,
+        Code.NoSuchKey,
+        Code.FailedToParse,
+        Code.TypeMismatch,
+        Code.ProtocolError,
+        Code.IllegalOperation,
+        Code.ConflictingUpdateOperators,
+        Code.CommandNotFound,
+        Code.InvalidOptions,
+        Code.InvalidNamespace,
+        Code.InvalidPipelineOperator,
+        Code.OperationNotSupportedInTransaction,
+        Code.IDLDuplicateField,
+        Code.IDLFailedToParse,
+        Code.IDLUnknownField,
+        Code.PatternDoesNotCompile,
+        Code.PatternOptionsInvalid,
+    }
+)
+_NOT_WRITTEN = frozenset({Code.UserWritesBlocked})  # nothing was written, for sure
 _LITERAL = ("__contains", "__startswith")  # filters whose patterns are made of literal text
-_TOO_LARGE = (10334, 17419, 17420, 17421)
-LOST = (
-    6,
-    7,
-    89,
-    91,
-    189,
-    262,
-    9001,
-    10107,
-    11600,
-    11602,
-    13435,
-    13436,
-)  # a server or its connection went
-_WRITE_CONFLICT = 112
-MAX_TIME = 50
-SNAPSHOT_TOO_OLD = 239
-_TOO_DEEP = 15
-_REFUSED_BY_COLLECTION = 121
+_MAY_HAVE_HAPPENED = " The write may have happened all the same: read before you repeat it."
 
 
 @contextmanager
@@ -92,7 +153,7 @@ def translate(
 def unreachable(reason: object, *, writing: bool = False) -> Unavailable:
     """503: no server answered, or none is primary."""
     _log.warning("the database can't be reached: %s", reason)
-    may = " The write may have happened all the same: read before you repeat it." if writing else ""
+    may = _MAY_HAVE_HAPPENED if writing else ""
     return Unavailable(
         "The database can't be reached, or has no primary at the moment; try again soon." + may
     )
@@ -101,54 +162,112 @@ def unreachable(reason: object, *, writing: bool = False) -> Unavailable:
 def conflict(details: Mapping[str, Any]) -> Conflict:
     """409 naming the fields of the unique index, and nothing of the document that has the value."""
     paths = list(details.get("keyPattern") or {}) or ["_id"]
+    return same_values(paths)
+
+
+def same_values(paths: Sequence[str]) -> Conflict:
+    """409: another document has the same values at these paths."""
     names = " and ".join(paths)
     detail = f"Another document has the same {names}; it must be unique."
     return Conflict(detail, *(Fault(detail, pointer=pointer(path.split("."))) for path in paths))
+
+
+def is_parallel(error: OperationFailure) -> bool:
+    """Whether a find refuses a sort because two of its keys are arrays in one document."""
+    return error.code == Code.BadValue and "parallel arrays" in str(error)
 
 
 def _of_code(
     error: OperationFailure, writing: bool, patterns: tuple[str, ...]
 ) -> DocsheetError | PyMongoError:
     code = error.code or 0
-    if code == MAX_TIME:
-        return time_limit(writing=writing)
-    if code == SNAPSHOT_TOO_OLD:
-        return SnapshotTooOld(
-            "The picture that this export reads has left the database's window; use consistency=none, or widen "
-            "minSnapshotHistoryWindowInSeconds on the server (embedded: EMBEDDED_SNAPSHOT_SECONDS)."
-        )
-    if code == _BAD_VALUE and "hint provided" in str(error):
-        return Unavailable("An index that this order relies on was dropped meanwhile; try again.")
     written = [name for name in patterns if not name.endswith(_LITERAL)]
+    if code == Code.MaxTimeMSExpired:
+        return time_limit(writing=writing)
+    if code == Code.SnapshotTooOld:
+        return _snapshot_too_old()
+    if code == Code.BadValue and "hint provided" in str(error):
+        return Unavailable("An index that this order relies on was dropped meanwhile; try again.")
     if code in _PATTERNS and written:
         return _bad_pattern(error, written)
-    if code in _NOT_PERMITTED:
-        _log.error("the database refused the credentials or the rights of MONGO_URI: %s", error)
-        return Unavailable(
-            "The database does not let this server in; its operator finds the reason in the log."
-        )
+    if code in NOT_PERMITTED:
+        return _not_permitted(error)
+    if code in LOST or code == Code.WriteConflict:
+        return unreachable(error, writing=writing)
+    if error.has_error_label("TransientTransactionError"):
+        return unreachable(error, writing=writing)
+    if writing:
+        refused = _refused(error, code)
+        if refused is not None:
+            return refused
+    if code in MISTAKES or is_location(code):
+        return error
+    return _not_now(error, writing=writing)
+
+
+def _refused(error: OperationFailure, code: int) -> DocsheetError | None:
+    """What MongoDB refuses because of the document that is written, or of the collection it goes to."""
+    if code in READ_ONLY:
+        return read_only("a view")
     if code in _TOO_LARGE:
         return _too_large()
-    if code == _TOO_DEEP:
+    if code == Code.Overflow:
         return Invalid(
             "The document is nested too deeply for MongoDB.",
             Fault("Nested too deeply.", pointer="#"),
         )
-    if code == _REFUSED_BY_COLLECTION:
-        detail = "The collection's own validator in MongoDB refuses this document."
+    if code == Code.DocumentValidationFailure:
+        return _refused_by_validator(error)
+    if code in _REFUSED_DATA or is_location(code):
+        detail = f"MongoDB refuses this document: {_words_of(error)}."
         return Invalid(detail, Fault(detail, pointer="#"))
-    if code in (*LOST, _WRITE_CONFLICT) or error.has_error_label("TransientTransactionError"):
-        return unreachable(error, writing=writing)
-    return error
+    return None
 
 
-def time_limit(*, writing: bool = False) -> TimeLimitExceeded:
-    """503: the query took more of the database's time than it may."""
-    may = " The write may have happened all the same." if writing else ""
+def read_only(kind: str) -> MethodNotAllowed:
+    """405: the collection is one of a kind that takes no writes here."""
+    return MethodNotAllowed(
+        f"The collection is {kind}, which can only be read.", headers={"Allow": "GET, HEAD"}
+    )
+
+
+def time_limit(*, writing: bool = False) -> TimeLimitExceeded | Unavailable:
+    """503: the query, or the write, took more of the database's time than it may."""
+    if writing:
+        return Unavailable(
+            "The database didn't carry out the write in time (PRIMARY_WAIT_SECONDS); it may be "
+            "locked, or too few of its members may answer." + _MAY_HAVE_HAPPENED
+        )
     return TimeLimitExceeded(
-        "The query took longer than the database may work on one (QUERY_TIME_LIMIT_SECONDS), so it was stopped. A "
-        "filter or a sort on an indexed field, a simpler pattern, or paging by the Link header instead of a large "
-        "skip helps." + may
+        "The query took longer than the database may work on one (QUERY_TIME_LIMIT_SECONDS), so it "
+        "was stopped. A filter or a sort on an indexed field, a simpler pattern, or paging by the "
+        "Link header instead of a large skip helps."
+    )
+
+
+def _snapshot_too_old() -> SnapshotTooOld:
+    return SnapshotTooOld(
+        "The snapshot that this export reads has left the database's window; use consistency=none, "
+        "or widen minSnapshotHistoryWindowInSeconds on the server (embedded: "
+        "EMBEDDED_SNAPSHOT_SECONDS)."
+    )
+
+
+def _not_permitted(error: OperationFailure) -> Unavailable:
+    _log.error("the database refused the credentials or the rights of MONGO_URI: %s", error)
+    return Unavailable(
+        "The database does not let this server in, or not do this; its operator finds the reason "
+        "in the log."
+    )
+
+
+def _not_now(error: OperationFailure, *, writing: bool) -> Unavailable:
+    """503: whatever else the database reports, an operation killed or a disk full."""
+    _log.warning("the database reports: %s", error)
+    name = (error.details or {}).get("codeName") or f"error {error.code}"
+    may = _MAY_HAVE_HAPPENED if writing and error.code not in _NOT_WRITTEN else ""
+    return Unavailable(
+        f"The database can't do this at the moment (it reports {name}); try again soon." + may
     )
 
 
@@ -171,8 +290,48 @@ def _too_large() -> Invalid:
     return Invalid(detail, Fault(detail, pointer="#"))
 
 
-def _of_bulk(error: BulkWriteError) -> RequestError | PyMongoError:
-    for one in (error.details or {}).get("writeErrors", ()):
-        if one.get("code") == 11000:
-            return conflict(one)
+def _words_of(error: OperationFailure) -> str:
+    """MongoDB's own message without the documents in it, which may hold fields that aren't shown."""
+    words = str((error.details or {}).get("errmsg") or error)
+    words = words.removeprefix("Plan executor error during findAndModify :: caused by :: ")
+    return re.sub(r"\s*\{.*\}", " {…}", words, flags=re.DOTALL).strip().rstrip(".")
+
+
+def _refused_by_validator(error: OperationFailure) -> Invalid:
+    """422 with a fault for each rule of the collection's `$jsonSchema` that isn't kept.
+
+    https://www.mongodb.com/docs/manual/core/schema-validation/handle-invalid-documents/
+    """
+    detail = "The collection's own validator in MongoDB refuses this document."
+    information = (error.details or {}).get("errInfo") or {}
+    rules = (information.get("details") or {}).get("schemaRulesNotSatisfied") or ()
+    faults = [fault for rule in rules for fault in _faults_of_rule(rule, ())]
+    return Invalid(detail, *(faults or [Fault(detail, pointer="#")]))
+
+
+def _faults_of_rule(rule: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[Fault]:
+    for broken in rule.get("propertiesNotSatisfied") or ():
+        for inner in broken.get("details") or ():
+            yield from _faults_of_rule(inner, (*above, str(broken.get("propertyName"))))
+    for name in rule.get("missingProperties") or ():
+        yield Fault("MongoDB's validator requires this field.", pointer=pointer((*above, name)))
+    if "propertiesNotSatisfied" in rule or "missingProperties" in rule:
+        return
+    name = rule.get("operatorName", "a rule")
+    stated = _text_of((rule.get("specifiedAs") or {}).get(name))
+    yield Fault(f"MongoDB's validator refuses this value ({name}{stated}).", pointer=pointer(above))
+
+
+def _text_of(value: object) -> str:
+    return f": {value}" if isinstance(value, str | int | float | bson.Decimal128) else ""
+
+
+def _of_bulk(error: BulkWriteError) -> DocsheetError | PyMongoError:
+    details = error.details or {}
+    for failed in details.get("writeErrors", ()):
+        if failed.get("code") == Code.DuplicateKey:
+            return conflict(failed)
+    for failed in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
+        one = OperationFailure(str(failed.get("errmsg")), failed.get("code"), failed)
+        return translate(one, writing=True)
     return error

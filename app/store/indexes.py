@@ -10,10 +10,10 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 from app.errors import Unavailable
 from app.query.ordering import Index
 from app.resources.registry import Resource
+from app.store.codes import Code
 
 _log = logging.getLogger("docsheet.database")
-_DUPLICATES = 11000
-_NO_COLLECTION = 26
+_CONFLICTS = (Code.IndexOptionsConflict, Code.IndexKeySpecsConflict)
 
 
 @dataclass
@@ -44,9 +44,9 @@ def make_indexes(
             collection.create_indexes([model])
         except (OperationFailure, CollectionInvalid) as error:
             name = model.document["name"]
-            if getattr(error, "code", None) == _DUPLICATES:
+            if getattr(error, "code", None) == Code.DuplicateKey:
                 reason = "stored documents have equal values"
-            elif getattr(error, "code", None) in (85, 86):
+            elif getattr(error, "code", None) in _CONFLICTS:
                 reason = "another index of that name or on these fields stands, with other options"
             else:
                 reason = "MongoDB refuses it"
@@ -61,7 +61,7 @@ def read_indexes(collection: Collection[dict[str, Any]]) -> tuple[Index, ...]:
     try:
         found = collection.index_information()
     except OperationFailure as error:
-        if error.code != _NO_COLLECTION:
+        if error.code != Code.NamespaceNotFound:
             raise
         found = {}
     indexes = {"_id_": Index("_id_", (("_id", 1),), unique=True)}

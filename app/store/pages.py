@@ -20,8 +20,9 @@ from app.query import ordering
 from app.query.ordering import SORT_KEY, BrokenText, Sort
 from app.query.plan import Plan
 from app.resources.codec import offsets
+from app.store.codes import Code
 from app.store.commands import find
-from app.store.errors import LOST
+from app.store.errors import LOST, is_parallel
 
 PAGE = 1_000  # documents; as fast as twice or four times as many, in less memory
 PAGE_BYTES = (
@@ -32,7 +33,6 @@ CURSOR_PATIENCE = (
     10  # times the limit of a query, for a cursor that sorts everything without an index
 )
 FLATTEN_TRIES = 3  # pages in a row that can't be flattened, after which it isn't tried any more
-_BAD_VALUE = 2  # the error of a hint at an index that isn't there
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None
     try:
         first = next(found, None)
     except OperationFailure as error:
-        if error.code != _BAD_VALUE:
+        if error.code != Code.BadValue:  # the hint is at an index that isn't there
             raise
         plan = replace(
             plan, sort=ordering.total(plan.sort, ()), order=None
@@ -75,7 +75,7 @@ def _by_cursor(
             begun = True
             yield page
     except OperationFailure as error:
-        if begun or not ordering.is_parallel(error):
+        if begun or not is_parallel(error):
             raise
         yield from _replies(_aggregate(collection, plan, session))
 

@@ -19,15 +19,15 @@ from app.resources.patches import Change
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
 from app.store.client import Database
+from app.store.codes import Code
 from app.store.commands import RAW, find
-from app.store.errors import MAX_TIME
+from app.store.errors import is_parallel
 from app.store.indexes import Indexes, make_indexes, read_indexes
 from app.store.stored import Stored
 from app.store.writes import Matches, Writes
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
-_BAD_VALUE = 2
 
 T = TypeVar("T")
 
@@ -157,9 +157,9 @@ class Repository:
             if not self._is_ambiguous(query, raw, limit):
                 return query, raw
         except OperationFailure as error:
-            if ordering.is_parallel(error):
+            if is_parallel(error):
                 return query, self._by_stages(query, limit)
-            if error.code != _BAD_VALUE or query.after is None:
+            if error.code != Code.BadValue or query.after is None:
                 raise
         self.indexes.standing = read_indexes(self._collection)
         query = replace(query, sort=ordering.whole(query.sort))
@@ -262,7 +262,7 @@ class Repository:
                 return self._counted(query.filter), "exact"
             counted = self._counted(query.filter, limit=COUNT_UP_TO + 1)
         except OperationFailure as error:
-            if error.code != MAX_TIME:
+            if error.code != Code.MaxTimeMSExpired:
                 raise
             return None, None
         return min(counted, COUNT_UP_TO), "capped" if counted > COUNT_UP_TO else "exact"

@@ -21,13 +21,13 @@ from app.resources.codec import CODEC, decode
 from app.resources.patches import Change
 from app.resources.storing import Document, to_bson
 from app.store.client import Database
+from app.store.codes import Code
 from app.store.commands import RAW
 from app.store.stored import Stored
 
 STATEMENT_LIMIT = (
     7 * 1024 * 1024
 )  # bytes: a document and its replacement have to fit into one statement of 16 MiB
-_WRITE_CONFLICT = 112
 
 Matches = Callable[[str], bool]  # whether `If-Match` takes the document with this ETag
 Read = Callable[[Iterable[Any]], Stored]  # the document of the first `_id` that is stored
@@ -165,6 +165,6 @@ class Writes:
                     return None
                 return write(self._raw_collection, key, {"session": session})
         except OperationFailure as error:
-            if error.code != _WRITE_CONFLICT:
+            if error.code != Code.WriteConflict:
                 raise
             return None  # another writer has the document at this moment
