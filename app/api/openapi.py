@@ -8,29 +8,14 @@ from pydantic.json_schema import models_json_schema
 from app.api.docs import TITLE
 from app.query.compile import COUNTS, Asked, Compiler
 from app.query.operators import MAX_PATTERN
-from app.resources.fields import Field, Kind
+from app.resources.fields import Field
+from app.resources.kinds import KINDS
 from app.resources.options import MAX_LIMIT
 from app.resources.registry import Resource
 from app.spreadsheets.format import Format
 from app.spreadsheets.formats import FORMATS
 
 Schema = dict[str, Any]
-_SCHEMAS: dict[Kind, Schema] = {
-    "text": {"type": "string"},
-    "int": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
-    "float": {"type": "number"},
-    "decimal": {
-        "type": "string",
-        "pattern": r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$",
-    },
-    "bool": {"type": "boolean"},
-    "datetime": {"type": "string", "format": "date-time"},
-    "date": {"type": "string", "format": "date"},
-    "duration": {"type": "number"},
-    "objectid": {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"},
-    "uuid": {"type": "string", "format": "uuid"},
-    "bytes": {"type": "string", "contentEncoding": "base64"},
-}
 _PROBLEM: Schema = {
     "title": "ProblemDetails",
     "description": "What went wrong (RFC 9457).",
@@ -157,7 +142,7 @@ def _stored(reference: str, whole: Schema, resource: Resource) -> Schema:
     """A document as it is shown: any field may be missing or of another type where another program wrote it."""
     hidden = {name for name, known in resource.shape.fields.items() if known.excluded}
     properties = {name: known for name, known in whole["properties"].items() if name not in hidden}
-    key = _SCHEMAS.get(resource.key.kind, {})
+    key = KINDS[resource.key.kind].schema or {}
     described = {
         name: {"description": known.get("title", name)}
         for name, known in properties.items()
@@ -391,7 +376,7 @@ def _header(name: str) -> Schema:
 
 
 def _key_schema(resource: Resource) -> Schema:
-    return _SCHEMAS.get(resource.key.kind, {"type": "string"})
+    return _value_schema(resource.key)
 
 
 def _list_parameters(resource: Resource) -> list[Schema]:
@@ -484,7 +469,7 @@ def _condition(name: str, asked: Asked) -> Schema:
 
 
 def _value_schema(field: Field) -> Schema:
-    return _SCHEMAS.get(field.kind, {"type": "string"})
+    return KINDS[field.kind].schema or {"type": "string"}
 
 
 def _own_paths() -> Mapping[str, Any]:

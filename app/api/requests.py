@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import BadRequest, Fault, Invalid, TooLarge, UnsupportedMedia
 from app.resources.fields import Field
-from app.resources.kinds import READERS, readings
+from app.resources.keys import read_key
 
 JSON = ("application/json",)
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
@@ -49,18 +49,6 @@ def no_parameters(request: Request) -> None:
         raise Invalid(faults[0].detail, *faults)
 
 
-class Keys:
-    """The `_id`s that a text may stand for, the model's type first; the others are read when they are wanted."""
-
-    def __init__(self, text: str, first: Any) -> None:
-        self._text = text
-        self._first = first
-
-    def __iter__(self) -> Iterator[Any]:
-        yield self._first
-        yield from (other for other in readings(self._text) if type(other) is not type(self._first))
-
-
 def keys(request: Request, field: Field) -> tuple[Iterable[Any], ValueError | None]:
     """The `_id`s that the last step of the path may stand for, the model's type first; the error if it is none."""
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
@@ -68,18 +56,13 @@ def keys(request: Request, field: Field) -> tuple[Iterable[Any], ValueError | No
         text = unquote(raw.rpartition(b"/")[2].decode("ascii"), errors="strict")
     except UnicodeDecodeError as error:
         return [], error
-    try:
-        return Keys(text, READERS[field.kind](text)) if field.kind in READERS else readings(
-            text
-        ), None
-    except ValueError as error:
-        return readings(text), error
+    return read_key(field, text)
 
 
 def malformed(error: ValueError) -> Invalid:
     """422 for an `_id` in the path that is none."""
     detail = (
-        f"_id: {error}." if not isinstance(error, UnicodeDecodeError) else "_id: UTF-8 is wanted."
+        f"_id: {error}." if not isinstance(error, UnicodeDecodeError) else "_id: must be UTF-8."
     )
     return Invalid(detail, Fault(detail, parameter="_id"))
 

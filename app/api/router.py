@@ -14,6 +14,7 @@ from app.api.routing import Handler, route
 from app.errors import NotFound
 from app.query.compile import Compiler
 from app.resources.documents import read_document, read_replacement
+from app.resources.keys import write_key
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
@@ -66,7 +67,8 @@ class ResourceRouter:
         requests.no_parameters(request)
         body = await self._body(request, requests.JSON)
         stored = await self._repository.insert(read_document(self.resource, body))
-        location = f"/{quote(self.resource.name)}/{_key_text(stored.document['_id'])}"
+        key = write_key(self.resource.key, stored.document["_id"])
+        location = f"/{quote(self.resource.name)}/{key}"
         return self._whole(stored, 201, {"Location": location})
 
     async def read(self, request: Request) -> Response:
@@ -164,8 +166,3 @@ def _address(request: Request) -> str:
     """The absolute address of what was asked for, without its query."""
     raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
     return f"{request.scope['scheme']}://{request.headers.get('host', '')}{raw.decode('ascii')}"
-
-
-def _key_text(key: Any) -> str:
-    """An `_id` as one step of a path."""
-    return quote(key if isinstance(key, str) else to_json(key).decode().strip('"'), safe="")

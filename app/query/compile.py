@@ -23,8 +23,8 @@ from app.query.operators import (
     in_list,
 )
 from app.query.ordering import Sort
-from app.resources.fields import FieldPath, Kind
-from app.resources.kinds import INT64, READERS, anything, read_bool
+from app.resources.fields import Field, FieldPath
+from app.resources.kinds import INT64, Filters, read_bool
 from app.resources.options import MAX_LIMIT
 from app.resources.registry import Resource, nearest
 
@@ -122,7 +122,7 @@ class Compiler:
         every: dict[str, Asked] = {}
         for found in self.resource.shape.walk():
             for operator in OPERATORS.values():
-                if found.field.kind not in operator.kinds:
+                if not operator.fits(found.field):
                     continue
                 if operator.name == "eq" and found.path not in LIST:
                     every[found.path] = Asked(found, operator)
@@ -144,7 +144,7 @@ class Compiler:
 
     def _condition(self, path: str, word: str) -> Asked | None:
         operator, found = OPERATORS[word], self.resource.shape.find(path)
-        if found is None or found.field.kind not in operator.kinds:
+        if found is None or not operator.fits(found.field):
             return None
         return Asked(found, operator)
 
@@ -190,9 +190,7 @@ class Reading:
             return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
         if path and (found := self._resource.shape.find(path)):
             fitting = [
-                operator.name
-                for operator in OPERATORS.values()
-                if found.field.kind in operator.kinds
+                operator.name for operator in OPERATORS.values() if operator.fits(found.field)
             ]
             close = nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
             return f"{path!r} has no operator {word!r}; it has {', '.join(fitting)}.{close}".rstrip(
@@ -356,14 +354,14 @@ class Reading:
         return True
 
     def _read(self, name: str, asked: Asked, texts: list[str]) -> Iterable[Any]:
-        kind, takes = asked.found.field.kind, asked.operator.takes
-        if kind != "text" or takes in ("presence", "pattern"):
+        field, takes = asked.found.field, asked.operator.takes
+        if field.kind != "text" or takes in ("presence", "pattern"):
             texts = [text for text in texts if text]  # an empty value is an absent one
         try:
             if takes == "values":
                 parts = texts[0].split(",") if len(texts) == 1 else texts
                 yield from (
-                    [[value for part in parts for value in _readings(kind, part)]] if parts else []
+                    [[value for part in parts for value in field.readings(part)]] if parts else []
                 )
             for text in texts if takes != "values" else ():
                 if takes == "pattern":
@@ -371,18 +369,16 @@ class Reading:
                 elif takes == "literal":
                     yield from [text] if self._is_literal(name, text) else []
                 else:
-                    yield read_bool(text) if takes == "presence" else _reading(kind, text)
+                    yield read_bool(text) if takes == "presence" else _reading(field, text)
         except ValueError as error:
             shown = ", ".join(repr(text[:60]) for text in texts[:3])
             self._fault(name, f"{error}, not {shown}")
 
 
-def _reading(kind: Kind, text: str) -> Any:
-    return READERS[kind](text) if kind in READERS else anything(text)
-
-
-def _readings(kind: Kind, text: str) -> list[Any]:
-    return [READERS[kind](text)] if kind in READERS else anything(text)
+def _reading(field: Field, text: str) -> Any:
+    """One value, or where the model says no type a list of those that the text may stand for."""
+    values = field.readings(text)
+    return values if field.kind == "any" else values[0]
 
 
 def _in_any_order(filter_: Condition) -> object:
@@ -406,7 +402,7 @@ def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
             raise ValueError(f"there is no field {path!r}{resource.nearest(path)}")
         if found.through_list or found.field.many:
             raise ValueError(f"{path!r} goes through a list, which has no one place in an order")
-        if found.field.kind in ("object", "map"):
+        if found.field.filters == Filters.PRESENCE:
             raise ValueError(f"{path!r} holds objects; sort by one of its fields")
         if path in seen:
             raise ValueError(f"{path!r} is given twice")

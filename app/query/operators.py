@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.resources.fields import SCALARS, Kind
+from app.resources.fields import Field
+from app.resources.kinds import Filters
 
 Condition = dict[str, Any]
 Takes = Literal["value", "values", "presence", "literal", "pattern"]
@@ -18,18 +19,20 @@ MAX_LITERAL = 10_000  # characters of `contains` and `startswith`; MongoDB refus
 
 @dataclass(frozen=True)
 class Operator:
-    """`takes` says how the text of the query string is read; `condition` makes MongoDB's part of it."""
+    """`takes` says how the text of the query string is read; `condition` makes MongoDB's part of it.
+
+    Fields of the kinds that have filters up to `level` take it.
+    """
 
     name: str
     takes: Takes
-    kinds: tuple[Kind, ...]
+    level: Filters
     condition: Callable[[Any], Condition]
     description: str
 
-
-_ORDERED = tuple(kind for kind in SCALARS if kind != "bool")
-_COMPARED: tuple[Kind, ...] = (*SCALARS, "any")
-_EVERY: tuple[Kind, ...] = (*SCALARS, "any", "object", "map")
+    def fits(self, field: Field) -> bool:
+        """Whether the field can be filtered by this operator."""
+        return field.filters >= self.level
 
 
 def literal(text: str) -> str:
@@ -57,59 +60,61 @@ def in_list(there: bool) -> Condition:
 OPERATORS: dict[str, Operator] = {
     operator.name: operator
     for operator in (
-        Operator("eq", "value", _COMPARED, lambda value: {"$eq": value}, "equal to"),
+        Operator("eq", "value", Filters.EQUALITY, lambda value: {"$eq": value}, "equal to"),
         Operator(
             "ne",
             "value",
-            _COMPARED,
+            Filters.EQUALITY,
             lambda value: {"$ne": value},
             "not equal to (missing counts as not equal)",
         ),
-        Operator("gt", "value", _ORDERED, lambda value: {"$gt": value}, "greater than"),
+        Operator("gt", "value", Filters.ORDER, lambda value: {"$gt": value}, "greater than"),
         Operator(
-            "gte", "value", _ORDERED, lambda value: {"$gte": value}, "greater than or equal to"
+            "gte", "value", Filters.ORDER, lambda value: {"$gte": value}, "greater than or equal to"
         ),
-        Operator("lt", "value", _ORDERED, lambda value: {"$lt": value}, "less than"),
-        Operator("lte", "value", _ORDERED, lambda value: {"$lte": value}, "less than or equal to"),
+        Operator("lt", "value", Filters.ORDER, lambda value: {"$lt": value}, "less than"),
+        Operator(
+            "lte", "value", Filters.ORDER, lambda value: {"$lte": value}, "less than or equal to"
+        ),
         Operator(
             "in",
             "values",
-            _COMPARED,
+            Filters.EQUALITY,
             lambda values: {"$in": values},
             "one of (comma-separated, or repeated)",
         ),
         Operator(
             "nin",
             "values",
-            _COMPARED,
+            Filters.EQUALITY,
             lambda values: {"$nin": values},
             "none of (comma-separated, or repeated)",
         ),
         Operator(
             "exists",
             "presence",
-            _EVERY,
+            Filters.PRESENCE,
             lambda there: {"$ne" if there else "$eq": None},
             "there and not null",
         ),
         Operator(
             "contains",
             "literal",
-            ("text",),
+            Filters.TEXT,
             lambda text: ignoring_case(literal(text)),
             "contains this text",
         ),
         Operator(
             "startswith",
             "literal",
-            ("text",),
+            Filters.TEXT,
             lambda text: ignoring_case("^" + literal(text)),
             "begins with",
         ),
         Operator(
             "regex",
             "pattern",
-            ("text",),
+            Filters.TEXT,
             ignoring_case,
             "matches this regular expression, ignoring case",
         ),

@@ -9,7 +9,9 @@ import bson
 import pydantic
 
 from app.errors import Fault, Invalid
-from app.resources.fields import Kind, Shape
+from app.resources.fields import Shape
+from app.resources.keys import refusal
+from app.resources.kinds import KINDS
 from app.resources.registry import Resource
 from app.resources.storing import Document, encode
 from app.resources.validation import (
@@ -20,9 +22,6 @@ from app.resources.validation import (
     validator_of,
     view_of,
 )
-
-_NO_STEPS = ("", ".", "..")  # what can't be a step of a path (RFC 3986, section 5.2.4)
-_STAND_INS: dict[Kind, Any] = {"int": 0, "text": "_", "uuid": "0" * 32, "objectid": "0" * 24}
 
 
 def read_document(resource: Resource, body: Any) -> Document:
@@ -35,9 +34,9 @@ def read_document(resource: Resource, body: Any) -> Document:
                 "The field _id is required.", Fault("This field is required.", pointer="#/_id")
             )
         document = {**document, "_id": bson.ObjectId()}
-    if isinstance(document["_id"], str) and document["_id"] in _NO_STEPS:
-        detail = "An _id can't be empty, '.' or '..': no path leads to such a document."
-        raise Invalid(detail, Fault(detail, pointer="#/_id"))
+    reason = refusal(document["_id"])
+    if reason is not None:
+        raise Invalid(reason, Fault(reason, pointer="#/_id"))
     return {"_id": document.pop("_id"), **document}
 
 
@@ -56,7 +55,7 @@ def read_replacement(resource: Resource, body: Any, stored: Document) -> Documen
     ]
     whole = {**body, **{name: view[name] for name in kept}}
     whole["_id"] = (
-        view["_id"] if _own_key(resource, view["_id"]) else _STAND_INS.get(resource.key.kind)
+        view["_id"] if _own_key(resource, view["_id"]) else KINDS[resource.key.kind].stand_in
     )
     document = encode(resource, validate(resource, whole))
     document.update({name: stored[name] for name in kept})

@@ -5,59 +5,24 @@ nested shapes; `Shape.find` says what is at its end. Everything that reads a mod
 """
 
 import datetime
-import decimal
 import enum
-import ipaddress
-import pathlib
 import types
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Any, Literal, NewType, ParamSpec, TypeVar, Union, get_args, get_origin
 
-import bson
 import pydantic
 from beanie import BackLink, Link
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
 from app.errors import DeclarationError
+from app.resources.kinds import KINDS, Filters, anything, kind_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Kind = Literal[
-    "text", "bool", "int", "float", "decimal", "datetime", "date", "duration", "objectid", "uuid", "bytes",
-    "object", "map", "any",
-]  # fmt: skip
-
-SCALARS: tuple[Kind, ...] = (
-    "text", "bool", "int", "float", "decimal", "datetime", "date", "duration", "objectid", "uuid", "bytes",
-)  # fmt: skip
-
-_KINDS: dict[type, Kind] = {  # the first that a class is or derives from counts
-    bool: "bool",
-    int: "int",
-    float: "float",
-    str: "text",
-    decimal.Decimal: "decimal",
-    bson.Decimal128: "decimal",
-    datetime.datetime: "datetime",
-    datetime.date: "date",
-    datetime.timedelta: "duration",
-    bson.ObjectId: "objectid",
-    uuid.UUID: "uuid",
-    bytes: "bytes",
-    pydantic.SecretStr: "text",
-    pydantic.SecretBytes: "bytes",
-    pydantic.EmailStr: "text",
-    pydantic.NameEmail: "any",
-    pydantic.AnyUrl: "text",
-    pathlib.PurePath: "text",
-    ipaddress.IPv4Address: "text",
-    ipaddress.IPv6Address: "text",
-}
 _LISTS = (list, set, frozenset, tuple, Iterable)
 
 
@@ -65,17 +30,27 @@ _LISTS = (list, set, frozenset, tuple, Iterable)
 class Field:
     """One field: what kind of value MongoDB holds under its name.
 
-    `many` says that it is a list of such values. `model` is the nested model of an `object`, `values` what each
-    value of a `map` is.
+    `kind` names one of `KINDS`. `many` says that it is a list of such values. `model` is the nested model of an
+    `object`, `values` what each value of a `map` is.
     """
 
     name: str
-    kind: Kind
+    kind: str
     many: bool = False
     model: type[pydantic.BaseModel] | None = None
     values: "Field | None" = None
     choices: tuple[Any, ...] = ()
     excluded: bool = False
+
+    @property
+    def filters(self) -> Filters:
+        """Which filters the field takes."""
+        return KINDS[self.kind].filters
+
+    def readings(self, text: str) -> list[Any]:
+        """The stored values that a text may stand for; raises `ValueError` with a sentence where there is none."""
+        read = KINDS[self.kind].read
+        return [read(text)] if read is not None else anything(text)
 
     @property
     def shape(self) -> "Shape | None":
@@ -243,8 +218,9 @@ def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) ->
         return _choices(name, tuple(member.value for member in base))
     if isinstance(base, type) and issubclass(base, Mapping):
         return _map(name, get_args(annotation), custom, where)
-    if base in _KINDS or (isinstance(base, type) and issubclass(base, tuple(_KINDS))):
-        return Field(name, next(kind for known, kind in _KINDS.items() if issubclass(base, known)))
+    kind = kind_of(base)
+    if kind is not None:
+        return Field(name, kind)
     if (
         isinstance(base, type)
         and issubclass(base, _LISTS)
@@ -295,17 +271,14 @@ def _choices(name: str, values: tuple[Any, ...]) -> Field:
         for value in values
         if value is not None
     )
-    kinds = {
-        next((kind for known, kind in _KINDS.items() if isinstance(value, known)), "any")
-        for value in present
-    }
-    return Field(name, kinds.pop() if len(kinds) == 1 else "any", choices=present)  # type: ignore[arg-type]
+    kinds = {kind_of(type(value)) or "any" for value in present}
+    return Field(name, kinds.pop() if len(kinds) == 1 else "any", choices=present)
 
 
 def _list(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str) -> Field:
     members = [argument for argument in arguments if argument is not Ellipsis]
     element = _union(name, members, custom, where) if members else Field(name, "any")
-    return Field(name, "any", many=True) if element.many else replace(element, many=True)
+    return Field(name, "lists", many=True) if element.many else replace(element, many=True)
 
 
 def _map(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str) -> Field:

@@ -3,9 +3,8 @@
 Documents come from `codec.decode`; what JSON has no word for is canonical Extended JSON (v2).
 """
 
-import base64
-import datetime
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +14,10 @@ from bson import json_util
 from bson.datetime_ms import DatetimeMS
 
 from app.resources.fields import Shape
+from app.resources.kinds import KINDS, word, writers
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
-_MIDNIGHT = datetime.time(0)
+_writers = writers()
 
 
 def to_json(value: Any, raw: bytes | None = None) -> bytes:
@@ -39,26 +39,11 @@ def may_hold_not_finite(raw: bytes) -> bool:
     return False
 
 
-def timestamp(value: datetime.datetime) -> str:
-    """An aware UTC datetime as RFC 3339 with `Z`, with milliseconds only where there are some."""
-    text = value.isoformat()
-    return text[:23] + "Z" if value.microsecond else text[:19] + "Z"
-
-
 def _other(value: Any) -> Any:
-    if isinstance(value, bson.ObjectId):
-        return str(value)
-    if isinstance(value, datetime.datetime):
-        return timestamp(value)
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, bson.Int64):
+    if type(value) is bson.Int64:
         return int(value)
-    if isinstance(value, bson.Decimal128):
-        return str(value)
-    if type(value) is bytes:
-        return base64.b64encode(value).decode()
-    return extended(value)
+    write = _writers.get(type(value))
+    return write(value) if write is not None else extended(value)
 
 
 def extended(value: Any) -> Any:
@@ -78,12 +63,7 @@ def _without_not_finite(value: Any) -> Any:
     return value
 
 
-def word(value: float) -> str:
-    """What stands for a double that JSON has no number for: NaN, Infinity, -Infinity."""
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-_EXCLUDED, _DATE = "excluded", "date"
+_EXCLUDED = "excluded"
 
 
 @dataclass(frozen=True)
@@ -110,8 +90,8 @@ def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, An
     for name, field in shape.fields.items():
         if field.excluded and excluded:
             tree[name] = _EXCLUDED
-        elif (field.values or field).kind == "date":
-            tree[name] = _DATE
+        elif (show := KINDS[(field.values or field).kind].show) is not None:
+            tree[name] = show
         elif (inner := (field.values or field).shape) is not None and above.count(inner.model) < 8:
             branch = _tree(inner, excluded, (*above, inner.model))
             if branch:
@@ -128,10 +108,10 @@ def _present(document: dict[str, Any], tree: dict[str, Any]) -> None:
             continue
         elif action == _EXCLUDED:
             del document[name]
-        elif action == _DATE:
-            document[name] = _date(document[name])
-        else:
+        elif type(action) is dict:
             _into(document[name], action)
+        else:
+            document[name] = _each(document[name], action)
 
 
 def _into(value: Any, tree: dict[str, Any]) -> None:
@@ -142,11 +122,9 @@ def _into(value: Any, tree: dict[str, Any]) -> None:
             _into(inner, tree)
 
 
-def _date(value: Any) -> Any:
-    if isinstance(value, datetime.datetime) and value.time() == _MIDNIGHT:
-        return value.date()
+def _each(value: Any, show: Callable[[Any], Any]) -> Any:
     if type(value) is list:
-        return [_date(inner) for inner in value]
+        return [_each(inner, show) for inner in value]
     if type(value) is dict:
-        return {key: _date(inner) for key, inner in value.items()}
-    return value
+        return {key: _each(inner, show) for key, inner in value.items()}
+    return show(value)

@@ -3,11 +3,8 @@
 The type of each value decides, not the model: what another program stored is shown as what it is.
 """
 
-import base64
 import datetime
-import math
 import re
-import uuid
 import zoneinfo
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +12,8 @@ from typing import Any
 import bson
 
 from app.errors import Fault, Invalid
-from app.resources.rendering import timestamp, to_json, word
+from app.resources.kinds import write_datetime, writers
+from app.resources.rendering import to_json
 from app.spreadsheets.lines import json_lines
 
 Text = Callable[[Any], str]
@@ -74,12 +72,12 @@ def in_zone(value: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetim
 def moment(zone: datetime.tzinfo) -> Text:
     """What writes datetimes in the zone with its offset, UTC as `Z`."""
     if zone is datetime.UTC:
-        return timestamp
+        return write_datetime
 
     def write(value: datetime.datetime) -> str:
         local = in_zone(value, zone)
         if local.tzinfo is not zone:
-            return timestamp(local)
+            return write_datetime(local)
         text = _isoformat(local)
         return text if text[-6] != ":" else _isoformat(_in_minutes(local))
 
@@ -100,22 +98,8 @@ class Texts(dict[type, Text]):
     """The text of a value by its type; what has no line here is compact JSON."""
 
     def __init__(self, zone: datetime.tzinfo) -> None:
-        super().__init__(
-            {
-                type(None): lambda _: "",
-                str: str,
-                bool: lambda value: "true" if value else "false",
-                int: str,
-                bson.Int64: str,
-                float: lambda value: repr(value) if math.isfinite(value) else word(value),
-                bson.Decimal128: str,
-                datetime.datetime: moment(zone),
-                datetime.date: datetime.date.isoformat,
-                bson.ObjectId: str,
-                uuid.UUID: str,
-                bytes: lambda value: base64.b64encode(value).decode(),
-            }
-        )
+        empty: dict[type, Text] = {type(None): lambda _: ""}
+        super().__init__({**writers(), **empty, datetime.datetime: moment(zone)})
 
     def __missing__(self, _: type) -> Text:
         return _compact

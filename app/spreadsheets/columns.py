@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from app.errors import Fault, Invalid
 from app.query.flatten import Step, Steps
-from app.resources.fields import Field, FieldPath, Kind, Shape
+from app.resources.fields import Field, FieldPath, Shape
 from app.resources.registry import nearest
 from app.resources.rendering import presenter
 
@@ -34,7 +34,7 @@ class Column:
     steps: Steps
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> str:
         """What kind of value the model has here."""
         return self.field.kind
 

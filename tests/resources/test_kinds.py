@@ -1,0 +1,106 @@
+"""A kind of field is one line of `KINDS`; all rooms go by it."""
+
+import datetime
+from typing import Any
+
+import pytest
+from beanie import Document
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from app.api.openapi import describe
+from app.query.compile import Compiler
+from app.resources.documents import read_document, read_replacement
+from app.resources.fields import shape_of
+from app.resources.keys import read_key, write_key
+from app.resources.kinds import KINDS, Filters, Kind
+from app.resources.registry import make_resource
+
+
+class Percent:
+    """`50%`, stored as 0.5."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            read_percent, json_schema_input_schema=core_schema.str_schema()
+        )
+
+
+def read_percent(text: str) -> float:
+    if not text.endswith("%"):
+        raise ValueError("must be as 50%")
+    return float(text[:-1]) / 100
+
+
+def test_kind_is_added_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {"type": "string", "pattern": "%$"}
+    kind = Kind(
+        "percent", Filters.ORDER, (Percent,), (float,), read_percent, "{:.0%}".format, schema, "0%"
+    )
+    monkeypatch.setitem(KINDS, "percent", kind)
+
+    class Thing(Document):
+        id: Percent
+        share: Percent | None = None
+        shares: list[Percent] = []  # noqa: RUF012
+
+        class Settings:
+            name = "things"
+
+    resource = make_resource(Thing)
+    compiler = Compiler(resource)
+    assert {field.name: field.kind for field in shape_of(Thing).fields.values()} == {
+        "_id": "percent", "share": "percent", "shares": "percent",
+    }  # fmt: skip
+    query = compiler.list([("share__gt", "25%"), ("shares", "5%")])
+    assert query.filter == {"$and": [{"share": {"$gt": 0.25}}, {"shares": {"$eq": 0.05}}]}
+    assert read_document(resource, {"_id": "7%"}) == {"_id": 0.07, "share": None, "shares": []}
+    foreign = {"_id": "by another program"}
+    assert read_replacement(resource, {"share": "1%"}, foreign)["share"] == 0.01
+    assert write_key(resource.key, 0.07) == "7%25"
+    assert next(iter(read_key(resource.key, "7%")[0])) == 0.07
+    paths = describe([compiler], "1")["paths"]
+    (share,) = [one for one in paths["/things/"]["get"]["parameters"] if one["name"] == "share"]
+    assert share["schema"] == schema
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.read is not None])
+def test_stand_in_of_each_kind_is_valid(kind: Kind) -> None:
+    for base in kind.classes:
+        if base.__module__.startswith(("bson", "pydantic.networks", "ipaddress")):
+            continue  # read by other rules than the kind's own; a key is none of them
+        model = type(
+            "Keyed", (Document,), {"__module__": __name__, "__annotations__": {"id": base}}
+        )
+        resource = make_resource(model)
+        assert read_replacement(resource, {}, {"_id": {"a": 1}}) == {"_id": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("duration", "PT1H30M", 5400.0),
+        ("duration", "P1DT1S", 86401.0),
+        ("duration", "01:30:00", 5400.0),
+        ("duration", "5400", 5400.0),
+        ("duration", "-1.5", -1.5),
+        ("datetime", "2026-01-02T03:04:05.6785Z", "2026-01-02T03:04:05.678500"),
+        ("datetime", "2026-01-02T03:04:05.6780001Z", "2026-01-02T03:04:05.678001"),
+        ("datetime", "2026-01-02T03:04:05.678000000Z", "2026-01-02T03:04:05.678"),
+    ],
+)
+def test_text_is_read_as_the_stored_value(kind: str, text: str, value: Any) -> None:
+    read = KINDS[kind].read
+    assert read is not None
+    if isinstance(value, str):
+        value = datetime.datetime.fromisoformat(value).replace(tzinfo=datetime.UTC)
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(("kind", "text"), [("duration", "an hour"), ("int", "1.0"), ("bool", "1")])
+def test_reader_says_what_the_text_must_be(kind: str, text: str) -> None:
+    read = KINDS[kind].read
+    assert read is not None
+    with pytest.raises(ValueError, match=r"^must be "):
+        read(text)
