@@ -1,4 +1,7 @@
-"""What many tests need: a real mongod for the session, a live server on it, a client of the mock."""
+"""What many tests need: a real mongod or a set of three, a live server on it, a client of the mock.
+
+What is there for the whole session is made once by each process of pytest-xdist, for its own tests.
+"""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +15,10 @@ from pymongo import MongoClient
 
 from app.application import create_app
 from app.servers.embedded import EmbeddedDatabase
+from app.servers.replica_set import MEMBERS, ReplicaSet
 from app.settings import Settings
 from tests.support.mongod import require_mongod
+from tests.support.ports import free_ports
 from tests.support.server import LiveServer
 
 DATABASE = "test"
@@ -37,6 +42,24 @@ def database(mongo_uri: str) -> Iterator[Any]:
         mongo_uri, tz_aware=True, uuidRepresentation="standard"
     ) as client:
         yield client[DATABASE]
+
+
+@pytest.fixture(scope="session")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+    """Three real mongods, in whatever state the last test left them; most want `members`."""
+    require_mongod()
+    folder = tmp_path_factory.mktemp("set") / "rs"
+    (first, *_) = free_ports(MEMBERS)
+    with ReplicaSet.start(folder, base_port=first) as started:
+        yield started
+
+
+@pytest.fixture
+def members(replica_set: ReplicaSet) -> ReplicaSet:
+    """The set with all its members there, whatever the test before did to it."""
+    replica_set.start_members()
+    replica_set.wait_until_whole()
+    return replica_set
 
 
 @pytest.fixture(scope="session")

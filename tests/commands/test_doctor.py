@@ -16,6 +16,7 @@ from app.servers.process import Mongod, ask
 from app.servers.replica_set import ReplicaSet
 from app.settings import Settings
 from tests.support.mongod import needs_mongod
+from tests.support.ports import free_ports
 from tests.support.server import ROOT
 
 pytestmark = needs_mongod
@@ -23,17 +24,9 @@ pytestmark = needs_mongod
 OK = ["ok"] * len(STEPS)
 
 
-@pytest.fixture(scope="module")
-def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
-    with ReplicaSet.start(tmp_path_factory.mktemp("set") / "rs") as members:
-        yield members
-
-
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    return free_ports(1)[0]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gzip
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from tests.conftest import DATABASE
 from tests.support.mongod import needs_mongod
 from tests.support.server import ROOT
+from tests.support.waiting import LONGEST, wait_for
 
 pytestmark = needs_mongod
 
@@ -118,11 +118,9 @@ def test_a_file_that_could_not_be_finished_is_not_left(
         with subprocess.Popen(
             command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE
         ) as process:
-            while not any(path.stat().st_size for path in tmp_path.iterdir()):
-                assert process.poll() is None
-                time.sleep(0.01)
+            wait_for(lambda: any(path.stat().st_size for path in tmp_path.iterdir()))
             process.terminate()
-            assert process.wait(10) == 130
+            assert process.wait(LONGEST) == 130
         assert list(tmp_path.iterdir()) == []
     finally:
         database.client.drop_database("much")

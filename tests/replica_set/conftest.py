@@ -1,4 +1,4 @@
-"""One real set of three for all of these tests, and a live server on it."""
+"""A live server on the real set of three."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,25 +8,9 @@ import pytest
 from pymongo import MongoClient
 
 from app.servers.replica_set import ReplicaSet
-from tests.support.mongod import require_mongod
 from tests.support.server import LiveServer
 
 DATABASE = "docsheet"
-
-
-@pytest.fixture(scope="session")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
-    require_mongod()
-    with ReplicaSet.start(tmp_path_factory.mktemp("set") / "rs", database=DATABASE) as members:
-        yield members
-
-
-@pytest.fixture
-def members(started: ReplicaSet) -> ReplicaSet:
-    """The set with all its members there, whatever the test before did to it."""
-    started.start_members()
-    started.wait_until_whole()
-    return started
 
 
 @pytest.fixture
@@ -38,10 +22,10 @@ def users(members: ReplicaSet) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def server(started: ReplicaSet) -> Iterator[LiveServer]:
-    started.start_members()
-    started.wait_until_whole()
-    with LiveServer(MONGO_URI=started.uri(), DB_NAME=DATABASE) as live:
+def server(replica_set: ReplicaSet) -> Iterator[LiveServer]:
+    replica_set.start_members()
+    replica_set.wait_until_whole()
+    with LiveServer(MONGO_URI=replica_set.uri(), DB_NAME=DATABASE) as live:
         yield live
 
 

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -160,17 +159,6 @@ def assert_kept(load: Load, users: Any) -> None:
         assert document["profile"]["addresses"] == [
             {"street": None, "city": "北京", "zipcode": None, "country": None}
         ]
-
-
-def wait_for(
-    condition: Callable[[], bool], seconds: float, otherwise: str = "it did not happen"
-) -> float:
-    """Seconds until it was true; fails after so many."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, otherwise
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def measured(text: str) -> None:

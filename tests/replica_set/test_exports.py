@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import socket
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -13,9 +12,11 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from app.servers.replica_set import ReplicaSet
-from tests.replica_set.load import measured, wait_for
+from tests.replica_set.load import measured
+from tests.support.exports import slow_client
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
+from tests.support.waiting import wait_for
 
 pytestmark = [*needs_mongod, pytest.mark.replica_set]
 
@@ -61,14 +62,6 @@ def change(users: Any, count: int) -> None:
     )
     users.delete_one({"email": f"u{count - 2}@example.com"})
     users.insert_one({"name": "new", "email": "new@example.com", "age": 1, "profile": None})
-
-
-def slow_client(address: str) -> httpx.Client:
-    """A client whose receive buffer is small, so that the server can't run ahead."""
-    transport = httpx.HTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)])
-    return httpx.Client(
-        base_url=address, timeout=60, transport=transport, headers={"Accept-Encoding": "identity"}
-    )
 
 
 def read_rows(format: str, content: bytes) -> list[list[str]]:
@@ -169,4 +162,4 @@ def test_a_client_reads_its_own_writes(http: httpx.Client) -> None:
         ).json()
         assert http.get(f"/users/{stored['_id']}").status_code == 200
         assert http.get("/users/", params={"email": stored["email"]}).json() == [stored]
-    wait_for(lambda: http.get("/readyz").status_code == 200, 5)
+    wait_for(lambda: http.get("/readyz").status_code == 200)

@@ -14,9 +14,9 @@ pytestmark = [*needs_mongod, pytest.mark.replica_set]
 
 
 @pytest.fixture
-def other(http: httpx.Client, started: ReplicaSet, users: Any) -> Iterator[httpx.Client]:
+def other(http: httpx.Client, replica_set: ReplicaSet, users: Any) -> Iterator[httpx.Client]:
     with (
-        LiveServer(MONGO_URI=started.uri(), DB_NAME=users.database.name) as live,
+        LiveServer(MONGO_URI=replica_set.uri(), DB_NAME=users.database.name) as live,
         httpx.Client(base_url=live.address, timeout=60) as client,
     ):
         yield client

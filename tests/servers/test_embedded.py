@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from app.servers import embedded
 from app.servers.embedded import EmbeddedDatabase
 from app.servers.process import Mongod
 from tests.support.mongod import needs_mongod
+from tests.support.waiting import LONGEST, wait_for
 
 pytestmark = needs_mongod
 
@@ -58,13 +59,6 @@ def insert(database: EmbeddedDatabase) -> int:
 
 def mongod_of(folder: Path) -> Mongod:
     return Mongod(folder, str(folder / "mongodb.sock"))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_a_fresh_folder_is_ready_for_writes_without_a_tcp_port(folder: Path) -> None:
@@ -166,7 +160,7 @@ def test_a_command_waits_for_the_others_before_it_ends_the_database(folder: Path
     time.sleep(0.2)
     assert insert(second) == 1
     second.close()
-    closing.join(10)
+    closing.join(LONGEST)
     assert mongod_of(folder).pid is None
 
 

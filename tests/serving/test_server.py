@@ -5,16 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.mongod import require_mongod
+from tests.support.processes import find_processes
 from tests.support.server import ROOT, LiveServer
-
-LEAVING_SECONDS = 20
+from tests.support.waiting import LONGEST, wait_for
 
 
 def start(folder: Path, **settings: object) -> "subprocess.CompletedProcess[str]":
@@ -74,25 +73,12 @@ def embedded(folder: Path) -> LiveServer:
 
 
 def mongods_of(folder: Path) -> list[int]:
-    """The processes that have this folder on their command line, servers excepted."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"mongod" in Path(os.fsdecode(words[0])).name.encode() and any(
-            str(folder).encode() in word for word in words
-        ):
-            found.append(int(process.name))
-    return found
+    """The processes of mongod that work in a folder."""
+    return find_processes("mongod --dbpath", str(folder))
 
 
 def until_gone(folder: Path) -> None:
-    deadline = time.monotonic() + LEAVING_SECONDS
-    while mongods_of(folder):
-        assert time.monotonic() < deadline, "a mongod stays"
-        time.sleep(0.1)
+    wait_for(lambda: not mongods_of(folder), otherwise="the mongod did not end")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -106,7 +92,7 @@ def test_signal_ends_server_and_mongod(tmp_path: Path, number: signal.Signals) -
             == 201
         )
         server.process.send_signal(number)
-        assert server.process.wait(LEAVING_SECONDS) in (0, -number, 128 + number)
+        assert server.process.wait(LONGEST) in (0, -number, 128 + number)
         assert "Traceback" not in server.log
         until_gone(tmp_path)
 
@@ -117,7 +103,7 @@ def test_killed_server_leaves_no_mongod_and_the_next_one_finds_the_documents(
     with embedded(tmp_path) as server:
         httpx.post(f"{server.address}/users/", json={"name": "A", "email": "a@example.com"})
         server.process.kill()
-        server.process.wait(LEAVING_SECONDS)
+        server.process.wait(LONGEST)
         until_gone(tmp_path)
     with embedded(tmp_path) as server:
         assert [user["name"] for user in httpx.get(f"{server.address}/users/").json()] == ["A"]

@@ -2,8 +2,7 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +12,9 @@ import pytest
 from app.servers.embedded import EmbeddedDatabase
 from app.servers.process import Mongod
 from tests.support.mongod import needs_mongod, require_mongod
+from tests.support.processes import children, family, lives
 from tests.support.server import ROOT, LiveServer
+from tests.support.waiting import LONGEST, wait_for
 
 pytestmark = [*needs_mongod, pytest.mark.slow]
 
@@ -34,41 +35,8 @@ def shared(folder: Path) -> Iterator[LiveServer]:
         yield live
 
 
-def children(pid: int) -> dict[int, str]:
-    """The processes below one, each with its command line."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            command = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if parent == pid:
-            found[int(stat.parent.name)] = command
-    return found
-
-
 def workers(live: LiveServer) -> list[int]:
     return [pid for pid, command in children(live.process.pid).items() if "spawn_main" in command]
-
-
-def family(pid: int) -> set[int]:
-    below = set(children(pid))
-    return below.union(*(family(child) for child in below)) if below else below
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def accepts(live: LiveServer, connections: int = 40) -> None:
@@ -128,8 +96,8 @@ def test_a_signal_ends_all_of_them_and_the_database(folder: Path, number: signal
         below = family(live.process.pid)
         assert len(below) >= 4
         live.process.send_signal(number)
-        assert live.process.wait(15) == (0 if number == signal.SIGTERM else 130)
-        wait_for(lambda: not any(map(alive, below)), 3)
+        assert live.process.wait(LONGEST) == (0 if number == signal.SIGTERM else 130)
+        wait_for(lambda: not any(map(lives, below)))
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{live.address}/livez")
         assert "Traceback" not in live.log
@@ -142,7 +110,7 @@ def test_a_killed_parent_leaves_no_worker_and_no_mongod(folder: Path) -> None:
         below = family(live.process.pid)
         live.process.kill()
         live.process.wait()
-        wait_for(lambda: not any(map(alive, below)), 15)
+        wait_for(lambda: not any(map(lives, below)))
 
 
 def test_what_no_worker_can_serve_stops_the_start(folder: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from app.application import create_app
 from app.settings import Settings
 from app.store.client import Database
 from app.transfers.records import COLLECTION, GONE, Record, Records
+from tests.support.waiting import LONGEST
 
 SETTINGS = Settings(DB_NAME="test", _env_file=None)  # type: ignore[call-arg]
 
@@ -97,8 +98,6 @@ async def _get(app: Any, path: str, send: Any) -> None:
 
 
 async def _until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("not true after ten seconds")
+    async with asyncio.timeout(LONGEST):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
