@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app import VERSION
 from app.api.docs import TITLE, Pages
 from app.api.downloads import Downloads
 from app.api.health import Health
@@ -30,7 +31,6 @@ from app.store.repository import Repository
 from app.transfers.forking import start_fork_server
 from app.transfers.records import Records
 
-VERSION = "0.1.0"
 RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
 _log = logging.getLogger("docsheet.database")
 

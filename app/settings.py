@@ -4,7 +4,7 @@ A value comes from the environment, else from `.env`, else from here. `docs/oper
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -147,10 +147,13 @@ def _check_uri(value: str) -> None:
         raise ValueError(str(error).rstrip(".")) from None
 
 
-def read_settings() -> Settings:
-    """The settings as environment and `.env` give them; raises `SettingError` that names the first wrong one."""
+def read_settings(**chosen: Any) -> Settings:
+    """The settings as environment and `.env` give them, but for those that the command line chose.
+
+    Raises `SettingError` that names the wrong ones.
+    """
     try:
-        return Settings()
+        return Settings(**chosen)
     except ValidationError as error:
         raise SettingError(_sentence(error)) from None
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faker import Faker
 
-from app.commands.seed import LOCALES
+from app.commands.samples import QuickFaker
 from app.query.compile import Compiler
 from app.resources.documents import read_document
 from app.resources.options import Options
@@ -60,8 +59,7 @@ def test_examples_take_documents(
 
 
 def test_sample_of_the_example_makes_documents(resources: dict[str, Resource]) -> None:
-    fake = Faker(LOCALES)
-    fake.seed_instance(1)
+    fake = QuickFaker(1)
     films = resources["films"]
     assert films.options.sample is not None
     for number in range(10):

@@ -1,4 +1,4 @@
-"""`docsheet doctor`: asks a MongoDB step by step whether Docsheet can work with it, and says what mends it.
+"""`docsheet doctor`: asks the database step by step what hinders, and says how to fix it.
 
 Each step is a function that comes back with a `Finding`; a step that can't be asked before another is mended is
 `left out`. The first that fails has the one line that mends it.
@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import quote
 
+import typer
 from pymongo import MongoClient
 from pymongo.errors import (
     ConfigurationError,
@@ -24,9 +25,10 @@ from pymongo.errors import (
 from pymongo.uri_parser import parse_uri
 from rich.console import Console
 
-from app.commands.seed import opened
+from app.commands.database import open_database
+from app.commands.terminal import out
 from app.resources.registry import discover
-from app.settings import Settings
+from app.settings import Settings, read_settings
 from app.store.client import client_options
 from app.store.codes import Code
 
@@ -113,13 +115,19 @@ class Case:
             return client.admin.command("hello")
 
 
+def run() -> None:
+    """Ask the database of MONGO_URI step by step what hinders; exit status 0: all is well, else 1."""
+    if not examine(read_settings(), out):
+        raise typer.Exit(1)
+
+
 def examine(settings: Settings, console: Console) -> bool:
     """Shows what each step found, then what mends the first that fails; whether all is well.
 
     With no MONGO_URI it is the embedded database that is asked: a running server's, else one started meanwhile.
     """
     mend = ""
-    with opened(settings) as uri:
+    with open_database(settings) as uri:
         for name, finding in findings(Case(settings, uri)):
             console.print(
                 f"[{_STYLES[finding.state]}]{finding.state:>13}[/]  {name:<16} ",

@@ -1,16 +1,16 @@
-"""`docsheet export` and `docsheet verify`: the same files as over HTTP, made in this process; a file checked."""
+"""`docsheet export`: writes a collection to a file, the same that HTTP gives, made in this process."""
 
-import asyncio
-import hashlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
+import typer
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
@@ -24,27 +24,87 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from app.commands.seed import find_resource, opened
-from app.errors import Invalid, NotFound, StartError
+from app.commands.database import find_resource, open_database
+from app.commands.terminal import can_ask, err
+from app.errors import Invalid, StartError
 from app.query.compile import Compiler, Pairs
 from app.query.plan import make_plan
-from app.settings import Settings
+from app.settings import Settings, read_settings
 from app.spreadsheets.chunks import Tally
 from app.spreadsheets.formats import FORMATS
-from app.store.client import Database, connect, has_snapshots
+from app.store.client import has_snapshots
 from app.store.errors import translated
 from app.store.indexes import read_indexes
 from app.transfers.child import export_options
 from app.transfers.exports import Order, read_order
 from app.transfers.production import produce
-from app.transfers.records import Record, Records
 
 STDOUT = "-"
-_READ = 1024 * 1024  # bytes
+
+
+def run(
+    resource: Annotated[str, typer.Argument(help="The collection, such as users.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", help="The file; - is standard output. [default: users.csv, …]"
+        ),
+    ] = "",
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", "-f", help="csv, xlsx, ndjson or json. [default: as the file's name ends]"
+        ),
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite users.csv where no -o names the file.")
+    ] = False,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="A condition, as lists have it: 'profile.age__gte=18'; repeat for more."),
+    ] = None,
+    keyword: Annotated[
+        str, typer.Option(help="A regular expression over the fields of the search.")
+    ] = "",
+    sort: Annotated[str, typer.Option(help="Such as '-profile.age,name'.")] = "",
+    skip: Annotated[str, typer.Option(help="How many documents to skip.")] = "",
+    limit: Annotated[str, typer.Option(help="How many documents at most.")] = "",
+    columns: Annotated[str, typer.Option(help="Such as '_id,*' or 'name,profile.age:Age'.")] = "",
+    unwind: Annotated[str, typer.Option(help="A list whose elements become rows.")] = "",
+    bom: Annotated[bool, typer.Option("--bom", help="A byte-order mark first, for Excel.")] = False,
+    delimiter: Annotated[str, typer.Option(help="One of , ; | tab (CSV).")] = "",
+    formulas: Annotated[str, typer.Option(help="escape or keep (CSV).")] = "",
+    timezone: Annotated[str, typer.Option(help="Such as Asia/Shanghai (CSV, XLSX).")] = "",
+    consistency: Annotated[str, typer.Option(help="snapshot or none.")] = "",
+) -> None:
+    """Write a collection to a file, as GET /users/export/{format} does."""
+    parameters = {
+        "keyword": keyword,
+        "sort": sort,
+        "skip": skip,
+        "limit": limit,
+        "columns": columns,
+        "unwind": unwind,
+        "bom": "true" if bom else "",
+        "delimiter": delimiter,
+        "formulas": formulas,
+        "timezone": timezone,
+        "consistency": consistency,
+    }
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the part of a file goes, as at ^C
+    pairs = [*read_conditions(where or ()), *parameters.items()]
+    export(read_settings(), resource, format_, pairs, output, err, force=force)
 
 
 def export(
-    settings: Settings, name: str, format_: str, pairs: Pairs, output: str, console: Console
+    settings: Settings,
+    name: str,
+    format_: str,
+    pairs: Pairs,
+    output: str,
+    console: Console,
+    *,
+    force: bool = False,
 ) -> None:
     """Writes an export of a resource to a file, which has its name only when it is whole; `-` is standard output.
 
@@ -52,9 +112,14 @@ def export(
     """
     resource = find_resource(settings, name)
     format_ = format_ or _format_of(output)
-    output = output or f"{name}.{FORMATS[format_].extension if format_ in FORMATS else format_}"
+    if output == STDOUT:
+        _refuse_terminal(format_)
+    if not output:
+        output = _default_name(name, format_)
+        if not force:
+            _ask_to_overwrite(output)
     with (
-        opened(settings) as uri,
+        open_database(settings) as uri,
         translated(),
         MongoClient[dict[str, Any]](uri, **_options(settings)) as client,
     ):
@@ -72,38 +137,13 @@ def export(
     )
 
 
-def verify(settings: Settings, path: Path, export_id: str, console: Console) -> bool:
-    """Whether a file is, byte for byte, the export of that id; says what differs.
-
-    Raises `StartError` for a file that can't be read, `NotFound` for an export that nobody remembers.
-    """
-    size, sha256 = _measure(path)
-    record = asyncio.run(_record(settings, export_id))
-    if record is None:
-        raise NotFound(
-            f"Nothing is known of an export {export_id!r}; they are remembered for a while only."
-        )
-    problem = _problem(record, size, sha256)
-    if problem:
-        console.print(
-            f"{path} is not that export: {problem}.", style="red", highlight=False, markup=False
-        )
-        return False
-    console.print(
-        f"{path} is whole: {record.documents:,} documents, {size:,} bytes.",
-        highlight=False,
-        markup=False,
-    )
-    return True
-
-
-def where(conditions: Sequence[str]) -> Iterator[tuple[str, str]]:
+def read_conditions(conditions: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The pairs of conditions as they are written on the command line: `profile.age__gte=18`."""
     for condition in conditions:
         name, equals, value = condition.partition("=")
         if not equals:
             raise Invalid(
-                f"--where {condition!r}: name=value is wanted, such as 'profile.age__gte=18'."
+                f"--where {condition!r}: it must be name=value, such as 'profile.age__gte=18'."
             )
         yield name, value
 
@@ -116,9 +156,36 @@ def _format_of(output: str) -> str:
     if ending not in FORMATS:
         known = ", ".join(dict.fromkeys(found.extension for found in FORMATS.values()))
         raise StartError(
-            f"{output}: no format ends with .{ending}; those that do: {known}. --format chooses one."
+            f"{output}: no format ends with .{ending}; the endings are {known}. "
+            f"--format chooses one."
         )
     return ending
+
+
+def _default_name(name: str, format_: str) -> str:
+    found = FORMATS.get(format_)
+    return f"{name}.{found.extension if found else format_}"
+
+
+def _refuse_terminal(format_: str) -> None:
+    """Raises `StartError` where bytes that aren't text would go to a terminal."""
+    found = FORMATS.get(format_)
+    if found is not None and not found.compressible and sys.stdout.isatty():
+        raise StartError(
+            f"{format_} is no text that a terminal can show: name a file with -o, or send the "
+            f"output on with | or >."
+        )
+
+
+def _ask_to_overwrite(output: str) -> None:
+    """Raises `StartError` where the file exists, unless a person says that it may be overwritten."""
+    if not Path(output).exists():
+        return
+    if can_ask() and typer.confirm(f"{output} exists. Overwrite it?", err=True):
+        return
+    raise StartError(
+        f"{output} exists and stays as it is: --force overwrites it, -o names another file."
+    )
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -212,36 +279,3 @@ def _show(progress: Progress, task: TaskID, tally: Tally) -> None:
     seconds = progress.tasks[0].elapsed or 0
     rate = tally.rows / seconds if seconds else 0
     progress.update(task, completed=tally.documents, rows=tally.rows, rate=rate)
-
-
-async def _record(settings: Settings, export_id: str) -> Record | None:
-    with opened(settings) as uri:
-        database = Database(connect(settings, uri), settings)
-        try:
-            await database.open()
-            return await Records(database).read(export_id)
-        finally:
-            await database.close()
-
-
-def _measure(path: Path) -> tuple[int, str]:
-    """The bytes of a file, and their digest."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while part := file.read(_READ):
-                digest.update(part)
-                size += len(part)
-    except OSError as error:
-        raise StartError(f"{path} can't be read: {error.strerror}.") from error
-    return size, digest.hexdigest()
-
-
-def _problem(record: Record, size: int, sha256: str) -> str | None:
-    if record.state != "complete":
-        return f"its state is {record.state!r} ({record.detail or 'it has not ended yet'})"
-    if record.bytes != size:
-        return f"it had {record.bytes:,} bytes, the file has {size:,}"
-    if record.sha256 != sha256:
-        return "its SHA-256 is another"
-    return None

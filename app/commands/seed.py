@@ -1,33 +1,42 @@
-"""`docsheet seed`: believable documents, written in bulks."""
+"""`docsheet seed`: fills a collection with believable documents, made by its Resource.sample."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Annotated
 
-from faker import Faker
+import typer
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, PyMongoError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.commands.database import find_resource, open_database
+from app.commands.samples import QuickFaker
+from app.commands.terminal import out
 from app.errors import Invalid, StartError
 from app.resources.documents import read_document
-from app.resources.registry import Resource, discover, nearest
+from app.resources.registry import Resource
 from app.resources.storing import Document
-from app.servers.embedded import EmbeddedDatabase
-from app.settings import Settings
+from app.settings import Settings, read_settings
 from app.store.client import client_options
 from app.store.codes import Code
 from app.store.errors import translate
 from app.store.indexes import Indexes, make_indexes
 
 BULK = 1_000  # documents
-LOCALES = ["en_US", "zh_CN", "de_DE", "fr_FR"]
 
 
-def seed(settings: Settings, name: str, count: int, number: int, console: Console) -> None:
-    """Stores `count` samples of a resource; one whose unique value is there already is left out.
+def run(
+    resource: Annotated[str, typer.Argument(help="The collection to fill, such as users.")],
+    count: Annotated[int, typer.Option(min=1, max=100_000_000, help="How many documents.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same number makes the same documents.")] = 1,
+) -> None:
+    """Fill a collection with believable documents, made by its Resource.sample."""
+    fill(read_settings(), resource, count, seed, out)
+
+
+def fill(settings: Settings, name: str, count: int, seed: int, console: Console) -> None:
+    """Stores `count` samples of a resource; one whose unique value is there already is skipped.
 
     Raises `StartError` for an unknown resource, one without a sample, and a database that can't be reached.
     """
@@ -37,48 +46,31 @@ def seed(settings: Settings, name: str, count: int, number: int, console: Consol
             f"{resource.model.__name__} has no Resource.sample(fake, number) to make documents with."
         )
     with (
-        opened(settings) as uri,
-        MongoClient[dict[str, Any]](uri, **client_options(settings)) as client,
+        open_database(settings) as uri,
+        MongoClient[Document](uri, **client_options(settings)) as client,
     ):
         collection = client[settings.DB_NAME][resource.name]
         try:
             make_indexes(resource, collection, Indexes())
-            stored = sum(
-                _store(collection, bulk) for bulk in _bulks(resource, count, number, console)
-            )
+            bulks = _make_bulks(resource, count, seed, console)
+            stored = sum(_store(collection, bulk) for bulk in bulks)
         except PyMongoError as error:
             raise StartError(str(translate(error, writing=True))) from error
-    there = f"; {count - stored:,} were there already" if stored < count else ""
-    console.print(f"{stored:,} documents stored in {resource.name!r}{there}.", highlight=False)
+    skipped = _describe_skipped(count - stored, seed)
+    console.print(f"{stored:,} documents stored in {resource.name!r}{skipped}.", highlight=False)
 
 
-def find_resource(settings: Settings, name: str) -> Resource:
-    """The resource of this name; raises `StartError` with the nearest that there is."""
-    resources = discover(settings.MODELS)
-    if name not in resources:
-        known = ", ".join(resources) or "none"
-        raise StartError(
-            f"There is no collection {name!r}.{nearest(name, resources)} Declared are: {known}."
-        )
-    return resources[name]
+def _describe_skipped(number: int, seed: int) -> str:
+    if not number:
+        return ""
+    return f"; {number:,} were there already (--seed {seed + 1} makes other ones)"
 
 
-@contextmanager
-def opened(settings: Settings) -> Iterator[str]:
-    """The URI of the database for a command: MONGO_URI, a running server's own, else one started meanwhile."""
-    if settings.MONGO_URI:
-        yield settings.MONGO_URI
-        return
-    with EmbeddedDatabase.of(settings, share=True) as embedded:
-        yield embedded.uri
-
-
-def _bulks(
-    resource: Resource, count: int, number: int, console: Console
+def _make_bulks(
+    resource: Resource, count: int, seed: int, console: Console
 ) -> Iterator[list[Document]]:
     """The documents, checked by the model, with a progress bar."""
-    fake = Faker(LOCALES)
-    fake.seed_instance(number)
+    fake = QuickFaker(seed)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -88,16 +80,14 @@ def _bulks(
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(f"Seeding {resource.name}", total=count)
         for begin in range(0, count, BULK):
-            yield [
-                _document(resource, fake, position)
-                for position in range(begin, min(count, begin + BULK))
-            ]
-            progress.update(task, advance=min(count, begin + BULK) - begin)
+            end = min(count, begin + BULK)
+            yield [_make_document(resource, fake, number) for number in range(begin, end)]
+            progress.update(task, completed=end)
 
 
-def _document(resource: Resource, fake: Faker, position: int) -> Document:
+def _make_document(resource: Resource, fake: QuickFaker, number: int) -> Document:
     assert resource.options.sample is not None
-    sample = resource.options.sample(fake, position)
+    sample = resource.options.sample(fake, number)
     try:
         return read_document(resource, sample)
     except Invalid as error:
@@ -106,7 +96,8 @@ def _document(resource: Resource, fake: Faker, position: int) -> Document:
         ) from None
 
 
-def _store(collection: Collection[dict[str, Any]], documents: list[Document]) -> int:
+def _store(collection: Collection[Document], documents: list[Document]) -> int:
+    """How many of the documents were stored."""
     try:
         collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:

@@ -1,12 +1,12 @@
 """What a document class says of itself in `class Resource:`; what can't be true stops the start."""
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from app.errors import DeclarationError
 from app.resources.fields import Shape
+from app.spelling import nearest
 
 OnDelete = Literal["refuse", "keep"]
 MAX_LIMIT = 1000  # documents on one page of a list
@@ -92,12 +92,6 @@ def _check_columns(name: str, columns: tuple[str, ...], shape: Shape) -> None:
                 f"{name}.Resource.columns: two columns have the title {title or path!r}."
             )
         titles.add(title or path)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` with the nearest of the known words, or nothing."""
-    found = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f" Did you mean {found[0]!r}?" if found else ""
 
 
 def _top_level_texts(shape: Shape) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pymongo import IndexModel
 from app.errors import DeclarationError
 from app.resources.fields import Field, Shape, nested_models, shape_of
 from app.resources.options import Options, read_options
-from app.resources.options import nearest as nearest  # part of what this room offers
+from app.spelling import nearest as nearest  # part of what this room offers
 
 RESERVED = ("exports", "docs", "redoc", "livez", "readyz", "openapi.json")
 OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself

@@ -1,8 +1,6 @@
 """The sample of `models/user.py`."""
 
-from faker import Faker
-
-from app.commands.seed import LOCALES
+from app.commands.samples import QuickFaker
 from app.resources.documents import read_document
 from app.resources.registry import discover
 
@@ -10,8 +8,7 @@ USERS = discover("models")["users"]
 
 
 def people(seed: int, count: int) -> list[dict[str, object]]:
-    fake = Faker(LOCALES)
-    fake.seed_instance(seed)
+    fake = QuickFaker(seed)
     assert USERS.options.sample is not None
     return [USERS.options.sample(fake, number) for number in range(count)]
 

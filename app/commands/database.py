@@ -1,0 +1,34 @@
+"""What commands stand on: the resource that was named, and the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.errors import StartError
+from app.resources.registry import Resource, discover
+from app.servers.embedded import EmbeddedDatabase
+from app.settings import Settings
+from app.spelling import nearest
+
+
+def find_resource(settings: Settings, name: str) -> Resource:
+    """The resource of this name; raises `StartError` with the nearest that there is."""
+    resources = discover(settings.MODELS)
+    if name not in resources:
+        known = ", ".join(resources) or "none"
+        raise StartError(
+            f"There is no resource {name!r}.{nearest(name, resources)} Declared are: {known}."
+        )
+    return resources[name]
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[str]:
+    """The URI of the database for a command.
+
+    MONGO_URI, else the embedded database: a running server's, else one that is started meanwhile.
+    """
+    if settings.MONGO_URI:
+        yield settings.MONGO_URI
+        return
+    with EmbeddedDatabase.of(settings, share=True) as embedded:
+        yield embedded.uri

@@ -1,0 +1,76 @@
+"""The Faker that `Resource.sample` gets: as quick as a sample needs it, and the same for the same seed.
+
+Faker takes some 50 µs for a name, which is ten times what all else about a document takes. So each method, in each
+locale and with each set of arguments, draws `POOL` values, and then chooses among them.
+"""
+
+from collections.abc import Callable, Hashable
+from random import Random
+from typing import Any
+
+from faker import Faker
+
+LOCALES = ("en_US", "zh_CN", "de_DE", "fr_FR")
+POOL = 1_000  # values of each method; documents up to that number have values of their own
+MAX_POOLS = 200  # of one method: one that is called with ever new arguments draws anew each time
+AS_THEY_ARE = (
+    "random_",
+    "py",
+    "uuid",
+    "seed",
+)  # methods that are quick, or whose values must differ
+
+
+class QuickFaker:
+    """A Faker of several locales, `fake.name()`, or of one: `fake["zh_CN"].name()`.
+
+    `random` is Python's own `Random` with the same seed. What is no drawing method is Faker's: `fake.unique.email()`.
+    """
+
+    def __init__(self, seed: int, locales: tuple[str, ...] = LOCALES) -> None:
+        self.random = Random(seed)
+        self._faker = Faker(list(locales))
+        self._faker.seed_instance(seed)
+        self._locales = {locales[0]: self}
+        if len(locales) > 1:
+            self._locales = {locale: QuickFaker(seed, (locale,)) for locale in locales}
+
+    def __getitem__(self, locale: str) -> "QuickFaker":
+        return self._locales[locale]
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._faker, name)
+        if callable(method) and not name.startswith(AS_THEY_ARE):
+            method = _Pools(method, self.random)
+        setattr(self, name, method)  # the next time this isn't called any more
+        return method
+
+
+class _Pools:
+    """One method of Faker; for each set of arguments the values that it drew."""
+
+    def __init__(self, draw: Callable[..., Any], random: Random) -> None:
+        self._draw = draw
+        self._choose = random.choice
+        self._plain: list[Any] = []
+        self._pools: dict[Hashable, list[Any]] = {}
+
+    def __call__(self, *args: Any, **words: Any) -> Any:
+        pool = self._pool_of(args, words) if args or words else self._plain
+        if pool is None:
+            return self._draw(*args, **words)
+        if len(pool) >= POOL:
+            return self._choose(pool)
+        pool.append(self._draw(*args, **words))
+        return pool[-1]
+
+    def _pool_of(self, args: tuple[Any, ...], words: dict[str, Any]) -> list[Any] | None:
+        """The pool of these arguments; none where they can't be a key, or are ever new ones."""
+        key = (args, tuple(words.items()))
+        try:
+            pool = self._pools.get(key)
+        except TypeError:  # a list, a dict
+            return None
+        if pool is None and len(self._pools) < MAX_POOLS:
+            pool = self._pools[key] = []
+        return pool

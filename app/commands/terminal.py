@@ -1,0 +1,13 @@
+"""Where commands write: results to standard output, all else to standard error."""
+
+import sys
+
+from rich.console import Console
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def can_ask() -> bool:
+    """Whether a person sits there who can answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()

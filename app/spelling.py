@@ -1,0 +1,10 @@
+"""The nearest of the known words, for whoever mistyped one."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` with the nearest of the known words, or nothing."""
+    found = difflib.get_close_matches(word, list(known), 1, 0.6)
+    return f" Did you mean {found[0]!r}?" if found else ""
