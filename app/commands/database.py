@@ -16,7 +16,7 @@ def find_resource(settings: Settings, name: str) -> Resource:
     if name not in resources:
         known = ", ".join(resources) or "none"
         raise StartError(
-            f"There is no resource {name!r}.{nearest(name, resources)} Declared are: {known}."
+            f"There is no collection {name!r}.{nearest(name, resources)} Declared are: {known}."
         )
     return resources[name]
 

@@ -2,8 +2,10 @@
 
 import gzip
 import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,7 @@ def test_the_file_is_that_of_http(
 def test_options_and_standard_output(
     run: Any, http: httpx.Client, people: Any, tmp_path: Path
 ) -> None:
-    done = run("export", "users", "--columns", "name:Name,profile.age", "--bom", "true", "--delimiter", ";",
+    done = run("export", "users", "--columns", "name:Name,profile.age", "--bom", "--delimiter", ";",
                "--limit", "2", "-o", "-")  # fmt: skip
     assert done.stdout == b"\xef\xbb\xbfName;profile.age\r\nN0;0\r\nN1;1\r\n"
     assert run("export", "users", "-f", "xlsx", "--limit", "7").returncode == 0
@@ -86,9 +88,9 @@ def test_options_and_standard_output(
         (["users", "-f", "cvs"], "no export format 'cvs'. Did you mean 'csv'?"),
         (["users", "--columns", "nam"], "Did you mean 'name'?"),
         (["users", "--where", "nam=x"], "Did you mean 'name'?"),
-        (["users", "--where", "name"], "name=value is wanted"),
+        (["users", "--where", "name"], "it must be name=value"),
         (["users", "--where", "name__regex=("], "name__contains="),
-        (["users", "-f", "ndjson", "--bom", "true"], "no such option"),
+        (["users", "-f", "ndjson", "--bom"], "no such option"),
         (
             ["users", "-o", "missing/users.csv"],
             "missing/users.csv can't be written: No such file or directory",
@@ -99,12 +101,68 @@ def test_what_cannot_be_is_one_sentence(
     run: Any, people: Any, tmp_path: Path, words: list[str], said: str
 ) -> None:
     (tmp_path / "users.csv").write_text("as it was")
-    done = run("export", *words)
+    done = run("export", *words, "--force")
     assert done.returncode == 1
     assert said in done.stderr.decode()
     assert done.stderr.strip().count(b"\n") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["users.csv"]
     assert (tmp_path / "users.csv").read_text() == "as it was"
+
+
+def test_an_existing_file_is_overwritten_only_where_that_was_said(
+    run: Any, people: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text("as it was")
+    refused = run("export", "users")
+    assert (refused.returncode, file.read_text()) == (1, "as it was")
+    assert b"users.csv exists and stays as it is: --force overwrites it" in refused.stderr
+    assert run("export", "users", "--force", "--limit", "1").returncode == 0
+    assert len(file.read_bytes().splitlines()) == 2
+    assert run("export", "users", "-o", "users.csv", "--limit", "2").returncode == 0
+    assert len(file.read_bytes().splitlines()) == 3
+
+
+def in_terminal(command: list[str], folder: Path, uri: str, answer: str = "") -> tuple[int, str]:
+    """Runs `docsheet` as a person does, in a terminal; exit status and what is on the screen."""
+    screen, terminal = pty.openpty()
+    environment = {"MONGO_URI": uri, "DB_NAME": DATABASE, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", *command],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        os.write(screen, answer.encode())
+        shown = b""
+        with suppress(OSError):  # what reading the screen raises when the last process has left
+            while part := os.read(screen, 65536):
+                shown += part
+    os.close(screen)
+    return process.returncode, shown.decode()
+
+
+@pytest.mark.parametrize(("answer", "status", "lines"), [("y\n", 0, 2), ("n\n", 1, 1)])
+def test_a_person_is_asked_before_a_file_is_overwritten(
+    mongo_uri: str, people: Any, tmp_path: Path, answer: str, status: int, lines: int
+) -> None:
+    (tmp_path / "users.csv").write_text("as it was")
+    done, shown = in_terminal(["export", "users", "--limit", "1"], tmp_path, mongo_uri, answer)
+    assert "users.csv exists. Overwrite it?" in shown
+    assert done == status
+    assert len((tmp_path / "users.csv").read_bytes().splitlines()) == lines
+
+
+def test_a_workbook_is_not_sent_to_a_terminal(mongo_uri: str, people: Any, tmp_path: Path) -> None:
+    status, shown = in_terminal(["export", "users", "-f", "xlsx", "-o", "-"], tmp_path, mongo_uri)
+    assert status == 1
+    assert "xlsx is no text that a terminal can show: name a file with -o" in shown
+    status, shown = in_terminal(["export", "users", "-o", "-", "--limit", "1"], tmp_path, mongo_uri)
+    assert status == 0
+    assert "N0,0@x.com,,,0," in shown
 
 
 def test_a_file_that_could_not_be_finished_is_not_left(

@@ -1,0 +1,83 @@
+"""The Faker of samples: the same for the same seed, and soon without asking Faker."""
+
+import time
+from typing import Any
+
+import pytest
+
+from app.commands import samples
+from app.commands.samples import QuickFaker
+
+
+def draw(seed: int) -> list[Any]:
+    fake = QuickFaker(seed)
+    return [
+        [
+            fake.name(),
+            fake["zh_CN"].name(),
+            fake.random.random(),
+            fake.random_int(1, 9),
+            fake.city(),
+        ]
+        for _ in range(30)
+    ]
+
+
+def test_same_seed_draws_the_same() -> None:
+    assert draw(7) == draw(7)
+    assert draw(7) != draw(8)
+
+
+def test_values_are_drawn_once_and_then_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "POOL", 20)
+    fake = QuickFaker(1)
+    first = [fake["de_DE"].name() for _ in range(20)]
+    later = {fake["de_DE"].name() for _ in range(500)}
+    assert later == set(first)
+    assert {fake["fr_FR"].name() for _ in range(20)} != set(first)
+
+
+def test_each_set_of_arguments_has_values_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "POOL", 5)
+    fake = QuickFaker(1)["en_US"]
+    assert {len(fake.sentence(nb_words=3, variable_nb_words=False).split()) for _ in range(9)} == {
+        3
+    }
+    assert {len(fake.sentence(nb_words=6, variable_nb_words=False).split()) for _ in range(9)} == {
+        6
+    }
+    assert {type(fake.words(nb=2, ext_word_list=["a", "b"])) for _ in range(9)} == {list}
+
+
+def test_ever_new_arguments_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "MAX_POOLS", 3)
+    fake = QuickFaker(1)["en_US"]
+    assert [len(fake.lexify("?" * number)) for number in range(1, 50)] == list(range(1, 50))
+    assert len(fake.lexify._pools) == 3
+
+
+def test_what_must_differ_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "POOL", 5)
+    fake = QuickFaker(1)
+    assert len({fake.uuid4() for _ in range(100)}) == 100
+    assert len({fake.random_int(1, 10**9) for _ in range(100)}) == 100
+    assert len({fake.unique.email() for _ in range(100)}) == 100
+    assert len({fake["zh_CN"].unique.name() for _ in range(100)}) == 100
+
+
+def test_an_unknown_method_or_locale_is_an_error_as_in_faker() -> None:
+    with pytest.raises(AttributeError, match="nmae"):
+        QuickFaker(1).nmae()
+    with pytest.raises(KeyError):
+        QuickFaker(1)["xx_XX"]
+
+
+def test_later_values_cost_a_tenth_of_faker() -> None:
+    fake = QuickFaker(1)["en_US"]
+    began = time.process_time()
+    for _ in range(samples.POOL):
+        fake.street_address()
+    drawn = time.process_time()
+    for _ in range(samples.POOL):
+        fake.street_address()
+    assert (time.process_time() - drawn) * 10 < drawn - began

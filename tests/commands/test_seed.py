@@ -1,0 +1,67 @@
+"""`docsheet seed`, as a person runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import DATABASE
+from tests.support.mongod import needs_mongod
+from tests.support.server import ROOT
+
+pytestmark = needs_mongod
+
+
+@pytest.fixture
+def seed(mongo_uri: str) -> Any:
+    def seed(*words: str, **settings: str) -> tuple[int, str]:
+        environment = {**os.environ, "MONGO_URI": mongo_uri, "DB_NAME": DATABASE, **settings}
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "seed", *words],
+            cwd=ROOT,
+            env={**environment, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode, (done.stdout + done.stderr).splitlines()[-1]
+
+    return seed
+
+
+def test_the_same_seed_again_adds_nothing_and_says_how_to_get_more(seed: Any, users: Any) -> None:
+    assert seed("users", "--count", "1500") == (0, "1,500 documents stored in 'users'.")
+    again = "0 documents stored in 'users'; 1,500 were there already (--seed 2 makes other ones)."
+    assert seed("users", "--count", "1500") == (0, again)
+    assert seed("users", "--count", "10", "--seed", "2") == (0, "10 documents stored in 'users'.")
+    assert users.count_documents({}) == 1510
+
+
+def test_an_unknown_collection_names_the_nearest(seed: Any) -> None:
+    status, shown = seed("user")
+    assert status == 1
+    assert shown.startswith("docsheet: There is no collection 'user'. Did you mean 'users'?")
+
+
+def test_a_class_without_a_sample_is_named(seed: Any) -> None:
+    status, shown = seed("things", MODELS="tests.support.every_type")
+    assert (status, shown.startswith("docsheet: Thing has no Resource.sample")) == (1, True)
+
+
+def test_a_sample_that_the_model_refuses_is_named(seed: Any, tmp_path: Path) -> None:
+    (tmp_path / "refused.py").write_text(
+        "from beanie import Document\n"
+        "class Thing(Document):\n"
+        "    name: str\n"
+        "    class Resource:\n"
+        "        @staticmethod\n"
+        "        def sample(fake, number):\n"
+        "            return {'name': number}\n"
+    )
+    status, shown = seed("Thing", MODELS="refused", PYTHONPATH=str(tmp_path))
+    assert status == 1
+    assert "Thing.Resource.sample makes what the model refuses" in shown
