@@ -3,69 +3,115 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.applications import Starlette
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import VERSION
 from app.api.docs import TITLE, Pages
 from app.api.downloads import Downloads
+from app.api.extensions import include_routers, merge_description, refuse_collisions
 from app.api.health import Health
 from app.api.middleware import Cors, Gate
 from app.api.openapi import describe
-from app.api.problems import on_exception, on_http_exception, on_request_error
+from app.api.parts import Part
+from app.api.problems import (
+    on_exception,
+    on_http_exception,
+    on_request_error,
+    on_validation_error,
+)
 from app.api.router import ResourceRouter
-from app.api.routing import Paths
+from app.api.routing import Paths, reserved_steps
 from app.errors import RequestError
 from app.query.compile import Compiler
-from app.resources.registry import discover
+from app.resources.registry import discover, refuse_reserved
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings, read_settings
 from app.store.client import Database, connect
-from app.store.repository import Repository
 from app.transfers.forking import start_fork_server
-from app.transfers.records import Records
 
 RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
+FIRST_SECONDS = 5.0  # that the start waits for everything to be prepared
+_HANDLERS: dict[Any, Any] = {
+    RequestError: on_request_error,
+    RequestValidationError: on_validation_error,
+    HTTPException: on_http_exception,
+    Exception: on_exception,
+}
 _log = logging.getLogger("docsheet.database")
 
 
 class Application(FastAPI):
-    """FastAPI with `Gate` outside of everything, also of the answer to what nobody expected."""
+    """FastAPI, with `Gate` outside of everything and a short way to the paths of our own.
+
+    Whatever is no path of ours goes through FastAPI's own stack: dependencies, WebSockets, security.
+    """
 
     def __init__(self, settings: Settings, **words: Any) -> None:
-        self.settings = settings
         super().__init__(**words)
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """The whole stack, `Gate` outermost.
-
-        Starlette's own below it: FastAPI's further layers serve dependencies, which no handler here has.
-        """
-        return Gate(Starlette.build_middleware_stack(self), self.settings)
+        self.settings = settings
+        self.paths = Paths(())
+        self._gate = Gate(self._choose, settings)
+        self._short: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Starlette's own call, for the same reason."""
-        await Starlette.__call__(self, scope, receive, send)
+        """Every request and every WebSocket passes `Gate` first."""
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        else:
+            await self._gate(scope, receive, send)
+
+    async def _choose(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix(self.settings.ROOT_PATH)
+        found = self.paths.find(path) if scope["type"] == "http" else None
+        if found is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        scope["endpoint"], scope["path_params"] = found
+        if self._short is None:
+            self._short = self._build_short_stack()
+        await self._short(scope, receive, send)
+
+    def _build_short_stack(self) -> ASGIApp:
+        """Starlette's stack around the routes of our own."""
+        handlers = dict(self.exception_handlers)
+        last = handlers.pop(Exception)
+        stack: ASGIApp = ExceptionMiddleware(_to_endpoint, handlers=handlers)
+        for middleware, words, named in reversed(self.user_middleware):
+            stack = middleware(stack, *words, **named)
+        return ServerErrorMiddleware(stack, handler=last)
+
+
+async def _to_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope["endpoint"](scope, receive, send)
 
 
 def create_app(settings: Settings | None = None, client: Any = None) -> Application:
-    """The ASGI application; `client` is a mongomock-motor client in tests, else MONGO_URI or the embedded database.
+    """The ASGI application; `client` is a mongomock-motor client in tests.
 
-    Raises `StartError` for settings and declarations that can't be; the database is opened by the lifespan.
+    Without one it is MONGO_URI's, or the embedded database's; the lifespan opens it.
+    Raises `StartError` for settings and declarations that can't be.
     """
     settings = settings or read_settings()
     resources = discover(settings.MODELS)
     compilers = [Compiler(resource) for resource in resources.values()]
+    parts: list[Part] = []
+    reserved: set[str] = set()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _running(app, settings, compilers, client):
+    async def lifespan(app: Application) -> AsyncIterator[None]:
+        refuse_collisions(app, app.paths, reserved)  # of what was added since it was made
+        async with _opened_database(settings, client) as database, _running(parts, database):
+            app.state.mongo = database.motor
             yield
 
     app = Application(
@@ -74,72 +120,80 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         version=VERSION,
         lifespan=lifespan,
         openapi_url=None,
+        root_path=settings.ROOT_PATH,
         redirect_slashes=False,
         middleware=[Middleware(Cors, settings=settings)] if settings.CORS_ORIGINS else [],
-        exception_handlers={
-            RequestError: on_request_error,
-            HTTPException: on_http_exception,
-            Exception: on_exception,
-        },
+        exception_handlers=_HANDLERS,
     )
-    app.openapi = lambda: describe(compilers, VERSION)  # type: ignore[method-assign]
-    app.router.routes[:] = Pages(resources, app.openapi).routes()
+    downloads = Downloads(settings)
+    routers = [ResourceRouter(compiler, settings, downloads) for compiler in compilers]
+    parts += [*routers, downloads]
+    health = Health(parts)
+    parts.append(health)
+    pages = Pages(resources, lambda: app.openapi(), settings.ROOT_PATH)
+    own = [*pages.routes(), *health.routes(), *downloads.routes()]
+    reserved |= reserved_steps(own)
+    refuse_reserved(resources.values(), reserved)
+    app.paths = Paths([*own, *(route for router in routers for route in router.routes())])
+    app.openapi = lambda: _describe(app, compilers)  # type: ignore[method-assign]
+    if settings.ROUTES:
+        include_routers(app, settings.ROUTES)
+    refuse_collisions(app, app.paths, reserved)
     return app
 
 
+def _describe(app: Application, compilers: Sequence[Compiler]) -> dict[str, Any]:
+    described = merge_description(describe(compilers, VERSION), FastAPI.openapi(app))
+    if app.settings.ROOT_PATH:
+        described["servers"] = [{"url": app.settings.ROOT_PATH}]
+    return described
+
+
 @asynccontextmanager
-async def _running(
-    app: FastAPI, settings: Settings, compilers: Sequence[Compiler], client: Any
-) -> AsyncIterator[None]:
-    """Everything that is open while the server runs."""
-    embedded = None
-    uri = settings.MONGO_URI
-    if client is None and not uri:
-        embedded = EmbeddedDatabase.of(settings)
-        uri = embedded.uri
-    try:
-        database = Database(client if client is not None else connect(settings, uri), settings)
+async def _opened_database(settings: Settings, client: Any) -> AsyncIterator[Database]:
+    """The database, an embedded one where there is no other."""
+    async with AsyncExitStack() as stack:
+        uri = settings.MONGO_URI
+        if client is None and not uri:
+            embedded = EmbeddedDatabase.of(settings)
+            stack.callback(embedded.close)
+            uri = embedded.uri
+        connected = client if client is not None else connect(settings, uri)
+        database = Database(connected, settings, uri)
+        stack.push_async_callback(database.close)
         await database.open()
-        repositories = [Repository(database, compiler.resource) for compiler in compilers]
-        records = Records(database)
         if not database.is_mock:
             start_fork_server(settings.MODELS)
-        downloads = Downloads(database, records, uri, settings)
-        standing = list(app.router.routes)
-        app.router.routes += Health(database, repositories, records).routes()
-        for compiler, repository in zip(compilers, repositories, strict=True):
-            app.router.routes += ResourceRouter(compiler, repository, settings, downloads).routes()
-        app.router.middleware_stack = Paths(app.router)
-        preparing = asyncio.create_task(_prepare(database, repositories, records))
+        yield database
+
+
+@asynccontextmanager
+async def _running(parts: Sequence[Part], database: Database) -> AsyncIterator[None]:
+    """The parts, open one after the other, closed in the other direction."""
+    async with AsyncExitStack() as stack:
+        for part in parts:
+            await part.open(database)
+            stack.push_async_callback(part.close)
+        preparing = asyncio.create_task(_prepare(parts))
+        stack.callback(preparing.cancel)
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(preparing), 5)
-        try:
-            yield
-        finally:
-            preparing.cancel()
-            app.router.routes[:] = standing
-            await downloads.close()
-            await database.close()
-    finally:
-        if embedded is not None:
-            embedded.close()
+            await asyncio.wait_for(asyncio.shield(preparing), FIRST_SECONDS)
+        yield
 
 
-async def _prepare(database: Database, repositories: list[Repository], records: Records) -> None:
-    """Makes the indexes, and tries again what can't be made yet."""
-    recorded = database.is_mock
+async def _prepare(parts: Sequence[Part]) -> None:
+    """Prepares each part, whatever hinders the others, and tries again what can't be yet."""
+    waiting = list(parts)
     while True:
-        try:
-            for repository in repositories:
-                if repository.indexes.problem or not repository.indexes.made:
-                    await repository.make_indexes()
-            if not recorded:
-                await records.prepare()
-                recorded = True
-        except RequestError as error:
-            _log.warning("the indexes can't be made yet: %s", error)
-        if recorded and all(
-            known.indexes.made and not known.indexes.problem for known in repositories
-        ):
+        waiting = [part for part in waiting if not await _is_prepared(part)]
+        if not waiting:
             return
         await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _is_prepared(part: Part) -> bool:
+    try:
+        return await part.prepare()
+    except RequestError as error:
+        _log.warning("the indexes can't be made yet: %s", error)
+        return False

@@ -3,6 +3,7 @@
 A value comes from the environment, else from `.env`, else from here. `docs/operations.md` explains each one.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pymongo.uri_parser import parse_uri
 
 from app.errors import SettingError
 
+_usable_prefix = re.compile(r"(/[A-Za-z0-9._~-]+)+").fullmatch
 Names = Annotated[tuple[str, ...], NoDecode]  # written with commas
 
 
@@ -40,6 +42,9 @@ class Settings(BaseSettings):
     MODELS: str = Field(
         "models", description="The Python package whose document classes become resources."
     )
+    ROUTES: str = Field(
+        "", description="A Python package whose modules' `router: APIRouter` are served as well."
+    )
     DATA_DIR: Path = Field(Path("data"), description="The folder of the embedded database's files.")
     HOST: str = Field(
         "127.0.0.1", description="The address to listen on; loopback until there are accounts."
@@ -54,6 +59,11 @@ class Settings(BaseSettings):
     )
     CORS_ORIGINS: Names = Field(
         (), description="Origins whose pages may call, with commas; none by default."
+    )
+
+    ROOT_PATH: str = Field(
+        "",
+        description="The prefix that a proxy takes off, such as `/api`; our addresses get it back.",
     )
 
     BODY_LIMIT_MIB: float = Field(2, gt=0, le=16, description="MiB that a JSON body may have.")
@@ -117,6 +127,14 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("ROOT_PATH")
+    @classmethod
+    def _root_path(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and not _usable_prefix(value):
+            raise ValueError(f"{value!r} is no path; one looks like /api")
+        return value
 
     @field_validator("MONGO_URI")
     @classmethod

@@ -9,11 +9,10 @@ import orjson
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.api import requests
-from app.api.routing import route
+from app.api.routing import Route
 from app.errors import NotFound
 from app.resources.registry import Resource
 from app.spreadsheets.formats import FORMATS
@@ -71,22 +70,26 @@ class Pages:
     """The pages of one server."""
 
     def __init__(
-        self, served: Mapping[str, Resource], openapi: Callable[[], dict[str, Any]]
+        self,
+        served: Mapping[str, Resource],
+        openapi: Callable[[], dict[str, Any]],
+        root: str = "",
     ) -> None:
         self._resources = served
         self._openapi = openapi
+        self._root = root
         self._described: bytes | None = None
+        self._assets = StaticFiles(directory=str(resources.files("fastapi_offline") / "static"))
 
-    def routes(self) -> list[Route | Mount]:
+    def routes(self) -> list[Route]:
         """The routes of the pages and of their assets."""
-        assets = StaticFiles(directory=str(resources.files("fastapi_offline") / "static"))
         return [
-            route("/", {"GET": self.home}),
-            route("/openapi.json", {"GET": self.openapi}),
-            route("/docs", {"GET": self.swagger}),
-            route("/redoc", {"GET": self.redoc}),
-            route("/docs/problems/{problem}", {"GET": self.problem}),
-            Mount(ASSETS, assets),
+            Route("/", {"GET": self.home}),
+            Route("/openapi.json", {"GET": self.openapi}),
+            Route("/docs", {"GET": self.swagger}),
+            Route("/redoc", {"GET": self.redoc}),
+            Route("/docs/problems/{problem}", {"GET": self.problem}),
+            Route(f"{ASSETS}/{{file}}", {"GET": self.asset}),
         ]
 
     async def home(self, request: Request) -> Response:
@@ -108,21 +111,21 @@ class Pages:
         """`GET /docs`: Swagger UI."""
         requests.no_parameters(request)
         return get_swagger_ui_html(
-            openapi_url="/openapi.json",
+            openapi_url=f"{self._root}/openapi.json",
             title=TITLE,
-            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{ASSETS}/favicon.png",
+            swagger_js_url=f"{self._root}{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{self._root}{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{self._root}{ASSETS}/favicon.png",
         )
 
     async def redoc(self, request: Request) -> Response:
         """`GET /redoc`: Redoc."""
         requests.no_parameters(request)
         return get_redoc_html(
-            openapi_url="/openapi.json",
+            openapi_url=f"{self._root}/openapi.json",
             title=TITLE,
-            redoc_js_url=f"{ASSETS}/redoc.standalone.js",
-            redoc_favicon_url=f"{ASSETS}/favicon.png",
+            redoc_js_url=f"{self._root}{ASSETS}/redoc.standalone.js",
+            redoc_favicon_url=f"{self._root}{ASSETS}/favicon.png",
             with_google_fonts=False,
         )
 
@@ -137,38 +140,50 @@ class Pages:
             _page(title, f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>")
         )
 
+    async def asset(self, request: Request) -> Response:
+        """`GET /docs/assets/{file}`: a file of Swagger UI or Redoc."""
+        requests.no_parameters(request)
+        return await self._assets.get_response(request.path_params["file"], request.scope)
+
     def _home_json(self) -> dict[str, Any]:
         return {
             "resources": {
                 name: {
-                    "documents": f"/{name}/",
-                    "exports": {word: f"/{name}/export/{word}" for word in FORMATS},
+                    "documents": f"{self._root}/{name}/",
+                    "exports": {word: f"{self._root}/{name}/export/{word}" for word in FORMATS},
                 }
                 for name in self._resources
             },
-            "docs": "/docs",
-            "redoc": "/redoc",
-            "openapi": "/openapi.json",
+            "docs": f"{self._root}/docs",
+            "redoc": f"{self._root}/redoc",
+            "openapi": f"{self._root}/openapi.json",
         }
 
     def _home_html(self) -> str:
-        items = "".join(
-            f"<li><a href='/{html.escape(name)}/'><strong>{html.escape(name)}</strong></a> – download as "
-            + ", ".join(
-                f"<a href='/{html.escape(name)}/export/{found.names[0]}'>{label}</a>"
-                for label, found in (
-                    (found.names[0].upper(), found) for found in dict.fromkeys(FORMATS.values())
-                )
-            )
-            + "</li>"
-            for name in self._resources
-        )
+        items = "".join(map(self._item, self._resources))
         items = items or "<li>No document class is declared in <code>models/</code> yet.</li>"
+        links = " · ".join(
+            f"<a href='{self._root}/{path}'>{text}</a>"
+            for path, text in (
+                ("docs", "Try the API"), ("redoc", "Read the API"), ("openapi.json", "OpenAPI"),
+            )
+        )  # fmt: skip
         return _page(
             TITLE,
-            f"<h1>{TITLE}</h1><p>MongoDB documents as a REST API, and as spreadsheets.</p><ul>{items}</ul>"
-            "<p><a href='/docs'>Try the API</a> · <a href='/redoc'>Read the API</a> · "
-            "<a href='/openapi.json'>OpenAPI</a></p>",
+            f"<h1>{TITLE}</h1><p>MongoDB documents as a REST API, and as spreadsheets.</p>"
+            f"<ul>{items}</ul><p>{links}</p>",
+        )
+
+    def _item(self, name: str) -> str:
+        """A resource with its downloads, as an item of the list."""
+        title = html.escape(name)
+        address = f"{self._root}/{title}"
+        words = [found.names[0] for found in dict.fromkeys(FORMATS.values())]
+        downloads = ", ".join(
+            f"<a href='{address}/export/{word}'>{word.upper()}</a>" for word in words
+        )
+        return (
+            f"<li><a href='{address}/'><strong>{title}</strong></a> – download as {downloads}</li>"
         )
 
 

@@ -11,17 +11,20 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api import requests
+from app.api.parts import Part
 from app.api.relay import TRANSPORT, end_connection, waiting_bytes
-from app.errors import ProtocolTooOld, RequestError, Unavailable
+from app.api.routing import Route
+from app.errors import NotFound, ProtocolTooOld, RequestError, Unavailable
 from app.query.compile import Compiler
 from app.settings import Settings
 from app.spreadsheets.chunks import Tally
@@ -45,15 +48,50 @@ class ClientLeft(Exception):
     """The client went before the first chunk was there; nobody waits for an answer."""
 
 
-class Downloads:
+class Downloads(Part):
     """The exports of one server process: so many at once, each with a record."""
 
-    def __init__(self, database: Database, records: Records, uri: str, settings: Settings) -> None:
-        self._database = database
+    def __init__(self, settings: Settings) -> None:
+        self.records: Records
+        self._database: Database
         self._settings = settings
-        self._uri = uri
-        self._places = asyncio.Semaphore(settings.EXPORTS_AT_ONCE)
-        self.records = records
+        self._places: asyncio.Semaphore
+
+    async def open(self, database: Database) -> None:
+        """Takes the documents and the records from this database."""
+        self.records = Records(database)
+        self._database = database
+        self._places = asyncio.Semaphore(self._settings.EXPORTS_AT_ONCE)
+
+    async def prepare(self) -> bool:
+        """Makes the index by which records are forgotten."""
+        if not self._database.is_mock:
+            await self.records.prepare()
+        return True
+
+    async def close(self) -> None:
+        """Waits for the exports that are being ended, so that the database is there for them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                for _ in range(self._settings.EXPORTS_AT_ONCE):
+                    await self._places.acquire()
+
+    def routes(self) -> list[Route]:
+        """`/exports/{id}`."""
+        return [Route("/exports/{export_id}", {"GET": self.record})]
+
+    async def record(self, request: Request) -> Response:
+        """`GET /exports/{id}`: how an export ended."""
+        requests.no_parameters(request)
+        export_id = request.path_params["export_id"]
+        record = await self.records.read(export_id)
+        if record is None:
+            raise NotFound(
+                f"Nothing is known of an export {export_id!r}; "
+                "they are remembered for a while only."
+            )
+        headers = {"Cache-Control": "no-store"}
+        return Response(orjson.dumps(asdict(record)), 200, headers, "application/json")
 
     async def answer(
         self, request: Request, compiler: Compiler, repository: Repository
@@ -118,20 +156,14 @@ class Downloads:
         """Lets the next export in."""
         self._places.release()
 
-    async def close(self) -> None:
-        """Waits for the exports that are being ended, so that the database is still there for their records."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSING_SECONDS):
-                for _ in range(self._settings.EXPORTS_AT_ONCE):
-                    await self._places.acquire()
-
     def process(self, order: Order) -> "ExportProcess | InProcess":
         """What makes the file: a process of its own, or, for a mock, a thread."""
         if self._database.is_mock:
             return InProcess(order.job, self._database.collection(order.job.collection))
         options = export_options(self._settings, order.job.plan)
         return ExportProcess(
-            order.job, Source(self._uri, options, self._settings.DB_NAME, order.query.patterns)
+            order.job,
+            Source(self._database.uri, options, self._settings.DB_NAME, order.query.patterns),
         )
 
     @property

@@ -5,28 +5,42 @@ import logging
 import os
 import re
 import time
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
-from app.api.problems import problem
+from app.api.problems import REASON, problem
 from app.errors import BadRequest, Fault, Forbidden, RequestError
 from app.settings import Settings
 
+SWITCHING_PROTOCOLS, BAD_REQUEST, FORBIDDEN = 101, 400, 403
 EXPOSED = (
     "ETag", "Link", "Location", "Content-Disposition", "Retry-After", "X-Total-Count", "X-Count-Strategy",
     "X-Export-Id", "X-Request-ID",
 )  # fmt: skip
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _log = logging.getLogger("docsheet.access")
+_STARTS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
+HIDDEN = "…"  # in the log, in place of a value that may be secret
+_LONG = 500  # characters of a query and of a reason in the log, at most
 _usable_id = re.compile(rb"[A-Za-z0-9._:-]{1,64}").fullmatch
+# Parameters whose values may be secret, by what is in their names.
+_secrets = re.compile(
+    r"(?P<name>(?:^|(?<=&))[^&=]*"
+    r"(?:pass|pwd|secret|token|api_?key|auth|credential|signature|session)[^&=]*=)(?P<value>[^&]*)",
+    re.IGNORECASE,
+)
 
 
 class Gate:
-    """The outermost layer: `X-Request-ID`, `nosniff`, the Host and Origin rules, the log."""
+    """The outermost layer: `X-Request-ID`, `nosniff`, the Host and Origin rules, the log.
+
+    WebSockets pass it as well: whatever page they are opened by, they can write.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -37,59 +51,53 @@ class Gate:
             host[1:].lower() for host in settings.ALLOWED_HOSTS if host.startswith("*")
         )
         self._origins = frozenset(settings.CORS_ORIGINS)
-        self._prefix = (
-            os.urandom(4).hex().encode()
-        )  # of this process; a number for each request behind it
+        self._root = settings.ROOT_PATH
+        # The ids of this process have a beginning in common, and a number for each request.
+        self._beginning = os.urandom(4).hex().encode()
         self._number = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         begin = time.perf_counter()
-        headers = dict(
-            scope["headers"]
-        )  # the last of each name; repeats don't matter to what is asked of them here
+        # The last of each name: repeats don't matter to what is asked of them here.
+        headers = dict(scope["headers"])
         request_id = headers.get(b"x-request-id", b"")
         if not _usable_id(request_id):
-            request_id = self._prefix + b"%08x" % next(self._number)
+            request_id = self._beginning + b"%08x" % next(self._number)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = 0
 
         async def send_marked(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            kind = message["type"]
+            if kind in _STARTS:
+                status = message.get("status", SWITCHING_PROTOCOLS)
                 message["headers"] = [
-                    *message["headers"], (b"x-content-type-options", b"nosniff"), (b"x-request-id", request_id)
-                ]  # fmt: skip
+                    *message.get("headers", ()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"x-request-id", request_id),
+                ]
+            elif kind == "websocket.close" and not status:
+                status = FORBIDDEN  # what a server makes of one that was never accepted
             await send(message)
 
         try:
             await self._answer(scope, headers, receive, send_marked)
         finally:
-            milliseconds = (time.perf_counter() - begin) * 1000
-            path = scope["path"] if scope["path"].isprintable() else ascii(scope["path"])
-            _log.info(
-                "%s %s %d %.1f ms %s",
-                scope["method"],
-                path,
-                status,
-                milliseconds,
-                request_id.decode(),
-            )
+            _log.info(_line(scope, status, (time.perf_counter() - begin) * 1000))
 
     async def _answer(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
     ) -> None:
+        _keep_encoded_slashes(scope)
+        if self._root:
+            _put_under(self._root, scope)
         try:
             self._check_host(headers)
-            if scope["method"] in _WRITES:
+            if scope["type"] == "websocket" or scope["method"] in _WRITES:
                 self._check_origin(headers)
         except RequestError as error:
-            await problem(error, scope["path"])(scope, receive, send)
+            await _refuse(error, scope, receive, send)
             return
-        _keep_encoded_slashes(scope)
         await self._app(scope, receive, send)
 
     def _check_host(self, headers: dict[bytes, bytes]) -> None:
@@ -119,6 +127,46 @@ class Gate:
             raise Forbidden(detail, Fault(detail, header="Sec-Fetch-Site"))
 
 
+async def _refuse(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await problem(error, scope)(scope, receive, send)
+    elif "websocket.http.response" in scope.get("extensions", {}):
+        await WebSocket(scope, receive, send).send_denial_response(problem(error, scope))
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": error.title})
+
+
+def _line(scope: Scope, status: int, milliseconds: float) -> str:
+    """A request in the log: what was asked, the answer's status, how long it took, its id.
+
+    One that was refused has its query and the reason as well, so that nobody need guess.
+    """
+    method = scope.get("method", "WEBSOCKET")
+    line = f"{method} {scope['path']} {status} {milliseconds:.1f} ms {scope['state']['request_id']}"
+    if status >= BAD_REQUEST:
+        line = f"{line} {_why(scope)}".rstrip()
+    return line if line.isprintable() else ascii(line)[1:-1]
+
+
+def _why(scope: Scope) -> str:
+    """The query and the reason, without values that may be secret."""
+    query = scope["query_string"].decode("latin-1")
+    reason: str = scope["state"].get(REASON, "")
+    for found in _secrets.finditer(query):
+        value = unquote_plus(found["value"])
+        reason = reason.replace(value, HIDDEN) if value else reason
+    query = _secrets.sub(rf"\g<name>{HIDDEN}", query)
+    return f"{'?' if query else ''}{query[:_LONG]} {reason[:_LONG]}".strip()
+
+
+def _put_under(root: str, scope: Scope) -> None:
+    """The path as it was before a proxy took its prefix off, as ASGI has it (`root_path`)."""
+    scope["root_path"] = root
+    scope["path"] = root + scope["path"]
+    if "raw_path" in scope:
+        scope["raw_path"] = root.encode() + scope["raw_path"]
+
+
 def _keep_encoded_slashes(scope: Scope) -> None:
     """A `%2F` in the path belongs to a name, so it must not look like a step when routes are matched."""
     raw: bytes = scope.get("raw_path") or b""
@@ -146,4 +194,4 @@ class Cors(CORSMiddleware):
         if answer.status_code < 400:
             return answer
         detail = f"This cross-origin request is not allowed: {bytes(answer.body).decode()}."
-        return problem(Forbidden(detail, Fault(detail, header="Origin")), "*")
+        return problem(Forbidden(detail, Fault(detail, header="Origin")), {"path": "*"})

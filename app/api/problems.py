@@ -1,72 +1,144 @@
 """Our errors as answers: `application/problem+json` (RFC 9457), the one place that makes them."""
 
-import http
 import logging
+from http import HTTPStatus
 from typing import Any
 
 import orjson
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from app.errors import Fault, RequestError
+from app.errors import BadRequest, Fault, Invalid, RequestError
+from app.resources.faults import pointer
 
 MEDIA_TYPE = "application/problem+json"
+REASON = "reason"  # of an error, in the request's state, for the log
+_TITLES = {kind.status: kind.title for kind in RequestError.__subclasses__()}
 _log = logging.getLogger("docsheet.error")
 
 
-def problem(error: RequestError, path: str) -> Response:
-    """The answer that a `RequestError` is."""
-    page = f"/docs/problems/{error.problem}" if error.problem else "about:blank"
+def problem(error: RequestError, scope: Scope) -> Response:
+    """The answer that a `RequestError` is; the log of the request gets its reason."""
+    page = "about:blank"
+    if error.problem:
+        page = f"{scope.get('root_path', '')}/docs/problems/{error.problem}"
     return _response(
-        error.status, error.title, error.detail, path, error.faults, error.headers, page
+        scope, error.status, error.title, error.detail, error.faults, error.headers, page
     )
 
 
 async def on_request_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for `RequestError`."""
     assert isinstance(error, RequestError)
-    return problem(error, request.url.path)
+    return problem(error, request.scope)
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    """FastAPI's handler for what its own routes refuse."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if found[0]["type"] == "json_invalid":
+        reason = found[0]["ctx"]["error"]
+        return problem(BadRequest(f"The body is not JSON: {reason}."), request.scope)
+    faults = [_fault(one) for one in found]
+    return problem(Invalid(faults[0].detail, *faults), request.scope)
+
+
+def _fault(one: Any) -> Fault:
+    """One of pydantic's errors, by the part of the request that it is about."""
+    place, *steps = one["loc"]
+    name = ".".join(map(str, steps))
+    text = _sentence(one)
+    if place == "body":
+        return Fault(text, pointer=pointer(steps))
+    if place == "header":
+        return Fault(f"{name}: {text}", header=name)
+    if place == "cookie":
+        return Fault(f"{name}: {text}", header="Cookie")
+    return Fault(f"{name}: {text}", parameter=name)
+
+
+def _sentence(one: Any) -> str:
+    text: str = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return text.rstrip(".") + "."
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's handler for its own 404 and 405."""
+    """Starlette's handler for its own 404 and 405, and for what a user's endpoint raises."""
     assert isinstance(error, HTTPException)
-    title = http.HTTPStatus(error.status_code).phrase
-    detail = (
-        str(error.detail)
-        if error.detail != title
-        else f"{title}: {request.method} {request.url.path}."
-    )
-    if error.status_code == http.HTTPStatus.NOT_FOUND:
-        detail = f"There is nothing at {request.url.path}; GET / names what is there."
-    return _response(
-        error.status_code, title, detail, request.url.path, (), dict(error.headers or {})
-    )
+    title = _title(error.status_code)
+    headers = dict(error.headers or {})
+    if error.status_code < HTTPStatus.BAD_REQUEST:  # 304, or a redirection
+        return Response(None, error.status_code, headers)
+    detail = error.detail if isinstance(error.detail, str) else _text(error.detail)
+    if detail == _phrase(error.status_code):
+        detail = _usual_detail(request, error.status_code, headers)
+    return _response(request.scope, error.status_code, title, detail, headers=headers)
+
+
+def _title(status: int) -> str:
+    if status in _TITLES:
+        return _TITLES[status]
+    return _phrase(status)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # a number of the user's own
+        return "Error"
+
+
+def _text(detail: Any) -> str:
+    try:
+        return orjson.dumps(detail).decode()
+    except TypeError:
+        return str(detail)
+
+
+def _usual_detail(request: Request, status: int, headers: dict[str, str]) -> str:
+    path = request.scope["path"]
+    if status == HTTPStatus.NOT_FOUND:
+        home = f"{request.scope.get('root_path', '')}/"
+        return f"There is nothing at {path}; GET {home} names what is there."
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and "Allow" in headers:
+        return f"{request.method} is not possible here; {headers['Allow']} is."
+    return f"{_title(status)}: {request.method} {path}."
 
 
 async def on_exception(request: Request, error: Exception) -> Response:
-    """Starlette's handler for what nobody expected: logged with its trace, told without."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    detail = "Something went wrong in the server; its log, by the X-Request-ID of this answer, says what."
-    return _response(500, "Internal Server Error", detail, request.url.path)
+    """Starlette's handler for what nobody expected: logged with its trace, told without.
+
+    The server closes the connection after it.
+    """
+    _log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    detail = (
+        "Something went wrong in the server; its log, by the X-Request-ID of this answer, "
+        "says what."
+    )
+    headers = {"Connection": "close"}
+    return _response(request.scope, 500, "Internal Server Error", detail, headers=headers)
 
 
 def _response(
+    scope: Scope,
     status: int,
     title: str,
     detail: str,
-    path: str,
     faults: tuple[Fault, ...] = (),
     headers: dict[str, str] | None = None,
     page: str = "about:blank",
 ) -> Response:
+    scope.setdefault("state", {})[REASON] = detail
     body: dict[str, Any] = {
         "type": page,
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": path,
+        "instance": scope["path"],
     }
     if faults:
         body["errors"] = [

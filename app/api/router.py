@@ -6,11 +6,11 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.api import requests
 from app.api.downloads import Downloads
-from app.api.routing import Handler, route
+from app.api.parts import Part
+from app.api.routing import Handler, Route
 from app.errors import NotFound
 from app.query.compile import Compiler
 from app.resources.documents import read_document, read_replacement
@@ -19,24 +19,42 @@ from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.settings import Settings
+from app.store.client import Database
 from app.store.repository import Page, Repository
 from app.store.stored import Stored
 
 JSON = "application/json"
 
 
-class ResourceRouter:
+class ResourceRouter(Part):
     """The handlers of one resource."""
 
-    def __init__(
-        self, compiler: Compiler, repository: Repository, settings: Settings, downloads: Downloads
-    ) -> None:
+    def __init__(self, compiler: Compiler, settings: Settings, downloads: Downloads) -> None:
         self.resource: Resource = compiler.resource
         self.compiler = compiler
-        self._repository = repository
+        self._repository: Repository
         self._downloads = downloads
         self._body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
         self._present = presenter(self.resource.shape)
+
+    async def open(self, database: Database) -> None:
+        """Takes the documents from this database."""
+        self._repository = Repository(database, self.resource)
+
+    async def prepare(self) -> bool:
+        """Makes the declared indexes."""
+        if self.problems():
+            await self._repository.make_indexes()
+        return not self.problems()
+
+    def problems(self) -> list[str]:
+        """Why the declared indexes are not there."""
+        indexes = self._repository.indexes
+        if indexes.problem:
+            return [indexes.problem[0].upper() + indexes.problem[1:]]
+        if not indexes.made:
+            return [f"The indexes of {self.resource.name!r} are not made yet."]
+        return []
 
     def routes(self) -> list[Route]:
         """The routes of this resource; the collection answers with and without a slash at its end."""
@@ -47,10 +65,10 @@ class ResourceRouter:
             collection["POST"] = self.create
             item |= {"PUT": self.replace, "PATCH": self.patch, "DELETE": self.delete}
         return [
-            route(f"/{name}/", collection),
-            route(f"/{name}", collection),
-            route(f"/{name}/export/{{format}}", {"GET": self.export}),
-            route(f"/{name}/{{key}}", item),
+            Route(f"/{name}/", collection),
+            Route(f"/{name}", collection),
+            Route(f"/{name}/export/{{format}}", {"GET": self.export}),
+            Route(f"/{name}/{{key}}", item),
         ]
 
     async def list(self, request: Request) -> Response:
@@ -67,8 +85,9 @@ class ResourceRouter:
         requests.no_parameters(request)
         body = await self._body(request, requests.JSON)
         stored = await self._repository.insert(read_document(self.resource, body))
+        root = request.scope.get("root_path", "")
         key = write_key(self.resource.key, stored.document["_id"])
-        location = f"/{quote(self.resource.name)}/{key}"
+        location = f"{root}/{quote(self.resource.name)}/{key}"
         return self._whole(stored, 201, {"Location": location})
 
     async def read(self, request: Request) -> Response:

@@ -1,30 +1,45 @@
-"""Routes: one for each path, which knows the methods of that path."""
+"""Routes of our own: one for each path, which knows the methods of that path.
 
-from collections.abc import Awaitable, Callable, Mapping
+They pass FastAPI's stack by: dependencies cost it about a tenth of a millisecond for each request, and our handlers
+have none. Whatever is no path of ours is FastAPI's.
+"""
 
-from starlette.exceptions import HTTPException
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route, Router
+from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from app.errors import MethodNotAllowed
 
 Handler = Callable[[Request], Awaitable[Response]]
+TO_COME = (  # first steps that are kept free for what this program will offer there
+    "auth", "ui", "shared", "jobs", "schedules", "views", "webhooks", "hooks", "chat", "metrics",
+)  # fmt: skip
 
 
-class Methods:
-    """The handlers of one path by method; HEAD is what GET would answer, without the body.
+class Route:
+    """One path and its handlers by method; HEAD is what GET would answer, without the body."""
 
-    A plain ASGI callable: FastAPI's own route costs about a tenth of a millisecond for dependencies that our handlers
-    don't have.
-    """
-
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
+        self.path = path
+        self._pattern = compile_path(path)[0]
         self._handlers = dict(handlers)
         if "GET" in handlers:
             self._handlers.setdefault("HEAD", handlers["GET"])
         self._allow = ", ".join(sorted(self._handlers))
+
+    @property
+    def first_step(self) -> str:
+        """The path as far as its second slash: `users` of `/users/{key}`."""
+        return first_step(self.path)
+
+    def match(self, path: str) -> dict[str, Any] | None:
+        """The parameters of a path that is this one, or None."""
+        found = self._pattern.match(path)
+        return found.groupdict() if found else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self._handlers.get(scope["method"])
@@ -37,32 +52,29 @@ class Methods:
         await response(scope, receive, send)
 
 
-def route(path: str, handlers: Mapping[str, Handler]) -> Route:
-    """A Starlette route that leaves the choice of the method to `Methods`."""
-    return Route(path, Methods(handlers), methods=None, include_in_schema=False)
-
-
 class Paths:
-    """Finds the route of a request by the first step of its path: any number of resources costs the same."""
+    """Routes by the first step of their path: any number of resources costs the same."""
 
-    def __init__(self, router: Router) -> None:
-        self._router = router
-        self._routes: dict[str, list[BaseRoute]] = {}
-        for known in router.routes:
-            self._routes.setdefault(_first_step(getattr(known, "path", "/")), []).append(known)
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        self._by_step: dict[str, list[Route]] = {}
+        for route in self.routes:
+            self._by_step.setdefault(route.first_step, []).append(route)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._router.lifespan(scope, receive, send)
-            return
-        for known in self._routes.get(_first_step(scope["path"]), ()):
-            match, found = known.matches(scope)
-            if match is Match.FULL:
-                scope.update(found)
-                await known.handle(scope, receive, send)
-                return
-        raise HTTPException(404)
+    def find(self, path: str) -> tuple[Route, dict[str, Any]] | None:
+        """The route of a path, and the parameters that the path has for it; None where there is none."""
+        for route in self._by_step.get(first_step(path), ()):
+            parameters = route.match(path)
+            if parameters is not None:
+                return route, parameters
+        return None
 
 
-def _first_step(path: str) -> str:
+def first_step(path: str) -> str:
+    """`users` of `/users/{key}`."""
     return path.split("/", 2)[1] if path.startswith("/") else ""
+
+
+def reserved_steps(own: Iterable[Route]) -> frozenset[str]:
+    """The first steps that no resource and no endpoint of a user may have: of our routes, and of those to come."""
+    return frozenset(route.first_step for route in own) | set(TO_COME)

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -18,7 +18,6 @@ from app.resources.fields import Field, Shape, nested_models, shape_of
 from app.resources.options import Options, read_options
 from app.spelling import nearest as nearest  # part of what this room offers
 
-RESERVED = ("exports", "docs", "redoc", "livez", "readyz", "openapi.json")
 OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself
 GENERATED, GIVEN = 1, 2  # pydantic's priorities of aliases
 _WRITES = (
@@ -81,6 +80,13 @@ def discover(package: str) -> dict[str, Resource]:
             )
         resources[resource.name] = resource
     return resources
+
+
+def refuse_reserved(resources: Iterable[Resource], steps: Collection[str]) -> None:
+    """Raises `DeclarationError` for a resource whose path is one of these first steps."""
+    for resource in resources:
+        if resource.name in steps:
+            raise DeclarationError(_taken(resource.model.__name__, resource.name))
 
 
 def _modules(package: str) -> list[ModuleType]:
@@ -183,10 +189,8 @@ def _is_root(base: type) -> bool:
 
 
 def _refuse_name(model: str, name: str) -> None:
-    if name in RESERVED or name.startswith((OWN_COLLECTIONS, "system.")):
-        raise DeclarationError(
-            f"{model}.Settings.name: the path {name!r} is taken; choose another name."
-        )
+    if name.startswith((OWN_COLLECTIONS, "system.")):
+        raise DeclarationError(_taken(model, name))
     if (
         any(character in name for character in "/?#%$\\\0")
         or name in (".", "..")
@@ -195,6 +199,10 @@ def _refuse_name(model: str, name: str) -> None:
         raise DeclarationError(
             f"{model}.Settings.name: {name!r} can't be a path; use letters, digits, - and _."
         )
+
+
+def _taken(model: str, name: str) -> str:
+    return f"{model}.Settings.name: the path {name!r} is taken; choose another name."
 
 
 def _indexes(model: type[Document], settings: Any) -> Iterable[IndexModel]:

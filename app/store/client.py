@@ -36,11 +36,12 @@ class Database:
     """One database of one MongoDB, for one server process; opened in the lifespan and handed down.
 
     `sync` is PyMongo's (or the mock's) database; `is_mock` says that it is a mongomock, which has no raw batches,
-    no sessions and no topology.
+    no sessions and no topology. `uri` is by what other processes reach it.
     """
 
-    def __init__(self, client: Any, settings: Settings) -> None:
+    def __init__(self, client: Any, settings: Settings, uri: str = "") -> None:
         self.settings = settings
+        self.uri = uri
         self._client = client
         self._database = client[settings.DB_NAME]
         self.sync: Any = self._database.delegate
@@ -49,6 +50,11 @@ class Database:
         calls = settings.DATABASE_CALLS_AT_ONCE
         self._threads = ThreadPoolExecutor(calls, thread_name_prefix="database")
         self._searches = asyncio.Semaphore(settings.SEARCHES_AT_ONCE)
+
+    @property
+    def motor(self) -> Any:
+        """Motor's database, for endpoints of a user's own; nothing of ours waits for it."""
+        return self._database
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """PyMongo's synchronous collection, to be used within `run`."""

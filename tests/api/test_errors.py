@@ -6,9 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.routing import Route
 
-from app.api.routing import Methods
 from app.application import create_app
 from app.settings import Settings
 from tests.support.server import LiveServer
@@ -33,22 +31,18 @@ def check(answer: httpx.Response, path: str) -> None:
     assert not [secret for secret in SECRETS if secret in answer.text]
 
 
-async def every_path() -> list[str]:
-    """The paths of all routes, with something in place of their parameters."""
-    app = create_app(
-        Settings(_env_file=None, MONGO_URI="mongodb://127.0.0.1:1", PRIMARY_WAIT_SECONDS=0.1)
-    )  # type: ignore[call-arg]
-    async with app.router.lifespan_context(app):
-        routes = [route for route in app.router.routes if isinstance(route, Route)]
-    assert all(isinstance(route.app, Methods) for route in routes)
+def every_path() -> list[str]:
+    """The paths of all our routes, with something in place of their parameters."""
+    app = create_app(Settings(_env_file=None))  # type: ignore[call-arg]
     parameters = {
         "{key}": "5f43a1b2c3d4e5f60718293a",
         "{format}": "csv",
         "{export_id}": "none",
         "{problem}": "none",
+        "{file}": "none",
     }
     paths = []
-    for route in routes:
+    for route in app.paths.routes:
         path = route.path
         for parameter, value in parameters.items():
             path = path.replace(parameter, value)
@@ -58,7 +52,7 @@ async def every_path() -> list[str]:
 
 
 async def test_all_routes_have_the_one_error_shape(http: httpx.Client) -> None:
-    paths = await every_path()
+    paths = every_path()
     assert {"/", "/users/", "/users", "/readyz", "/docs", "/openapi.json"} <= set(paths)
     for path in [
         *paths,
@@ -75,7 +69,7 @@ async def test_all_routes_have_the_one_error_shape(http: httpx.Client) -> None:
                 if answer.status_code == 405:
                     assert method not in answer.headers["allow"].split(", ")
             else:
-                assert path.startswith("/docs/assets") or answer.status_code < 400
+                raise AssertionError(f"{method} {path} takes a parameter that it doesn't know")
 
 
 def test_unknown_parameter_is_422_on_every_route(http: httpx.Client) -> None:

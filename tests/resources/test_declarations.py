@@ -59,7 +59,6 @@ class Nested(BaseModel):
         (lambda: document(resource={"read_only": "yes"}), "Thing.Resource.read_only: 'yes'"),
         (lambda: document(resource={"on_delete": "cascade"}), "Thing.Resource.on_delete: 'cascade'"),
         (lambda: document(resource={"sample": 5}), "Thing.Resource.sample: 5"),
-        (lambda: document(settings={"name": "exports"}), "Thing.Settings.name: the path 'exports' is taken"),
         (lambda: document(settings={"name": "docsheet.exports"}), "Thing.Settings.name: .*taken"),
         (lambda: document(settings={"name": "a/b"}), "Thing.Settings.name: 'a/b'"),
         (lambda: document(settings={"use_revision": True}), "Thing.Settings.use_revision"),
@@ -139,6 +138,14 @@ def test_document_is_found_wherever_it_is_in_the_package_and_imported_ones_are_n
         b="from given.a import A\nfrom models.user import User\n",
     )
     assert list(discover(package)) == ["A"]
+
+
+@pytest.mark.parametrize("name", ["exports", "docs", "livez", "openapi.json", "auth", "jobs"])
+def test_paths_of_our_own_are_taken(folder: Any, name: str) -> None:
+    settings = f'class Settings:\n        name = "{name}"'
+    package = write(folder, thing=f"class Thing(Document):\n    {settings}")
+    with pytest.raises(DeclarationError, match=f"Thing.*the path '{name}' is taken"):
+        create_app(Settings(MODELS=package, _env_file=None))  # type: ignore[call-arg]
 
 
 def test_wrong_declaration_stops_the_application(folder: Any) -> None:
