@@ -1,0 +1,42 @@
+"""What a collection is: one that takes writes, a view or a time series.
+
+https://www.mongodb.com/docs/manual/reference/command/listCollections/
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.errors import OperationFailure
+
+from app.store.codes import Code
+
+_READ_ONLY = {"view": "a view", "timeseries": "a time series"}
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What MongoDB says of one collection; `read_only` names the kind where it takes no writes here."""
+
+    read_only: str | None = None
+    capped: bool = False
+    clustered: bool = False
+    collated: bool = False
+
+
+def read_nature(database: Any, name: str) -> Nature:
+    """The nature of a collection; that of a plain one where there is none, or nobody may ask."""
+    try:
+        described = next(iter(database.list_collections(filter={"name": name})), None)
+    except OperationFailure as error:
+        if error.code != Code.Unauthorized:
+            raise
+        described = None
+    if described is None:
+        return Nature()
+    options = described.get("options") or {}
+    return Nature(
+        read_only=_READ_ONLY.get(described.get("type", "collection")),
+        capped=bool(options.get("capped")),
+        clustered=bool(options.get("clusteredIndex")),
+        collated=bool(options.get("collation")),
+    )

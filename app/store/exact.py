@@ -1,0 +1,187 @@
+"""The condition that a stored document is still the same, byte for byte, as one expression of MongoDB's.
+
+`$eq` alone compares values: 1 equals 1.0 and the decimal 1.00, -0.0 equals 0.0, a symbol equals the text of the same
+letters, and where the collection has a collation, "a" may equal "A". So the types of numbers and symbols are compared
+too, and what a type doesn't tell apart as the text that MongoDB makes of it.
+https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
+
+Every value that is asked for costs the server some microseconds, so texts are not asked whether they are symbols now: a
+type that no program of this century writes.
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from bson.decimal128 import Decimal128
+from bson.raw_bson import RawBSONDocument
+
+Expression = Any  # of an aggregation
+
+_STRING, _OBJECT, _ARRAY, _SYMBOL = 0x02, 0x03, 0x04, 0x0E
+_DOUBLE, _DECIMAL, _CODE_WITH_SCOPE = 0x01, 0x13, 0x0F
+_BINARY, _REGEX, _DB_POINTER = 0x05, 0x0B, 0x0C
+_TYPES = {  # https://www.mongodb.com/docs/manual/reference/operator/aggregation/type/
+    _DOUBLE: "double",
+    _STRING: "string",
+    _OBJECT: "object",
+    _ARRAY: "array",
+    _BINARY: "binData",
+    0x06: "undefined",
+    0x07: "objectId",
+    0x08: "bool",
+    0x09: "date",
+    0x0A: "null",
+    _REGEX: "regex",
+    _DB_POINTER: "dbPointer",
+    0x0D: "javascript",
+    _SYMBOL: "symbol",
+    _CODE_WITH_SCOPE: "javascriptWithScope",
+    0x10: "int",
+    0x11: "timestamp",
+    0x12: "long",
+    _DECIMAL: "decimal",
+    0x7F: "maxKey",
+    0xFF: "minKey",
+}
+# What may hold something that has to be asked for, beside its own type.
+_INNER = frozenset({_OBJECT, _ARRAY, _DECIMAL, _DOUBLE, _CODE_WITH_SCOPE, _SYMBOL})
+_AMBIGUOUS = frozenset({_DOUBLE, _SYMBOL, 0x10, 0x12, _DECIMAL})
+_FIXED = {_DOUBLE: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
+_FIXED |= {_DECIMAL: 16, 0x7F: 0, 0xFF: 0}
+_int32 = struct.Struct("<i").unpack_from
+_double = struct.Struct("<d").unpack_from
+
+
+class CannotTell(Exception):
+    """No expression tells this document from every other: it must be read and compared here."""
+
+
+def is_same(raw: bytes, *, collated: bool = False, most: int | None = None) -> list[Expression]:
+    """The conditions that `$$ROOT` is this document; all of them must hold, in this order.
+
+    `collated`: the collection has a collation, so texts are compared as bytes too. Raises `CannotTell`, also where
+    more than `most` values would have to be asked for.
+    """
+    signature = _Signature(raw, collated)
+    signature.add_object(0, "$$ROOT")
+    if most is not None and len(signature.asked) + len(signature.texts) > most:
+        raise CannotTell
+    return [
+        {"$eq": ["$$ROOT", {"$literal": RawBSONDocument(raw)}]},
+        {"$eq": [{"$bsonSize": "$$ROOT"}, len(raw)]},
+        {"$eq": [signature.asked, signature.types]},
+        *signature.texts,
+    ]
+
+
+class _Signature:
+    """What a document must be asked for, and what it must answer.
+
+    `asked` are expressions of types and `types` what they must be; `texts` are conditions of their own.
+    """
+
+    def __init__(self, raw: bytes, collated: bool) -> None:
+        self.asked: list[Expression] = []
+        self.types: list[Any] = []
+        self.texts: list[Expression] = []
+        self._raw = raw
+        self._collated = collated
+        texts = {_STRING} if collated else set()
+        self._ambiguous = _AMBIGUOUS | texts
+        self._inner = _INNER | texts
+
+    def add_object(self, position: int, where: Expression) -> None:
+        names = set()
+        for kind, name, begin, end in _elements(self._raw, position):
+            if name in names:
+                raise CannotTell  # two fields of one name: a path reaches only one of them
+            names.add(name)
+            if kind in self._ambiguous:
+                self.asked.append({"$type": _field(where, name)})
+                self.types.append(_TYPES[kind])
+            if kind in self._inner:
+                self._add(kind, begin, end, _field(where, name))
+
+    def _add_list(self, position: int, where: Expression) -> None:
+        kinds = []
+        for number, (kind, _, begin, end) in enumerate(_elements(self._raw, position)):
+            kinds.append(kind)
+            if kind in self._inner:
+                self._add(kind, begin, end, {"$arrayElemAt": [where, number]})
+        if not self._ambiguous.isdisjoint(kinds):
+            self.asked.append({"$map": {"input": where, "in": {"$type": "$$this"}}})
+            self.types.append([_TYPES[kind] for kind in kinds])
+
+    def _add(self, kind: int, begin: int, end: int, where: Expression) -> None:
+        """Adds what is in a value, and what its type doesn't tell."""
+        if kind == _OBJECT:
+            self.add_object(begin, where)
+        elif kind == _ARRAY:
+            self._add_list(begin, where)
+        elif kind == _DECIMAL:
+            self._add_number(where, _decimal(self._raw[begin:end]))
+        elif kind == _DOUBLE:
+            (number,) = _double(self._raw, begin)
+            if math.isnan(number):
+                raise CannotTell  # there are many, and all are written NaN
+            if number == 0:
+                self._add_number(where, number)
+        elif kind == _STRING and self._collated:
+            self._add_text(where, self._raw[begin + 4 : end - 1])
+        elif kind == _CODE_WITH_SCOPE or (kind == _SYMBOL and self._collated):
+            raise CannotTell
+
+    def _add_number(self, where: Expression, number: float | Decimal128) -> None:
+        """Numbers of one type that are equal and differ: the text tells `1.0` from `1.00`."""
+        self.texts.append({"$eq": [{"$toString": where}, {"$toString": {"$literal": number}}]})
+
+    def _add_text(self, where: Expression, text: bytes) -> None:
+        """Text as bytes: unlike `$eq`, `$indexOfBytes` knows no collation."""
+        literal = {"$literal": _decode(text)}
+        self.texts.append({"$eq": [{"$strLenBytes": where}, len(text)]})
+        self.texts.append({"$eq": [{"$indexOfBytes": [where, literal]}, 0]})
+
+
+def _field(where: Expression, name: bytes) -> Expression:
+    field = _decode(name)
+    if isinstance(where, str) and field and field[0] != "$" and "." not in field:
+        return f"{where}.{field}"
+    return {"$getField": {"field": {"$literal": field}, "input": where}}
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise CannotTell from None
+
+
+def _decimal(bid: bytes) -> Decimal128:
+    found = Decimal128.from_bid(bid)
+    number = found.to_decimal()
+    if number.is_nan() or Decimal128(number).bid != bid:
+        raise CannotTell  # one of several encodings that are written alike
+    return found
+
+
+def _elements(raw: bytes, position: int) -> Iterator[tuple[int, bytes, int, int]]:
+    """Type, name, begin and end of the value of each element of an object or a list (bsonspec.org)."""
+    position += 4
+    while (kind := raw[position]) != 0:
+        begin = raw.index(0, position + 1) + 1
+        end = begin + _size(kind, raw, begin)
+        yield kind, raw[position + 1 : begin - 1], begin, end
+        position = end
+
+
+def _size(kind: int, raw: bytes, begin: int) -> int:
+    if kind in _FIXED:
+        return _FIXED[kind]
+    if kind in (_OBJECT, _ARRAY, _CODE_WITH_SCOPE):
+        return int(_int32(raw, begin)[0])
+    if kind == _REGEX:
+        return raw.index(0, raw.index(0, begin) + 1) + 1 - begin
+    length = 4 + int(_int32(raw, begin)[0])
+    return length + {_BINARY: 1, _DB_POINTER: 12}.get(kind, 0)
