@@ -9,39 +9,40 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any
 from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.api import requests
 from app.api.parts import Part
-from app.api.relay import TRANSPORT, end_connection, waiting_bytes
+from app.api.relay import (
+    TRANSPORT,
+    BrokenTransfer,
+    Guard,
+    Stalled,
+    end_connection,
+    wait_for_disconnect,
+)
 from app.api.routing import Route
+from app.concurrency import cancel, run_to_end
 from app.errors import NotFound, ProtocolTooOld, RequestError, Unavailable
 from app.query.compile import Compiler
 from app.settings import Settings
-from app.spreadsheets.chunks import Tally
 from app.store.client import Database
 from app.store.repository import Repository
 from app.transfers.child import ExportProcess, ProcessFailed, Source, export_options
 from app.transfers.exports import Order, read_order
-from app.transfers.production import Job, produce_from_mock
+from app.transfers.production import InProcess
 from app.transfers.records import REFRESH_SECONDS, Record, Records, State
 
 CLOSING_SECONDS = 3.0  # that exports have to write how they ended when the server stops
 
 _log = logging.getLogger("docsheet.exports")
-
-
-class BrokenTransfer(Exception):
-    """The file can't be finished: the connection is broken, so that the client knows."""
 
 
 class ClientLeft(Exception):
@@ -111,10 +112,10 @@ class Downloads(Part):
         try:
             await export.begin(request.receive)
         except ClientLeft:
-            await _uncancelled(export.end())
+            await run_to_end(export.end())
             return Response(None, 499)  # nginx's number for this; nobody reads it
         except BaseException:
-            await _uncancelled(export.end())
+            await run_to_end(export.end())
             raise
         return export
 
@@ -198,7 +199,7 @@ class Export(Response):
 
         Raises `ClientLeft` as soon as nobody waits for it any more.
         """
-        self._watch = asyncio.ensure_future(_until_disconnect(receive))
+        self._watch = asyncio.ensure_future(wait_for_disconnect(receive))
         beginning = asyncio.ensure_future(self._start())
         try:
             await asyncio.wait((beginning, self._watch), return_when=asyncio.FIRST_COMPLETED)
@@ -206,7 +207,7 @@ class Export(Response):
                 raise ClientLeft
             beginning.result()
         finally:
-            await _cancelled(beginning)
+            await cancel(beginning)
 
     async def _start(self) -> None:
         await self._process.start()
@@ -230,7 +231,7 @@ class Export(Response):
             if self._settled or relay.done():
                 await relay
             else:
-                await _uncancelled(self._leave(relay))
+                await run_to_end(self._leave(relay))
         except asyncio.CancelledError:
             if self._settled:
                 raise
@@ -238,21 +239,21 @@ class Export(Response):
                 await self._record("failed", "the server stopped")
                 await self._break(scope, "the server stopped", flush=False)
         finally:
-            await _uncancelled(self._finish(relay, refreshing))
+            await run_to_end(self._finish(relay, refreshing))
 
     async def _finish(self, *tasks: "asyncio.Future[None]") -> None:
         for task in tasks:
-            await _cancelled(task)
+            await cancel(task)
         await self.end()
 
     async def _leave(self, relay: "asyncio.Future[None]") -> None:
-        await _cancelled(relay)
+        await cancel(relay)
         await self._process.close()
         await self._record("left", "the client left")
 
     async def _relay(self, scope: Scope, send: Send) -> None:
         """Sends what comes, but its last byte only when the record says that the file is whole."""
-        guarded = _Guard(scope.get(TRANSPORT), send, self._downloads.stall_limit)
+        guarded = Guard(scope.get(TRANSPORT), send, self._downloads.stall_limit)
         try:
             await guarded(
                 {
@@ -273,7 +274,7 @@ class Export(Response):
             await guarded(
                 {"type": "http.response.body", "body": b"", "more_body": False}, self._settle
             )
-        except _Stalled:
+        except Stalled:
             await self._process.close()
             await self._record(
                 "left", f"the client took no byte for {self._downloads.stall_limit:g} seconds"
@@ -321,89 +322,10 @@ class Export(Response):
         """Ends the process and gives the place to the next."""
         try:
             if self._watch is not None:
-                await _cancelled(self._watch)
+                await cancel(self._watch)
             await self._process.close()
         finally:
             self._downloads.release_place()
-
-
-class InProcess:
-    """An export in a thread of this process: for the mock, which no other process could reach."""
-
-    def __init__(self, job: Job, collection: Any) -> None:
-        self.outcome = Tally()
-        self._made: Iterator[bytes] = produce_from_mock(job, collection, self.outcome)
-
-    async def start(self) -> None:
-        """Nothing to do."""
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The chunks, each made in a thread."""
-        while (chunk := await asyncio.to_thread(next, self._made, None)) is not None:
-            yield chunk
-
-    async def close(self) -> None:
-        """Nothing to do."""
-
-
-class _Stalled(Exception):
-    """The client took no byte for too long."""
-
-
-class _Guard:
-    """Sends a message, and gives up when the client takes no byte of what waits for too long."""
-
-    def __init__(self, transport: Any, send: Send, limit: float) -> None:
-        self._transport = transport
-        self._send = send
-        self._limit = limit
-        self._look = min(1.0, limit / 4)  # seconds between two looks
-
-    async def __call__(self, message: Message, then: Callable[[], None] | None = None) -> None:
-        """`then` is called as soon as the message is on its way, before anything else runs."""
-        sending = asyncio.ensure_future(self._sent(message, then))
-        try:
-            before, since = None, time.monotonic()
-            while not (await asyncio.wait((sending,), timeout=self._look))[0]:
-                waiting = waiting_bytes(self._transport) if self._transport is not None else 0
-                if waiting != before:
-                    before, since = waiting, time.monotonic()
-                elif time.monotonic() - since >= self._limit:
-                    raise _Stalled
-            sending.result()
-        finally:
-            sending.cancel()
-
-    async def _sent(self, message: Message, then: Callable[[], None] | None) -> None:
-        await self._send(message)
-        if then is not None:
-            then()
-
-
-async def _until_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _cancelled(task: "asyncio.Future[None]") -> None:
-    """Ends a task whose result nobody wants any more."""
-    task.cancel()
-    await asyncio.wait((task,))
-    if not task.cancelled():
-        task.exception()  # now it counts as seen
-
-
-async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
-    """Runs what has to be done at the end, also while the server cancels everything."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait((task,))
-    if not task.cancelled():
-        task.result()
-
-
-# --- headers ---------------------------------------------------------------------------------------------------------
 
 
 def _accepts_gzip(values: list[str]) -> bool:

@@ -4,10 +4,11 @@ A job is plain data, so that it can be handed to another process; the same funct
 command line in their own process.
 """
 
+import asyncio
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -134,6 +135,25 @@ def _documents(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
             if job.present:
                 job.present(document)
         yield Batch(len(documents), documents, raw)
+
+
+class InProcess:
+    """An export in a thread of this process: for the mock, which no other process could reach."""
+
+    def __init__(self, job: Job, collection: Any) -> None:
+        self.outcome = Tally()
+        self._made: Iterator[bytes] = produce_from_mock(job, collection, self.outcome)
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The chunks, each made in a thread."""
+        while (chunk := await asyncio.to_thread(next, self._made, None)) is not None:
+            yield chunk
+
+    async def close(self) -> None:
+        """Nothing to do."""
 
 
 class Ahead(Generic[T]):
