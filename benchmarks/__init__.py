@@ -1,1 +1,1 @@
-"""Measurements: Docsheet and its peers in turn, in one run, on the same data; `scripts/bench` runs them."""
+"""Measurements: Docsheet and its peers in turn, on the same data; `scripts/bench` runs them."""

@@ -1,11 +1,12 @@
-"""Compares reads and writes of one document and lists of ten: us, the floor, the textbook and python-eve.
+"""Compares reads, writes and lists of ten: us, the floor, the textbook and python-eve.
 
-All run on the same users and mongod, one server at a time, each asked by wrk over 16 connections; the rounds are
-interleaved and the best of each counts. Ours and those under uvicorn write a line of access log for each request, as
-they do unless told otherwise (`--quiet`: nobody does). The floor is Starlette, Motor and orjson without any validation.
-Ours answers as it always does (ETag, `Link`, a count); rows with `count=none` leave the count out, as all peers do.
-Creating stores new users, which are deleted again; patching changes the age of a thousand users, which are put back.
-Prints requests per second and ratios, with `--latency` also p50 and p99.
+All run on the same users and mongod, one server at a time, each asked by wrk over 16 connections;
+the rounds are interleaved and the best of each counts. Ours and those under uvicorn write a line of
+access log for each request, as they do unless told otherwise (`--quiet`: nobody does). The floor is
+Starlette, Motor and orjson without any validation. Ours answers as it always does (ETag, `Link`, a
+count); rows with `count=none` leave the count out, as all peers do. Creating stores new users,
+which are deleted again; patching changes the age of a thousand users, which are put back. Prints
+requests per second and ratios, with `--latency` also p50 and p99.
 """
 
 import argparse
@@ -41,7 +42,7 @@ Lines = list[tuple[str, str, Any]]  # method, path, body
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked: `lines` makes the requests for one candidate from the keys and the number of the round."""
+    """A kind of request: `lines` makes one candidate's from the keys and the round."""
 
     name: str
     lines: Callable[[Candidate, list[str], int], Lines]

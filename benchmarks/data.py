@@ -1,9 +1,10 @@
-"""Makes the users that every benchmark reads: a database of so many documents in a mongod of its own.
+"""Makes the users that every benchmark reads, in a mongod of their own.
 
-The mongod is the one that Docsheet starts for whoever has none, with a larger cache, so that all candidates are
-limited by themselves and not by a disk. Its folder is kept, and so are the data: `users_1000000` is made once. The
-documents are some 400 bytes of BSON: half of the names Chinese, one to three addresses. Beside them lie `wide_N`,
-documents of 60 filled fields (`--wide`). Prints how many were made, how fast, and how large they are.
+The mongod is the one that Docsheet starts for whoever has none, with a larger cache, so that all
+candidates are limited by themselves and not by a disk. Its folder is kept, and so are the data:
+`users_1000000` is made once. The documents are some 400 bytes of BSON: half of the names Chinese,
+one to three addresses. Beside them lie `wide_N`, documents of 60 filled fields (`--wide`). Prints
+how many were made, how fast, and how large they are.
 """
 
 import argparse
@@ -33,20 +34,27 @@ USERS = "models"  # the packages that declare the indexes
 WIDE = "benchmarks.wide"
 
 CHINESE = (  # surnames, each with its Latin form
-    "王 wang 李 li 张 zhang 刘 liu 陈 chen 杨 yang 赵 zhao 黄 huang 周 zhou 吴 wu 徐 xu 孙 sun 胡 hu 朱 zhu 高 gao "
-    "林 lin 何 he 郭 guo 马 ma 罗 luo 梁 liang 宋 song 郑 zheng 谢 xie 韩 han 唐 tang 冯 feng 于 yu 董 dong 萧 xiao"
+    "王 wang 李 li 张 zhang 刘 liu 陈 chen 杨 yang 赵 zhao 黄 huang "
+    "周 zhou 吴 wu 徐 xu 孙 sun 胡 hu 朱 zhu 高 gao "
+    "林 lin 何 he 郭 guo 马 ma 罗 luo 梁 liang 宋 song 郑 zheng 谢 xie "
+    "韩 han 唐 tang 冯 feng 于 yu 董 dong 萧 xiao"
 )
 GIVEN_CHINESE = (
-    "伟 wei 芳 fang 娜 na 秀英 xiuying 敏 min 静 jing 丽 li 强 qiang 磊 lei 军 jun 洋 yang 勇 yong 艳 yan "
-    "杰 jie 娟 juan 涛 tao 明 ming 超 chao 秀兰 xiulan 霞 xia 平 ping 刚 gang 桂英 guiying 子轩 zixuan "
+    "伟 wei 芳 fang 娜 na 秀英 xiuying 敏 min 静 jing 丽 li 强 qiang 磊 lei "
+    "军 jun 洋 yang 勇 yong 艳 yan "
+    "杰 jie 娟 juan 涛 tao 明 ming 超 chao 秀兰 xiulan "
+    "霞 xia 平 ping 刚 gang 桂英 guiying 子轩 zixuan "
     "雨桐 yutong 浩然 haoran"
 )
 WESTERN = (
-    "Smith Johnson Williams Brown Jones Miller Davis Wilson Anderson Taylor Müller Schmidt Schneider Fischer Weber "
-    "Meyer Wagner Becker Schulz Martin Bernard Dubois Thomas Robert Richard Petit Durand Leroy Moreau Garcia"
+    "Smith Johnson Williams Brown Jones Miller Davis Wilson Anderson Taylor Müller Schmidt "
+    "Schneider Fischer Weber "
+    "Meyer Wagner Becker Schulz Martin Bernard Dubois Thomas Robert Richard "
+    "Petit Durand Leroy Moreau Garcia"
 )
 GIVEN_WESTERN = (
-    "James Mary John Patricia Robert Jennifer Michael Linda William Elizabeth David Barbara Anna Lukas Lena Leon "
+    "James Mary John Patricia Robert Jennifer Michael Linda William Elizabeth David "
+    "Barbara Anna Lukas Lena Leon "
     "Marie Paul Sophie Camille Léa Hugo Chloé Louis Emma Jules Felix Clara"
 )
 PLACES = (  # country, city, street, zipcode
@@ -91,7 +99,7 @@ class Data:
 
 @contextmanager
 def opened(folder: Path = FOLDER, cache_mib: int = CACHE_MIB) -> Iterator[str]:
-    """The URI of the benchmarks' mongod, which runs meanwhile; SIGTERM ends what was started as Ctrl-C does."""
+    """The URI of the benchmarks' mongod, which runs meanwhile; SIGTERM ends all as Ctrl-C does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with EmbeddedDatabase.open(folder, cache_mib, SNAPSHOT_SECONDS, share=True) as embedded:
         yield embedded.uri
@@ -134,7 +142,8 @@ def _made(
             database["made"].insert_one({"_id": collection, "documents": count})
             size = database.command("collStats", collection)["avgObjSize"]
             print(
-                f"{count:,} documents of {size} bytes made in {name}: {count / (written - begin):,.0f}/s, "
+                f"{count:,} documents of {size} bytes made in {name}: "
+                f"{count / (written - begin):,.0f}/s, "
                 f"and {time.perf_counter() - written:.1f} s for the indexes"
             )
     return data

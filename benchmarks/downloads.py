@@ -15,7 +15,7 @@ PART = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Download:
-    """What a whole download took: seconds to the first byte and to the last, and its size in bytes."""
+    """What a download took: seconds to the first byte and to the last, and its size in bytes."""
 
     first: float
     seconds: float
@@ -23,7 +23,7 @@ class Download:
 
 
 def download(address: str, path: Path, *, gzip: bool = False) -> Download:
-    """Downloads to a file, with `gzip` packed on the way, as `size` shows; exits when it broke or was refused."""
+    """Downloads to a file, compressed where `gzip` is set; exits when it broke or was refused."""
     if shutil.which("curl") is None:
         raise SystemExit("curl is missing: install the package curl.")
     form = '{"first": %{time_starttransfer}, "seconds": %{time_total}, "size": %{size_download}}'
@@ -60,7 +60,7 @@ def first_byte(address: str) -> float:
 
 
 def rows(path: Path, kind: str) -> int:
-    """Rows of a file of a kind, headers left out; none of our texts has a line break, so lines are rows."""
+    """The rows of a file without its header; none of our texts has a line break."""
     if kind == "xlsx":
         with zipfile.ZipFile(path) as book:
             sheets = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]

@@ -1,13 +1,15 @@
-"""Compares exports of 8 columns, from MongoDB over HTTP to a client (curl) that writes to disk: us and the peers.
+"""Compares exports of 8 columns over HTTP to a client (curl) that writes to disk: us and the peers.
 
-CSV: mongoexport where it is on PATH (it writes the file itself), and a Motor cursor of dicts in batches of 1,000 with
-`csv.writer` streaming, which stands for it where it is not; and the textbook endpoint (Beanie's
-`find_all().to_list()`, `csv.writer` row by row into a StringIO). NDJSON, whole documents: mongoexport, and the same
-cursor with bson's json_util, which writes the same relaxed Extended JSON, and with orjson. XLSX: openpyxl write-only,
-XlsxWriter and rustpy-xlsxwriter in constant memory. The rounds are interleaved, each server is started afresh (ours
-makes ten rows first, so that its fork server counts as idle), the median counts. Slow peers may take fewer documents
-(`--slow-documents`), which the table says. Prints documents per second, ratios, time to the first byte, and the peak
-of memory above idle (PSS of the server and its children, `benchmarks/memory.py`). Every file's rows are counted.
+CSV: mongoexport where it is on PATH (it writes the file itself), and a Motor cursor of dicts in
+batches of 1,000 with `csv.writer` streaming, which stands for it where it is not; and the textbook
+endpoint (Beanie's `find_all().to_list()`, `csv.writer` row by row into a StringIO). NDJSON, whole
+documents: mongoexport, and the same cursor with bson's json_util, which writes the same relaxed
+Extended JSON, and with orjson. XLSX: openpyxl write-only, XlsxWriter and rustpy-xlsxwriter in
+constant memory. The rounds are interleaved, each server is started afresh (ours makes ten rows
+first, so that its fork server counts as idle), the median counts. Slow peers may take fewer
+documents (`--slow-documents`), which the table says. Prints documents per second, ratios, time to
+the first byte, and the peak of memory above idle (PSS of the server and its children,
+`benchmarks/memory.py`). Every file's rows are counted.
 """
 
 import argparse
@@ -39,7 +41,7 @@ FIRST_BYTES = 10  # times that the first byte is waited for
 
 @dataclass(frozen=True)
 class Way:
-    """One way to make a file of `kind`; `slow`: takes `--slow-documents`. `server` None: mongoexport itself."""
+    """A way to make a file; `slow`: takes `--slow-documents`. `server` None: mongoexport itself."""
 
     name: str
     kind: str

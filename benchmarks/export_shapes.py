@@ -1,9 +1,10 @@
-"""Looks for cliffs: our exports of other shapes than the plain one, each against the plain one of 8 columns.
+"""Looks for cliffs: exports of other shapes, each against the plain one of 8 columns.
 
-Shapes: the model's own columns, lists as JSON cells, `unwind`, a sort by an indexed key, by keys without an index, a
-filter with few hits, gzip, 60 columns that are mostly empty (fourteen addresses), and, on documents of 60 fields, 60
-columns that are full. Prints documents read per second (for the filter: looked at), rows written, rows per second, the
-ratio to the plain export of the same format, and cells per second; best of `--rounds`.
+Shapes: the model's own columns, lists as JSON cells, `unwind`, a sort by an indexed key, by keys
+without an index, a filter with few hits, gzip, 60 columns that are mostly empty (fourteen
+addresses), and, on documents of 60 fields, 60 columns that are full. Prints documents read per
+second (for the filter: looked at), rows written, rows per second, the ratio to the plain export of
+the same format, and cells per second; best of `--rounds`.
 """
 
 import argparse

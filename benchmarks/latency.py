@@ -1,11 +1,12 @@
-"""How long one user takes to be read, 200 times a second, while exports or hostile searches run on the same server.
+"""How long reading a user takes, 200 times a second, beside exports or hostile searches.
 
-The load is open-loop: a request is due every 5 ms whether or not the one before was answered, and its time counts
-from when it was due, so a server that stands still can't hide it. Measured in turn: nothing else, one export, four
-exports (each begins anew when it is done, clients write to disk), `--stalled` clients that began an export and take
-no byte of it any more, `--hostile` clients with regular expressions that backtrack without end, and nothing else
-again. Prints p50, p99 and worst in milliseconds, their ratio to nothing else, how fast each export moved (documents
-per second, and the slowest of them in its slowest second), and how the hostile searches were answered.
+The load is open-loop: a request is due every 5 ms whether or not the one before was answered, and
+its time counts from when it was due, so a server that stands still can't hide it. Measured in turn:
+nothing else, one export, four exports (each begins anew when it is done, clients write to disk),
+`--stalled` clients that began an export and take no byte of it any more, `--hostile` clients with
+regular expressions that backtrack without end, and nothing else again. Prints p50, p99 and worst in
+milliseconds, their ratio to nothing else, how fast each export moved (documents per second, and the
+slowest of them in its slowest second), and how the hostile searches were answered.
 """
 
 import argparse
@@ -42,7 +43,7 @@ HOSTILE = (  # on texts of any letters: nested quantifiers, alternations, look-a
 
 @dataclass
 class Meanwhile:
-    """What went on beside the reads: how far each export came, second by second; answers to hostile searches."""
+    """What ran beside the reads: each export's progress, the answers to hostile searches."""
 
     speeds: list[float] = field(default_factory=list)  # documents a second, of each export
     slowest: float | None = None  # the slowest of them in its slowest second
@@ -101,7 +102,10 @@ async def ask(
 
 @asynccontextmanager
 async def exporting(address: str, count: int, size: float) -> AsyncIterator[Meanwhile]:
-    """So many exports at once, each begun anew when it is done, written to disk; `size`: bytes of a document there."""
+    """Exports at the same time, each begun anew when it is done, written to disk.
+
+    `size` is that of a document there, in bytes.
+    """
     meanwhile = Meanwhile()
     with tempfile.TemporaryDirectory(dir=users.FOLDER.parent) as folder:
         paths = [Path(folder, str(at)) for at in range(count)]
@@ -193,7 +197,7 @@ async def stalling(server: Server, address: str, clients: int) -> AsyncIterator[
 
 @asynccontextmanager
 async def attacking(server: Server, clients: int) -> AsyncIterator[Meanwhile]:
-    """So many clients, each with one hostile search after the other; leaves when all have their answers."""
+    """Clients, each with one hostile search after the other, until all have their answers."""
     meanwhile = Meanwhile()
     stop = asyncio.Event()
     patterns = itertools.cycle(HOSTILE)
@@ -276,7 +280,8 @@ async def _measure(
                 f"{count} × {status}" for status, count in sorted(meanwhile.answers.items())
             )
             notes.append(
-                f"Hostile searches were answered {answers}; the longest took {meanwhile.longest:.1f} s."
+                f"Hostile searches were answered {answers}; "
+                f"the longest took {meanwhile.longest:.1f} s."
             )
     titles = (
         "beside it",

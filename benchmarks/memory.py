@@ -1,4 +1,4 @@
-"""How much memory a server and its children hold: PSS, so that what processes share counts once (proc(5))."""
+"""How much memory a server and its children hold: PSS, which counts shared pages once (proc(5))."""
 
 import threading
 import time

@@ -1,8 +1,9 @@
 """Times the first, the middle and the last page of ten users, by `after` token and by `skip`.
 
-By `_id` and by `email` (indexed) a token should cost on the last page what it costs on the first; by `name` (no index)
-the database sorts every time, and `skip` walks over what it skips: both are printed beside it. Tokens come from the
-`Link` header, as a client takes them. Prints milliseconds of a whole request on one connection, median of `--times`.
+By `_id` and by `email` (indexed) a token should cost on the last page what it costs on the first;
+by `name` (no index) the database sorts every time, and `skip` walks over what it skips: both are
+printed beside it. Tokens come from the `Link` header, as a client takes them. Prints milliseconds
+of a whole request on one connection, median of `--times`.
 """
 
 import argparse
@@ -46,7 +47,7 @@ class Reader:
         return taken, found and _relative(found[1])
 
     def median(self, path: str, times: int) -> float:
-        """The median of some requests; of two more where one takes long, the first itself where it takes seconds."""
+        """The median of some requests; of three if one takes long, of one if it takes seconds."""
         first, _ = self.get(path)
         if first < LONG:
             return statistics.median(self.get(path)[0] for _ in range(times))
@@ -90,7 +91,7 @@ def _skips(count: int) -> tuple[int, int, int]:
 
 
 def _token_page(reader: Reader, sort: str, skip: int) -> str:
-    """The page that begins after so many users, as the page before it names it, but with our limit."""
+    """The page that begins after so many users: the link of the page before it, with our limit."""
     _, path = reader.get(f"/users/?sort={sort}&count=none&limit=1&skip={skip - 1}")
     if path is None:
         raise SystemExit(f"{OURS.name} named no next page after {skip} users by {sort}.")

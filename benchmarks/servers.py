@@ -1,8 +1,9 @@
-"""The servers that are compared: ours and each peer's, started on a free port of loopback on the same database.
+"""The servers that are compared, ours and each peer's, on free ports and the same database.
 
-Ours runs from `.venv`, as `docsheet serve` starts it; the peers (`benchmarks/peers/`) run from `.bench/venv`, with the
-same versions of what both use. The peers under uvicorn have the settings that ours has: uvloop, httptools, no `Server`
-header, a line of access log for each request, into a file in `.bench/logs`; with `quiet` nobody writes such lines.
+Ours runs from `.venv`, as `docsheet serve` starts it; the peers (`benchmarks/peers/`) run from
+`.bench/venv`, with the same versions of what both use. The peers under uvicorn have the settings
+that ours has: uvloop, httptools, no `Server` header, a line of access log for each request, into a
+file in `.bench/logs`; with `quiet` nobody writes such lines.
 """
 
 import http.client
@@ -25,7 +26,8 @@ PEERS_PYTHON = ROOT / ".bench" / "venv" / "bin" / "python"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 QUIET_OURS = (  # ours has no setting for it
-    "import logging; logging.getLogger('docsheet.access').setLevel('WARNING'); from app.__main__ import main; main()"
+    "import logging; logging.getLogger('docsheet.access').setLevel('WARNING'); "
+    "from app.__main__ import main; main()"
 )
 
 
@@ -160,7 +162,7 @@ def under_uvicorn(name: str) -> Starter:
 
 
 def under_gunicorn(name: str, threads: int) -> Starter:
-    """What starts a peer's WSGI application with gunicorn's threaded worker, in one process; it logs no accesses."""
+    """The command of a peer's WSGI application: gunicorn's threaded worker, one process."""
 
     def start(data: Data, *, quiet: bool = False) -> Server:
         port = free_port()

@@ -1,4 +1,4 @@
-"""How the measurements are printed: a table that can be put into a Markdown page, and the machine that it is of."""
+"""How measurements are printed: a table in Markdown, and the machine that it is from."""
 
 import datetime
 import os
@@ -13,7 +13,8 @@ def heading(title: str) -> None:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     day = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
     print(
-        f"{title}\n{day}, {_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load}\n"
+        f"{title}\n{day}, {_processor()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, load {load}\n"
     )
 
 

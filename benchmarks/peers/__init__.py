@@ -1,4 +1,4 @@
-"""The peers' servers: small, as their own documentation writes them. They read BENCH_URI and BENCH_DB."""
+"""The peers' servers, small, as their documentation writes them; set by BENCH_URI and BENCH_DB."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""python-eve with the same users: our model's rules; PATCH without ETag, regular expressions allowed, nothing counted.
+"""python-eve with the rules of our model; PATCH without ETag, regular expressions, no counts.
 
-OPTIMIZE_PAGINATION_FOR_SPEED is what its documentation advises for large collections; without it every list counts the
-whole collection, and Eve answers three requests a second.
+OPTIMIZE_PAGINATION_FOR_SPEED is what its documentation advises for large collections; without it
+every list counts the whole collection, and Eve answers three requests a second.
 """
 
 from eve import Eve

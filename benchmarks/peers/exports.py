@@ -1,9 +1,10 @@
-"""Exports as a careful programmer writes them: streamed CSV and NDJSON, and workbooks by three libraries.
+"""Exports as a careful programmer writes them: streamed CSV and NDJSON, three kinds of XLSX.
 
-CSV and NDJSON: a Motor cursor of dicts in batches of 1,000, each batch encoded at once and sent as a chunk.
-`json_util` writes MongoDB's relaxed Extended JSON, as mongoexport does; `orjson` writes plain JSON with ids as text.
-The workbooks: a PyMongo cursor in a thread, a file on disk by the library in its mode of constant memory, sent when it
-is whole, as these libraries can't do otherwise.
+CSV and NDJSON: a Motor cursor of dicts in batches of 1,000, each batch encoded at once and sent as
+a chunk. `json_util` writes MongoDB's relaxed Extended JSON, as mongoexport does; `orjson` writes
+plain JSON with ids as text. The workbooks: a PyMongo cursor in a thread, a file on disk by the
+library in its mode of constant memory, sent when it is whole, as these libraries can't do
+otherwise.
 """
 
 import csv
