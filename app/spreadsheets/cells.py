@@ -18,8 +18,36 @@ from app.spreadsheets.lines import json_lines
 
 Text = Callable[[Any], str]
 
+
+class Serial(float):
+    """A cell that a spreadsheet shows as a date or a time: days since 1899-12-30, of any zone."""
+
+
+class Shown(float):
+    """A number in a format: `places` decimals, or, where that is negative, as `package` says."""
+
+    places: int
+
+    def __new__(cls, value: float, places: int) -> "Shown":
+        """The number with its format."""
+        number = super().__new__(cls, value)
+        number.places = places
+        return number
+
+
+class Broken(str):
+    """A cell that has no value: an error such as `#N/A`, or a formula that was not calculated."""
+
+
+class Cut(str):
+    """A text that the export has cut, as the sheet `notes` says: only its beginning is in the file."""
+
+
+# What a reader gives: a text ("" where the cell is empty), a number, a truth value, one of the above.
+Cell = str | int | float | bool
+
 _DANGEROUS = "'=+\\-@\t\r＝＋－＠"  # a spreadsheet would run what begins so; `'` is our own mark
-_begins_dangerously = re.compile(f"[{_DANGEROUS}]").match
+_begins_dangerously = re.compile(f"[{_DANGEROUS}]").match  # at the position that is given
 _some_begins_dangerously = re.compile(
     f"\n[{_DANGEROUS}]"
 ).search  # a literal first character: found by memchr
@@ -36,8 +64,8 @@ def guard(text: str) -> str:
 
 
 def unguard(text: str) -> str:
-    """The text that was guarded: `unguard(guard(text)) == text`."""
-    return text[1:] if text.startswith("'") else text
+    """The text that was guarded: `unguard(guard(text)) == text`; what no guard has written stays."""
+    return text[1:] if text[:1] == "'" and _begins_dangerously(text, 1) else text
 
 
 def some_to_guard(lines: str) -> bool:

@@ -5,6 +5,13 @@ from html import escape
 
 HEADER, MOMENT, MOMENT_MS, DATE = 1, 2, 3, 4  # styles of every workbook: places in `cellXfs`
 
+TEXT = 32_767  # UTF-16 units in one cell
+NOTES = "notes"  # the sheet that lists the texts that were cut
+NOTE_TITLES = ["cell", "path", "sha256"]
+FORBIDDEN = "\x00-\x08\x0b-\x1f\ufffe\uffff"  # XML 1.0, 2.2; and CR, which its readers take for LF
+
+_to_escape = re.compile(f"[{FORBIDDEN}]|_(?=x[0-9A-Fa-f]{{4}}[_{FORBIDDEN}])")
+_escaped = re.compile("_x([0-9A-Fa-f]{4})_")
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -76,6 +83,16 @@ class Styles:
         )
 
 
+def to_xml(text: str) -> str:
+    """The text with `_xHHHH_` for what XML can't hold, and for the `_` of what looks so already."""
+    return _to_escape.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def from_xml(text: str) -> str:
+    """The text that was escaped: `from_xml(to_xml(text)) == text`."""
+    return _escaped.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+
+
 def sheet_head(widths: list[int]) -> str:
     """A sheet's XML before its first row: a frozen header, the columns' widths in characters."""
     columns = "".join(
@@ -127,7 +144,7 @@ def workbook_links(sheets: int) -> str:
 def sheet_name(name: str) -> str:
     """The name as Excel allows it for a sheet; `History` is Excel's own and `notes` is ours: they get a `_`."""
     valid = re.sub(r"^'|'$|[\[\]:*?/\\\x00-\x1f\ufffe\uffff]", "_", name) or "_"
-    return valid + "_" if valid.lower() in ("history", "notes") else valid
+    return valid + "_" if valid.lower() in ("history", NOTES) else valid
 
 
 def numbered(name: str, number: int) -> str:

@@ -1,10 +1,24 @@
 """CSV: RFC 4180, UTF-8, CRLF after every record, a header."""
 
-from typing import Any
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
-from app.spreadsheets.cells import Texts, guard, guard_column, some_to_guard, zone
+from app.errors import BadRequest, TooLarge
+from app.spreadsheets.cells import Texts, guard, guard_column, some_to_guard, unguard, zone
 from app.spreadsheets.columns import Column
-from app.spreadsheets.format import Format, Options
+from app.spreadsheets.encodings import check_encoding, find_encoding
+from app.spreadsheets.format import MIB, Format, Options, ReadOptions, Rows
+from app.spreadsheets.header import read_header, too_many_rows
+
+DELIMITERS = (",", ";", "\t", "|")  # where two are as frequent in the header, the first counts
+ROWS = 1_000  # of one batch
+TEXT = 4 * MIB  # characters of lines after which a batch is handed over, however few its rows
+_SAMPLE = 256 * 1024  # characters in which the header must end
+_named_delimiter = re.compile(r"sep=([,;|\t])\r?\n").match  # a first line that Excel understands
 
 
 class CsvEncoder:
@@ -63,6 +77,126 @@ class CsvEncoder:
         return records + "\r\n" if records else ""
 
 
+class CsvReader:
+    """Reads a CSV file: RFC 4180, its encoding and delimiter as asked, else found.
+
+    Every cell is a text. A blank line is a row without anything in it. Raises `BadRequest` for
+    quotes that don't match and for NUL characters, with the row.
+    """
+
+    def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
+        self.cut: frozenset[bytes] = frozenset()
+        encoding = options.encoding
+        self._encoding = check_encoding(file, encoding) if encoding else find_encoding(file)
+        self._file = file
+        self._limits = options.limits
+        self._guarded = options.formulas != "keep"
+        self._text = io.TextIOWrapper(file, self._encoding, newline="")
+        delimiter = "\t" if options.delimiter == "tab" else options.delimiter
+        self._delimiter = self._find_delimiter(delimiter)
+        self._size = 0  # characters of the lines since the last batch
+        self._number = 0  # of the last row
+        csv.field_size_limit(self._limits.cell)
+        self._records = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
+        self.header = read_header(self._titles())
+
+    def __iter__(self) -> Iterator[Rows]:
+        try:
+            yield from self._batches()
+        finally:
+            self._text.detach()  # else the file is closed with its wrapper
+
+    def _find_delimiter(self, asked: str | None) -> str:
+        """The delimiter; the text is then at the header, after a line `sep=;` too."""
+        sample = self._text.read(_SAMPLE).removeprefix("\ufeff")
+        self._text.seek(0)
+        named = _named_delimiter(sample)
+        if named:
+            self._text.readline()
+        return asked or (named and named[1]) or _most_frequent(sample)
+
+    def _lines(self) -> Iterator[str]:
+        for line in self._text:
+            self._size += len(line)
+            if "\0" in line:
+                raise BadRequest(
+                    f"Row {self._number + 1} has a NUL character, which no text may have; "
+                    "is this file really a CSV?"
+                )
+            yield line
+
+    def _titles(self) -> list[str]:
+        titles = next(self._rows(), [])
+        return [self._plain(title).removeprefix("\ufeff") for title in titles]
+
+    def _plain(self, cell: str) -> str:
+        return unguard(cell) if self._guarded else cell
+
+    def _rows(self) -> Iterator[list[str]]:
+        """The rows that have something in them; `_number` is that of the last one."""
+        try:
+            for row in self._records:
+                self._number += 1
+                if any(row):
+                    yield row
+        except csv.Error as error:
+            raise BadRequest(f"Row {self._number + 1}: {_reason(error)}") from None
+
+    def _batches(self) -> Iterator[Rows]:
+        numbers: list[int] = []
+        rows: list[list[str]] = []
+        left = self._limits.rows
+        for row in self._rows():
+            numbers.append(self._number)
+            rows.append(row)
+            if len(rows) >= ROWS or self._size >= TEXT:
+                left -= len(rows)
+                if left < 0:
+                    break
+                yield self._batch(numbers, rows)
+                numbers, rows, self._size = [], [], 0
+        if left < len(rows) or left < 0:
+            raise TooLarge(too_many_rows(self._limits.rows))
+        if rows:
+            yield self._batch(numbers, rows)
+
+    def _batch(self, numbers: list[int], rows: list[list[str]]) -> Rows:
+        if self._guarded:
+            rows = [list(map(unguard, row)) if _some_guarded(row) else row for row in rows]
+        return Rows(numbers, rows)
+
+
+def _most_frequent(sample: str) -> str:
+    """The delimiter that is most often in the first line, outside of quotes."""
+    counts: Counter[str] = Counter()
+    quoted = False
+    for sign in sample:
+        if sign == '"':
+            quoted = not quoted
+        elif not quoted and sign in DELIMITERS:
+            counts[sign] += 1
+        elif not quoted and sign in "\r\n" and counts:
+            break
+    return max(DELIMITERS, key=counts.__getitem__)
+
+
+def _some_guarded(row: list[str]) -> bool:
+    return "\n'" in "\n" + "\n".join(row)
+
+
+def _reason(error: csv.Error) -> str:
+    """What is wrong with the quotes, in words of a person."""
+    text = str(error)
+    if "unexpected end of data" in text or "field limit" in text:
+        return 'a quote (") opens a cell and is never closed.'
+    if "expected after" in text:
+        return (
+            'a closing quote (") must be followed by the delimiter or the end of the line; '
+            'a quote inside a cell is written twice ("").'
+        )
+    return f"{text}."
+
+
 FORMAT = Format(
     names=("csv",),
     extension="csv",
@@ -71,4 +205,7 @@ FORMAT = Format(
     compressible=True,
     takes=frozenset({"bom", "delimiter", "formulas", "unwind", "timezone", "titles"}),
     encoder=CsvEncoder,
+    reader=CsvReader,
+    endings=("tsv", "txt"),
+    media_types=("text/csv", "application/csv", "text/tab-separated-values", "text/plain"),
 )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.spreadsheets.columns import Column
+from app.spreadsheets.documents import DocumentReader
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.lines import json_lines
 
@@ -36,4 +37,6 @@ FORMAT = Format(
     compressible=True,
     takes=frozenset(),
     encoder=JsonEncoder,
+    reader=DocumentReader,
+    media_types=("application/json", "text/json"),
 )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.spreadsheets.columns import Column
+from app.spreadsheets.documents import DocumentReader
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.lines import json_lines
 
@@ -33,4 +34,12 @@ FORMAT = Format(
     compressible=True,
     takes=frozenset(),
     encoder=NdjsonEncoder,
+    reader=DocumentReader,
+    endings=("jsonl",),
+    media_types=(
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+    ),
 )

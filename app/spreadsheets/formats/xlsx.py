@@ -23,28 +23,23 @@ from app.spreadsheets.archive import Archive
 from app.spreadsheets.cells import Texts, in_zone, zone
 from app.spreadsheets.columns import Column
 from app.spreadsheets.format import Format, Options
+from app.spreadsheets.sheets import XlsxReader
+from app.spreadsheets.workbook import NOTE_TITLES, NOTES, TEXT, to_xml
 
 ROWS = 1_048_576  # of one sheet, the header included
 COLUMNS = 16_384
-TEXT = 32_767  # UTF-16 units in one cell
 SHEET = 3 * 2**30  # bytes of XML after which the next sheet begins: well before 4 GiB
 SLICE = 1_000  # rows that are one piece of XML in memory
 SAMPLE = 100  # rows that say how wide a column is
-NOTES = 1024 * 1024  # bytes of the list of cut texts that stay in memory
+SPOOL = 1024 * 1024  # bytes of the list of cut texts that stay in memory
 DIGITS = 15  # that Excel keeps of a number
 EXPONENT = 300  # past it a double may have no such number
-NOTE_TITLES = ["cell", "path", "sha256"]
 
 _TEXT = b'<c t="inlineStr"><is><t>'
 _SPACED_TEXT = b'<c t="inlineStr"><is><t xml:space="preserve">'
 _TEXT_END = b"</t></is></c>"
 _EMPTY = b"<c/>"
-_FORBIDDEN = (
-    "\x00-\x08\x0b-\x1f\ufffe\uffff"  # XML 1.0, 2.2; and CR, which a reader of XML takes for LF
-)
 _CONTROLS = bytes([*range(9), *range(11, 32)])
-_to_escape = re.compile(f"[{_FORBIDDEN}]|_(?=x[0-9A-Fa-f]{{4}}[_{_FORBIDDEN}])")
-_escaped = re.compile("_x([0-9A-Fa-f]{4})_")
 _NUMBERS = frozenset(
     {bool, int, bson.Int64, float, bson.Decimal128, datetime.datetime, datetime.date}
 )
@@ -58,16 +53,6 @@ _FIRST = datetime.date(1900, 3, 1)  # from here on, all programs count days alik
 
 Sheet = tuple[str, str]  # its name, and the area of its cells
 Cells = tuple[bytes, list[bytes], bytes]  # what stands before, in and after the cells of one column
-
-
-def escape(text: str) -> str:
-    """The text with `_xHHHH_` for what XML can't hold, and for the `_` of what looks so already."""
-    return _to_escape.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
-
-
-def unescape(text: str) -> str:
-    """The text that was escaped: `unescape(escape(text)) == text`."""
-    return _escaped.sub(lambda found: chr(int(found[1], 16)), text)
 
 
 class XlsxEncoder:
@@ -129,7 +114,7 @@ class XlsxEncoder:
         if first is None:
             return
         cells = CellWriter(self._zone, Notes(NOTE_TITLES), self._styles)
-        notes = SheetWriter(self._archive, self._listed, "notes", NOTE_TITLES, cells, ROWS)
+        notes = SheetWriter(self._archive, self._listed, NOTES, NOTE_TITLES, cells, ROWS)
         yield notes.write(first)
         for batch in batches:
             yield notes.write(batch)
@@ -150,7 +135,7 @@ class Notes:
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
-        self._spool = tempfile.SpooledTemporaryFile(NOTES, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        self._spool = tempfile.SpooledTemporaryFile(SPOOL, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
         weakref.finalize(self, self._spool.close)  # an export may end anywhere
 
     def add(self, sheet: str, row: int, position: int, text: str) -> None:
@@ -362,7 +347,7 @@ def decimal_format(text: str) -> str | None:
 def _text_cells(texts: list[str]) -> Cells:
     joined = "\0".join(texts).encode()  # bytes: a Chinese column does not make the Latin ones wider
     if _needs_escapes(joined, len(texts)):
-        joined = "\0".join(map(escape, texts)).encode()
+        joined = "\0".join(map(to_xml, texts)).encode()
     before = _SPACED_TEXT if _needs_space(joined) else _TEXT
     cells = (
         joined.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;").split(b"\0")
@@ -406,4 +391,11 @@ FORMAT = Format(
     compressible=False,
     takes=frozenset({"unwind", "timezone", "titles"}),
     encoder=XlsxEncoder,
+    reader=XlsxReader,
+    media_types=(
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "application/vnd.ms-excel.sheet.macroenabled.12",  # refused with the reason
+        "application/vnd.ms-excel",
+    ),
+    endings=("xlsm", "xlsb", "xls", "ods"),  # these are refused with the reason
 )

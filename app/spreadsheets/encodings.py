@@ -1,0 +1,74 @@
+"""Which encoding a text file has, by its bytes: UTF-8 (with or without a BOM), UTF-16, GB18030."""
+
+import codecs
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from app.errors import BadRequest
+
+_CHUNK = 1024 * 1024  # bytes
+_HEAD = 4096  # bytes that show whether every second one is zero
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_RIGHT = "Save the file as UTF-8 (UTF-16 and GB18030 are understood too)."
+
+
+def find_encoding(file: BinaryIO) -> str:
+    """The name of the codec that decodes the whole file, which is at its start again afterwards.
+
+    The file is read to its end, so that no byte in row 900,000 can surprise. Raises `BadRequest`
+    for an empty file and where no encoding fits.
+    """
+    file.seek(0)
+    head = file.read(_HEAD)
+    if not head:
+        raise BadRequest("The file is empty: it has no bytes at all.")
+    encoding = _marked(head) or _wide(head)
+    for candidate in (encoding,) if encoding else ("utf-8", "gb18030"):
+        if _decodes(file, candidate):
+            file.seek(0)
+            return candidate
+    raise BadRequest(f"The file's bytes are no text in UTF-8 or GB18030. {_RIGHT}")
+
+
+def check_encoding(file: BinaryIO, encoding: str) -> str:
+    """The encoding that was asked for; raises `BadRequest` where it is unknown or doesn't fit."""
+    try:
+        codecs.lookup(encoding)
+        fits = _decodes(file, encoding)
+    except (LookupError, ValueError):
+        raise BadRequest(f"{encoding!r} is no encoding that is known here. {_RIGHT}") from None
+    if not fits:
+        raise BadRequest(f"The file's bytes are no text in {encoding}. {_RIGHT}")
+    file.seek(0)
+    return encoding
+
+
+def _marked(head: bytes) -> str | None:
+    return next((name for mark, name in _MARKS if head.startswith(mark)), None)
+
+
+def _wide(head: bytes) -> str | None:
+    """UTF-16 without a BOM: delimiters and line ends have a zero byte, nearly all at one side."""
+    first, second = head[::2].count(0), head[1::2].count(0)
+    if first + second < len(head) / 20:
+        return None
+    if second > 4 * first:
+        return "utf-16-le"
+    return "utf-16-be" if first > 4 * second else None
+
+
+def _decodes(file: BinaryIO, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    file.seek(0)
+    try:
+        for chunk in _chunks(file):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
