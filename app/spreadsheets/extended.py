@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from app.resources.rendering import timestamp
+from app.resources.kinds import write_datetime
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MILLISECOND = datetime.timedelta(milliseconds=1)
@@ -62,9 +62,9 @@ def _date(value: Any) -> str:
     if isinstance(value, str):
         moment = datetime.datetime.fromisoformat(value)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
-        return timestamp(moment.astimezone(datetime.UTC))
+        return write_datetime(moment.astimezone(datetime.UTC))
     milliseconds = int(value["$numberLong"]) if isinstance(value, dict) else int(value)
-    return timestamp(_EPOCH + milliseconds * _MILLISECOND)
+    return write_datetime(_EPOCH + milliseconds * _MILLISECOND)
 
 
 def _binary(value: dict[str, Any]) -> str:

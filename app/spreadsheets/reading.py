@@ -12,6 +12,7 @@ from app.spreadsheets.format import MIB, Format, Limits, Reader, ReadOptions
 from app.spreadsheets.formats import FORMATS
 
 _GZIP = b"\x1f\x8b"  # RFC 1952, 2.3.1
+_BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, igzip_lib.IsalError)
 _IN_MEMORY = MIB  # bytes of an unpacked file
 
 
@@ -61,7 +62,7 @@ def unpack(file: BinaryIO, limits: Limits) -> BinaryIO:
                         f"The file has more than {limits.size:,} bytes when it is unpacked; split it."
                     )
                 plain.write(chunk)
-    except (OSError, EOFError, zlib.error, igzip_lib.IsalError) as error:
+    except _BROKEN as error:
         raise BadRequest(f"The gzip file is broken or was cut off: {error}.") from None
     plain.seek(0)
     return plain
