@@ -3,7 +3,7 @@
 import tempfile
 import zlib
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from isal import igzip, igzip_lib
 
@@ -12,7 +12,7 @@ from app.spreadsheets.format import MIB, Format, Limits, Reader, ReadOptions
 from app.spreadsheets.formats import FORMATS
 
 _GZIP = b"\x1f\x8b"  # RFC 1952, 2.3.1
-_BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, igzip_lib.IsalError)
+_BROKEN = (OSError, EOFError, zlib.error, cast("type[Exception]", igzip_lib.IsalError))
 _IN_MEMORY = MIB  # bytes of an unpacked file
 
 
