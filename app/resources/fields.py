@@ -10,10 +10,22 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Literal, NewType, ParamSpec, TypeVar, Union, get_args, get_origin
+from types import NoneType
+from typing import (
+    Annotated,
+    Any,
+    ForwardRef,
+    Literal,
+    NewType,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 
 import pydantic
-from beanie import BackLink, Link
+from beanie import BackLink, Document, Link
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
@@ -27,11 +39,20 @@ _LISTS = (list, set, frozenset, tuple, Iterable)
 
 
 @dataclass(frozen=True)
+class Target:
+    """Where a link leads: the document class, its collection, and what its `_id` is."""
+
+    model: str
+    collection: str
+    key: "Field"
+
+
+@dataclass(frozen=True)
 class Field:
     """One field: what kind of value MongoDB holds under its name.
 
     `kind` names one of `KINDS`. `many` says that it is a list of such values. `model` is the nested model of an
-    `object`, `values` what each value of a `map` is.
+    `object`, `values` what each value of a `map` is, `target` where a `link` leads.
     """
 
     name: str
@@ -41,6 +62,7 @@ class Field:
     values: "Field | None" = None
     choices: tuple[Any, ...] = ()
     excluded: bool = False
+    target: Target | None = None
 
     @property
     def filters(self) -> Filters:
@@ -49,8 +71,15 @@ class Field:
 
     def readings(self, text: str) -> list[Any]:
         """The stored values that a text may stand for; raises `ValueError` with a sentence where there is none."""
+        if self.target is not None:
+            return self.target.key.readings(text)
         read = KINDS[self.kind].read
         return [read(text)] if read is not None else anything(text)
+
+    def holds(self, value: Any) -> bool:
+        """Whether a decoded value is of this kind; where any may be, whether it is no list and no object."""
+        shown = KINDS[self.kind].shown
+        return type(value) in shown if shown else not isinstance(value, list | dict | NoneType)
 
     @property
     def shape(self) -> "Shape | None":
@@ -103,12 +132,13 @@ class Shape:
             return None
         return FieldPath(path, field, through_list)
 
-    def walk(self) -> Iterator[FieldPath]:
-        """Every path that is declared, parents before children, in declared order; excluded fields left out.
+    def walk(self, *, excluded: bool = False) -> Iterator[FieldPath]:
+        """Every path that is declared, parents before children, in declared order.
 
-        A model inside itself is named, and not walked again.
+        Excluded fields are skipped unless `excluded` asks for them. A model inside itself is named, and not walked
+        again.
         """
-        yield from _walk(self, "", False, ())
+        yield from _walk(self, "", False, (), excluded)
 
     def flat(self, prefix: str = "", above: tuple[type, ...] = ()) -> Iterator[FieldPath]:
         """The paths that one flat row has: nested models flattened, a list or a map in one piece."""
@@ -133,17 +163,16 @@ def _is_number(step: str) -> bool:
 
 
 def _walk(
-    shape: Shape, prefix: str, through_list: bool, above: tuple[type, ...]
+    shape: Shape, prefix: str, through_list: bool, above: tuple[type, ...], excluded: bool
 ) -> Iterator[FieldPath]:
     for field in shape.fields.values():
-        if field.excluded:
+        if field.excluded and not excluded:
             continue
         yield FieldPath(prefix + field.name, field, through_list)
         inner = field.shape
         if inner is not None and inner.model not in (*above, shape.model):
-            yield from _walk(
-                inner, f"{prefix}{field.name}.", through_list or field.many, (*above, shape.model)
-            )
+            path, models = f"{prefix}{field.name}.", (*above, shape.model)
+            yield from _walk(inner, path, through_list or field.many, models, excluded)
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
@@ -157,7 +186,7 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     custom = getattr(getattr(model, "Settings", None), "bson_encoders", {})
     fields: dict[str, Field] = {}
     for attribute, info in model.model_fields.items():
-        if is_revision(attribute, info):
+        if not is_stored(attribute, info):
             continue
         name = _stored_name(model, attribute, info)
         if name in fields:
@@ -183,9 +212,20 @@ def nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseMod
     return found
 
 
-def is_revision(attribute: str, info: FieldInfo) -> bool:
-    """Whether this is the field that Beanie adds to each document; documents with revisions are refused."""
-    return attribute == "revision_id" and bool(info.exclude)
+def is_stored(attribute: str, info: FieldInfo) -> bool:
+    """Whether a field is part of the stored document.
+
+    The revision that Beanie adds to each class is not (documents with revisions are refused), nor is a `BackLink`.
+    """
+    is_revision = attribute == "revision_id" and bool(info.exclude)
+    return not is_revision and not _is_back_link(info.annotation)
+
+
+def _is_back_link(annotation: Any) -> bool:
+    annotation = _plain(annotation)
+    if annotation is BackLink or get_origin(annotation) is BackLink:
+        return True
+    return get_origin(annotation) is not Literal and any(map(_is_back_link, get_args(annotation)))
 
 
 def _stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInfo) -> str:
@@ -209,8 +249,11 @@ def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) ->
         return _union(name, [a for a in get_args(annotation) if a is not type(None)], custom, where)
     if origin is Literal:
         return _choices(name, get_args(annotation))
-    if origin in (Link, BackLink) or annotation in (Link, BackLink):
-        raise DeclarationError(f"{where}: links between documents are not supported yet.")
+    if origin is Link or annotation is Link:
+        return Field(name, "link", target=_target(get_args(annotation), where))
+    if isinstance(annotation, ForwardRef | str):
+        name = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+        raise DeclarationError(f"{where}: no file of these models declares the name {name!r}.")
     base = origin or annotation
     if isinstance(base, type) and base in custom:
         return Field(name, "any")
@@ -234,6 +277,32 @@ def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) ->
     if base in (datetime.time, complex):
         raise DeclarationError(f"{where}: MongoDB can't store a {base.__name__}.")
     return Field(name, "any")
+
+
+def _target(linked: tuple[Any, ...], where: str) -> Target:
+    model: Any = linked[0] if linked else None
+    if not (isinstance(model, type) and issubclass(model, Document)):
+        name = getattr(model, "__forward_arg__", model)
+        raise DeclarationError(
+            f"{where}: it links to {name!r}, which is no document class of these models; "
+            f'declare it as Link["Name"] with the class\'s name.'
+        )
+    key = _field("_id", key_annotation(model), {}, f"{model.__name__}.id")
+    return Target(model.__name__, collection_of(model), key)
+
+
+def key_annotation(model: type[Document]) -> Any:
+    """What a document class declares for its `_id`, without None."""
+    info = model.model_fields["id"]
+    members = [member for member in get_args(info.annotation) if member is not type(None)]
+    is_optional = get_origin(info.annotation) in (Union, types.UnionType)
+    annotation: Any = Union[tuple(members)] if is_optional else info.annotation  # noqa: UP007 - of a list
+    return Annotated[annotation, *info.metadata] if info.metadata else annotation
+
+
+def collection_of(model: type[Document]) -> str:
+    """The name of the collection in which the documents of a class are stored."""
+    return getattr(getattr(model, "Settings", None), "name", None) or model.__name__
 
 
 def _plain(annotation: Any) -> Any:
@@ -260,7 +329,7 @@ def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str)
     kinds, many = {field.kind for field in found}, {field.many for field in found}
     if many == {False} and kinds <= {"int", "float"}:
         return Field(name, "float")
-    if len(kinds) == 1 and many == {False} and "object" not in kinds and "map" not in kinds:
+    if len(kinds) == 1 and many == {False} and kinds.isdisjoint(("object", "map", "link")):
         return Field(name, found[0].kind)
     return Field(name, "any")
 

@@ -171,6 +171,11 @@ def write_bytes(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
+def show_link(value: Any) -> Any:
+    """The `_id` that a stored link names; what is stored in place of one as it is."""
+    return value.id if isinstance(value, bson.DBRef) else value
+
+
 class Filters(enum.IntEnum):
     """Which filters a field of a kind takes: each step has those of the steps before it."""
 
@@ -246,6 +251,7 @@ KINDS: dict[str, Kind] = {  # a class is of the first kind that has it or a clas
         Kind("bytes", _O, (bytes,), (bytes,), read_bytes, write_bytes, _BYTES, ""),
         Kind("object", _P),
         Kind("map", _P),
+        Kind("link", _E, write=str, schema=_ID, show=show_link),
         Kind("lists", _P),  # of lists: no path leads into them
         Kind("any", _E, (pydantic.NameEmail,)),
     )

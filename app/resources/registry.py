@@ -11,10 +11,12 @@ from typing import Any
 
 from beanie import Document
 from beanie.odm.fields import IndexedAnnotation
+from pydantic import BaseModel
 from pymongo import IndexModel
 
 from app.errors import DeclarationError
-from app.resources.fields import Field, Shape, nested_models, shape_of
+from app.resources import links
+from app.resources.fields import Field, Shape, is_stored, nested_models, shape_of
 from app.resources.options import Options, read_options
 from app.spelling import nearest as nearest  # part of what this room offers
 
@@ -48,6 +50,11 @@ class Resource:
         """Every declared dotted path, for listing and for finding the nearest."""
         return tuple(found.path for found in self.shape.walk())
 
+    @cached_property
+    def links(self) -> tuple[links.LinkPath, ...]:
+        """The fields that hold links to other documents."""
+        return links.link_paths(self.shape)
+
     @property
     def key(self) -> Field:
         """The `_id` field."""
@@ -70,6 +77,7 @@ def discover(package: str) -> dict[str, Resource]:
         for value in vars(module).values()
         if _is_own_document(value, package)
     }
+    _resolve_names(modules, package)
     resources: dict[str, Resource] = {}
     for model in sorted(found, key=lambda model: model.__name__):
         resource = make_resource(model)
@@ -79,7 +87,19 @@ def discover(package: str) -> dict[str, Resource]:
                 f"{model.__name__} and {other}: both are the collection {resource.name!r}."
             )
         resources[resource.name] = resource
+    _refuse_unserved_targets(resources.values())
     return resources
+
+
+def _refuse_unserved_targets(resources: Collection[Resource]) -> None:
+    served = {resource.name for resource in resources}
+    for resource in resources:
+        for link in resource.links:
+            if link.target.collection not in served:
+                raise DeclarationError(
+                    f"{resource.model.__name__}.{link.path}: it links to {link.target.model}, "
+                    f"which is not served; documents can link to those of a resource only."
+                )
 
 
 def refuse_reserved(resources: Iterable[Resource], steps: Collection[str]) -> None:
@@ -102,6 +122,26 @@ def _modules(package: str) -> list[ModuleType]:
         info.name for info in pkgutil.walk_packages(getattr(root, "__path__", []), package + ".")
     ]
     return [root, *(importlib.import_module(name) for name in sorted(names))]
+
+
+def _resolve_names(modules: list[ModuleType], package: str) -> None:
+    """Completes the models that name others (`Link["Course"]`) which another file, or a later line, declares."""
+    models: dict[str, Any] = {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isclass(value)
+        and issubclass(value, BaseModel)
+        and f"{value.__module__}.".startswith(f"{package}.")
+    }
+    incomplete = [model for model in models.values() if not model.__pydantic_complete__]
+    while incomplete:
+        for model in incomplete:
+            model.model_rebuild(force=True, raise_errors=False, _types_namespace=models)
+        still = [model for model in incomplete if not model.__pydantic_complete__]
+        if len(still) == len(incomplete):
+            return  # what can't be found is named where the fields are read
+        incomplete = still
 
 
 def _is_own_document(value: object, package: str) -> bool:
@@ -132,7 +172,7 @@ def make_resource(model: type[Document]) -> Resource:
 
 def _name_key(model: type[Document]) -> None:
     """Makes `_id` the key's name, also where an `alias_generator` would have another one."""
-    model.model_rebuild()
+    model.model_rebuild(raise_errors=False)
     key = model.model_fields.get("id")
     if key is not None and key.alias_priority == GENERATED:
         key.alias = key.validation_alias = key.serialization_alias = "_id"
@@ -142,16 +182,20 @@ def _name_key(model: type[Document]) -> None:
 def _read_json(model: type[Document]) -> None:
     """Rebuilds the classes so that their validators read JSON as the contract has it.
 
-    Bytes are base64. Beanie's own validator, which serves back links, would turn JSON into Python's values first, and
-    a strict model would then refuse every date.
+    Bytes are base64, links are the other document's `_id`. Beanie's own validator, which serves
+    back links, would turn JSON into Python's values first, and a strict model would then refuse
+    every date.
     """
     model.__pydantic_decorators__.model_validators.pop("fill_back_refs", None)
-    for nested in reversed(nested_models(model)):
-        if nested is model or any(
-            (field.values or field).kind == "bytes" for field in shape_of(nested).fields.values()
-        ):
-            nested.model_config["val_json_bytes"] = "base64"
-            nested.model_rebuild(force=True)
+    for attribute, info in model.model_fields.items():
+        if not is_stored(attribute, info):
+            info.default = None  # nobody sends it
+    with links.read_from_json():
+        for nested in reversed(nested_models(model)):
+            kinds = {(field.values or field).kind for field in shape_of(nested).fields.values()}
+            if nested is model or not kinds.isdisjoint(("bytes", "link")):
+                nested.model_config["val_json_bytes"] = "base64"
+                nested.model_rebuild(force=True)
 
 
 def _refuse_what_would_not_run(model: type[Document], settings: Any) -> None:

@@ -13,7 +13,7 @@ from beanie.odm.utils.encoder import Encoder
 from app.errors import Fault, Invalid
 from app.resources.codec import CODEC
 from app.resources.faults import Steps, invalid_body, pointer
-from app.resources.fields import is_revision, once
+from app.resources.fields import is_stored, once
 from app.resources.registry import Resource
 
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of BSON that MongoDB takes
@@ -46,7 +46,7 @@ def _encoded(resource: Resource, instance: pydantic.BaseModel) -> Document:
 @once
 def _stored_names(model: type[pydantic.BaseModel]) -> tuple[tuple[str, str], ...]:
     fields = model.model_fields.items()
-    return tuple((name, info.alias or name) for name, info in fields if not is_revision(name, info))
+    return tuple((name, info.alias or name) for name, info in fields if is_stored(name, info))
 
 
 def encoder_of(resource: Resource) -> Encoder:

@@ -11,7 +11,7 @@ from pydantic_core import SchemaValidator, core_schema
 from app.errors import Fault, Invalid
 from app.resources.codec import CODEC, decode
 from app.resources.faults import Steps, faults_of, invalid_body, unknown_field
-from app.resources.fields import Shape, is_revision, nested_models, once, shape_of
+from app.resources.fields import Shape, is_stored, nested_models, once, shape_of
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.resources.storing import Document, is_step, unstorable
@@ -154,5 +154,5 @@ def _is_open(model: type[pydantic.BaseModel]) -> bool:
 def _hidden_names(model: type[pydantic.BaseModel]) -> tuple[str, ...]:
     """What the model would take and not store: the revision that Beanie adds."""
     return tuple(
-        info.alias or name for name, info in model.model_fields.items() if is_revision(name, info)
+        info.alias or name for name, info in model.model_fields.items() if not is_stored(name, info)
     )

@@ -1,0 +1,116 @@
+"""Links between documents: how one is stored, and how the `_id` that JSON has for one becomes one.
+
+A link is stored as Beanie stores it, a DBRef of the collection and the `_id` of the other document
+(https://www.mongodb.com/docs/manual/reference/database-references/). A bare `_id` that another program stored in its
+place is understood too. `BackLink` is a declaration only: nothing is stored for it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import bson
+from beanie import Link
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from app.resources.fields import Field, Shape, Target, collection_of, key_annotation
+
+Steps = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class LinkPath:
+    """A field that holds links: its dotted path, and where they lead."""
+
+    path: str
+    field: Field
+
+    @property
+    def target(self) -> Target:
+        """Where the links lead."""
+        assert self.field.target is not None
+        return self.field.target
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One link of a document: where in it it stands, and the document it leads to."""
+
+    steps: Steps
+    collection: str
+    key: Any
+
+
+def stored_forms(collection: str, key: Any) -> list[Any]:
+    """What a link to this document may be stored as, for `$in`: one index serves all of them."""
+    return [key, bson.DBRef(collection, key)]
+
+
+def link_paths(shape: Shape) -> tuple[LinkPath, ...]:
+    """The fields of a shape that hold links, also inside nested models and lists of them."""
+    paths = shape.walk(excluded=True)
+    return tuple(LinkPath(known.path, known.field) for known in paths if known.field.kind == "link")
+
+
+def references(shape: Shape, document: dict[str, Any], above: Steps = ()) -> Iterator[Reference]:
+    """Every link of a document as it is stored; what is stored in place of one and can't be one is passed over."""
+    for name, field in shape.fields.items():
+        if name in document:
+            yield from _references(field, document[name], (*above, name))
+
+
+def _references(field: Field, value: Any, steps: Steps) -> Iterator[Reference]:
+    if isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _references(field, inner, (*steps, number))
+    elif field.values is not None and isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _references(field.values, inner, (*steps, key))
+    elif field.target is not None:
+        if isinstance(value, bson.DBRef) and value.collection == field.target.collection:
+            yield Reference(steps, value.collection, value.id)
+        elif field.target.key.holds(value):
+            yield Reference(steps, field.target.collection, value)
+    elif field.shape is not None and isinstance(value, dict):
+        yield from references(field.shape, value, steps)
+
+
+# --- from JSON -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def read_from_json() -> Iterator[None]:
+    """While models are built: their validators take the other document's `_id` in JSON for a link.
+
+    Beanie's own take `{"id", "collection"}` there, of which no link comes.
+    """
+    link: Any = Link
+    own = link.__dict__["__get_pydantic_core_schema__"]
+    link.__get_pydantic_core_schema__ = classmethod(_schema)
+    try:
+        yield
+    finally:
+        link.__get_pydantic_core_schema__ = own
+
+
+_of_beanie: Any = Link.__dict__["__get_pydantic_core_schema__"].__func__
+
+
+def _schema(cls: type[Link[Any]], source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    schema: CoreSchema = _of_beanie(cls, source, handler)
+    linked: Any = get_args(source)[0]
+    if not isinstance(linked, type):
+        return schema  # a name that is not known yet: the model is built once more when it is
+    collection = collection_of(linked)
+
+    def make(key: Any) -> Link[Any]:
+        return cls(bson.DBRef(collection, key), linked)
+
+    key = handler.generate_schema(key_annotation(linked))
+    return core_schema.json_or_python_schema(
+        json_schema=core_schema.no_info_after_validator_function(make, key),
+        python_schema=schema["python_schema"],
+        serialization=schema["serialization"],
+    )

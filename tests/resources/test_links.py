@@ -1,0 +1,175 @@
+"""Links as a kind of field: how they are declared, read from JSON, stored and shown."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bson
+import orjson
+import pytest
+
+from app.errors import DeclarationError, Invalid
+from app.resources.documents import read_document
+from app.resources.links import references, stored_forms
+from app.resources.registry import Resource, discover
+from app.resources.rendering import presenter, to_json
+
+BOOKS = '''
+from beanie import Document, Link
+from pydantic import BaseModel
+
+
+class Chapter(BaseModel):
+    """A part of a book."""
+
+    by: Link["Author"] | None = None
+
+
+class Book(Document):
+    """Links in every place where one can stand."""
+
+    title: str
+    author: Link["Author"]
+    shelf: Link["Shelf"] | None = None
+    editors: list[Link["Author"]] = []
+    chapters: list[Chapter] = []
+    sequel: Link["Book"] | None = None
+
+    class Settings:
+        name = "books"
+'''
+PEOPLE = '''
+from beanie import BackLink, Document
+from pydantic import Field
+
+
+class Author(Document):
+    """Is linked to."""
+
+    name: str
+    books: list[BackLink["Book"]] = Field(json_schema_extra={"original_field": "author"})
+
+    class Settings:
+        name = "authors"
+
+
+class Shelf(Document):
+    """Has a number for a key."""
+
+    id: int = Field(alias="_id")
+
+    class Settings:
+        name = "shelves"
+'''
+ID = "65a000000000000000000001"
+KEY = bson.ObjectId(ID)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Resource]]:
+    folder = tmp_path_factory.mktemp("links")
+    yield from _served(folder, "library", {"books": BOOKS, "people": PEOPLE})
+
+
+def _served(folder: Path, name: str, files: dict[str, str]) -> Iterator[dict[str, Resource]]:
+    package = folder / name
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for module, source in files.items():
+        (package / f"{module}.py").write_text(source)
+    sys.path.insert(0, str(folder))
+    try:
+        yield discover(name)
+    finally:
+        sys.path.remove(str(folder))
+
+
+def test_links_are_found_wherever_they_stand(library: dict[str, Resource]) -> None:
+    found = [(link.path, link.target.collection) for link in library["books"].links]
+    assert found == [
+        ("author", "authors"),
+        ("shelf", "shelves"),
+        ("editors", "authors"),
+        ("chapters.by", "authors"),
+        ("sequel", "books"),
+    ]
+    assert library["authors"].links == ()
+
+
+def test_an_id_is_stored_as_beanie_stores_a_link(library: dict[str, Resource]) -> None:
+    body = {"title": "x", "author": ID, "shelf": 3, "editors": [ID], "chapters": [{"by": ID}, {}]}
+    document = read_document(library["books"], body)
+    del document["_id"]
+    author = bson.DBRef("authors", KEY)
+    assert document == {
+        "title": "x",
+        "author": author,
+        "shelf": bson.DBRef("shelves", 3),
+        "editors": [author],
+        "chapters": [{"by": author}, {"by": None}],
+        "sequel": None,
+    }
+    found = [(one.steps, one.key) for one in references(library["books"].shape, document)]
+    assert found == [
+        (("author",), KEY),
+        (("shelf",), 3),
+        (("editors", 0), KEY),
+        (("chapters", 0, "by"), KEY),
+    ]
+
+
+def test_a_bare_id_of_another_program_is_a_link_too(library: dict[str, Resource]) -> None:
+    document: dict[str, Any] = {"author": KEY, "shelf": "no number", "editors": [None, 5, KEY]}
+    found = [(one.steps, one.collection) for one in references(library["books"].shape, document)]
+    assert found == [(("author",), "authors"), (("editors", 2), "authors")]
+    assert stored_forms("authors", KEY) == [KEY, bson.DBRef("authors", KEY)]
+
+
+def test_a_link_is_shown_as_the_id(library: dict[str, Resource]) -> None:
+    present = presenter(library["books"].shape)
+    assert present is not None
+    author = bson.DBRef("authors", KEY)
+    document = {
+        "author": author,
+        "editors": [author, KEY],
+        "shelf": "odd",
+        "chapters": [{"by": author}],
+    }
+    present(document)
+    shown = {"author": ID, "editors": [ID, ID], "shelf": "odd", "chapters": [{"by": ID}]}
+    assert orjson.loads(to_json(document)) == shown
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"author": "x"}, "#/author"),
+        ({"author": None}, "#/author"),
+        ({"author": {"id": ID, "collection": "authors"}}, "#/author"),
+        ({"shelf": ID}, "#/shelf"),
+        ({"editors": [ID, 1]}, "#/editors/1"),
+        ({"chapters": [{"by": []}]}, "#/chapters/0/by"),
+    ],
+)
+def test_what_is_no_id_is_named(
+    library: dict[str, Resource], change: dict[str, Any], pointer: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        read_document(library["books"], {"title": "x", "author": ID, **change})
+    assert [fault.pointer for fault in caught.value.faults] == [pointer]
+
+
+def test_a_back_link_is_declared_and_not_stored(library: dict[str, Resource]) -> None:
+    document = read_document(library["authors"], {"name": "x"})
+    assert list(document) == ["_id", "name"]
+    with pytest.raises(Invalid, match="There is no field 'books'"):
+        read_document(library["authors"], {"name": "x", "books": []})
+
+
+def test_a_link_to_what_is_not_served_stops_the_start(tmp_path: Path) -> None:
+    source = BOOKS.replace('Link["Author"]', "Link[Document]").replace(
+        'Link["Shelf"]', "Link[Document]"
+    )
+    with pytest.raises(DeclarationError, match="author: it links to Document, which is not served"):
+        next(_served(tmp_path, "unserved", {"books": source}))
