@@ -7,8 +7,8 @@ from typing import Any
 import bson
 import httpx
 import pytest
-from bson.raw_bson import RawBSONDocument
 
+from tests.support.filling import insert_raw, read_raw
 from tests.support.mongod import needs_mongod
 
 pytestmark = needs_mongod
@@ -250,7 +250,7 @@ def test_foreign_document_is_shown_as_it_is(http: httpx.Client, users: Any) -> N
     raw = bson.encode({"_id": bson.ObjectId(), "name": "brXXken", "email": "x"}).replace(
         b"XX", b"\xff\xfe"
     )
-    users.insert_one(RawBSONDocument(raw))
+    insert_raw(users, raw)
     shown = {
         "_id": str(foreign["_id"]), "name": 5, "late": {"$date": {"$numberLong": "253402300800000"}}, "nan": "NaN",
         "price": "1.10", "odd": [{"$minKey": 1}, {"$binary": {"base64": "eA==", "subType": "04"}},
@@ -263,10 +263,7 @@ def test_foreign_document_is_shown_as_it_is(http: httpx.Client, users: Any) -> N
     patched = http.patch(f"/users/{foreign['_id']}", json={"age": 3})
     assert patched.json() == {**shown, "age": 3}
     assert http.patch(f"/users/{listed[1]['_id']}", json={"age": 3}).status_code == 200
-    read = users.with_options(bson.CodecOptions(document_class=RawBSONDocument)).find_one(
-        {"age": 3, "price": None}
-    )
-    assert b"br\xff\xfeken" in read.raw
+    assert b"br\xff\xfeken" in read_raw(users, {"age": 3, "price": None})
 
 
 # --- replace ---------------------------------------------------------------------------------------------------------

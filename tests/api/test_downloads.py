@@ -13,8 +13,8 @@ import bson
 import httpx
 import openpyxl
 import pytest
-from bson.raw_bson import RawBSONDocument
 
+from tests.support.filling import insert_raw
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 
@@ -339,9 +339,7 @@ def test_broken_utf_8_and_an_object_in_place_of_a_list_are_shown(
     raw = bson.encode(
         {"_id": 1, "name": "M?ller", "email": "m", "profile": {"addresses": {"city": "Ulm"}}}
     )
-    users.with_options(bson.CodecOptions(document_class=RawBSONDocument)).insert_one(
-        RawBSONDocument(raw.replace(b"M?ller", b"M\xfcller"))
-    )
+    insert_raw(users, raw.replace(b"M?ller", b"M\xfcller"))
     asked = "columns=name,profile.addresses.city"
     assert rows(http.get(f"/users/export/csv?{asked}"))[1:] == [["M\ufffdller", "Ulm"]]
     assert rows(http.get(f"/users/export/csv?{asked}&unwind=profile.addresses"))[1:] == [

@@ -13,19 +13,18 @@ from urllib.parse import parse_qsl, urlsplit
 import bson
 import httpx
 import pytest
-from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from app.query.ordering import EXACT
+from tests.support.filling import fill, insert_raw
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 
 pytestmark = needs_mongod
 DATABASE = "paging"
-LENIENT: Any = EXACT.with_options(document_class=RawBSONDocument)
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 678000, datetime.UTC)
 SORTS = ("", "a", "-a", "b,-a", "-b,a", "inner.value", "-inner.value,a", "a,-_id", "-_id")
 VALUES: list[Any] = [
@@ -86,11 +85,6 @@ def documents() -> Iterator[dict[str, Any]]:
             if number % 7 == len(name):
                 del document[name]
         yield document
-
-
-def fill(collection: Any, found: Any) -> None:
-    collection.delete_many({})
-    collection.insert_many(list(found))
 
 
 def order(collection: Any, sort: str, condition: dict[str, Any] | None = None) -> list[int]:
@@ -220,12 +214,12 @@ def test_text_that_is_no_utf8_and_undefined_do_not_stop_pages(
         broken = plain.replace(b"#" * len(raw), raw)
         if n == 6:
             broken = broken.replace(b"\x02a\0\x02\0\0\0\xff\0", b"\x02a\0\x02\0\0\0\xfe\0")
-        loose.insert_one(RawBSONDocument(broken, LENIENT))
+        insert_raw(loose, broken)
     for n in range(10, 14):
         undefined = bson.encode({"_id": 30 - n, "n": n, "a": None}).replace(
             b"\x0aa\0", b"\x06a\0" if n % 2 else b"\x0aa\0"
         )
-        loose.insert_one(RawBSONDocument(undefined))
+        insert_raw(loose, undefined)
     expected = order(loose, sort)
     assert len(expected) == 11
     for limit in (1, 2, 3):
