@@ -5,7 +5,9 @@ https://www.mongodb.com/docs/manual/reference/command/listCollections/
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from bson.binary import Binary
 from pymongo.errors import OperationFailure
 
 from app.store.codes import Code
@@ -15,12 +17,27 @@ _READ_ONLY = {"view": "a view", "timeseries": "a time series"}
 
 @dataclass(frozen=True)
 class Nature:
-    """What MongoDB says of one collection; `read_only` names the kind where it takes no writes here."""
+    """What MongoDB says of one collection; `read_only` names the kind where it takes no writes here.
+
+    `uuid` tells the collection from another one of the same name; None where it isn't known, or
+    there is no collection yet.
+    """
 
     read_only: str | None = None
     capped: bool = False
     clustered: bool = False
     collated: bool = False
+    uuid: Binary | None = None
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its documents come out of a pipeline: `_id`s may repeat, and no index is its own."""
+        return self.read_only is not None
+
+    @property
+    def has_snapshots(self) -> bool:
+        """Whether it can be read in a snapshot session: MongoDB has none of capped collections."""
+        return not self.capped
 
 
 def read_nature(database: Any, name: str) -> Nature:
@@ -39,4 +56,10 @@ def read_nature(database: Any, name: str) -> Nature:
         capped=bool(options.get("capped")),
         clustered=bool(options.get("clusteredIndex")),
         collated=bool(options.get("collation")),
+        uuid=_binary((described.get("info") or {}).get("uuid")),
     )
+
+
+def _binary(uuid: Any) -> Binary | None:
+    """The UUID as BSON has it, whatever the codec made of it."""
+    return Binary.from_uuid(uuid) if isinstance(uuid, UUID) else uuid
