@@ -14,6 +14,7 @@
         ├── TooLarge               413
         ├── UnsupportedMedia       415
         ├── Invalid                422
+        ├── NotSupported           501
         ├── Unavailable            503, with Retry-After
         │   ├── TimeLimitExceeded  the query took more of the database's time than it may
         │   └── SnapshotTooOld     the one picture that an export reads is gone from the database
@@ -121,6 +122,12 @@ class Invalid(RequestError):
     """What was sent can be read, and can't be accepted; `faults` says where and why."""
 
     status, title, problem = 422, "Unprocessable Content", "invalid"
+
+
+class NotSupported(RequestError):
+    """What is asked for needs a MongoDB that can do more, such as a replica set."""
+
+    status, title = 501, "Not Implemented"
 
 
 class Unavailable(RequestError):

@@ -43,7 +43,7 @@ class ResourceRouter(Part):
 
     async def prepare(self) -> bool:
         """Makes the declared indexes."""
-        if self.problems():
+        if self.problems() and self._repository.indexes.is_due():
             await self._repository.make_indexes()
         return not self.problems()
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
+import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import MongoClient
+from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from pymongo.server_type import SERVER_TYPE
@@ -27,6 +28,7 @@ from app.store.errors import translated, unreachable
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
 _POLL_SECONDS = 0.05
+_LEAST_SECONDS = 0.5  # that a write has once there is a primary
 _TURN_SECONDS = 2.0  # that a search waits for its turn
 CLOSE_SECONDS = 2.0
 SNAPSHOTS = 13  # the wire version of MongoDB 5.0, the first with snapshot reads
@@ -46,6 +48,8 @@ class Database:
         self._database = client[settings.DB_NAME]
         self.sync: Any = self._database.delegate
         self.is_mock = type(self.sync).__module__.startswith("mongomock")
+        if not self.is_mock:  # what MONGO_URI prefers is right for no write, nor for reads after it
+            self.sync = self.sync.with_options(read_preference=ReadPreference.PRIMARY)
         self._with_primary: Any = None
         calls = settings.DATABASE_CALLS_AT_ONCE
         self._threads = ThreadPoolExecutor(calls, thread_name_prefix="database")
@@ -58,14 +62,11 @@ class Database:
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """PyMongo's synchronous collection, to be used within `run`."""
-        found: Any = self._database[name]
-        if (
-            self.is_mock
-        ):  # only the collection that mongomock-motor made over says which index refused a write
-            return cast(
-                "Collection[dict[str, Any]]", vars(found)["_AsyncMongoMockCollection__collection"]
-            )
-        return cast("Collection[dict[str, Any]]", found.delegate)
+        if not self.is_mock:
+            return cast("Collection[dict[str, Any]]", self.sync[name])
+        # Only the collection that mongomock-motor made over says which index refused a write.
+        found = vars(self._database[name])["_AsyncMongoMockCollection__collection"]
+        return cast("Collection[dict[str, Any]]", found)
 
     async def open(self) -> None:
         """Begins to watch the servers; returns when one answered, after two seconds at the latest."""
@@ -108,6 +109,10 @@ class Database:
         """Whether the server can show one picture: a replica set or a sharded cluster, from MongoDB 5.0 on."""
         return not self.is_mock and has_snapshots(self.sync.client)
 
+    def has_transactions(self) -> bool:
+        """Whether the server has transactions: a replica set or a sharded cluster."""
+        return not self.is_mock and has_transactions(self.sync.client)
+
     async def hello(self) -> dict[str, Any]:
         """What the primary says of itself (https://www.mongodb.com/docs/manual/reference/command/hello/)."""
         return {} if self.is_mock else await self.run(self.sync.command, "hello")
@@ -123,12 +128,16 @@ class Database:
         """Runs synchronous work with the driver in a worker thread; the driver's errors become ours.
 
         While there is no primary it waits for one without holding a thread, PRIMARY_WAIT_SECONDS at most, then raises
-        `Unavailable`. Work with `patterns` (regular expressions) is bounded to SEARCHES_AT_ONCE.
+        `Unavailable`. A write has that long in all, on the server too: a locked one would keep it for ever.
+        Work with `patterns` (regular expressions) is bounded to SEARCHES_AT_ONCE.
         """
+        deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS
         with translated(writing=writing, patterns=patterns):
             if not self.has_primary():
                 await self._wait_for_primary(writing)
             call = functools.partial(work, *args, **words)
+            if writing and not self.is_mock:
+                call = functools.partial(_in_time, call, deadline)
             if patterns:
                 return await self._search(call)
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -153,6 +162,15 @@ class Database:
         return await asyncio.shield(running)
 
 
+def _in_time(work: Callable[[], T], deadline: float) -> T:
+    """Runs work whose commands end by then, on the server too.
+
+    https://www.mongodb.com/docs/languages/python/pymongo-driver/current/connect/connection-options/csot/
+    """
+    with pymongo.timeout(max(_LEAST_SECONDS, deadline - time.monotonic())):
+        return work()
+
+
 def connect(settings: Settings, uri: str) -> Any:
     """A Motor client for the URI; nothing is sent yet. Raises `SettingError` for a URI that can't be read."""
     try:
@@ -175,6 +193,14 @@ def client_options(settings: Settings) -> dict[str, Any]:
         "socketTimeoutMS": int((settings.QUERY_TIME_LIMIT_SECONDS + wait) * 1000),
         "maxPoolSize": settings.DATABASE_CALLS_AT_ONCE + 4,
     }
+
+
+def has_transactions(client: "MongoClient[Any]") -> bool:
+    """Whether the servers have transactions, by what the client knows of them; asks nobody."""
+    servers = client.topology_description.server_descriptions().values()
+    return any(
+        server.replica_set_name or server.server_type == SERVER_TYPE.Mongos for server in servers
+    )
 
 
 def has_snapshots(client: "MongoClient[Any]") -> bool:

@@ -68,11 +68,15 @@ def is_same(raw: bytes, *, collated: bool = False, most: int | None = None) -> l
     signature.add_object(0, "$$ROOT")
     if most is not None and len(signature.asked) + len(signature.texts) > most:
         raise CannotTell
+    types = {"$eq": [signature.asked, signature.types]}
+    return [*is_equal(raw), types, *signature.texts]
+
+
+def is_equal(raw: bytes) -> list[Expression]:
+    """The conditions that `$$ROOT` has the values and the size of this document."""
     return [
         {"$eq": ["$$ROOT", {"$literal": RawBSONDocument(raw)}]},
         {"$eq": [{"$bsonSize": "$$ROOT"}, len(raw)]},
-        {"$eq": [signature.asked, signature.types]},
-        *signature.texts,
     ]
 
 

@@ -9,7 +9,7 @@ import bson
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from app.errors import NotFound
+from app.errors import MethodNotAllowed, NotFound
 from app.query import ordering, tokens
 from app.query.compile import Query
 from app.query.ordering import SORT_KEY
@@ -64,11 +64,17 @@ class Repository:
             if database.is_mock
             else self._collection.with_options(codec_options=RAW)
         )
-        self._writes = Writes(database, resource.name, self._read)
+        self._writes = Writes(database, resource.name, self.indexes, self._read)
 
     async def make_indexes(self) -> None:
         """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""
-        await self._database.run(make_indexes, self.resource, self._collection, self.indexes)
+        await self._database.run(
+            make_indexes,
+            self.resource,
+            self._collection,
+            self.indexes,
+            mock=self._database.is_mock,
+        )
 
     # --- reading ---
 
@@ -285,6 +291,7 @@ class Repository:
 
     async def insert(self, document: Document) -> Stored:
         """Stores a new document, `_id` first; raises `Conflict` where a unique index has a value of it already."""
+        self.indexes.refuse_inserts()
         return await self._write(self._writes.insert, to_bson(document))
 
     async def replace(
@@ -307,8 +314,14 @@ class Repository:
         await self._write(self._writes.delete, keys, matches)
 
     async def _write(self, write: Callable[..., T], *args: Any) -> T:
+        if self.indexes.nature.read_only:
+            await self.make_indexes()
         self.indexes.refuse_writes()
         try:
             return await self._database.run(write, *args, writing=True)
+        except (MethodNotAllowed, OperationFailure):
+            await self.make_indexes()  # another collection may have this name by now
+            self.indexes.refuse_writes()
+            raise
         finally:
             self._estimate = 0, float("-inf")

@@ -1,8 +1,12 @@
 """Writes of one resource's documents, each made only if the document is still the one that was read.
 
-The document that was read is compared whole (compare-and-set), and where another came in between, it is read and
-built anew, so a write is right against writers outside this program too. Everything here is synchronous and raises
-the driver's errors: it runs within `Database.run`.
+The document that was read is compared whole, byte for byte (compare-and-set), and where another came in between, it is
+read and built anew, so a write is right against writers outside this program too. The comparison is a condition of the
+write itself (`exact`); a document that no condition tells from others, or that is too large to be sent along, is read
+and written in one transaction. A server without transactions has these ways left: the condition that compares values;
+for what is too large, a comparison right before the write, and 501 where `If-Match` demands more.
+
+Everything here is synchronous and raises the driver's errors: it runs within `Database.run`.
 """
 
 import random
@@ -12,34 +16,42 @@ from typing import Any
 
 import bson
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReturnDocument
+from pymongo import ReadPreference, ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from app.errors import Fault, PreconditionFailed, Unavailable
+from app.errors import Fault, NotSupported, PreconditionFailed, Unavailable
 from app.resources.codec import CODEC, decode
 from app.resources.patches import Change
 from app.resources.storing import Document, to_bson
 from app.store.client import Database
 from app.store.codes import Code
 from app.store.commands import RAW
+from app.store.exact import CannotTell, is_equal, is_same
+from app.store.indexes import Indexes
 from app.store.stored import Stored
+from app.store.uniqueness import apply, refuse_equal_values
 
-STATEMENT_LIMIT = (
-    7 * 1024 * 1024
-)  # bytes: a document and its replacement have to fit into one statement of 16 MiB
+STATEMENT_LIMIT = 15 * 1024 * 1024  # bytes of a document and its replacement; MongoDB takes 16 MiB
+VALUES_LIMIT = 500  # that a condition asks for one by one; for more a transaction costs less
+_PART = 0.8  # of the time for a write, after which others are said to keep changing the document
+_SIMPLE = {"locale": "simple"}  # compares texts as bytes, whatever the collection's collation
 
 Matches = Callable[[str], bool]  # whether `If-Match` takes the document with this ETag
 Read = Callable[[Iterable[Any]], Stored]  # the document of the first `_id` that is stored
+# Writes under a condition, with more words for the driver; the document then, or before it was
+# deleted, and None where the condition finds nothing.
+Write = Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any]
 
 
 class Writes:
     """The writes of one collection."""
 
-    def __init__(self, database: Database, name: str, read: Read) -> None:
+    def __init__(self, database: Database, name: str, indexes: Indexes, read: Read) -> None:
+        self._database = database
         self._is_mock = database.is_mock
-        self._client = database.sync.client
-        self._patience = database.settings.PRIMARY_WAIT_SECONDS
+        self._patience = _PART * database.settings.PRIMARY_WAIT_SECONDS
+        self._indexes = indexes
         self._read = read
         self._collection = database.collection(name)
         self._raw_collection: Collection[Any] = (
@@ -48,8 +60,7 @@ class Writes:
 
     def insert(self, raw: bytes) -> Stored:
         """Stores a new document."""
-        document: Any = decode(raw) if self._is_mock else RawBSONDocument(raw)
-        self._collection.insert_one(document)
+        self._collection.insert_one(self._sendable(raw))
         return Stored(raw)
 
     def replace(
@@ -61,10 +72,12 @@ class Writes:
             raw = to_bson(build(decode(stored.raw)))
             if raw == stored.raw:
                 return stored
-            document: Any = decode(raw) if self._is_mock else RawBSONDocument(raw)
-            return self._if_unchanged(stored, len(raw), lambda collection, condition, session: (
+            refuse_equal_values(self._collection, self._indexes, stored, lambda: decode(raw))
+            document = self._sendable(raw)
+            size = len(raw)
+            return self._if_unchanged(stored, size, matches, lambda collection, condition, words: (
                 collection.find_one_and_replace(
-                    condition, document, return_document=ReturnDocument.AFTER, **session
+                    condition, document, return_document=ReturnDocument.AFTER, **words
                 )
             ))  # fmt: skip
 
@@ -80,11 +93,14 @@ class Writes:
             if not change:
                 return stored
             size = len(to_bson(change.set))
+            refuse_equal_values(
+                self._collection, self._indexes, stored, lambda: apply(change, decode(stored.raw))
+            )
             update = {"$set": dict(change.set), "$unset": dict.fromkeys(change.unset, "")}
             update = {operator: paths for operator, paths in update.items() if paths}
-            return self._if_unchanged(stored, size, lambda collection, condition, session: (
+            return self._if_unchanged(stored, size, matches, lambda collection, condition, words: (
                 collection.find_one_and_update(
-                    condition, update, return_document=ReturnDocument.AFTER, **session
+                    condition, update, return_document=ReturnDocument.AFTER, **words
                 )
             ))  # fmt: skip
 
@@ -95,16 +111,16 @@ class Writes:
 
         def write(stored: Stored) -> Stored | None:
             if matches is None:
-                return (
-                    stored
-                    if self._collection.delete_one({"_id": stored.document["_id"]}).deleted_count
-                    else None
-                )
-            return self._if_unchanged(stored, 0, lambda collection, condition, session: (
-                collection.find_one_and_delete(condition, **session)
+                deleted = self._collection.delete_one({"_id": stored.document["_id"]})
+                return stored if deleted.deleted_count else None
+            return self._if_unchanged(stored, 0, matches, lambda collection, condition, words: (
+                collection.find_one_and_delete(condition, **words)
             ))  # fmt: skip
 
         self._again_and_again(keys, matches, write)
+
+    def _sendable(self, raw: bytes) -> Any:
+        return decode(raw) if self._is_mock else RawBSONDocument(raw)
 
     def _again_and_again(
         self, keys: Iterable[Any], matches: Matches | None, write: Callable[[Stored], Stored | None]
@@ -124,42 +140,61 @@ class Writes:
             time.sleep(random.uniform(0, 0.01))
 
     def _if_unchanged(
-        self,
-        stored: Stored,
-        size: int,
-        write: Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any],
+        self, stored: Stored, size: int, matches: Matches | None, write: Write
     ) -> Stored | None:
-        """Writes if the document is still the one that was read; None where it is not."""
-        if self._is_mock or len(stored.raw) + size < STATEMENT_LIMIT:
-            written = write(self._raw_collection, self._same(stored), {})
+        """Writes if the document is still the one that was read; None where it is not.
+
+        `size` is that of what is written; `matches` says how much depends on the comparison.
+        """
+        if self._is_mock:
+            written = write(self._collection, _has_equal_values(stored), {})
+        elif len(stored.raw) + size > STATEMENT_LIMIT:
+            written = self._without_sending(stored, matches, write)
         else:
-            written = self._in_transaction(stored, write)
+            written = self._in_one_statement(stored, write)
         if written is None:
             return None
-        return Stored(
-            bytes(written.raw)
-            if isinstance(written, RawBSONDocument)
-            else bson.encode(written, codec_options=CODEC)
-        )
+        if isinstance(written, RawBSONDocument):
+            return Stored(bytes(written.raw))
+        return Stored(bson.encode(written, codec_options=CODEC))
 
-    def _same(self, stored: Stored) -> dict[str, Any]:
-        """The condition that finds the document only as it was read."""
-        if self._is_mock:
-            whole: list[Any] = [{"$eq": ["$$ROOT", {"$literal": stored.document}]}]
-        else:
-            literal = {"$literal": RawBSONDocument(stored.raw)}
-            # $eq takes 1 and 1.0 for the same; the size tells most such changes of type.
-            whole = [
-                {"$eq": ["$$ROOT", literal]},
-                {"$eq": [{"$bsonSize": "$$ROOT"}, len(stored.raw)]},
-            ]
-        return {"_id": stored.document["_id"], "$expr": {"$and": whole}}
+    def _in_one_statement(self, stored: Stored, write: Write) -> Any:
+        """Compares and writes at once, or in a transaction where no condition is exact."""
+        collated = self._indexes.nature.collated
+        words = {} if collated else {"collation": _SIMPLE}
+        can_transact = self._database.has_transactions()
+        try:
+            same = is_same(
+                stored.raw, collated=collated, most=VALUES_LIMIT if can_transact else None
+            )
+        except CannotTell:
+            if can_transact:
+                return self._in_transaction(stored, write)
+            same = is_equal(stored.raw)
+        condition = {"_id": stored.document["_id"], "$expr": {"$and": same}}
+        return write(self._raw_collection, condition, words)
 
-    def _in_transaction(self, stored: Stored, write: Callable[..., Any]) -> Any:
-        """The same for documents too large to be sent along: read and written in one transaction."""
+    def _without_sending(self, stored: Stored, matches: Matches | None, write: Write) -> Any:
+        """For documents too large to be sent along."""
+        if self._database.has_transactions():
+            return self._in_transaction(stored, write)
+        if matches is not None:
+            raise NotSupported(
+                "A document of this size can be written with If-Match only in a transaction, which "
+                "takes a replica set; this MongoDB is a single server."
+            )
+        if self._read([stored.document["_id"]]).raw != stored.raw:
+            return None
+        return write(self._raw_collection, {"_id": stored.document["_id"]}, {})
+
+    def _in_transaction(self, stored: Stored, write: Write) -> Any:
+        """Reads, compares and writes in one transaction."""
         key = {"_id": stored.document["_id"]}
         try:
-            with self._client.start_session() as session, session.start_transaction():
+            with (
+                self._database.sync.client.start_session() as session,
+                session.start_transaction(read_preference=ReadPreference.PRIMARY),
+            ):
                 found = self._raw_collection.find_one(key, session=session)
                 if found is None or bytes(found.raw) != stored.raw:
                     return None
@@ -168,3 +203,9 @@ class Writes:
             if error.code != Code.WriteConflict:
                 raise
             return None  # another writer has the document at this moment
+
+
+def _has_equal_values(stored: Stored) -> dict[str, Any]:
+    """The condition for a mock, which knows neither types nor sizes."""
+    same = {"$eq": ["$$ROOT", {"$literal": stored.document}]}
+    return {"_id": stored.document["_id"], "$expr": {"$and": [same]}}
