@@ -193,7 +193,7 @@ _HEADERS: dict[str, Any] = {
 
 def _paths(compiler: Compiler, reference: str) -> dict[str, Any]:
     resource = compiler.resource
-    name, stored = resource.name, {"$ref": f"#/components/schemas/{reference}Stored"}
+    name, stored = resource.address, {"$ref": f"#/components/schemas/{reference}Stored"}
     conditions = [
         _condition(parameter, asked) for parameter, asked in compiler.conditions_by_name().items()
     ]

@@ -58,7 +58,7 @@ class ResourceRouter(Part):
 
     def routes(self) -> list[Route]:
         """The routes of this resource; the collection answers with and without a slash at its end."""
-        name = self.resource.name
+        name = self.resource.address
         collection: dict[str, Handler] = {"GET": self.list}
         item: dict[str, Handler] = {"GET": self.read}
         if not self.resource.options.read_only:
@@ -87,7 +87,7 @@ class ResourceRouter(Part):
         stored = await self._repository.insert(read_document(self.resource, body))
         root = request.scope.get("root_path", "")
         key = write_key(self.resource.key, stored.document["_id"])
-        location = f"{root}/{quote(self.resource.name)}/{key}"
+        location = f"{root}/{quote(self.resource.address)}/{key}"
         return self._whole(stored, 201, {"Location": location})
 
     async def read(self, request: Request) -> Response:

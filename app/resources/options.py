@@ -16,6 +16,7 @@ MAX_LIMIT = 1000  # documents on one page of a list
 class Options:
     """The words of `class Resource:`; each one may be left out."""
 
+    path: str = ""
     search: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     sort: str = ""
@@ -67,6 +68,7 @@ def _check(name: str, given: dict[str, Any]) -> None:
             isinstance(value, list | tuple) and all(isinstance(path, str) for path in value),
             "a list of paths",
         )
+    must("path", isinstance(given.get("path"), str) and given["path"], "a name such as 'work'")
     limit = given.get("limit")
     must("limit", type(limit) is int and 1 <= limit <= MAX_LIMIT, f"a number from 1 to {MAX_LIMIT}")
     must("sort", isinstance(given.get("sort"), str), "a text such as '-age,name'")

@@ -37,13 +37,18 @@ _WRITES = (
 
 @dataclass(frozen=True)
 class Resource:
-    """A document class that is served: its collection's name is its path."""
+    """A document class that is served; `name` is that of its collection."""
 
     name: str
     model: type[Document]
     shape: Shape
     options: Options
     indexes: tuple[IndexModel, ...]
+
+    @property
+    def address(self) -> str:
+        """The first step of its addresses: what `Resource.path` says, else the collection's name."""
+        return self.options.path or self.name
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
@@ -81,14 +86,19 @@ def discover(package: str) -> dict[str, Resource]:
     resources: dict[str, Resource] = {}
     for model in sorted(found, key=lambda model: model.__name__):
         resource = make_resource(model)
-        if resource.name in resources:
-            other = resources[resource.name].model.__name__
-            raise DeclarationError(
-                f"{model.__name__} and {other}: both are the collection {resource.name!r}."
-            )
-        resources[resource.name] = resource
+        _refuse_doubled(resource, resources.values())
+        resources[resource.address] = resource
     _refuse_unserved_targets(resources.values())
     return resources
+
+
+def _refuse_doubled(resource: Resource, others: Iterable[Resource]) -> None:
+    for other in others:
+        both = f"{resource.model.__name__} and {other.model.__name__}: both"
+        if resource.name == other.name:
+            raise DeclarationError(f"{both} are the collection {resource.name!r}.")
+        if resource.address == other.address:
+            raise DeclarationError(f"{both} have the path {resource.address!r}.")
 
 
 def _refuse_unserved_targets(resources: Collection[Resource]) -> None:
@@ -105,8 +115,8 @@ def _refuse_unserved_targets(resources: Collection[Resource]) -> None:
 def refuse_reserved(resources: Iterable[Resource], steps: Collection[str]) -> None:
     """Raises `DeclarationError` for a resource whose path is one of these first steps."""
     for resource in resources:
-        if resource.name in steps:
-            raise DeclarationError(_taken(resource.model.__name__, resource.name))
+        if resource.address in steps:
+            raise DeclarationError(_taken(resource))
 
 
 def _modules(package: str) -> list[ModuleType]:
@@ -158,16 +168,16 @@ def make_resource(model: type[Document]) -> Resource:
     settings = getattr(model, "Settings", None)
     _refuse_what_would_not_run(model, settings)
     name = getattr(settings, "name", None) or model.__name__
-    _refuse_name(model.__name__, name)
     shape = shape_of(model)
     if "_id" not in shape.fields or shape.fields["_id"].many or shape.fields["_id"].excluded:
         raise DeclarationError(
             f"{model.__name__}.id: the key `_id` must be one value that is shown."
         )
     _read_json(model)
-    return Resource(
-        name, model, shape, read_options(model, shape), tuple(_indexes(model, settings))
-    )
+    indexes = tuple(_indexes(model, settings))
+    resource = Resource(name, model, shape, read_options(model, shape), indexes)
+    _refuse_name(resource)
+    return resource
 
 
 def _name_key(model: type[Document]) -> None:
@@ -232,21 +242,26 @@ def _is_root(base: type) -> bool:
     return bool(getattr(getattr(base, "Settings", None), "is_root", False))
 
 
-def _refuse_name(model: str, name: str) -> None:
-    if name.startswith((OWN_COLLECTIONS, "system.")):
-        raise DeclarationError(_taken(model, name))
-    if (
-        any(character in name for character in "/?#%$\\\0")
-        or name in (".", "..")
-        or name != name.strip()
-    ):
+def _refuse_name(resource: Resource) -> None:
+    name = resource.model.__name__
+    if resource.name.startswith((OWN_COLLECTIONS, "system.")):
         raise DeclarationError(
-            f"{model}.Settings.name: {name!r} can't be a path; use letters, digits, - and _."
+            f"{name}.Settings.name: the collection {resource.name!r} is taken by Docsheet itself."
+        )
+    address = resource.address
+    is_clean = address == address.strip() and address not in (".", "..")
+    if not is_clean or any(character in address for character in "/?#%$\\\0"):
+        raise DeclarationError(
+            f"{name}: {address!r} can't be a path; say another one in `class Resource: path`, "
+            f"of letters, digits, - and _."
         )
 
 
-def _taken(model: str, name: str) -> str:
-    return f"{model}.Settings.name: the path {name!r} is taken; choose another name."
+def _taken(resource: Resource) -> str:
+    return (
+        f"{resource.model.__name__}: the path {resource.address!r} is taken; give it another one "
+        f'with `class Resource: path = "…"`.'
+    )
 
 
 def _indexes(model: type[Document], settings: Any) -> Iterable[IndexModel]:

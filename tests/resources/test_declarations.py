@@ -62,7 +62,7 @@ class Nested(BaseModel):
         (lambda: document(resource={"on_delete": "cascade"}), "Thing.Resource.on_delete: 'cascade'"),
         (lambda: document(resource={"sample": 5}), "Thing.Resource.sample: 5"),
         (lambda: document(settings={"name": "docsheet.exports"}), "Thing.Settings.name: .*taken"),
-        (lambda: document(settings={"name": "a/b"}), "Thing.Settings.name: 'a/b'"),
+        (lambda: document(settings={"name": "a/b"}), "Thing: 'a/b' can't be a path"),
         (lambda: document(settings={"use_revision": True}), "Thing.Settings.use_revision"),
         (lambda: document(settings={"is_root": True}), "Thing.Settings.is_root: inheritance"),
         (lambda: document(settings={"timeseries": object()}), "Thing.Settings.timeseries"),
