@@ -6,8 +6,10 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from app.api.docs import TITLE
-from app.query.compile import COUNTS, Asked, Compiler
+from app.query.compile import Compiler
+from app.query.names import Asked
 from app.query.operators import MAX_PATTERN
+from app.query.parameters import COUNTS
 from app.resources.fields import Field
 from app.resources.kinds import KINDS
 from app.resources.options import MAX_LIMIT
@@ -195,7 +197,7 @@ def _paths(compiler: Compiler, reference: str) -> dict[str, Any]:
     resource = compiler.resource
     name, stored = resource.address, {"$ref": f"#/components/schemas/{reference}Stored"}
     conditions = [
-        _condition(parameter, asked) for parameter, asked in compiler.conditions_by_name().items()
+        _condition(parameter, asked) for parameter, asked in compiler.names.filters().items()
     ]
     key = [
         {

@@ -1,6 +1,7 @@
-"""The filter operators, one line each: what they do to a stored value, and for which kinds of field.
+"""The filter operators, one line each: what they ask of a stored value, and of which kinds of field.
 
-An operator's condition is `{path: {"$op": value}}` (https://www.mongodb.com/docs/manual/reference/operator/query/).
+An operator's test is MongoDB's `{"$op": value}`
+(https://www.mongodb.com/docs/manual/reference/operator/query/).
 """
 
 import re
@@ -11,24 +12,29 @@ from typing import Any, Literal
 from app.resources.fields import Field
 from app.resources.kinds import Filters
 
-Condition = dict[str, Any]
+Test = dict[str, Any]
 Takes = Literal["value", "values", "presence", "literal", "pattern"]
 MAX_PATTERN = 200  # characters of a regular expression
-MAX_LITERAL = 10_000  # characters of `contains` and `startswith`; MongoDB refuses what PCRE compiles to 64 KiB and more
+MAX_LITERAL = 10_000  # characters; MongoDB refuses what PCRE compiles to 64 KiB and more
 
 
 @dataclass(frozen=True)
 class Operator:
-    """`takes` says how the text of the query string is read; `condition` makes MongoDB's part of it.
+    """One operator; `takes` says how the text of the query string is read.
 
-    Fields of the kinds that have filters up to `level` take it.
+    Fields of the kinds that have filters up to `level` have it.
+    `many` is the operator that takes its place where the text may stand for several values.
+    `rounds_up`: a date-time that is finer than MongoDB's milliseconds is rounded up to the next
+    one, else down, so that the comparison is exact.
     """
 
     name: str
     takes: Takes
     level: Filters
-    condition: Callable[[Any], Condition]
+    test: Callable[[Any], Test]
     description: str
+    many: str = ""
+    rounds_up: bool = False
 
     def fits(self, field: Field) -> bool:
         """Whether the field can be filtered by this operator."""
@@ -40,83 +46,46 @@ def literal(text: str) -> str:
     return re.escape(text).replace("\0", "\\x00")
 
 
-def ignoring_case(pattern: str) -> Condition:
+def ignoring_case(pattern: str) -> Test:
     """The regular expression, with upper and lower case taken as the same."""
     return {"$regex": pattern, "$options": "i"}
 
 
-_OF_VALUES = [
-    "double", "string", "object", "array", "binData", "objectId", "bool", "date", "regex", "javascript", "symbol",
-    "int", "timestamp", "long", "decimal", "minKey", "maxKey", "dbPointer", "javascriptWithScope",
-]  # fmt: skip
+def _contains(text: str) -> Test:
+    return ignoring_case(literal(text))
 
 
-def in_list(there: bool) -> Condition:
-    """`exists` of a path through a list: some element has it (`$ne: null` wants it of every one, even of none)."""
-    some = {"$type": _OF_VALUES}
-    return some if there else {"$not": some}
+def _starts(text: str) -> Test:
+    return ignoring_case("^" + literal(text))
 
 
-OPERATORS: dict[str, Operator] = {
-    operator.name: operator
-    for operator in (
-        Operator("eq", "value", Filters.EQUALITY, lambda value: {"$eq": value}, "equal to"),
-        Operator(
-            "ne",
-            "value",
-            Filters.EQUALITY,
-            lambda value: {"$ne": value},
-            "not equal to (missing counts as not equal)",
-        ),
-        Operator("gt", "value", Filters.ORDER, lambda value: {"$gt": value}, "greater than"),
-        Operator(
-            "gte", "value", Filters.ORDER, lambda value: {"$gte": value}, "greater than or equal to"
-        ),
-        Operator("lt", "value", Filters.ORDER, lambda value: {"$lt": value}, "less than"),
-        Operator(
-            "lte", "value", Filters.ORDER, lambda value: {"$lte": value}, "less than or equal to"
-        ),
-        Operator(
-            "in",
-            "values",
-            Filters.EQUALITY,
-            lambda values: {"$in": values},
-            "one of (comma-separated, or repeated)",
-        ),
-        Operator(
-            "nin",
-            "values",
-            Filters.EQUALITY,
-            lambda values: {"$nin": values},
-            "none of (comma-separated, or repeated)",
-        ),
-        Operator(
-            "exists",
-            "presence",
-            Filters.PRESENCE,
-            lambda there: {"$ne" if there else "$eq": None},
-            "there and not null",
-        ),
-        Operator(
-            "contains",
-            "literal",
-            Filters.TEXT,
-            lambda text: ignoring_case(literal(text)),
-            "contains this text",
-        ),
-        Operator(
-            "startswith",
-            "literal",
-            Filters.TEXT,
-            lambda text: ignoring_case("^" + literal(text)),
-            "begins with",
-        ),
-        Operator(
-            "regex",
-            "pattern",
-            Filters.TEXT,
-            ignoring_case,
-            "matches this regular expression, ignoring case",
-        ),
-    )
-}
+def _exists(there: bool) -> Test:
+    return {"$ne": None} if there else {"$eq": None}
+
+
+def _mongo(name: str) -> Callable[[Any], Test]:
+    return lambda value: {name: value}
+
+
+_PRESENCE, _EQUALITY, _ORDER, _TEXT = Filters
+
+# fmt: off
+_OPERATORS = (
+    Operator("eq", "value", _EQUALITY, _mongo("$eq"), "equal to", many="in"),
+    Operator("ne", "value", _EQUALITY, _mongo("$ne"),
+             "not equal to (missing counts as not equal)", many="nin"),
+    Operator("gt", "value", _ORDER, _mongo("$gt"), "greater than"),
+    Operator("gte", "value", _ORDER, _mongo("$gte"), "greater than or equal to", rounds_up=True),
+    Operator("lt", "value", _ORDER, _mongo("$lt"), "less than", rounds_up=True),
+    Operator("lte", "value", _ORDER, _mongo("$lte"), "less than or equal to"),
+    Operator("in", "values", _EQUALITY, _mongo("$in"), "one of (comma-separated, or repeated)"),
+    Operator("nin", "values", _EQUALITY, _mongo("$nin"), "none of (comma-separated, or repeated)"),
+    Operator("exists", "presence", _PRESENCE, _exists, "there and not null"),
+    Operator("contains", "literal", _TEXT, _contains, "contains this text"),
+    Operator("startswith", "literal", _TEXT, _starts, "begins with"),
+    Operator("regex", "pattern", _TEXT, ignoring_case,
+             "matches this regular expression, ignoring case"),
+)
+# fmt: on
+
+OPERATORS: dict[str, Operator] = {operator.name: operator for operator in _OPERATORS}

@@ -253,7 +253,7 @@ KINDS: dict[str, Kind] = {  # a class is of the first kind that has it or a clas
         Kind("map", _P),
         Kind("link", _E, write=str, schema=_ID, show=show_link),
         Kind("lists", _P),  # of lists: no path leads into them
-        Kind("any", _E, (pydantic.NameEmail,)),
+        Kind("any", _T, (pydantic.NameEmail,)),
     )
 }
 

@@ -27,6 +27,7 @@ from app.store.stored import Stored
 from app.store.writes import Matches, Writes
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
+COUNT_MATCHES_UP_TO = 1_000  # the same where a pattern has to be tried on each document
 ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
 
 T = TypeVar("T")
@@ -266,12 +267,13 @@ class Repository:
                 return query.skip + shown, "exact"
             if query.count == "exact":
                 return self._counted(query.filter), "exact"
-            counted = self._counted(query.filter, limit=COUNT_UP_TO + 1)
+            most = COUNT_MATCHES_UP_TO if query.patterns else COUNT_UP_TO
+            counted = self._counted(query.filter, limit=most + 1)
         except OperationFailure as error:
             if error.code != Code.MaxTimeMSExpired:
                 raise
             return None, None
-        return min(counted, COUNT_UP_TO), "capped" if counted > COUNT_UP_TO else "exact"
+        return min(counted, most), "capped" if counted > most else "exact"
 
     def _estimated(self) -> int:
         """The collection's own count, asked again after `ESTIMATE_SECONDS` and after every write of this process."""

@@ -1,11 +1,13 @@
-"""The words of an export's query string → the job that makes its file; the same for HTTP and the command line."""
+"""An export's query string → the job that makes its file; the same over HTTP and by command."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from itertools import takewhile
+from typing import Any
 
 from app.errors import Fault, Invalid, NotFound
 from app.query.compile import Compiler, Pairs, Query
+from app.query.parameters import PARAMETERS, parameters_of
 from app.query.plan import Plan
 from app.resources.registry import Resource, nearest
 from app.resources.rendering import presenter
@@ -13,11 +15,6 @@ from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
 from app.transfers.production import Job, projected
-
-DELIMITERS = (",", ";", "|", "tab")
-_OF_FORMATS = ("bom", "delimiter", "formulas", "unwind", "timezone")
-_FOR_ALL = ("columns", "consistency")
-_OF_LISTS = ("fields", "expand", "after", "count")
 
 
 @dataclass(frozen=True)
@@ -53,44 +50,31 @@ def read_order(
         raise NotFound(
             f"There is no export format {name!r}.{nearest(name, FORMATS)} There are {known}."
         )
-    known_words = (*_FOR_ALL, *(word for word in _OF_FORMATS if word in found.takes))
-    query, words = compiler.conditions(_without_foreign(pairs, found), known_words)
+    query, words = compiler.export(pairs, found.takes, _foreign(found))
     return Order(found, query, _job(compiler.resource, found, plan(query), words, snapshots))
 
 
-def _without_foreign(pairs: Pairs, found: Format) -> Pairs:
-    """The pairs without those of lists and other formats, which may be there as long as they are empty."""
-    faults = []
-    rest = []
-    for name, value in pairs:
-        if name in _OF_LISTS:
-            detail = f"{name}: this is for lists; an export has columns, skip and limit."
-        elif name in _OF_FORMATS and name not in found.takes:
-            others = ", ".join(other.names[0] for other in _each_format() if name in other.takes)
-            detail = f"{name}: this is for {others}; {found.names[0]} has no such option."
-        else:
-            rest.append((name, value))
-            continue
-        if value:
-            faults.append(Fault(detail, parameter=name))
-    if faults:
-        raise Invalid(faults[0].detail, *dict.fromkeys(faults))
-    return rest
-
-
-def _each_format() -> list[Format]:
-    return list({found.names: found for found in FORMATS.values()}.values())
+def _foreign(found: Format) -> dict[str, str]:
+    """The parameters of lists and of other formats, with what is said of each."""
+    reasons: dict[str, str] = {}
+    for name in parameters_of("list").keys() - parameters_of("export").keys():
+        reasons[name] = "this is for lists; an export has columns, skip and limit"
+    for parameter in PARAMETERS:
+        if parameter.of_format and parameter.name not in found.takes:
+            takers = (other for other in FORMATS.values() if parameter.name in other.takes)
+            others = ", ".join(dict.fromkeys(other.names[0] for other in takers))
+            reasons[parameter.name] = f"this is for {others}; {found.names[0]} has no such option"
+    return reasons
 
 
 def _job(
     resource: Resource,
     found: Format,
     plan: Plan,
-    words: dict[str, str],
+    words: dict[str, Any],
     snapshots: bool,
 ) -> Job:
     options = _options(words)
-    consistency = _choice(words, "consistency", ("snapshot", "none"), "snapshot")
     columns = _columns(resource, found, words)
     job = Job(
         resource.name,
@@ -100,20 +84,20 @@ def _job(
         words.get("unwind"),
         options,
         presenter(resource.shape),
-        snapshot=consistency == "snapshot" and snapshots,
+        snapshot=words["consistency"] == "snapshot" and snapshots,
     )
     found.encoder(columns or (), options, resource.name)  # refuses what the format can't hold
     return projected(job)
 
 
-def _columns(resource: Resource, found: Format, words: dict[str, str]) -> tuple[Column, ...] | None:
-    if not found.tabular and "columns" not in words:
+def _columns(resource: Resource, found: Format, words: dict[str, Any]) -> tuple[Column, ...] | None:
+    if not found.tabular and words["columns"] is None:
         return None
     declared = resource.options.columns or None
     if declared and not found.tabular:
         declared = tuple(dict.fromkeys(map(_unnumbered, declared)))
     columns = parse_columns(
-        resource.shape, declared, words.get("columns"), words.get("unwind"), "titles" in found.takes
+        resource.shape, declared, words["columns"], words.get("unwind"), "titles" in found.takes
     )
     if not found.tabular:
         _refuse_numbered(columns, found)
@@ -138,20 +122,7 @@ def _refuse_numbered(columns: tuple[Column, ...], found: Format) -> None:
             raise Invalid(detail, Fault(detail, parameter="columns"))
 
 
-def _options(words: dict[str, str]) -> Options:
-    return Options(
-        bom=_choice(words, "bom", ("true", "false"), "false") == "true",
-        delimiter=_choice(words, "delimiter", DELIMITERS, ","),
-        formulas=_choice(words, "formulas", ("escape", "keep"), "escape"),
-        timezone=words.get("timezone", "UTC"),
-    )
-
-
-def _choice(words: dict[str, str], name: str, choices: Sequence[str], default: str) -> str:
-    value = words.get(name, default)
-    if value not in choices:
-        detail = (
-            f"{name}: one of {' '.join(choices)} is wanted, not {value!r}.{nearest(value, choices)}"
-        )
-        raise Invalid(detail, Fault(detail, parameter=name))
-    return value
+def _options(words: dict[str, Any]) -> Options:
+    """The options of the format; those that it doesn't take have their defaults."""
+    known = {option.name for option in fields(Options)}
+    return Options(**{name: value for name, value in words.items() if name in known})

@@ -1,0 +1,91 @@
+"""What the names in a query string mean for one resource: filters, paths, sort keys."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.query.operators import OPERATORS, Operator
+from app.query.ordering import Sort
+from app.query.parameters import parameters_of
+from app.query.sorting import read_sort
+from app.resources.fields import FieldPath
+from app.resources.registry import Resource
+
+LONG = 200  # characters of a name, past which it is neither remembered nor compared
+_PARAMETERS = frozenset(parameters_of("list"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a filter parameter names: a path and an operator."""
+
+    found: FieldPath
+    operator: Operator
+
+
+class Names:
+    """The names of one resource; of it the name, the shape and the options count."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self._declared = frozenset(resource.paths)
+        self._asked = lru_cache(maxsize=1024)(self._find)
+        self._sorts = lru_cache(maxsize=256)(self._read_sort)
+        self._paths = lru_cache(maxsize=1024)(resource.shape.find)
+
+    def asked(self, name: str) -> Asked | None:
+        """The condition that a parameter of this name is, or None."""
+        return self._asked(name) if len(name) <= LONG else self._find(name)
+
+    def sort(self, text: str) -> Sort:
+        """The keys of a `sort`; raises `ValueError` with a sentence."""
+        return self._sorts(text) if len(text) <= LONG else self._read_sort(text)
+
+    def path(self, path: str) -> FieldPath | None:
+        """What a dotted path leads to, or None."""
+        return self._paths(path) if len(path) <= LONG else self.resource.shape.find(path)
+
+    def is_declared(self, path: str) -> bool:
+        """Whether the model itself has this path, so that no key of a dict is a step of it."""
+        return path in self._declared
+
+    def filters(self, parameters: Collection[str] = ()) -> dict[str, Asked]:
+        """Every filter with its condition, for describing them beside these parameters."""
+        every: dict[str, Asked] = {}
+        for found in self.resource.shape.walk():
+            for operator in OPERATORS.values():
+                if operator.fits(found.field):
+                    taken = found.path in _PARAMETERS or found.path in parameters
+                    bare = operator.name == "eq" and not taken
+                    name = found.path if bare else f"{found.path}__{operator.name}"
+                    every[name] = Asked(found, operator)
+        return every
+
+    def _find(self, name: str) -> Asked | None:
+        if name in _PARAMETERS:
+            return None
+        if name in self._declared:
+            return self._condition(name, "eq")
+        path, separator, word = name.rpartition("__")
+        if separator and self._takes_operator(path, word):
+            return self._condition(path, word)
+        return self._condition(name, "eq")
+
+    def _takes_operator(self, path: str, word: str) -> bool:
+        """Whether what follows the last `__` of a name is an operator, and no part of a path.
+
+        Below a dict it always is, for a key may have any name: a misspelt operator must not
+        become part of one.
+        """
+        if "." in word or self.path(path) is None:
+            return False
+        return word in OPERATORS or path not in self._declared
+
+    def _condition(self, path: str, word: str) -> Asked | None:
+        operator, found = OPERATORS.get(word), self.path(path)
+        if operator is None or found is None or not operator.fits(found.field):
+            return None
+        return Asked(found, operator)
+
+    def _read_sort(self, text: str) -> Sort:
+        return tuple(read_sort(self.resource, text))

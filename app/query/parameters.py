@@ -1,0 +1,174 @@
+"""The parameters of lists and exports, one line each; filters are not here, they come from fields.
+
+A line is read by `query/compile.py`, described by `api/openapi.py` and offered as an option by
+`docsheet export`. Its `type` reads the text of a query string, and has the schema of what it reads.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from app.query.operators import MAX_PATTERN
+from app.resources.options import MAX_LIMIT, Options, nearest
+
+Taker = Literal["list", "export"]
+Schema = dict[str, Any]
+GREATEST = 2**63 - 1  # whole number that MongoDB has room for
+COUNTS = ("auto", "exact", "none")
+DELIMITERS = (",", ";", "|", "tab")
+FORMULAS = ("escape", "keep")
+CONSISTENCIES = ("snapshot", "none")
+
+
+class Type(Protocol):
+    """How a parameter's text is read. An empty text never gets here: it means "not given"."""
+
+    @property
+    def schema(self) -> Schema:
+        """The JSON schema."""
+
+    def read(self, text: str) -> Any:
+        """The value; raises `ValueError` with what it must be."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that is read further by what it is for."""
+
+    longest: int | None = None  # characters, for the schema
+
+    @property
+    def schema(self) -> Schema:
+        return {"type": "string"} | ({"maxLength": self.longest} if self.longest else {})
+
+    def read(self, text: str) -> str:
+        return text
+
+
+@dataclass(frozen=True)
+class WholeNumber:
+    """A whole number; without `most` of any size, where the greatest that MongoDB holds stands in.
+
+    No collection has so many documents, so a greater number means the same.
+    """
+
+    least: int
+    most: int | None = None
+
+    @property
+    def schema(self) -> Schema:
+        bounds = {"minimum": self.least} | ({"maximum": self.most} if self.most else {})
+        return {"type": "integer", **bounds}
+
+    def read(self, text: str) -> int:
+        digits = text.removeprefix("-")
+        if digits.isascii() and digits.isdigit() and len(digits) <= 30:
+            number = int(text)
+            if self.least <= number and (self.most is None or number <= self.most):
+                return min(number, GREATEST)
+        if self.most is None or self.most == GREATEST:
+            raise ValueError(f"must be a whole number ≥ {self.least}, not {_shown(text)}")
+        bounds = f"from {self.least} to {self.most}"
+        raise ValueError(f"must be a whole number {bounds}, not {_shown(text)}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def schema(self) -> Schema:
+        return {"type": "string", "enum": list(self.words)}
+
+    def read(self, text: str) -> str:
+        if text not in self.words:
+            known = " ".join(self.words)
+            raise ValueError(
+                f"must be one of: {known}; not {_shown(text)}.{nearest(text, self.words)}"
+            )
+        return text
+
+
+class Flag:
+    """`true` or `false`."""
+
+    schema: Schema = {"type": "boolean"}  # noqa: RUF012 - read, never changed
+
+    def read(self, text: str) -> bool:
+        if text not in ("true", "false"):
+            raise ValueError(f"must be true or false, not {_shown(text)}")
+        return text == "true"
+
+
+def _shown(text: str) -> str:
+    """A value as a message repeats it."""
+    return repr(text[:60])
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter, of the requests in `takers`.
+
+    `declared` is the word of `class Resource:` that has the default. `of_format`: only the formats
+    of export that name it in `takes` have it.
+    """
+
+    name: str
+    takers: tuple[Taker, ...]
+    type: Type
+    description: str
+    default: Any = None
+    declared: str = ""
+    of_format: bool = False
+
+    def default_of(self, options: Options) -> Any:
+        """The value where the parameter is absent."""
+        return getattr(options, self.declared) if self.declared else self.default
+
+
+_BOTH: tuple[Taker, ...] = ("list", "export")
+_LIST: tuple[Taker, ...] = ("list",)
+_EXPORT: tuple[Taker, ...] = ("export",)
+_ANY_SIZE = WholeNumber(0)
+
+# fmt: off
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("keyword", _BOTH, Text(MAX_PATTERN),
+              "A regular expression, upper and lower case alike, over {search}."),
+    Parameter("sort", _LIST, Text(), "Paths with commas, `-` for descending: `-age,name`.",
+              declared="sort"),
+    Parameter("sort", _EXPORT, Text(), "Paths with commas, `-` for descending: `-age,name`."),
+    Parameter("skip", _LIST, WholeNumber(0, GREATEST), "Documents to skip first.", 0),
+    Parameter("skip", _EXPORT, _ANY_SIZE, "Documents to skip first.", 0),
+    Parameter("limit", _LIST, WholeNumber(1, MAX_LIMIT), "Documents on a page.", declared="limit"),
+    Parameter("limit", _EXPORT, WholeNumber(1), "At most so many documents; all without it."),
+    Parameter("fields", _LIST, Text(), "Paths with commas: only these are shown, and `_id`."),
+    Parameter("expand", _LIST, Text(),
+              "Links with commas: the documents that they lead to, in their place."),
+    Parameter("after", _LIST, Text(), "The token of the Link header: the page that follows."),
+    Parameter("count", _LIST, Choice(COUNTS), "How to count for X-Total-Count.", "auto"),
+    Parameter("columns", _EXPORT, Text(),
+              "Paths with commas, each with a title if you like: `name,age:Age`; `*`."),
+    Parameter("consistency", _EXPORT, Choice(CONSISTENCIES),
+              "One snapshot, or whatever is stored when it is read.", "snapshot"),
+    Parameter("unwind", _EXPORT, Text(), "A list whose elements become rows.", of_format=True),
+    Parameter("bom", _EXPORT, Flag(), "Begin with a byte-order mark.", False, of_format=True),
+    Parameter("delimiter", _EXPORT, Choice(DELIMITERS), "What separates cells.", ",",
+              of_format=True),
+    Parameter("formulas", _EXPORT, Choice(FORMULAS),
+              "Whether texts that look like formulas get a `'`.", "escape", of_format=True),
+    Parameter("timezone", _EXPORT, Text(),
+              "An IANA time zone for date-times, such as Asia/Shanghai.", "UTC", of_format=True),
+)
+# fmt: on
+
+
+def parameters_of(taker: Taker, options: Collection[str] = ()) -> dict[str, Parameter]:
+    """The parameters of a request by name; of those that belong to formats only these `options`."""
+    return {
+        parameter.name: parameter
+        for parameter in PARAMETERS
+        if taker in parameter.takers and (not parameter.of_format or parameter.name in options)
+    }

@@ -1,0 +1,222 @@
+"""One query string being read: parameters and filters, and the faults of them all."""
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import bson
+
+from app.errors import Fault, Invalid
+from app.query import tokens
+from app.query.conditions import Condition, Readings, Search
+from app.query.names import Asked, Names
+from app.query.operators import MAX_LITERAL, MAX_PATTERN, Operator
+from app.query.ordering import Sort
+from app.query.parameters import PARAMETERS, Parameter
+from app.query.unknown import explain
+from app.resources.kinds import read_bool
+
+_SUGGESTED = 10  # unknown parameters of one request for which the nearest name is looked for
+_SHOWN = 60  # characters of a value that a message repeats
+_EVERYWHERE = frozenset(parameter.name for parameter in PARAMETERS)
+
+
+class Reading:
+    """The parameters of one request; faults are kept until `finish`."""
+
+    def __init__(
+        self,
+        names: Names,
+        pairs: Sequence[tuple[str, str]],
+        known: Mapping[str, Parameter],
+        foreign: Mapping[str, str] | None = None,
+    ) -> None:
+        self.patterns: list[str] = []
+        self._names = names
+        self._resource = names.resource
+        self._known = known
+        self._foreign = foreign or {}
+        self._faults: list[Fault] = []
+        self._values: dict[str, str] = {}
+        self._filters: dict[str, tuple[Asked, list[str]]] = {}
+        for name, value in pairs:
+            self._take(name, value)
+
+    def _take(self, name: str, value: str) -> None:
+        if name in self._known:
+            if name in self._values:
+                self._fault(name, "it is given twice; it can have one value only")
+            self._values[name] = value
+        elif name in self._foreign:
+            if value:
+                self._fault(name, self._foreign[name])
+        elif (asked := self._names.asked(name)) is not None:
+            self._filters.setdefault(name, (asked, []))[1].append(value)
+        elif name in _EVERYWHERE:
+            self._fault(name, "this is for exports, such as …/export/csv")
+        else:
+            suggest = len(self._faults) < _SUGGESTED
+            self._fault(name, explain(self._names, name, self._known, suggest=suggest))
+
+    def _fault(self, name: str, detail: str) -> None:
+        sentence = f"{name}: {detail}".rstrip(".")
+        if not sentence.endswith("?"):
+            sentence += "."
+        self._faults.append(Fault(sentence, parameter=name))
+
+    def finish(self) -> None:
+        """Raises `Invalid` with every fault that was found."""
+        if not self._faults:
+            return
+        more = f" (and {len(self._faults) - 1} more)" if len(self._faults) > 1 else ""
+        first = self._faults[0].detail
+        raise Invalid(f"The query can't be accepted: {first}{more}", *self._faults)
+
+    # --- parameters ---
+
+    def text(self, name: str) -> str | None:
+        """The text of a parameter, None where it is absent or empty."""
+        return self._values.get(name) or None
+
+    def value(self, name: str) -> Any:
+        """The value of a parameter, or its default."""
+        parameter, text = self._known[name], self.text(name)
+        if text is not None:
+            try:
+                return parameter.type.read(text)
+            except ValueError as error:
+                self._fault(name, str(error))
+        return parameter.default_of(self._resource.options)
+
+    def fields(self) -> tuple[str, ...] | None:
+        """The paths of `fields`, without those that a wider one holds."""
+        text = self.text("fields")
+        if text is None:
+            return None
+        paths = dict.fromkeys(part.strip() for part in text.split(",") if part.strip())
+        for path in paths:
+            if self._names.path(path) is None:
+                self._fault("fields", f"there is no field {path!r}.{self._resource.nearest(path)}")
+        return tuple(path for path in paths if not _is_held(path, paths))
+
+    def sort(self, default: Sort) -> Sort:
+        """The keys of `sort`, without the `_id` that decides between equals."""
+        text = self.text("sort")
+        if text is None:
+            return default
+        try:
+            return self._names.sort(text)
+        except ValueError as error:
+            self._fault("sort", str(error))
+            return default
+
+    def no_links(self) -> None:
+        """`expand` puts linked documents in place; no document has links yet."""
+        text = self.text("expand")
+        if text is not None:
+            self._fault(
+                "expand",
+                f"{text[:_SHOWN]!r} is no link to another document; only links can be expanded",
+            )
+
+    def after(self, sort: Sort, fingerprint: bytes) -> tuple[Any, ...] | None:
+        """The position of `after`."""
+        token = self.text("after")
+        if token is None:
+            return None
+        if self.text("skip") is not None:
+            self._fault("after", "it can't be used together with skip")
+        try:
+            return tuple(tokens.read_token(token, sort, fingerprint))
+        except ValueError as error:
+            self._fault("after", f"this token can't be used: {error}")
+            return None
+
+    # --- conditions ---
+
+    def conditions(self) -> tuple[Condition | Search, ...]:
+        """The keyword, and all filters."""
+        conditions: list[Condition | Search] = []
+        keyword = self.text("keyword")
+        if keyword is not None and self._is_pattern("keyword", keyword):
+            conditions.append(self._search(keyword))
+        for name, (asked, texts) in self._filters.items():
+            values = self._read(name, asked, texts)
+            conditions += [Condition(asked.found, asked.operator, value) for value in values]
+        return tuple(conditions)
+
+    def _search(self, keyword: str) -> Search:
+        paths = self._resource.options.search
+        if not paths:
+            self._fault("keyword", "this resource has no text field to search; use a filter")
+        return Search(paths, keyword)
+
+    def _read(self, name: str, asked: Asked, texts: list[str]) -> list[Any]:
+        """The values of a filter; none of those that are at fault."""
+        takes = asked.operator.takes
+        is_text = asked.found.field.kind == "text" and takes not in ("presence", "pattern")
+        if not is_text and takes != "literal":
+            texts = [text for text in texts if text]  # an empty value is an absent one
+        try:
+            if takes == "pattern":
+                return [text for text in texts if self._is_pattern(name, text)]
+            if takes == "literal":
+                return [text for text in texts if self._is_literal(name, text)]
+            if takes == "presence":
+                return [read_bool(text) for text in texts]
+            if takes == "values":
+                return self._listed(asked, texts)
+            return [self._value(asked, text) for text in texts]
+        except ValueError as error:
+            shown = ", ".join(repr(text[:_SHOWN]) for text in texts[:3])
+            self._fault(name, f"{error}, not {shown}")
+            return []
+
+    def _listed(self, asked: Asked, texts: list[str]) -> list[list[Any]]:
+        """The one value of `in`: a text is split at its commas, several are taken whole."""
+        if not texts:
+            return []
+        parts = texts[0].split(",") if len(texts) == 1 else texts
+        return [[value for part in parts for value in _readings(asked, part)]]
+
+    def _value(self, asked: Asked, text: str) -> Any:
+        found = list(_readings(asked, text))
+        return found[0] if len(found) == 1 else Readings(found)
+
+    def _is_pattern(self, name: str, pattern: str) -> bool:
+        if len(pattern) > MAX_PATTERN:
+            self._fault(name, f"a regular expression has at most {MAX_PATTERN} characters")
+        elif "\0" in pattern:
+            self._fault(name, "a regular expression can't have a NUL character")
+        else:
+            self.patterns.append(name)
+            return True
+        return False
+
+    def _is_literal(self, name: str, text: str) -> bool:
+        if len(text) > MAX_LITERAL:
+            self._fault(name, f"the text can have at most {MAX_LITERAL:,} characters")
+            return False
+        self.patterns.append(name)
+        return True
+
+
+def _is_held(path: str, paths: Mapping[str, Any]) -> bool:
+    """Whether a wider one of the paths holds this one."""
+    return any(path.startswith(f"{wider}.") for wider in paths)
+
+
+def _readings(asked: Asked, text: str) -> Iterator[Any]:
+    """The values that a text may stand for; raises `ValueError` where it is none of the kind."""
+    for value in asked.found.field.readings(text):
+        yield _in_milliseconds(value, asked.operator)
+
+
+def _in_milliseconds(value: Any, operator: Operator) -> Any:
+    """The value; of a date-time that MongoDB would round the one that compares as it does."""
+    if not isinstance(value, datetime.datetime) or not value.microsecond % 1000:
+        return value
+    whole = value.replace(microsecond=value.microsecond // 1000 * 1000)
+    if not operator.rounds_up:
+        return whole
+    return bson.DatetimeMS(int(bson.DatetimeMS(whole)) + 1)

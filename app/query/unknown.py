@@ -1,0 +1,59 @@
+"""What is said of a parameter that nobody knows: why, and which name that works is nearest."""
+
+import difflib
+from collections.abc import Iterable
+
+from app.query.names import LONG, Names
+from app.query.operators import OPERATORS
+from app.resources.options import nearest
+
+CLOSE = 0.6  # of difflib's ratio, from which on a name may have been meant
+
+
+def explain(names: Names, name: str, known: Iterable[str], *, suggest: bool) -> str:
+    """Why a name is no parameter here, with the nearest one that works if `suggest`."""
+    if names.path(name):
+        return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
+    path, _, word = name.rpartition("__")
+    if path and "." not in word and names.path(path):
+        return _no_operator(names, path, word)
+    suggestion = _suggestion(names, name, known) if suggest and len(name) <= LONG else ""
+    return f"there is no such parameter here.{suggestion}".rstrip(".")
+
+
+def _no_operator(names: Names, path: str, word: str) -> str:
+    fitting = [word for word in OPERATORS if names.asked(f"{path}__{word}")]
+    close = nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
+    key = ""
+    if not names.is_declared(path) and names.asked(f"{path}__{word}__eq"):
+        key = f" A key with `__` in its name is filtered by {path}__{word}__eq."
+    listed = ", ".join(fitting)
+    return f"{path!r} has no operator {word!r}; it has {listed}.{close}{key}".rstrip(".")
+
+
+def _suggestion(names: Names, name: str, known: Iterable[str]) -> str:
+    path, separator, word = name.rpartition("__")
+    if not separator or word not in OPERATORS:
+        path, word = name, ""
+    parameters = {other.lower(): other for other in reversed(list(known))}
+    same_operator, others = _filters(names, word)
+    fitting = same_operator | parameters
+    for candidates in (fitting, others | fitting):
+        for close in difflib.get_close_matches(path.lower(), candidates, 1, CLOSE):
+            return f" Did you mean {candidates[close]!r}?"
+    for close in difflib.get_close_matches(path.lower(), candidates, 1, 0.0):
+        return f" The nearest known name is {candidates[close]!r}."
+    return ""
+
+
+def _filters(names: Names, word: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Filters by the path in lower case: with the operator, and for the paths without it `exists`."""
+    same_operator: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for path in reversed(names.resource.paths):
+        name = f"{path}__{word}" if word else path
+        if names.asked(name):
+            same_operator[path.lower()] = name
+        else:
+            others[path.lower()] = f"{path}__exists"
+    return same_operator, others
