@@ -12,11 +12,13 @@ CLOSE = 0.6  # of difflib's ratio, from which on a name may have been meant
 
 def explain(names: Names, name: str, known: Iterable[str], *, suggest: bool) -> str:
     """Why a name is no parameter here, with the nearest one that works if `suggest`."""
-    if names.path(name):
-        return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
     path, _, word = name.rpartition("__")
     if path and "." not in word and names.path(path):
         return _no_operator(names, path, word)
+    if (found := names.path(name)) is not None:
+        if found.field.kind == "lists":
+            return f"{name!r} is a list of lists; it can be filtered by {name}__exists only"
+        return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
     suggestion = _suggestion(names, name, known) if suggest and len(name) <= LONG else ""
     return f"there is no such parameter here.{suggestion}".rstrip(".")
 

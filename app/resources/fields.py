@@ -112,7 +112,9 @@ class Shape:
     def find(self, path: str, *, numbered: bool = False) -> FieldPath | None:
         """What the dotted path leads to, or None; excluded fields are not there.
 
-        `numbered` allows the number of a list's element as a step: `profile.addresses.0.city`.
+        Below a field without a type any step leads on, for there may be documents in it.
+        `numbered` is for columns: it allows the number of a list's element as a step,
+        `profile.addresses.0.city`, and no step below a field without a type.
         """
         first, *rest = path.split(".")
         field = self.fields.get(first)
@@ -126,8 +128,10 @@ class Shape:
             if field.shape is not None:
                 field = field.shape.fields.get(step)
             else:
+                untyped = field.single if field.kind == "any" and not numbered else None
+                below = field.values or untyped
                 possible = step and step[0] != "$" and "\0" not in step
-                field = replace(field.values, name=step) if field.values and possible else None
+                field = replace(below, name=step) if below and possible else None
         if field is None or field.excluded:
             return None
         return FieldPath(path, field, through_list)

@@ -258,6 +258,17 @@ KINDS: dict[str, Kind] = {  # a class is of the first kind that has it or a clas
 }
 
 
+_OF_ANY: tuple[Read, ...] = (
+    read_int,
+    read_float,
+    read_decimal,
+    read_bool,
+    read_datetime,
+    read_uuid,
+    read_objectid,
+)
+
+
 def kind_of(base: Any) -> str | None:
     """The name of the kind that a class is; None where no kind has it."""
     if not isinstance(base, type):
@@ -276,9 +287,12 @@ def writers() -> dict[type, Write]:
 
 
 def anything(text: str) -> list[Any]:
-    """What a text may stand for where the model says no type: itself, or a value of a type that has such a form."""
+    """What a text may stand for where the model says no type, a number as double and as decimal.
+
+    Itself, or a value of a type that has such a form.
+    """
     found: list[Any] = [text]
-    for read in (read_int, read_float, read_bool, read_datetime, read_uuid, read_objectid):
+    for read in _OF_ANY:
         try:
             found.append(read(text))
         except ValueError:

@@ -379,7 +379,7 @@ def test_keys_of_dicts(counted: tuple[httpx.Client, Any]) -> None:
         {"_id": 2, "tags": {}, "numbers": None},
     ])  # fmt: skip
     expected = {
-        "tags.color=Red": [0], "tags.color__ne=Red": [1, 2], "tags.color__contains=e": [0, 1], "tags.a__b=x": [0],
+        "tags.color=Red": [0], "tags.color__ne=Red": [1, 2], "tags.color__contains=e": [0, 1], "tags.a__b__eq=x": [0],
         "tags.color__ne__eq=odd": [1], "tags.color__in=Red,blue": [0, 1], "tags.color__exists=true": [0, 1],
         "numbers.k__gt=1": [1], "numbers.k__gte=1": [0, 1], "numbers.ne=5": [0], "anything.k=1.5": [0],
         "anything.k=x": [1], "tags__exists=true": [0, 1, 2], "numbers__exists=false": [2], "tags.王=x": [],
@@ -407,6 +407,86 @@ def test_keys_of_dicts(counted: tuple[httpx.Client, Any]) -> None:
         assert client.get("/counted/", params={"fields": name}).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tags.color__contians", "Did you mean 'tags.color__contains'?"),
+        ("tags.color__contians", "filtered by tags.color__contians__eq"),
+        ("tags.a__b", "filtered by tags.a__b__eq"),
+        ("tags.a__b__c", "filtered by tags.a__b__c__eq"),
+        ("numbers.k__contains", "'numbers.k' has no operator 'contains'; it has eq, ne"),
+        ("anything.k__gtt", "Did you mean 'anything.k__gt'?"),
+        ("anything.k.deep__GT", "Did you mean 'anything.k.deep__gt'?"),
+    ],
+)
+def test_below_a_dict_the_last_word_is_an_operator(
+    counted: tuple[httpx.Client, Any], name: str, said: str
+) -> None:
+    client, _ = counted
+    for path in ("/counted/", "/counted/export/csv", "/counted/export/ndjson"):
+        answer = client.get(path, params={name: "1"})
+        assert answer.status_code == 422, answer.text
+        (fault,) = answer.json()["errors"]
+        assert fault["parameter"] == name
+        assert said in fault["detail"]
+
+
+def test_a_key_with_two_underscores(counted: tuple[httpx.Client, Any]) -> None:
+    client, collection = counted
+    collection.delete_many({})
+    collection.insert_many([
+        {"_id": 0, "tags": {"a__b": "x"}, "anything": {"__k__": {"c__d": 1}}},
+        {"_id": 1, "tags": {"a": "x"}, "anything": {"__k__": 2}},
+    ])  # fmt: skip
+    for query, found in {
+        "tags.a__b__eq=x": [0],
+        "tags.a__b__in=x,y": [0],
+        "tags.a__b__exists=false": [1],
+        "anything.__k____eq=2": [1],
+        "anything.__k__.c__d__eq=1": [0],
+        "anything.__k__.c__d__gte=1": [0],
+    }.items():
+        assert numbers(client, "counted", query) == found, query
+
+
+def test_every_operator_on_what_has_no_type(counted: tuple[httpx.Client, Any]) -> None:
+    client, collection = counted
+    collection.delete_many({})
+    values: list[Any] = [
+        20, 20.5, bson.Int64(30), bson.Decimal128("20.5"), "20", "b", True, DAY, None, [5, 40],
+        {"deep": {"er": 20}}, bson.ObjectId(KEY),
+    ]  # fmt: skip
+    collection.insert_many([{"_id": n, "anything": {"t": value}} for n, value in enumerate(values)])
+    everything = set(range(len(values)))
+    for query, found in {
+        "t=20": {0, 4},
+        "t__eq=20.5": {1, 3},
+        "t__ne=20": everything - {0, 4},
+        "t__gt=20": {1, 2, 3, 5, 9},  # 40 of the list; and the text that is greater than "20"
+        "t__gte=20": {0, 1, 2, 3, 4, 5, 9},
+        "t__lt=20": {9},
+        "t__lte=20": {0, 4, 9},
+        "t__in=b,true": {5, 6},
+        "t__nin=b,true": everything - {5, 6},
+        "t=true": {6},
+        "t=2026-01-02": {7},
+        "t__gte=2026-01-01": {5, 7},
+        "t__lt=2026-01-03T00:00:00Z": {4, 7},
+        f"t={KEY}": {11},
+        "t__exists=false": {8},
+        "t__contains=B": {5},
+        "t__startswith=2": {4},
+        "t__regex=^[a-c]$": {5},
+        "t.deep.er=20": {10},
+        "t.deep.er__gte=21": set(),
+        "t__contains=": {4, 5},
+        "t=": everything,
+    }.items():
+        assert set(numbers(client, "counted", f"anything.{query}")) == found, query
+        export = client.get(f"/counted/export/json?anything.{query}").json()
+        assert {document["_id"] for document in export} == found, query
+
+
 def test_a_field_with_the_name_of_a_parameter(counted: tuple[httpx.Client, Any]) -> None:
     client, collection = counted
     collection.delete_many({})
@@ -432,3 +512,52 @@ def test_a_field_with_the_name_of_a_parameter(counted: tuple[httpx.Client, Any])
     ] == [1]
     assert client.get("/counted/export/json?count=5").status_code == 422
     assert client.get("/counted/export/csv?columns=count").text == "count\r\n5\r\n6\r\n"
+
+
+# --- what is stored in another form than it is sent ------------------------------------------------
+
+
+def test_finer_than_milliseconds_is_compared_exactly(things: tuple[httpx.Client, Any]) -> None:
+    client, collection = things
+    collection.delete_many({})
+    moments = [DAY.replace(microsecond=ms * 1000) for ms in (677, 678, 679)]
+    ids = [bson.ObjectId(f"{n:024x}") for n in range(3)]
+    collection.insert_many(
+        [{"_id": key, "moment": moment} for key, moment in zip(ids, moments, strict=True)]
+    )
+    for word, found in {
+        "lt": [0, 1],
+        "lte": [0, 1],
+        "gt": [2],
+        "gte": [2],
+        "eq": [1],  # as which it would be stored
+        "in": [1],
+    }.items():
+        for digits in ("678500", "6785", "678001", "678000001"):
+            query = f"moment__{word}=2026-01-02T00:00:00.{digits}Z"
+            assert numbers(client, "things", query) == [str(ids[n]) for n in found], query
+    for word, found in {"lt": [0], "lte": [0, 1], "gt": [2], "gte": [1, 2]}.items():
+        query = f"moment__{word}=2026-01-02T00:00:00.678000Z"
+        assert numbers(client, "things", query) == [str(ids[n]) for n in found], query
+    last = "9999-12-31T23:59:59.999500Z"
+    assert len(numbers(client, "things", f"moment__lt={last}&moment__lte={last}")) == 3
+    assert numbers(client, "things", f"moment__gte={last}") == []
+
+
+def test_a_duration_is_asked_for_as_it_is_sent(things: tuple[httpx.Client, Any]) -> None:
+    client, collection = things
+    collection.delete_many({})
+    key = client.post("/things/", json={"span": "PT1H30M"}).json()["_id"]
+    for query in ("span=PT1H30M", "span=5400", "span__gte=PT90M", "span__in=PT1H30M,PT1S"):
+        assert numbers(client, "things", query) == [key], query
+    assert numbers(client, "things", "span__gt=PT1H30M") == []
+
+
+def test_a_list_of_lists_has_only_exists(things: tuple[httpx.Client, Any]) -> None:
+    client, collection = things
+    collection.delete_many({})
+    collection.insert_many([{"grid": [[1, 2], [3]]}, {}])
+    assert len(numbers(client, "things", "grid__exists=true")) == 1
+    answer = client.get("/things/?grid=3")
+    assert answer.status_code == 422
+    assert "grid__exists" in answer.json()["errors"][0]["detail"]
