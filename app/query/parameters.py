@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from app.query.operators import MAX_PATTERN
-from app.resources.options import MAX_LIMIT, Options, nearest
+from app.resources.options import MAX_LIMIT, Options
+from app.spelling import nearest
 
 Taker = Literal["list", "export"]
 Schema = dict[str, Any]

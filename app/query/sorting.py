@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from app.query import ordering
 from app.resources.fields import FieldPath
 from app.resources.kinds import Filters
-from app.resources.options import nearest
 from app.resources.registry import Resource
+from app.spelling import nearest
 
 
 def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:

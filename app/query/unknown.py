@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from app.query.names import LONG, Names
 from app.query.operators import OPERATORS
-from app.resources.options import nearest
+from app.spelling import nearest
 
 CLOSE = 0.6  # of difflib's ratio, from which on a name may have been meant
 
