@@ -181,6 +181,8 @@ class Reading:
 
     def _value(self, asked: Asked, text: str) -> Any:
         found = list(_readings(asked, text))
+        if asked.found.field.kind == "text" and not asked.operator.many:
+            return found[0]  # an order has one place for a text: that of how it is stored
         return found[0] if len(found) == 1 else Readings(found)
 
     def _is_pattern(self, name: str, pattern: str) -> bool:

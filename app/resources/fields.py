@@ -4,6 +4,7 @@ A `Shape` is what one model stores, by stored name (an alias where the field has
 nested shapes; `Shape.find` says what is at its end. Everything that reads a model's annotations is in this file.
 """
 
+import dataclasses
 import datetime
 import enum
 import types
@@ -31,6 +32,7 @@ from typing_extensions import TypeAliasType
 
 from app.errors import DeclarationError
 from app.resources.kinds import KINDS, Filters, anything, kind_of
+from app.resources.texts import TextType
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +54,8 @@ class Field:
     """One field: what kind of value MongoDB holds under its name.
 
     `kind` names one of `KINDS`. `many` says that it is a list of such values. `model` is the nested model of an
-    `object`, `values` what each value of a `map` is, `target` where a `link` leads.
+    `object`, `values` what each value of a `map` is, `target` where a `link` leads. `text_type` is
+    what was declared for a text other than `str` alone.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Field:
     choices: tuple[Any, ...] = ()
     excluded: bool = False
     target: Target | None = None
+    text_type: TextType | None = dataclasses.field(default=None, compare=False)
 
     @property
     def filters(self) -> Filters:
@@ -73,6 +77,8 @@ class Field:
         """The stored values that a text may stand for; raises `ValueError` with a sentence where there is none."""
         if self.target is not None:
             return self.target.key.readings(text)
+        if self.text_type is not None:
+            return list(dict.fromkeys((self.text_type.write(text), text)))
         read = KINDS[self.kind].read
         return [read(text)] if read is not None else anything(text)
 
@@ -247,7 +253,7 @@ def _stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInf
 
 
 def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) -> Field:
-    annotation = _plain(annotation)
+    declared, annotation = annotation, _plain(annotation)
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
         return _union(name, [a for a in get_args(annotation) if a is not type(None)], custom, where)
@@ -266,6 +272,8 @@ def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) ->
     if isinstance(base, type) and issubclass(base, Mapping):
         return _map(name, get_args(annotation), custom, where)
     kind = kind_of(base)
+    if kind == "text" and declared is not str:
+        return Field(name, kind, text_type=TextType(declared))
     if kind is not None:
         return Field(name, kind)
     if (

@@ -561,3 +561,49 @@ def test_a_list_of_lists_has_only_exists(things: tuple[httpx.Client, Any]) -> No
     answer = client.get("/things/?grid=3")
     assert answer.status_code == 422
     assert "grid__exists" in answer.json()["errors"][0]["detail"]
+
+
+@pytest.fixture(scope="module")
+def pages(mongo_uri: str) -> Iterator[tuple[httpx.Client, Any]]:
+    """The same for texts that are stored in another form than they are sent."""
+    with (
+        LiveServer(MONGO_URI=mongo_uri, DB_NAME=DATABASE, MODELS="tests.support.spelled") as live,
+        httpx.Client(base_url=live.address, timeout=30) as client,
+        MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as mongo,
+    ):
+        yield client, mongo[DATABASE]["pages"]
+
+
+def test_a_text_is_found_as_its_type_writes_it(pages: tuple[httpx.Client, Any]) -> None:
+    client, collection = pages
+    collection.delete_many({})
+    sent = {
+        "url": "http://x.com",
+        "links": ["HTTP://Y.com"],
+        "comments": [{"email": "X@EXAMPLE.com"}],
+        "address": "2001:DB8:0:0:0:0:0:1",
+        "tag": " New ",
+        "code": "abc",
+        "mails": {"home": "Y@EXAMPLE.com"},
+    }
+    key = client.post("/pages/", json=sent).raise_for_status().json()["_id"]
+    collection.insert_one({"url": "http://x.com", "code": "ab"})  # by another program
+    for query in (
+        "links=HTTP://Y.com",
+        "comments.email=X@EXAMPLE.com",
+        "comments.email__in=X@EXAMPLE.com,y@x.org",
+        "comments.email__gte=X@EXAMPLE.com",
+        "address=2001:DB8:0:0:0:0:0:1",
+        "tag= New ",
+        "code=abc",
+        "mails.home=Y@EXAMPLE.com",
+        "url__gt=http://x.com&url__lte=http://x.com/",
+        "comments.email__contains=X@EXAMPLE",
+    ):
+        found = numbers(client, "pages", query)
+        assert found == ([] if "url__gt" in query else [key]), query
+    assert len(numbers(client, "pages", "url=http://x.com")) == 2  # in both forms
+    assert numbers(client, "pages", "url__ne=http://x.com") == []
+    assert len(numbers(client, "pages", "code=ab")) == 1  # what the model would refuse
+    rows = client.get("/pages/export/csv?url=http://x.com&columns=code").text.split()
+    assert sorted(rows) == ["ABC", "ab", "code"]
