@@ -34,6 +34,7 @@ class DocumentReader:
     """
 
     header = None
+    typed = True
 
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
         self.cut: frozenset[bytes] = frozenset()

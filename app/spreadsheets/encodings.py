@@ -50,11 +50,20 @@ def _marked(head: bytes) -> str | None:
 def _wide(head: bytes) -> str | None:
     """UTF-16 without a BOM: delimiters and line ends have a zero byte, nearly all at one side."""
     first, second = head[::2].count(0), head[1::2].count(0)
-    if first + second < len(head) / 20:
+    zeros = first + second
+    if zeros < len(head) / 20 or (zeros < len(head) / 5 and _is_utf8(head)):
         return None
     if second > 4 * first:
         return "utf-16-le"
     return "utf-16-be" if first > 4 * second else None
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _decodes(file: BinaryIO, encoding: str) -> bool:

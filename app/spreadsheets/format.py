@@ -104,6 +104,10 @@ class Reader(Protocol):
         """The titles of a tabular format; None where the rows are documents."""
 
     @property
+    def typed(self) -> bool:
+        """Whether cells have types: a text `5` is another cell than a number; else all are texts."""
+
+    @property
     def cut(self) -> frozenset[bytes]:
         """The SHA-256 digests of texts that the export has cut, as its sheet `notes` lists them."""
 

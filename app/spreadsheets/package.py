@@ -15,14 +15,13 @@ from urllib.parse import unquote
 from xml.parsers import expat
 
 from app.errors import BadRequest, Fault, Invalid, TooLarge
+from app.spreadsheets.cell import DATE, GENERAL, SCIENTIFIC
 from app.spreadsheets.format import MIB, Limits
 from app.spreadsheets.workbook import numbered
 
 CHUNK = 64 * 1024  # bytes of XML parsed at a time
 TOKEN = 4 * MIB  # bytes of one tag, which expat holds in memory
 PARTS = 10_000  # of one package
-GENERAL, DATE = None, -1  # formats of numbers; n ≥ 0: n decimals are shown
-SCIENTIFIC = -2  # SCIENTIFIC - n: n decimals and an exponent, such as `0.00E+0`
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # [MS-OFFCRYPTO] 2.3.4.4

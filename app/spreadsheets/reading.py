@@ -2,8 +2,10 @@
 
 import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from isal import igzip, igzip_lib
 
@@ -36,14 +38,17 @@ def find_format(name: str | None, media_type: str | None) -> Format:
     raise UnsupportedMedia(f"{what} not read here; {_known(readable)}.")
 
 
-def open_reader(format: Format, file: BinaryIO, options: ReadOptions) -> Reader:
+@contextmanager
+def open_reader(format: Format, file: BinaryIO, options: ReadOptions) -> Iterator[Reader]:
     """The reader of a file in that format, plain or gzip; raises what `Reader` says."""
     if format.reader is None:
         raise UnsupportedMedia(f"{format.extension} is written here, but not read.")
-    return format.reader(unpack(file, options.limits), options)
+    with unpack(file, options.limits) as plain:
+        yield format.reader(plain, options)
 
 
-def unpack(file: BinaryIO, limits: Limits) -> BinaryIO:
+@contextmanager
+def unpack(file: BinaryIO, limits: Limits) -> Iterator[BinaryIO]:
     """The file itself, or, where it is gzip, what is in it: on disk past a megabyte.
 
     Raises `BadRequest` for a broken one and `TooLarge` past the limit of its size.
@@ -52,20 +57,25 @@ def unpack(file: BinaryIO, limits: Limits) -> BinaryIO:
     packed = file.read(len(_GZIP)) == _GZIP
     file.seek(0)
     if not packed:
-        return file
-    plain: BinaryIO = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # type: ignore[assignment]  # noqa: SIM115
+        yield file
+        return
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as plain:
+        _unpack(file, plain, limits.size)
+        plain.seek(0)
+        yield cast(BinaryIO, plain)
+
+
+def _unpack(file: BinaryIO, plain: IO[bytes], limit: int) -> None:
     try:
         with igzip.IGzipFile(fileobj=file) as source:  # type: ignore[no-untyped-call]
             while chunk := source.read(MIB):
-                if plain.tell() + len(chunk) > limits.size:
+                if plain.tell() + len(chunk) > limit:
                     raise TooLarge(
-                        f"The file has more than {limits.size:,} bytes when it is unpacked; split it."
+                        f"The file has more than {limit:,} bytes when it is unpacked; split it."
                     )
                 plain.write(chunk)
     except _BROKEN as error:
         raise BadRequest(f"The gzip file is broken or was cut off: {error}.") from None
-    plain.seek(0)
-    return plain
 
 
 def _ending(name: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from app.errors import BadRequest, TooLarge
-from app.spreadsheets.cells import Broken, Cell, Cut, Serial, Shown
+from app.spreadsheets.cell import DATE, Broken, Cell, Cut, Serial, Shown
 from app.spreadsheets.format import MIB, ReadOptions, Rows
 from app.spreadsheets.header import read_header, too_many_rows
-from app.spreadsheets.package import DATE, Package, Sheet, broken
+from app.spreadsheets.package import Package, Sheet, broken
 from app.spreadsheets.strings import SharedStrings
 from app.spreadsheets.workbook import NOTE_TITLES, NOTES, TEXT, from_xml
 
@@ -33,6 +33,8 @@ Row = tuple[int, list[Cell]]
 
 class XlsxReader:
     """Reads the table of a workbook: the sheet that was asked for, or the first, and what continues it."""
+
+    typed = True
 
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
         self._limits = options.limits
@@ -291,12 +293,16 @@ def _shared(strings: SharedStrings, raw: str) -> str:
 
 def _number(raw: str, format: int | None, days: int) -> Cell:
     try:
-        if format is None:
-            whole = raw.removeprefix("-").isdigit() and len(raw) < 19
-            return int(raw) if whole else float(raw)
-        return Serial(float(raw) + days) if format == DATE else Shown(float(raw), format)
+        if format is None and raw.removeprefix("-").isdigit() and len(raw) < 19:
+            return int(raw)
+        value = float(raw)
     except ValueError:
         raise broken(f"{raw!r} is no number") from None
+    if value - value != 0:
+        raise broken(f"{raw!r} is no number")
+    if format is None:
+        return value
+    return Serial(value + days) if format == DATE else Shown(value, format)
 
 
 def _other(kind: str, raw: str) -> Cell:

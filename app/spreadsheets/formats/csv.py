@@ -84,6 +84,8 @@ class CsvReader:
     quotes that don't match and for NUL characters, with the row.
     """
 
+    typed = False
+
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
         self.cut: frozenset[bytes] = frozenset()
         encoding = options.encoding
@@ -109,7 +111,7 @@ class CsvReader:
     def _find_delimiter(self, asked: str | None) -> str:
         """The delimiter; the text is then at the header, after a line `sep=;` too."""
         sample = self._text.read(_SAMPLE).removeprefix("\ufeff")
-        self._text.seek(0)
+        self._text.seek(0)  # the codec takes a byte-order mark off again
         named = _named_delimiter(sample)
         if named:
             self._text.readline()
@@ -126,19 +128,15 @@ class CsvReader:
             yield line
 
     def _titles(self) -> list[str]:
-        titles = next(self._rows(), [])
-        return [self._plain(title).removeprefix("\ufeff") for title in titles]
-
-    def _plain(self, cell: str) -> str:
-        return unguard(cell) if self._guarded else cell
+        titles = next((row for row in self._rows() if row), [])
+        return [unguard(title) if self._guarded else title for title in titles]
 
     def _rows(self) -> Iterator[list[str]]:
-        """The rows that have something in them; `_number` is that of the last one."""
+        """The rows, of which a blank line has no cells; `_number` is that of the last one."""
         try:
             for row in self._records:
                 self._number += 1
-                if any(row):
-                    yield row
+                yield row
         except csv.Error as error:
             raise BadRequest(f"Row {self._number + 1}: {_reason(error)}") from None
 
@@ -146,7 +144,7 @@ class CsvReader:
         numbers: list[int] = []
         rows: list[list[str]] = []
         left = self._limits.rows
-        for row in self._rows():
+        for row in filter(any, self._rows()):
             numbers.append(self._number)
             rows.append(row)
             if len(rows) >= ROWS or self._size >= TEXT:

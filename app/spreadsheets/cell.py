@@ -1,0 +1,32 @@
+"""What a reader of files gives for a cell; `cells` writes them, `values` makes values of them."""
+
+GENERAL, DATE = None, -1  # formats of numbers; n ≥ 0: n decimals are shown
+SCIENTIFIC = -2  # SCIENTIFIC - n: n decimals and an exponent, such as `0.00E+0`
+
+
+class Serial(float):
+    """A cell that a spreadsheet shows as a date or a time: days since 1899-12-30, of any zone."""
+
+
+class Shown(float):
+    """A number in a format that is not `GENERAL`, such as `0.00`."""
+
+    format: int
+
+    def __new__(cls, value: float, format: int) -> "Shown":
+        """The number with its format."""
+        number = super().__new__(cls, value)
+        number.format = format
+        return number
+
+
+class Broken(str):
+    """A cell that has no value: an error such as `#N/A`, or a formula that was not calculated."""
+
+
+class Cut(str):
+    """A text that the export has cut, as the sheet `notes` says: only its beginning is in the file."""
+
+
+# What a reader gives: a text ("" where the cell is empty), a number, a truth value, one of the above.
+Cell = str | int | float | bool
