@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 
-async def cancel(task: "asyncio.Future[None]") -> None:
+async def cancel(task: "asyncio.Future[Any]") -> None:
     """Ends a task whose result nobody wants any more."""
     task.cancel()
     await asyncio.wait((task,))

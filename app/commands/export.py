@@ -35,9 +35,9 @@ from app.spreadsheets.formats import FORMATS
 from app.store.client import has_snapshots
 from app.store.errors import translated
 from app.store.indexes import read_indexes
-from app.transfers.child import export_options
-from app.transfers.exports import Order, read_order
-from app.transfers.production import produce
+from app.transfers.exports import read_export
+from app.transfers.production import Export, produce
+from app.transfers.work import export_options
 
 STDOUT = "-"
 
@@ -127,10 +127,10 @@ def export(
         compiler = Compiler(resource)
         indexes = read_indexes(collection)
         plan = partial(make_plan, indexes=indexes, settings=settings)
-        order = read_order(format_, pairs, compiler, plan, has_snapshots(client))
+        download = read_export(format_, pairs, compiler, plan, has_snapshots(client))
         tally = Tally()
-        with _target(output) as file, translated(patterns=order.query.patterns):
-            _write(order, collection, file, tally, settings, console)
+        with _target(output) as file, translated(patterns=download.plan.patterns):
+            _write(download, collection, file, tally, settings, console)
     place = "standard output" if output == STDOUT else output
     console.print(
         f"{tally.rows:,} rows, {tally.size:,} bytes, to {place}.", highlight=False, markup=False
@@ -235,7 +235,7 @@ def _umask() -> int:
 
 
 def _write(
-    order: Order,
+    download: Export,
     collection: Collection[Any],
     file: IO[bytes],
     tally: Tally,
@@ -250,29 +250,29 @@ def _write(
         TimeRemainingColumn(),
     )
     with (
-        collection.database.client.start_session(snapshot=order.job.snapshot) as session,
+        collection.database.client.start_session(snapshot=download.snapshot) as session,
         Progress(*columns, console=console, transient=True) as progress,
     ):
-        total = _total(order, collection, settings)
+        total = _total(download, collection, settings)
         task = progress.add_task(collection.name, total=total, rows=0, rate=0)
-        for chunk in produce(order.job, collection, session, tally):
+        for chunk in produce(download, collection, session, tally):
             file.write(chunk)
             _show(progress, task, tally)
 
 
-def _total(order: Order, collection: Collection[Any], settings: Settings) -> int | None:
+def _total(download: Export, collection: Collection[Any], settings: Settings) -> int | None:
     """How many documents there will be, for the time that is left; None where counting them takes too long."""
-    query = order.query
-    if query.filter:
+    plan = download.plan
+    if plan.filter:
         limit = int(settings.COUNT_TIME_LIMIT_SECONDS * 1000)
         try:
-            there = collection.count_documents(query.filter, maxTimeMS=limit)
+            there = collection.count_documents(plan.filter, maxTimeMS=limit)
         except ExecutionTimeout:
             return None
     else:
         there = collection.estimated_document_count()
-    there = max(0, there - query.skip)
-    return there if query.limit is None else min(there, query.limit)
+    there = max(0, there - plan.skip)
+    return there if plan.limit is None else min(there, plan.limit)
 
 
 def _show(progress: Progress, task: TaskID, tally: Tally) -> None:

@@ -30,6 +30,7 @@ class Plan:
     order: tuple[Index, bool] | None = None
     time_limit: int = 10_000  # ms of the database's work for a page
     patience: float = 15.0  # seconds that a lost primary is waited for
+    patterns: tuple[str, ...] = ()  # the parameters that are regular expressions
 
 
 def make_plan(query: Query, indexes: Sequence[Index], settings: Settings) -> Plan:
@@ -43,4 +44,5 @@ def make_plan(query: Query, indexes: Sequence[Index], settings: Settings) -> Pla
         order=ordering.served_by(sort, indexes),
         time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
         patience=settings.PRIMARY_WAIT_SECONDS,
+        patterns=query.patterns,
     )

@@ -1,7 +1,8 @@
-"""An export in a process of its own: forked ready-made, bytes out of a pipe, how it ended out of another.
+"""Work in a process of its own: forked ready-made, bytes out of a pipe, what came of it out of another.
 
-Encoding holds the interpreter lock, so it must not be in the server's process. The pipe does the rest: a slow client
-blocks the child, a client that left closes the pipe and so ends it, a server that died as well.
+Encoding holds the interpreter lock, so it must not be in the server's process. The pipe does the
+rest: a slow client blocks the child; a client that left closes the pipe and so ends it, and so does
+a server that died.
 """
 
 import asyncio
@@ -15,26 +16,15 @@ import signal
 import struct
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
-import pymongo
-from pymongo.client_session import ClientSession
-from pymongo.errors import OperationFailure, PyMongoError
-
-from app.errors import DocsheetError, RequestError
-from app.query.plan import Plan
-from app.settings import Settings
-from app.spreadsheets.chunks import Tally
-from app.store.client import client_options
-from app.store.errors import translate
-from app.store.pages import CURSOR_PATIENCE
+from app.errors import RequestError
 from app.transfers.forking import CONTEXT
-from app.transfers.production import Job, produce
 
+Outcome = TypeVar("Outcome", covariant=True)
 PIPE = 1024 * 1024  # bytes that wait in the pipe while nobody takes them
 READ = 256 * 1024  # bytes of one chunk, at most
 NICENESS = 10
@@ -44,49 +34,37 @@ SWITCH_SECONDS = (
 LEAVING_SECONDS = 0.7  # that a child has to end what it has open at the database
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a job reads: plain data for the child's own client."""
-
-    uri: str
-    options: dict[str, Any]
-    database: str
-    patterns: tuple[str, ...] = ()
+class ChildFailed(Exception):
+    """The child ended before its work was done."""
 
 
-def export_options(settings: Settings, plan: Plan | None = None) -> dict[str, Any]:
-    """The driver's options for an export: where it reads, and how long it waits for an answer."""
-    options = client_options(settings) | {"readPreference": settings.EXPORT_READ_PREFERENCE}
-    if plan is not None and plan.order is None:  # the database sorts everything before it answers
-        options["socketTimeoutMS"] += (CURSOR_PATIENCE - 1) * plan.time_limit
-    return options
+class Work(Protocol[Outcome]):
+    """What a child does: picklable, so plain data that says what is wanted.
+
+    `name` is for messages: `export`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def run(self, output: "Output") -> Outcome:
+        """Does it, in the child, and returns what came of it.
+
+        A `RequestError` or a `ChildFailed` that it raises is raised in the parent.
+        """
+
+    def so_far(self, one: int, two: int, three: int, /) -> Outcome:
+        """What has come of it, in the parent, by the three numbers that the child told last."""
 
 
-class ProcessFailed(Exception):
-    """The export's process ended before its file was whole."""
+_numbers = struct.Struct("<3Q")  # what a child tells while it runs, in memory that both see
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the file is so far: documents, rows, bytes; the digest when it is whole."""
+class Child(Generic[Outcome]):
+    """Work under way in a process of its own: `chunks` gives its bytes, `outcome` what came of it."""
 
-    documents: int = 0
-    rows: int = 0
-    size: int = 0
-    sha256: str = ""
-
-
-_counts = struct.Struct(
-    "<3Q"
-)  # documents, rows, bytes: what a child tells while it runs, in memory that both see
-
-
-class ExportProcess:
-    """One export under way: `chunks` gives its bytes, `outcome` says what they are."""
-
-    def __init__(self, job: Job, source: Source) -> None:
-        self._job = job
-        self._source = source
+    def __init__(self, work: Work[Outcome]) -> None:
+        self._work = work
         self._process: Any = None
         self._starting: asyncio.Future[None] | None = None
         self._data = self._report = -1
@@ -95,10 +73,12 @@ class ExportProcess:
 
     @property
     def outcome(self) -> Outcome:
-        """What the file is so far."""
-        if self._outcome is not None or self._progress is None:
-            return self._outcome or Outcome()
-        return Outcome(*_counts.unpack_from(self._progress))
+        """What has come of it so far; the whole, once the last chunk is there."""
+        if self._outcome is not None:
+            return self._outcome
+        if self._progress is None:
+            return self._work.so_far(0, 0, 0)
+        return self._work.so_far(*_numbers.unpack_from(self._progress))
 
     async def start(self) -> None:
         """Forks the child. Cancelled in the middle, it goes on for a moment, and `close` waits for it."""
@@ -111,65 +91,67 @@ class ExportProcess:
             opened.callback(os.close, data)
             self._report, report = os.pipe()
             opened.callback(os.close, report)
-            progress = os.memfd_create("export")
+            progress = os.memfd_create(self._work.name)
             opened.callback(os.close, progress)
-            os.set_blocking(self._data, False)
-            with suppress(
-                PermissionError
-            ):  # the user's pipes reached the system's limit: the usual size serves too
-                fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE)
-            os.truncate(progress, _counts.size)
-            self._progress = mmap.mmap(progress, _counts.size)
+            self._widen()
+            os.truncate(progress, _numbers.size)
+            self._progress = mmap.mmap(progress, _numbers.size)
             ends = map(_Inherited, (data, report, progress))
-            process = CONTEXT.Process(
-                target=_main, args=(self._job, self._source, *ends), daemon=True
-            )
+            process = CONTEXT.Process(target=_main, args=(self._work, *ends), daemon=True)
             process.start()
             self._process = process
+
+    def _widen(self) -> None:
+        os.set_blocking(self._data, False)
+        # Where the user's pipes reached the system's limit, the usual size serves too.
+        with suppress(PermissionError):
+            fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes as they come.
 
-        Raises what the child failed with, as a `RequestError` where it is one, else `ProcessFailed`.
+        Raises what the work raised, as a `RequestError` where it is one, else `ChildFailed`.
         """
         while chunk := await self._read():
             yield chunk
         await self._finish()
 
     async def _read(self) -> bytes:
-        loop = asyncio.get_running_loop()
         while True:
             try:
                 chunk = os.read(self._data, READ)
             except BlockingIOError:
-                ready = loop.create_future()
-                loop.add_reader(self._data, _set, ready)
-                try:
-                    await ready
-                finally:
-                    loop.remove_reader(self._data)
+                await self._until_readable()
             else:
                 await asyncio.sleep(0)  # without a real await the whole server would stand still
                 return chunk
 
+    async def _until_readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        loop.add_reader(self._data, _set, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(self._data)
+
     async def _finish(self) -> None:
         report = await asyncio.to_thread(_read_all, self._report)
         if not report:
-            raise ProcessFailed(await asyncio.to_thread(self._cause))
+            raise ChildFailed(await asyncio.to_thread(self._cause))
         outcome = pickle.loads(report)
-        if isinstance(outcome, Outcome):
-            self._outcome = outcome
-            return
-        raise outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        self._outcome = outcome
 
     def _cause(self) -> str:
         self._process.join(LEAVING_SECONDS)
         status = self._process.exitcode or 0
+        process = f"the {self._work.name}'s process"
         if status < 0:
-            return f"the export's process was ended by signal {-status} ({signal.Signals(-status).name})"
-        return (
-            f"the export's process ended too early, with status {status}; the server's log has more"
-        )
+            name = signal.Signals(-status).name
+            return f"{process} was ended by signal {-status} ({name})"
+        return f"{process} ended too early, with status {status}; the server's log has more"
 
     async def close(self) -> None:
         """Ends the child, whatever it does, and releases the pipes: by that it knows that nobody reads any more."""
@@ -221,108 +203,80 @@ def _read_all(descriptor: int) -> bytes:
 # --- in the child ----------------------------------------------------------------------------------------------------
 
 
-class Reading:
-    """What a child has open at the database: ended with it, so that no cursor, session or query is left there."""
+class Output:
+    """What the work hands to its parent: bytes and numbers."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.session: ClientSession | None = None
+    def __init__(self, descriptor: int, progress: int) -> None:
+        self._descriptor = descriptor
+        self._shared = mmap.mmap(progress, _numbers.size)
+        self.end: Callable[[bool], None] = _nothing_open
 
-    def end(self, *, hastily: bool = False) -> None:
-        """Closes the session; `hastily` stops what still runs in it."""
-        with self._lock, suppress(PyMongoError):
-            session, self.session = self.session, None
-            if session is None:
-                return
-            if hastily:
-                preference = session.client.read_preference
-                session.client.admin.command(
-                    "killSessions", [session.session_id], read_preference=preference
-                )
-            else:
-                session.end_session()
-            session.client.close()
+    def on_end(self, end: Callable[[bool], None]) -> None:
+        """Says how to end what the work has open; called with True where it has to be in haste."""
+        self.end = end
 
+    def tell(self, one: int, two: int, three: int) -> None:
+        """Tells three numbers: how far the work is."""
+        _numbers.pack_into(self._shared, 0, one, two, three)
 
-class SharedTally(Tally):
-    """A tally that the parent sees, too."""
+    def write(self, chunk: bytes) -> None:
+        """Hands on bytes; waits while the parent takes none."""
+        _write_all(self._descriptor, chunk)
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._shared = mmap.mmap(descriptor, _counts.size)
-
-    def add(self, chunk: bytes, documents: int = 0, rows: int | None = None) -> None:
-        """Counts what came with a chunk."""
-        super().add(chunk, documents, rows)
-        _counts.pack_into(self._shared, 0, self.documents, self.rows, self.size)
+    def close(self) -> None:
+        """Says that there are no more bytes."""
+        os.close(self._descriptor)
 
 
-def _main(job: Job, source: Source, output: int, result: int, progress: int) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the server, which ends its exports itself
+def _nothing_open(hastily: bool) -> None:
+    """What there is to end before the work has opened anything."""
+
+
+def _main(work: Work[Any], descriptor: int, report: int, progress: int) -> None:
+    _adjust_process()
+    output = Output(descriptor, progress)
+    _end_with_reader(descriptor, output)
+    outcome: Any
+    try:
+        outcome = work.run(output)
+        output.close()
+    except BrokenPipeError:
+        _leave(output)
+    except (RequestError, ChildFailed) as error:
+        outcome = error
+    _send(report, outcome)
+    output.end(False)
+    os._exit(0)  # the client's threads have nothing left to do
+
+
+def _adjust_process() -> None:
+    # Ctrl-C is for the server, which ends its children itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     sys.setswitchinterval(SWITCH_SECONDS)
-    reading = Reading()
-    _end_with_reader(output, reading)
-    tally = SharedTally(progress)
-    outcome: Outcome | DocsheetError | PyMongoError | ProcessFailed
-    try:
-        _write(job, source, output, tally, reading)
-        outcome = Outcome(tally.documents, tally.rows, tally.size, tally.sha256)
-    except BrokenPipeError:
-        _leave(reading)
-    except PyMongoError as error:
-        outcome = translate(error, patterns=source.patterns)
-    except RequestError as error:
-        outcome = error
-    if not isinstance(outcome, Outcome | RequestError):
-        print(f"an export's process failed: {outcome!r}", file=sys.stderr, flush=True)  # noqa: T201 - the server's log
-        outcome = ProcessFailed(
-            f"the database refused to go on ({_named(outcome)}); the server's log has more"
-        )
-    _send(result, outcome)
-    reading.end()
-    os._exit(0)  # the client's threads have nothing left to do
 
 
-def _named(error: Exception) -> str:
-    """An error by its number and name, without what a client need not know."""
-    if isinstance(error, OperationFailure):
-        return f"error {error.code}, {(error.details or {}).get('codeName', 'without a name')}"
-    return type(error).__name__
-
-
-def _end_with_reader(output: int, reading: Reading) -> None:
-    """Ends this process as soon as the reader of the pipe is gone, also while it waits for the database."""
+def _end_with_reader(descriptor: int, output: Output) -> None:
+    """Ends this process once the reader of the pipe is gone, also while it waits for the database."""
 
     def watch() -> None:
         poll = select.poll()
-        poll.register(output, select.POLLERR)
+        poll.register(descriptor, select.POLLERR)
         poll.poll()
-        _leave(reading)
+        _leave(output)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _leave(reading: Reading) -> NoReturn:
-    """Ends this process, of whose file nobody wants the rest."""
+def _leave(output: Output) -> NoReturn:
+    """Ends this process: nobody wants the rest of its work."""
     last = threading.Timer(LEAVING_SECONDS, os._exit, (0,))
     last.daemon = True
     last.start()
-    reading.end(hastily=True)
+    output.end(True)
     os._exit(0)
-
-
-def _write(job: Job, source: Source, output: int, tally: Tally, reading: Reading) -> None:
-    client: pymongo.MongoClient[Any] = pymongo.MongoClient(source.uri, **source.options)
-    collection = client[source.database][job.collection]
-    reading.session = session = client.start_session(snapshot=job.snapshot)
-    for chunk in produce(job, collection, session, tally):
-        _write_all(output, chunk)
-    os.close(output)
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:

@@ -1,7 +1,7 @@
-"""An export's query string → the job that makes its file; the same over HTTP and by command."""
+"""An export's query string → the export, as plain data; the same over HTTP and by command."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import takewhile
 from typing import Any
 
@@ -14,30 +14,16 @@ from app.resources.rendering import presenter
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
-from app.transfers.production import Job, projected
+from app.transfers.production import Export, projected
 
 
-@dataclass(frozen=True)
-class Order:
-    """An export as it was asked for."""
-
-    format: Format
-    query: Query
-    job: Job
-
-    @property
-    def is_of_all(self) -> bool:
-        """Whether every document of the collection is wanted."""
-        return not self.query.filter and not self.query.skip and self.query.limit is None
-
-
-def read_order(
+def read_export(
     name: str,
     pairs: Pairs,
     compiler: Compiler,
     plan: Callable[[Query], Plan],
     snapshots: bool,
-) -> Order:
+) -> Export:
     """The export of that format's name with these parameters, as `plan` reads its query.
 
     `snapshots` says that the server can show a snapshot.
@@ -51,7 +37,7 @@ def read_order(
             f"There is no export format {name!r}.{nearest(name, FORMATS)} There are {known}."
         )
     query, words = compiler.export(pairs, found.takes, _foreign(found))
-    return Order(found, query, _job(compiler.resource, found, plan(query), words, snapshots))
+    return _export(compiler.resource, found, plan(query), words, snapshots)
 
 
 def _foreign(found: Format) -> dict[str, str]:
@@ -67,16 +53,16 @@ def _foreign(found: Format) -> dict[str, str]:
     return reasons
 
 
-def _job(
+def _export(
     resource: Resource,
     found: Format,
     plan: Plan,
     words: dict[str, Any],
     snapshots: bool,
-) -> Job:
+) -> Export:
     options = _options(words)
     columns = _columns(resource, found, words)
-    job = Job(
+    export = Export(
         resource.name,
         plan,
         found.names[0],
@@ -87,7 +73,7 @@ def _job(
         snapshot=words["consistency"] == "snapshot" and snapshots,
     )
     found.encoder(columns or (), options, resource.name)  # refuses what the format can't hold
-    return projected(job)
+    return projected(export)
 
 
 def _columns(resource: Resource, found: Format, words: dict[str, Any]) -> tuple[Column, ...] | None:

@@ -11,7 +11,7 @@ import threading
 
 CONTEXT = multiprocessing.get_context("forkserver")
 _FIRST = "app.transfers.fork_server"
-_WORKER = "app.transfers.child"  # what a child runs
+_WORKER = "app.transfers.work"  # what a child runs
 
 
 def start_fork_server(models: str) -> None:

@@ -1,6 +1,6 @@
-"""A job → the chunks of a file: pages from the store through columns and an encoder.
+"""An export → the chunks of a file: pages from the store through columns and an encoder.
 
-A job is plain data, so that it can be handed to another process; the same function serves the tests' mock and the
+An export is plain data, so that it can be handed to another process; the same function serves the tests' mock and the
 command line in their own process.
 """
 
@@ -39,8 +39,8 @@ UNWOUND = (
 
 
 @dataclass(frozen=True)
-class Job:
-    """One file to be made. `columns` is None where whole documents are wanted (NDJSON and JSON)."""
+class Export:
+    """One file to be made, as plain data. `columns` is None where whole documents are wanted (NDJSON and JSON)."""
 
     collection: str
     plan: Plan
@@ -52,56 +52,62 @@ class Job:
     gzip: bool = False
     snapshot: bool = True
 
+    @property
+    def is_of_all(self) -> bool:
+        """Whether every document of the collection is wanted."""
+        plan = self.plan
+        return not plan.filter and not plan.skip and plan.limit is None
 
-def projected(job: Job) -> Job:
-    """The job with the projections that its columns need, flattened by the database where that is possible."""
-    if job.columns is None:
-        return job
-    found = FORMATS[job.format]
-    steps = [column.steps for column in job.columns]
+
+def projected(export: Export) -> Export:
+    """The export with the projections that its columns need, flattened by the database where that is possible."""
+    if export.columns is None:
+        return export
+    found = FORMATS[export.format]
+    steps = [column.steps for column in export.columns]
     if not found.tabular:  # where elements that have nothing at a path are left out
         steps = [tuple(step for step in path if step is not None) for path in steps]
-    plan = replace(job.plan, projection=inclusion([("_id",), *steps]))
-    if found.tabular and job.unwind is None and plan.order is not None:
+    plan = replace(export.plan, projection=inclusion([("_id",), *steps]))
+    if found.tabular and export.unwind is None and plan.order is not None:
         flat = flatten(
-            [Wanted(column.steps, column.many, column.kind == "text") for column in job.columns]
+            [Wanted(column.steps, column.many, column.kind == "text") for column in export.columns]
         )
         if flat.computed:
             plan = replace(plan, flat=flat)
-    return replace(job, plan=plan)
+    return replace(export, plan=plan)
 
 
 def produce(
-    job: Job, collection: Collection[Any], session: ClientSession | None, tally: Tally
+    export: Export, collection: Collection[Any], session: ClientSession | None, tally: Tally
 ) -> Iterator[bytes]:
     """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes."""
-    found = FORMATS[job.format]
-    encoder = found.encoder(job.columns or (), job.options, job.collection)
-    with closing(Ahead(pages(collection, job.plan, session))) as read:
-        batches = _tables(job, read) if found.tabular else _documents(job, read)
-        yield from chunks(batches, encoder, tally, gzip=job.gzip)
+    found = FORMATS[export.format]
+    encoder = found.encoder(export.columns or (), export.options, export.collection)
+    with closing(Ahead(pages(collection, export.plan, session))) as read:
+        batches = _tables(export, read) if found.tabular else _documents(export, read)
+        yield from chunks(batches, encoder, tally, gzip=export.gzip)
 
 
-def produce_from_mock(job: Job, collection: Any, tally: Tally) -> Iterator[bytes]:
+def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator[bytes]:
     """The same from a mongomock, which has no raw batches: documents of a plain cursor, encoded again."""
-    plan = job.plan
+    plan = export.plan
     words = {"sort": list(plan.sort), "skip": plan.skip, "limit": plan.limit or 0}
     documents = list(collection.find(plan.filter, **words))
     raw = b"".join(bson.encode(document, codec_options=CODEC) for document in documents)
-    found = FORMATS[job.format]
-    encoder = found.encoder(job.columns or (), job.options, job.collection)
+    found = FORMATS[export.format]
+    encoder = found.encoder(export.columns or (), export.options, export.collection)
     read = [Page(raw, len(documents), 0)] if documents else []
-    batches = _tables(job, read) if found.tabular else _documents(job, read)
-    yield from chunks(batches, encoder, tally, gzip=job.gzip)
+    batches = _tables(export, read) if found.tabular else _documents(export, read)
+    yield from chunks(batches, encoder, tally, gzip=export.gzip)
 
 
-def _tables(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
-    whole = Table([column.steps for column in job.columns or ()], job.unwind)
-    flattening = job.plan.flat
+def _tables(export: Export, read: Iterable[Page]) -> Iterator[Batch]:
+    whole = Table([column.steps for column in export.columns or ()], export.unwind)
+    flattening = export.plan.flat
     flat = Table([place.steps for place in flattening.places]) if flattening else whole
     for page, raw in _parts(read):
         documents = decode_all(raw)
-        if job.unwind:
+        if export.unwind:
             rows = max(1, UNWOUND // _largest(raw))
             yield from (Batch(ended, values) for ended, values in whole.slices_of(documents, rows))
         elif flattening and page.flat:
@@ -124,25 +130,25 @@ def _largest(raw: bytes) -> int:
     return max(end - begin for begin, end in pairwise(begins))
 
 
-def _documents(job: Job, read: Iterable[Page]) -> Iterator[Batch]:
-    with_id = job.columns is None or any(column.steps[0] == "_id" for column in job.columns)
+def _documents(export: Export, read: Iterable[Page]) -> Iterator[Batch]:
+    with_id = export.columns is None or any(column.steps[0] == "_id" for column in export.columns)
     for _, raw in _parts(read):
         documents: list[dict[str, Any]] = decode_all(raw)
         for document in documents:
             if not with_id:
                 del document["_id"]
             document.pop(SORT_KEY, None)
-            if job.present:
-                job.present(document)
+            if export.present:
+                export.present(document)
         yield Batch(len(documents), documents, raw)
 
 
 class InProcess:
     """An export in a thread of this process: for the mock, which no other process could reach."""
 
-    def __init__(self, job: Job, collection: Any) -> None:
+    def __init__(self, export: Export, collection: Any) -> None:
         self.outcome = Tally()
-        self._made: Iterator[bytes] = produce_from_mock(job, collection, self.outcome)
+        self._made: Iterator[bytes] = produce_from_mock(export, collection, self.outcome)
 
     async def start(self) -> None:
         """Nothing to do."""

@@ -18,7 +18,7 @@ from app.spreadsheets.columns import Table, parse_columns
 from app.store import pages as batches
 from app.store.indexes import read_indexes
 from app.store.pages import pages
-from app.transfers.production import Job, projected
+from app.transfers.production import Export, projected
 from models.user import User
 from tests.support.mongod import needs_mongod
 
@@ -216,19 +216,19 @@ def test_flattening_by_the_database_shows_what_the_documents_have(
     )
     order = ordering.served_by((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
-    job = projected(Job("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
+    export = projected(Export("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
     whole = Table([column.steps for column in columns])
-    assert job.plan.flat is not None
-    flat = Table([place.steps for place in job.plan.flat.places])
+    assert export.plan.flat is not None
+    flat = Table([place.steps for place in export.plan.flat.places])
     rows: list[list[Any]] = []
     flattened = 0
-    for page in pages(collection, job.plan, None):
+    for page in pages(collection, export.plan, None):
         documents = bson.decode_all(page.raw, CODEC)
         if not page.flat:
             rows += zip(*whole.columns_of(documents), strict=True)
             continue
         flattened += 1
-        rows += zip(*job.plan.flat.columns_of(flat.columns_of(documents)), strict=True)
+        rows += zip(*export.plan.flat.columns_of(flat.columns_of(documents)), strict=True)
     expected = list(zip(*whole.columns_of(read(collection, plan)), strict=True))
     assert [[value or "" for value in row] for row in rows] == [
         [value or "" for value in row] for row in expected
@@ -263,16 +263,16 @@ def test_texts_that_cannot_be_joined_are_read_as_they_are(
     columns = parse_columns(make_resource(User).shape, None, "name,email,profile.bio", None, True)
     order = ordering.served_by((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
-    job = projected(Job("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
-    assert job.plan.flat is not None
-    table = Table([place.steps for place in job.plan.flat.places])
+    export = projected(Export("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
+    assert export.plan.flat is not None
+    table = Table([place.steps for place in export.plan.flat.places])
     rows: list[Any] = []
     flattened = 0
-    for page in pages(collection, job.plan, None):
+    for page in pages(collection, export.plan, None):
         documents = bson.decode_all(page.raw, CODEC)
         if page.flat:
             flattened += page.documents
-            rows += zip(*job.plan.flat.columns_of(table.columns_of(documents)), strict=True)
+            rows += zip(*export.plan.flat.columns_of(table.columns_of(documents)), strict=True)
         else:
             rows += [(one["name"], one["email"], None) for one in documents]
     assert [(name or "", email or "") for name, email, _ in rows] == [
@@ -289,8 +289,8 @@ def test_flattening_is_given_up_where_it_never_succeeds(
     collection.insert_many([{"_id": n, "name": n, "email": "e"} for n in range(100)])
     columns = parse_columns(make_resource(User).shape, None, "name,email", None, True)
     order = ordering.served_by((("_id", 1),), read_indexes(collection))
-    job = projected(
-        Job("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None)
+    export = projected(
+        Export("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None)
     )  # type: ignore[arg-type]
     asked: list[Any] = []
     find = batches.find
@@ -300,5 +300,5 @@ def test_flattening_is_given_up_where_it_never_succeeds(
         return find(database, command, *others)
 
     monkeypatch.setattr(batches, "find", counted)
-    assert sum(page.documents for page in pages(collection, job.plan, None)) == 100
+    assert sum(page.documents for page in pages(collection, export.plan, None)) == 100
     assert sum(asked) == batches.FLATTEN_TRIES
