@@ -3,18 +3,25 @@
 A value comes from the environment, else from `.env`, else from here. `docs/operations.md` explains each one.
 """
 
+import io
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from dotenv.parser import parse_stream
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from app.errors import SettingError
+from app.spelling import nearest
 
 _usable_prefix = re.compile(r"(/[A-Za-z0-9._~-]+)+").fullmatch
+ENV_FILE = ".env"
+OF_COMPOSE = ("DOCSHEET_", "COMPOSE_")  # names in .env that are for `docker compose` alone
+NOT_IN_NAMES = frozenset('/\\. "$*<>:|?\0')  # of databases, on any system
 Names = Annotated[tuple[str, ...], NoDecode]  # written with commas
 
 
@@ -22,7 +29,7 @@ class Settings(BaseSettings):
     """The settings of one server or command; raises `SettingError` through `read_settings`."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
         env_file_encoding="utf-8",
         env_ignore_empty=True,
         extra="forbid",
@@ -36,7 +43,6 @@ class Settings(BaseSettings):
         "docsheet",
         min_length=1,
         max_length=63,
-        pattern=r'^[^/\\. "$*<>:|?\x00]+$',
         description="The database's name.",
     )
     MODELS: str = Field(
@@ -136,14 +142,29 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is no path; one looks like /api")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _skip_those_of_compose(cls, values: Any) -> Any:
+        """Drops what `.env` has for Compose, which reads the same file."""
+        return {
+            name: value for name, value in values.items() if not name.upper().startswith(OF_COMPOSE)
+        }
+
+    @field_validator("DB_NAME")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        odd = [character for character in value if character in NOT_IN_NAMES]
+        if odd:
+            what = "a space" if odd[0] == " " else repr(odd[0])
+            raise ValueError(f"{value!r} has {what}; letters, digits, - and _ are fine")
+        return value
+
     @field_validator("MONGO_URI")
     @classmethod
     def _uri(cls, value: str) -> str:
         if value and not value.startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("it must begin with mongodb:// or mongodb+srv://")
-        if value.startswith(
-            "mongodb://"
-        ):  # the other asks the DNS, which may come up later than we do
+        if value:
             _check_uri(value)
         return value
 
@@ -159,10 +180,22 @@ class Settings(BaseSettings):
 
 
 def _check_uri(value: str) -> None:
+    """Raises `ValueError` for what the driver or this program can't work with; asks no server."""
+    if re.search(r"[?&]w=0(&|$)", value, re.IGNORECASE):
+        raise ValueError("w=0 leaves every write unconfirmed; remove it")
+    if value.startswith("mongodb+srv://"):  # asks the DNS, which may come up later than we do
+        return
     try:
         parse_uri(value)
+        MongoClient[Any](value, connect=False).close()
+    except OSError as error:  # before ValueError: ssl's own are both
+        reason = str(error).removeprefix("The ").rstrip(".")
+        raise ValueError(f"a file for TLS can't be read or used ({reason})") from None
     except (PyMongoError, ValueError) as error:
-        raise ValueError(str(error).rstrip(".")) from None
+        reason = str(error).rstrip(".")
+        if reason == "A password is required":
+            reason = "it names a user without a password; write user:password@host"
+        raise ValueError(reason) from None
 
 
 def read_settings(**chosen: Any) -> Settings:
@@ -170,19 +203,51 @@ def read_settings(**chosen: Any) -> Settings:
 
     Raises `SettingError` that names the wrong ones.
     """
+    _check_file(Path(ENV_FILE))
     try:
         return Settings(**chosen)
     except ValidationError as error:
-        raise SettingError(_sentence(error)) from None
+        raise SettingError(_describe(error)) from None
 
 
-def _sentence(error: ValidationError) -> str:
+def _check_file(path: Path) -> None:
+    """Raises `SettingError` for a file that can't be read, and for a line that sets nothing."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{path} can't be read ({error}): it must be UTF-8 text.") from None
+    for line in parse_stream(io.StringIO(text)):
+        if line.error or (line.key is not None and line.value is None):
+            shown = line.original.string.strip()
+            raise SettingError(
+                f"{path}, line {line.original.line}: {_hide(shown)} sets nothing; a line is "
+                f"NAME=value.{_suggest(shown)}"
+            )
+
+
+def _suggest(line: str) -> str:
+    """` Did you mean 'PORT=1'?` for a line such as `PORT: 1`."""
+    name, _, value = line.partition(":")
+    known = name.strip().upper() in Settings.model_fields
+    return f" Did you mean {_hide(f'{name.strip()}={value.strip()}')}?" if known else ""
+
+
+def _hide(line: str) -> str:
+    """The line, or only its beginning where it may hold a password."""
+    return repr(line) if "://" not in line else repr(line.partition("://")[0] + "://…")
+
+
+def _describe(error: ValidationError) -> str:
     parts = []
     for fault in error.errors(include_url=False, include_input=False):
         name = str(fault["loc"][0]).upper() if fault["loc"] else "?"
-        known = fault["type"] != "extra_forbidden"
-        what = fault["msg"].removeprefix("Value error, ")
-        parts.append(
-            f"{name}: {what}" if known else f"{name}: .env has it, but there is no such setting"
-        )
-    return "Settings can't be used: " + "; ".join(parts) + "."
+        if fault["type"] == "extra_forbidden":
+            near = nearest(name, Settings.model_fields)
+            what = f"{ENV_FILE} has it, but there is no such setting.{near}"
+        else:
+            what = fault["msg"].removeprefix("Value error, ")
+        parts.append(f"{name}: {what.rstrip('.')}")
+    sentence = "Settings can't be used: " + "; ".join(parts)
+    return sentence if sentence.endswith("?") else sentence + "."

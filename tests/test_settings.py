@@ -41,10 +41,68 @@ def test_impossible_value_is_named(
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_name_in_the_file_is_named() -> None:
-    Path(".env").write_text("PROT=8000\n")
-    with pytest.raises(SettingError, match=r"PROT: \.env has it, but there is no such setting"):
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("PROT=8000", "PROT: .env has it, but there is no such setting. Did you mean 'PORT'?"),
+        ("NONSENSE_AT_ALL=1", "NONSENSE_AT_ALL: .env has it, but there is no such setting."),
+        ("PORT: 1", ".env, line 2: 'PORT: 1' sets nothing; a line is NAME=value. Did you mean 'PORT=1'?"),
+        ("PORT", ".env, line 2: 'PORT' sets nothing"),
+        ("MONGO_URI: mongodb://u:hush@h", "Did you mean 'MONGO_URI=mongodb://…'?"),
+    ],
+)  # fmt: skip
+def test_a_line_of_the_file_that_sets_nothing_is_named(line: str, words: str) -> None:
+    Path(".env").write_text(f"# first\n{line}\n")
+    with pytest.raises(SettingError) as caught:
         read_settings()
+    assert words in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_named() -> None:
+    Path(".env").write_bytes(b"DB_NAME=\xff\n")
+    with pytest.raises(SettingError, match=r"\.env can't be read .* UTF-8"):
+        read_settings()
+
+
+def test_what_the_file_has_for_compose_is_no_setting_of_ours() -> None:
+    Path(".env").write_text("DOCSHEET_PORT=\nDOCSHEET_TAG=x\nCOMPOSE_PROJECT_NAME=y\nPORT=7\n")
+    assert read_settings().PORT == 7
+
+
+def test_the_command_line_wins() -> None:
+    Path(".env").write_text("PORT=7\n")
+    assert read_settings(PORT=8).PORT == 8
+    with pytest.raises(SettingError, match="PORT"):
+        read_settings(PORT=70_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DB_NAME", "my db", "DB_NAME: 'my db' has a space; letters, digits, - and _ are fine."),
+        ("DB_NAME", "a/b", "DB_NAME: 'a/b' has '/'; letters"),
+        ("MONGO_URI", "mongodb://user@host", "MONGO_URI: it names a user without a password"),
+        ("MONGO_URI", "mongodb://host/?w=0", "MONGO_URI: w=0 leaves every write unconfirmed"),
+        ("MONGO_URI", "mongodb+srv://host.example/?retryWrites=true&W=0", "w=0 leaves every write"),
+        ("MONGO_URI", "mongodb://h/?tls=true&tlsCAFile=/no/file", "MONGO_URI: a file for TLS can't"),
+        ("MONGO_URI", "mongodb://h/?tls=true&tlsCAFile=/etc/passwd", "a file for TLS can't be read"),
+        ("MONGO_URI", "mongodb://h/?authMechanism=GSSAPI", "MONGO_URI: GSSAPI requires a username"),
+    ],
+)  # fmt: skip
+def test_the_reason_is_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError) as caught:
+        read_settings()
+    assert words in str(caught.value)
+
+
+def test_a_write_concern_that_confirms_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for concern in ("majority", "1", "2"):
+        monkeypatch.setenv("MONGO_URI", f"mongodb://host/?w={concern}")
+        assert read_settings().MONGO_URI
 
 
 def test_secret_of_the_uri_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

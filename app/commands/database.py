@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.commands.terminal import err
 from app.errors import StartError
 from app.resources.registry import Resource, discover
 from app.servers.embedded import EmbeddedDatabase
@@ -31,4 +32,7 @@ def open_database(settings: Settings) -> Iterator[str]:
         yield settings.MONGO_URI
         return
     with EmbeddedDatabase.of(settings, share=True) as embedded:
+        if embedded.is_new:
+            folder = settings.DATA_DIR.expanduser().resolve()
+            err.print(f"A new, empty database was made in {folder}.", highlight=False, markup=False)
         yield embedded.uri

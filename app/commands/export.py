@@ -123,7 +123,7 @@ def export(
         translated(),
         MongoClient[dict[str, Any]](uri, **_options(settings)) as client,
     ):
-        collection = client[settings.DB_NAME][name]
+        collection = client[settings.DB_NAME][resource.name]
         compiler = Compiler(resource)
         indexes = read_indexes(collection)
         plan = partial(make_plan, indexes=indexes, settings=settings)

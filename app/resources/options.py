@@ -24,6 +24,7 @@ class Options:
     read_only: bool = False
     on_delete: OnDelete = "refuse"
     sample: Callable[[Any, int], dict[str, Any]] | None = None
+    abstract: bool = False  # a base for others, not served itself; no class inherits this word
 
 
 def read_options(model: type, shape: Shape) -> Options:
@@ -34,7 +35,7 @@ def read_options(model: type, shape: Shape) -> Options:
     known = {field.name for field in fields(Options)}
     given: dict[str, Any] = {}
     for word in dir(declared):
-        if word.startswith("__"):
+        if word.startswith("__") or word == "abstract":
             continue
         if word not in known:
             raise DeclarationError(

@@ -1,8 +1,6 @@
 """Finds the document classes of a package and makes a resource of each."""
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +16,7 @@ from app.errors import DeclarationError
 from app.resources import links
 from app.resources.fields import Field, Shape, is_stored, nested_models, shape_of
 from app.resources.options import Options, read_options
+from app.resources.packages import import_modules, locate
 from app.spelling import nearest as nearest  # part of what this room offers
 
 OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself
@@ -75,17 +74,23 @@ def discover(package: str) -> dict[str, Resource]:
 
     Raises `DeclarationError` for a package that can't be imported as one and for a class that can't be served.
     """
-    modules = _modules(package)
+    modules = import_modules(package)
     found = {
         value
         for module in modules
         for value in vars(module).values()
-        if _is_own_document(value, package)
+        if inspect.isclass(value)
+        and issubclass(value, Document)
+        and is_within(value, package)
+        and not is_abstract(value)
     }
     _resolve_names(modules, package)
     resources: dict[str, Resource] = {}
     for model in sorted(found, key=lambda model: model.__name__):
-        resource = make_resource(model)
+        try:
+            resource = make_resource(model)
+        except DeclarationError as error:
+            raise DeclarationError(f"{locate(model)}: {error}") from None
         _refuse_doubled(resource, resources.values())
         resources[resource.address] = resource
     _refuse_unserved_targets(resources.values())
@@ -119,30 +124,13 @@ def refuse_reserved(resources: Iterable[Resource], steps: Collection[str]) -> No
             raise DeclarationError(_taken(resource))
 
 
-def _modules(package: str) -> list[ModuleType]:
-    try:
-        root = importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if not f"{package}.".startswith(f"{error.name}."):
-            raise  # something that the package itself imports
-        raise DeclarationError(
-            f"MODELS: there is no package {package!r} to import documents from."
-        ) from None
-    names = [
-        info.name for info in pkgutil.walk_packages(getattr(root, "__path__", []), package + ".")
-    ]
-    return [root, *(importlib.import_module(name) for name in sorted(names))]
-
-
 def _resolve_names(modules: list[ModuleType], package: str) -> None:
     """Completes the models that name others (`Link["Course"]`) which another file, or a later line, declares."""
     models: dict[str, Any] = {
         name: value
         for module in modules
         for name, value in vars(module).items()
-        if inspect.isclass(value)
-        and issubclass(value, BaseModel)
-        and f"{value.__module__}.".startswith(f"{package}.")
+        if inspect.isclass(value) and issubclass(value, BaseModel) and is_within(value, package)
     }
     incomplete = [model for model in models.values() if not model.__pydantic_complete__]
     while incomplete:
@@ -154,12 +142,20 @@ def _resolve_names(modules: list[ModuleType], package: str) -> None:
         incomplete = still
 
 
-def _is_own_document(value: object, package: str) -> bool:
-    return (
-        inspect.isclass(value)
-        and issubclass(value, Document)
-        and (value.__module__ == package or value.__module__.startswith(package + "."))
-    )
+def is_within(model: type, package: str) -> bool:
+    """Whether a class is declared in the package, not only imported there."""
+    return f"{model.__module__}.".startswith(f"{package}.")
+
+
+def is_abstract(model: type) -> bool:
+    """Whether a class says that it is a base for others only; those that inherit it are served."""
+    declared = vars(model).get("Resource")
+    value = vars(declared).get("abstract", False) if declared is not None else False
+    if not isinstance(value, bool):
+        raise DeclarationError(
+            f"{model.__name__}.Resource.abstract: {value!r} must be True or False."
+        )
+    return value
 
 
 def make_resource(model: type[Document]) -> Resource:

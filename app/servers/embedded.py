@@ -14,10 +14,18 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
 from app.errors import StartError
+from app.servers.founding import (
+    SET,
+    is_primary,
+    make_initiation,
+    make_members,
+    make_uri,
+    wait_until,
+)
 from app.servers.process import (
+    DATA,
     POLL_SECONDS,
     START_SECONDS,
     Mongod,
@@ -28,7 +36,6 @@ from app.servers.process import (
 )
 from app.settings import Settings
 
-SET = "rs0"
 OPLOG_MIB = 1024  # mongod's own choice is 5 % of the free disk
 SOCKET_BYTES = 107  # sun_path, less the NUL
 UNSAFE = frozenset(
@@ -41,12 +48,22 @@ log = logging.getLogger(__name__)
 
 
 class EmbeddedDatabase:
-    """An embedded database that is ready for writes: `uri` says where; `owned` whether `close()` ends it."""
+    """An embedded database that is ready for writes: `uri` says where it is.
+
+    `is_new` says that its folder had no data before.
+    """
 
     def __init__(
-        self, uri: str, owner: "_Lock | None", user: "_Lock | None", mongod: Mongod | None
+        self,
+        uri: str,
+        owner: "_Lock | None",
+        user: "_Lock | None",
+        mongod: Mongod | None,
+        *,
+        is_new: bool = False,
     ) -> None:
         self.uri = uri
+        self.is_new = is_new
         self._owner = owner
         self._user = user
         self._mongod = mongod
@@ -110,6 +127,7 @@ class EmbeddedDatabase:
         socket = str(_socket_folder(folder) / "mongodb.sock")
         mongod = Mongod(folder, socket, *_arguments(cache_mib, snapshot_seconds))
         _wait_for_leftover(mongod)
+        is_new = not (folder / DATA / "WiredTiger").exists()
         try:
             mongod.start(find_mongod())
             _become_primary(socket)
@@ -117,9 +135,9 @@ class EmbeddedDatabase:
             mongod.stop(STOP_SECONDS)
             owner.release()
             raise
-        uri = f"mongodb://{quote(socket, safe='')}/?directConnection=true"  # no discovery: PyMongo lower-cases names
+        uri = make_uri([socket], direct=True)
         owner.write({"owner": kind, "pid": os.getpid(), "socket": socket, "uri": uri})
-        return cls(uri, owner, user, mongod)
+        return cls(uri, owner, user, mongod, is_new=is_new)
 
     def close(self) -> None:
         """End the mongod that this process started; a command's waits until other commands have done with it."""
@@ -262,27 +280,12 @@ def _become_primary(socket: str) -> None:
     """Make the set, or tell it its new address when the folder was moved; back when writes are taken."""
     config = _config(socket)
     if config is None:
-        _must(
-            ask(
-                socket,
-                {"replSetInitiate": {"_id": SET, "members": [{"_id": 0, "host": socket}]}},
-                START_SECONDS,
-            )
-        )
+        _must(ask(socket, make_initiation([socket]), START_SECONDS))
     elif [member["host"] for member in config["members"]] != [socket]:
-        moved = {
-            **config,
-            "version": config["version"] + 1,
-            "members": [{"_id": 0, "host": socket}],
-        }
+        moved = {**config, "version": config["version"] + 1, "members": make_members([socket])}
         _must(ask(socket, {"replSetReconfig": moved, "force": True}, START_SECONDS))
-    deadline = time.monotonic() + START_SECONDS
-    while not (hello(socket) or {}).get("isWritablePrimary"):
-        if time.monotonic() > deadline:
-            raise StartError(
-                f"The embedded database did not become writable within {START_SECONDS:.0f} s."
-            )
-        time.sleep(POLL_SECONDS)
+    otherwise = f"The embedded database did not become writable within {START_SECONDS:.0f} s."
+    wait_until(lambda: is_primary(socket), otherwise, START_SECONDS)
 
 
 def _config(socket: str) -> dict[str, Any] | None:

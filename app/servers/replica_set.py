@@ -6,9 +6,7 @@ by its address, `127.0.0.1:27101`, or by what it is now: `PRIMARY`, `SECONDARY`.
 """
 
 import argparse
-import base64
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -20,15 +18,23 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from app.errors import StartError
+from app.servers.founding import (
+    SET,
+    is_primary,
+    make_initiation,
+    make_key,
+    make_uri,
+    make_user,
+    wait_until,
+    write_secret,
+)
 from app.servers.process import POLL_SECONDS, Mongod, find_mongod, hello
 
-SET = "rs0"
 MEMBERS = 3
 CACHE_MIB = 256  # for each member
 SNAPSHOT_SECONDS = 1800
@@ -113,7 +119,8 @@ class ReplicaSet:
 
     def uri(self, user: str = "docsheet") -> str:
         """The `MONGO_URI` for one of the accounts, with all members."""
-        return self._uri(self.accounts[user], ",".join(self.members), f"replicaSet={SET}")
+        account = self.accounts[user]
+        return make_uri(list(self.members), user, account.password, account.database or "")
 
     def status(self) -> dict[str, str]:
         """For each member: PRIMARY, SECONDARY, STARTING (answers, but is neither) or DOWN."""
@@ -188,32 +195,24 @@ class ReplicaSet:
             f"There is no member {member} in {self.folder}; its members: {', '.join(self.members)}."
         )
 
-    def _uri(self, account: Account, hosts: str, options: str) -> str:
-        login = f"{quote(account.name, safe='')}:{quote(account.password, safe='')}"
-        return f"mongodb://{login}@{hosts}/{account.database or ''}?{options}&authSource=admin"
-
     @contextmanager
     def _client(self, member: str) -> "Iterator[MongoClient[dict[str, Any]]]":
-        uri = self._uri(self.accounts["root"], member, "directConnection=true")
+        uri = make_uri([member], "root", self.accounts["root"].password, direct=True)
         with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5000) as client:
             yield client
 
     def _found(self) -> None:
         """Begin with one member, which is primary at once, and let the others join: an election takes 11 s."""
         first, *others = self.members
-        with MongoClient[dict[str, Any]](f"mongodb://{first}/?directConnection=true") as client:
-            config = {"_id": SET, "members": [{"_id": 0, "host": first}]}
-            client.admin.command("replSetInitiate", config)
-            _wait_for(lambda: _state(first) == "PRIMARY", f"{first} did not become primary")
-            root = self.accounts["root"]
+        root = self.accounts["root"]
+        with MongoClient[dict[str, Any]](make_uri([first], direct=True)) as client:
+            client.admin.command(make_initiation([first]))
+            _wait_for(lambda: is_primary(first), f"{first} did not become primary")
             client.admin.command("createUser", root.name, pwd=root.password, roles=["root"])
         with self._client(first) as client:
             for account in self.accounts.values():
                 if account.database:
-                    roles = [{"role": "readWrite", "db": account.database}]
-                    client.admin.command(
-                        "createUser", account.name, pwd=account.password, roles=roles
-                    )
+                    make_user(client, account.name, account.password, account.database)
             for number, name in enumerate(others, 1):
                 _add_member(client, number, name)
             _wait_for(lambda: _all_vote(client), "Not all members vote")
@@ -223,7 +222,7 @@ class ReplicaSet:
             "ports": self._ports,
             "accounts": [asdict(account) for account in self.accounts.values()],
         }
-        _write_secret(self.folder / STATE, json.dumps(state, indent=2), 0o600)
+        write_secret(self.folder / STATE, json.dumps(state, indent=2), 0o600)
 
 
 def _add_member(client: "MongoClient[dict[str, Any]]", number: int, name: str) -> None:
@@ -284,17 +283,11 @@ def _make_folder(folder: Path) -> None:
             )
         for number in range(1, MEMBERS + 1):  # of a start that was cut off
             shutil.rmtree(folder / f"member{number}", ignore_errors=True)
-        _write_secret(folder / "key", base64.b64encode(secrets.token_bytes(96)).decode(), 0o400)
+        write_secret(folder / "key", make_key())
     except OSError as error:
         raise StartError(
             f"The folder {folder} can't be written ({error.strerror}): name another."
         ) from error
-
-
-def _write_secret(path: Path, text: str, mode: int) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(text)
 
 
 def _password() -> str:
@@ -322,13 +315,8 @@ def _state(address: str) -> str:
 def _wait_for(
     condition: Callable[[], bool], otherwise: str, seconds: float = START_SECONDS
 ) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise StartError(
-                f"{otherwise} within {seconds:.0f} s; each member's mongod.log says why."
-            )
-        time.sleep(POLL_SECONDS)
+    why = f"{otherwise} within {seconds:.0f} s; each member's mongod.log says why."
+    wait_until(condition, why, seconds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,6 @@ Each may run again at any time: what is there stays as it is.
 """
 
 import argparse
-import base64
 import os
 import re
 import secrets
@@ -17,12 +16,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from app.errors import StartError
+from app.servers.founding import (
+    SET,
+    make_initiation,
+    make_key,
+    make_uri,
+    make_user,
+    write_secret,
+)
 from app.servers.process import hello
 from app.store.codes import Code
 
@@ -30,7 +36,6 @@ SECRETS = Path("/secrets")  # for the nodes and the init, never for the API
 ACCESS = Path("/access")  # for the API
 URI = "MONGO_URI"
 API_USER = 10001  # the Dockerfile's
-SET = "rs0"
 ROOT, USER = "root", "docsheet"
 WAIT_SECONDS = 180.0  # for the nodes: a first start makes their files
 POLL_SECONDS = 0.25
@@ -54,17 +59,18 @@ def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
                 f"{variable}: a key has 6 to 1024 characters of base64 (`openssl rand -base64 96`)."
             )
         if not kept:
-            _write(folder / name, chosen or _made(name))
+            made = make_key() if name == "key" else secrets.token_urlsafe(32)
+            write_secret(folder / name, chosen or made)
         elif chosen and chosen != kept:
             if name != "api":
                 raise StartError(
                     f"{variable} is not the one that this stack's volumes were made with: set the old one, or none "
                     f"(it is kept in the volume `secrets`). To begin anew WITHOUT the data: `docker compose down -v`."
                 )
-            _write(folder / name, chosen)
+            write_secret(folder / name, chosen)
 
 
-def found(
+def found_set(
     hosts: Sequence[str], root: str, password: str, database: str, wait: float = WAIT_SECONDS
 ) -> str:
     """Founds the set where there is none, and its application's user; the `MONGO_URI` of that user comes back.
@@ -74,11 +80,12 @@ def found(
     deadline = time.monotonic() + wait
     if not _is_founded(hosts, deadline):
         _initiate(hosts, root, deadline)
-    uri = _uri(hosts, ROOT, root)
+    uri = make_uri(hosts, ROOT, root)
     with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=int(wait * 1000)) as client:
         _again(lambda: client.admin.command("ping"), deadline)
-        _again(lambda: _make_user(client, hosts, password, database), deadline)
-    return _uri(hosts, USER, password, database)
+        _again(lambda: make_user(client, USER, password, database), deadline)
+        _again(lambda: _give_password(client, hosts, password), deadline)
+    return make_uri(hosts, USER, password, database)
 
 
 def _is_founded(hosts: Sequence[str], deadline: float) -> bool:
@@ -98,39 +105,29 @@ def _is_founded(hosts: Sequence[str], deadline: float) -> bool:
 
 
 def _initiate(hosts: Sequence[str], root: str, deadline: float) -> None:
-    config = {
-        "_id": SET,
-        "members": [{"_id": number, "host": host} for number, host in enumerate(hosts)],
-    }
-    with MongoClient[dict[str, Any]](_uri(hosts[:1], ROOT, root, direct=True)) as client:
+    with MongoClient[dict[str, Any]](make_uri(hosts[:1], ROOT, root, direct=True)) as client:
         try:
             _again(lambda: client.admin.command("replSetGetStatus"), deadline)
         except OperationFailure as error:
             if error.code != Code.NotYetInitialized:
                 raise
             try:
-                client.admin.command("replSetInitiate", config)
+                client.admin.command(make_initiation(hosts))
             except OperationFailure as refused:
                 if refused.code != Code.AlreadyInitialized:
                     raise
 
 
-def _make_user(
-    client: "MongoClient[dict[str, Any]]", hosts: Sequence[str], password: str, database: str
+def _give_password(
+    client: "MongoClient[dict[str, Any]]", hosts: Sequence[str], password: str
 ) -> None:
-    role = {"role": "readWrite", "db": database}
-    known = client.admin.command("usersInfo", USER)["users"]
-    if not known:
-        client.admin.command("createUser", USER, pwd=password, roles=[role])
-        return
-    if role not in known[0]["roles"]:
-        client.admin.command("grantRolesToUser", USER, roles=[role])
+    """Makes this the API's password, where it is another one."""
     if not _lets_in(hosts, password):
         client.admin.command("updateUser", USER, pwd=password)
 
 
 def _lets_in(hosts: Sequence[str], password: str) -> bool:
-    with MongoClient[dict[str, Any]](_uri(hosts, USER, password)) as client:
+    with MongoClient[dict[str, Any]](make_uri(hosts, USER, password)) as client:
         try:
             client.admin.command("ping")
         except OperationFailure as error:
@@ -161,37 +158,11 @@ def _again(work: Callable[[], object], deadline: float) -> None:
             return
 
 
-def _uri(
-    hosts: Sequence[str], user: str, password: str, database: str = "", *, direct: bool = False
-) -> str:
-    how = "directConnection=true" if direct else f"replicaSet={SET}"
-    return f"mongodb://{user}:{quote(password, safe='')}@{','.join(hosts)}/{database}?{how}&authSource=admin"
-
-
-def _made(name: str) -> str:
-    return (
-        base64.b64encode(secrets.token_bytes(96)).decode()
-        if name == "key"
-        else secrets.token_urlsafe(32)
-    )
-
-
 def _read(path: Path) -> str:
     try:
         return path.read_text()
     except FileNotFoundError:
         return ""
-
-
-def _write(path: Path, text: str, owner: int | None = None) -> None:
-    """Whole or not at all, and closed to others: a node may be waiting for it."""
-    fresh = path.with_name(f".{path.name}")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
-        file.write(text)
-    if owner is not None:
-        os.chown(fresh, owner, owner)
-    fresh.replace(path)
 
 
 def _run(words: Sequence[str], access: Path) -> None:
@@ -233,9 +204,9 @@ def _act(options: argparse.Namespace) -> None:
         _run(options.words, ACCESS)
     else:
         root, password = _read(SECRETS / "root"), _read(SECRETS / "api")
-        uri = found(options.hosts, root, password, os.environ.get("DB_NAME") or "docsheet")
+        uri = found_set(options.hosts, root, password, os.environ.get("DB_NAME") or "docsheet")
         if _read(ACCESS / URI) != uri:
-            _write(ACCESS / URI, uri, API_USER)
+            write_secret(ACCESS / URI, uri, owner=API_USER)
         sys.stdout.write(f"The replica set {SET} takes writes; the API's user is {USER}.\n")
 
 

@@ -1,6 +1,7 @@
 """`docsheet serve`: the database, the address, the signals; one process, or several behind the same port."""
 
 import copy
+import errno
 import importlib
 import os
 import signal
@@ -16,6 +17,9 @@ from rich.console import Console
 from uvicorn.config import LOGGING_CONFIG
 
 from app.errors import SettingError, StartError
+from app.resources.notes import describe_unserved
+from app.resources.packages import import_modules
+from app.resources.registry import discover
 from app.servers.embedded import STOP_SECONDS, EmbeddedDatabase
 from app.serving.logs import configure_logging
 from app.serving.workers import Report, Workers, when_parent_ends
@@ -40,19 +44,19 @@ def serve(settings: Settings, console: Console) -> None:
 
 
 def _serve_alone(settings: Settings, listening: socket.socket, console: Console) -> None:
-    """The database and the fork server start while the application is imported, which takes longest."""
+    """The database and the fork server start while the application is imported, which takes longest.
+
+    The models before all else: the fork server imports them too, and would show a mistake again.
+    """
     embedded = None
+    import_modules(settings.MODELS)
     try:
         start_fork_server(settings.MODELS)
         with ThreadPoolExecutor(1) as starting:
             opening = starting.submit(_open_embedded, settings)
             application = importlib.import_module("app.application")
             embedded = opening.result()
-        used = (
-            settings
-            if embedded is None
-            else settings.model_copy(update={"MONGO_URI": embedded.uri})
-        )
+        used = _with_uri(settings, embedded)
         configure_logging()
         app = application.create_app(used)
         _announce(used, listening, embedded, console)
@@ -64,13 +68,10 @@ def _serve_alone(settings: Settings, listening: socket.socket, console: Console)
 
 def _serve_with_workers(settings: Settings, listening: socket.socket, console: Console) -> None:
     """This process owns the database and watches; the workers serve."""
+    import_modules(settings.MODELS)
     embedded = _open_embedded(settings)
     try:
-        used = (
-            settings
-            if embedded is None
-            else settings.model_copy(update={"MONGO_URI": embedded.uri})
-        )
+        used = _with_uri(settings, embedded)
         configure_logging()
         with Workers(used, listening, _work) as workers:
             _announce(used, listening, embedded, console)
@@ -135,6 +136,12 @@ def _open_embedded(settings: Settings) -> EmbeddedDatabase | None:
     return EmbeddedDatabase.of(settings)
 
 
+def _with_uri(settings: Settings, embedded: EmbeddedDatabase | None) -> Settings:
+    if embedded is None:
+        return settings
+    return settings.model_copy(update={"MONGO_URI": embedded.uri})
+
+
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -143,14 +150,28 @@ def _listen(settings: Settings) -> socket.socket:
         listening.bind((settings.HOST, settings.PORT))
     except OSError as error:
         listening.close()
-        if isinstance(error, socket.gaierror):
-            raise SettingError(f"HOST: {settings.HOST!r} is no address of this machine.") from None
-        raise StartError(
-            f"PORT: {settings.HOST}:{settings.PORT} can't be listened on ({error.strerror}); "
-            f"stop what uses it, or choose another: PORT={settings.PORT + 1} scripts/serve."
-        ) from None
+        raise _explain_listening(settings, error) from None
     listening.listen(BACKLOG)
     return listening
+
+
+def _explain_listening(settings: Settings, error: OSError) -> StartError:
+    """What is wrong with HOST or PORT."""
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return SettingError(
+            f"HOST: {settings.HOST} is no address of this machine; 127.0.0.1 is its loopback "
+            f"address, 0.0.0.0 stands for all that it has."
+        )
+    where = f"{settings.HOST}:{settings.PORT}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return StartError(
+            f"PORT: {where} can't be listened on ({error.strerror}): ports below 1024 are for "
+            f"root; choose another: PORT=8000 scripts/serve."
+        )
+    return StartError(
+        f"PORT: {where} can't be listened on ({error.strerror}); stop what uses it, or choose "
+        f"another: PORT={min(settings.PORT + 1, 65535)} scripts/serve."
+    )
 
 
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
@@ -179,22 +200,33 @@ def _announce(
     embedded: EmbeddedDatabase | None,
     console: Console,
 ) -> None:
+    """Shows where it serves, what it serves, and what of the models it does not."""
     host, port = listening.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    console.print(f"Docsheet serves at  {address}/", highlight=False)
-    console.print(f"Try the API at      {address}/docs", highlight=False)
-    if embedded is not None:
-        where = settings.DATA_DIR.expanduser().resolve()
-        console.print(
-            f"Database            {settings.DB_NAME}, in a mongod of its own; its data lie in {where}",
-            highlight=False,
-        )
-    else:
-        console.print(
-            f"Database            {settings.DB_NAME}, at {_without_password(settings.MONGO_URI)}",
-            highlight=False,
-        )
+    lines = [
+        ("Docsheet serves at", f"{address}/"),
+        ("Try the API at", f"{address}/docs"),
+        ("Resources", _list_resources(settings)),
+        *(("Not as declared", note) for note in describe_unserved(settings.MODELS)),
+        ("Database", _describe_database(settings, embedded)),
+    ]
+    for name, value in lines:
+        console.print(f"{name:<19} {value}", highlight=False, markup=False)
     sys.stdout.flush()
+
+
+def _list_resources(settings: Settings) -> str:
+    names = [f"/{name}/" for name in discover(settings.MODELS)]
+    return ", ".join(names) or f"none: no file in {settings.MODELS} declares a beanie.Document"
+
+
+def _describe_database(settings: Settings, embedded: EmbeddedDatabase | None) -> str:
+    if embedded is None:
+        return f"{settings.DB_NAME}, at {_without_password(settings.MONGO_URI)}"
+    folder = settings.DATA_DIR.expanduser().resolve()
+    if embedded.is_new:
+        return f"{settings.DB_NAME}, new and empty, in a mongod of its own; its data go to {folder}"
+    return f"{settings.DB_NAME}, in a mongod of its own; its data are in {folder}"
 
 
 def _without_password(uri: str) -> str:

@@ -125,9 +125,56 @@ def test_package_that_is_not_there_is_named() -> None:
             discover(name)
 
 
-def test_package_that_imports_what_is_not_there_says_so(folder: Any) -> None:
-    with pytest.raises(ModuleNotFoundError, match="nonsense"):
-        discover(write(folder, one="import nonsense\n"))
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = = 1", "line 2: invalid syntax."),
+        ("import nonsense", "line 2: ModuleNotFoundError: No module named 'nonsense'."),
+        ("from given.nope import X", "line 2: ModuleNotFoundError: No module named 'given.nope'."),
+        ("from beanie import Documnt", "line 2: ImportError: cannot import name 'Documnt' from 'beanie'."),
+        ("class A(Document):\n    x: Nope", "line 3: NameError: name 'Nope' is not defined."),
+        ("class A(Document):\n    x: 'Nope'", "line 2: A.x: no file of these models declares the name 'Nope'."),
+        ("from functools import partial\nclass A(Document):\n    x: partial",
+         "line 3: PydanticSchemaGenerationError: Unable to generate pydantic-core schema"),
+        ("raise ValueError", "line 2: ValueError."),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_package_is_one_line(
+    folder: Any, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    monkeypatch.chdir(folder)
+    package = write(folder, one=text)
+    for _ in range(2):
+        with pytest.raises(DeclarationError) as caught:
+            discover(package)
+        assert str(caught.value).startswith(f"given/one.py, {words}")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_base_that_is_abstract_is_not_served_and_those_that_inherit_it_are(folder: Any) -> None:
+    text = """
+class Base(Document):
+    made: int = 0
+    class Resource:
+        abstract = True
+        limit = 5
+class One(Base):
+    pass
+class Two(Base):
+    class Resource(Base.Resource):
+        sort = "made"
+"""
+    found = discover(write(folder, one=text))
+    assert {name: resource.options.limit for name, resource in found.items()} == {
+        "One": 5,
+        "Two": 5,
+    }
+
+
+def test_abstract_must_be_true_or_false(folder: Any) -> None:
+    text = "class A(Document):\n    class Resource:\n        abstract = 'yes'\n"
+    with pytest.raises(DeclarationError, match=r"A\.Resource\.abstract: 'yes' must be True or"):
+        discover(write(folder, one=text))
 
 
 def test_document_is_found_wherever_it_is_in_the_package_and_imported_ones_are_not(

@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 from app.errors import StartError
 from app.servers.process import Mongod
 from app.servers.replica_set import _free_ports
-from app.servers.stack import found, keep_secrets
+from app.servers.stack import found_set, keep_secrets
 from app.settings import Settings
 from tests.support.mongod import require_mongod
 from tests.support.server import ROOT
@@ -189,7 +189,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(
     hosts: list[str],
 ) -> None:
-    uri = found(hosts, ODD, ODD, "mydb")
+    uri = found_set(hosts, ODD, ODD, "mydb")
     with MongoClient[dict[str, Any]](uri) as client:
         client.mydb.things.insert_one({})
         with pytest.raises(OperationFailure, match="not authorized"):
@@ -197,7 +197,7 @@ def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(
         config = client.admin.command("hello")
     assert config["hosts"] == hosts
 
-    assert found(hosts, ODD, ODD, "mydb") == uri
+    assert found_set(hosts, ODD, ODD, "mydb") == uri
     with MongoClient[dict[str, Any]](uri) as client:
         assert (
             client.mydb.things.count_documents({}),
@@ -206,8 +206,8 @@ def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(
             1,
             config["setVersion"],
         )
-    changed = found(hosts, ODD, "another@one", "mydb")
+    changed = found_set(hosts, ODD, "another@one", "mydb")
     with MongoClient[dict[str, Any]](changed) as client:
         assert client.mydb.things.count_documents({}) == 1
     with pytest.raises(StartError, match="does not know root by the password in the volume"):
-        found(hosts, "wrong", ODD, "mydb")
+        found_set(hosts, "wrong", ODD, "mydb")

@@ -1,0 +1,77 @@
+"""The modules of the package that declares documents; a mistake in one of them is one line."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from app.errors import DeclarationError
+
+
+def import_modules(package: str) -> list[ModuleType]:
+    """The package and the modules in it, imported.
+
+    Raises `DeclarationError` with file and line, `models/book.py, line 4: …`, for a mistake in them.
+    """
+    root = _import(package, package)
+    folders = getattr(root, "__path__", [])
+    names = [info.name for info in pkgutil.iter_modules(folders, package + ".")]
+    modules = [root]
+    for name in sorted(names):
+        module = _import(name, package)
+        modules += import_modules(name) if hasattr(module, "__path__") else [module]
+    return modules
+
+
+def locate(model: type) -> str:
+    """Where a class is declared, as `models/book.py, line 4`."""
+    file = inspect.getsourcefile(model)
+    try:
+        line = inspect.getsourcelines(model)[1]
+    except (OSError, TypeError):
+        return model.__module__
+    return f"{_shorten(str(file))}, line {line}"
+
+
+def _import(name: str, package: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except DeclarationError:
+        raise
+    except ModuleNotFoundError as error:
+        if f"{name}.".startswith(f"{error.name}."):
+            raise DeclarationError(
+                f"MODELS: there is no package {package!r} to import documents from."
+            ) from None
+        raise DeclarationError(_describe(error, name)) from error
+    except Exception as error:
+        raise DeclarationError(_describe(error, name)) from error
+
+
+def _describe(error: Exception, name: str) -> str:
+    """The file and the line of the mistake, and what Python says of it."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{_shorten(error.filename)}, line {error.lineno}: {error.msg}."
+    reason = str(error).partition("\n")[0].partition(" (/")[0].rstrip(".")  # without a path
+    what = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    return f"{_find_line(error, name)}: {what}."
+
+
+def _find_line(error: Exception, name: str) -> str:
+    """The innermost line that is in the package, not in what it imports."""
+    spec = importlib.util.find_spec(name.partition(".")[0])
+    folders = [*(spec.submodule_search_locations or [])] if spec else []
+    origin = spec.origin if spec else None
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename == origin or frame.filename.startswith(tuple(f"{f}/" for f in folders)):
+            return f"{_shorten(frame.filename)}, line {frame.lineno}"
+    return name
+
+
+def _shorten(file: str) -> str:
+    """A file's path as it is written from the folder where the command was started."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
