@@ -106,7 +106,7 @@ class ResourceRouter(Part):
         stored = await self._repository.replace(
             keys,
             requests.if_match(request),
-            lambda document: read_replacement(self.resource, body, document),
+            lambda raw: read_replacement(self.resource, body, raw),
         )
         return self._whole(stored)
 
@@ -118,7 +118,7 @@ class ResourceRouter(Part):
         stored = await self._repository.patch(
             keys,
             requests.if_match(request),
-            lambda document: read_patch(self.resource, body, document),
+            lambda raw: read_patch(self.resource, body, raw),
         )
         return self._whole(stored)
 

@@ -1,27 +1,33 @@
 """A body → the document that is stored: a new one, or one in place of another. Nothing here writes.
 
-A body is JSON that `orjson` read; a stored document is a dict as `bson` decodes it.
+A body is JSON that `orjson` read; a stored document is its BSON.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import bson
 import pydantic
 
 from app.errors import Fault, Invalid
-from app.resources.fields import Shape
+from app.resources.codec import ARRAY, OBJECT, Element, document_of, elements
+from app.resources.faults import Steps
+from app.resources.fields import Field, Shape
 from app.resources.keys import refusal
 from app.resources.kinds import KINDS
 from app.resources.registry import Resource
-from app.resources.storing import Document, encode
+from app.resources.storing import Document, check_size, encode, to_bson
 from app.resources.validation import (
     dump,
     refuse_other_id,
     require_object,
+    shown_of,
     validate,
     validator_of,
     view_of,
 )
+
+KEPT: Literal["kept"] = "kept"  # a stored element that stays as it is
+Kept = dict[str, Any]  # by name `KEPT`, or the same of what is inside
 
 
 def read_document(resource: Resource, body: Any) -> Document:
@@ -40,48 +46,105 @@ def read_document(resource: Resource, body: Any) -> Document:
     return {"_id": document.pop("_id"), **document}
 
 
-def read_replacement(resource: Resource, body: Any, stored: Document) -> Document:
-    """The document that a PUT stores in place of `stored`: excluded fields that were not sent stay.
+def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:
+    """The BSON of the document that a PUT stores in place of the stored one, which is given as its BSON.
 
-    Raises `Invalid` as `read_document`, and where another `_id` is sent.
+    Excluded fields that were not sent stay as they are stored, whatever they are. Raises `Invalid` as `read_document`,
+    and where another `_id` is sent.
     """
     body = require_object(body)
-    refuse_other_id(resource, body, stored)
-    view = view_of(resource, stored)
-    kept = [
-        name
-        for name, known in resource.shape.fields.items()
-        if known.excluded and name in stored and name not in body
-    ]
-    whole = {**body, **{name: view[name] for name in kept}}
+    view = view_of(resource, raw)
+    refuse_other_id(body, view)
+    whole, kept = _with_hidden(resource.shape, body, view, shown_of(resource, view))
     whole["_id"] = (
         view["_id"] if _own_key(resource, view["_id"]) else KINDS[resource.key.kind].stand_in
     )
-    document = encode(resource, validate(resource, whole))
-    document.update({name: stored[name] for name in kept})
-    _keep_hidden(resource.shape, document, stored, body)
-    document.pop("_id", None)
-    return {"_id": stored["_id"], **document}
+    instance = validate(resource, whole, lambda steps: _is_kept(steps, kept), sent=body)
+    document = {"_id": None, **encode(resource, instance)}
+    document["_id"] = None
+    return check_size(_with_stored(to_bson(document), raw, {**kept, "_id": KEPT}))
 
 
-def _keep_hidden(shape: Shape, document: Document, stored: Document, body: Document) -> None:
-    """Excluded fields of nested models that were not sent stay where both documents have the object."""
+def _with_hidden(
+    shape: Shape, body: Document, view: Document, shown: Document
+) -> tuple[Document, Kept]:
+    """The body with the excluded fields of the stored document that it doesn't have, and which these are."""
+    whole, kept = dict(body), Kept()
     for name, known in shape.fields.items():
-        inner, old, new, sent = known.shape, stored.get(name), document.get(name), body.get(name)
-        if (
-            inner is None
-            or known.many
-            or not (isinstance(old, dict) and isinstance(new, dict) and isinstance(sent, dict))
-        ):
-            continue
-        new.update(
-            {
-                key: old[key]
-                for key, deep in inner.fields.items()
-                if deep.excluded and key in old and key not in sent
-            }
-        )
-        _keep_hidden(inner, new, old, sent)
+        if known.excluded:
+            if name in view and name not in body:
+                whole[name], kept[name] = view[name], KEPT
+        elif name in view and name in body:
+            value, inner = _hidden_below(known, body[name], view[name], shown[name])
+            if inner:
+                whole[name], kept[name] = value, inner
+    return whole, kept
+
+
+def _hidden_below(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, Kept]:
+    """The same inside a field: in a model, in the models of a map, in those of a list that are sent as shown."""
+    if known.many:
+        return _hidden_in_list(known, sent, view, shown)
+    if not (isinstance(sent, dict) and isinstance(view, dict)):
+        return sent, {}
+    if known.shape is not None:
+        return _with_hidden(known.shape, sent, view, shown)
+    if known.values is None:
+        return sent, {}
+    whole, kept = dict(sent), Kept()
+    for key in sent.keys() & view.keys():
+        value, inner = _hidden_below(known.values, sent[key], view[key], shown[key])
+        if inner:
+            whole[key], kept[key] = value, inner
+    return whole, kept
+
+
+def _hidden_in_list(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, Kept]:
+    if known.shape is None or not (isinstance(sent, list) and isinstance(view, list)):
+        return sent, {}
+    whole, kept = list(sent), Kept()
+    for number, (one, other) in enumerate(zip(sent, shown, strict=False)):
+        if one == other:
+            value, inner = _hidden_below(known.single, one, view[number], other)
+            if inner:
+                whole[number], kept[str(number)] = value, inner
+    return whole, kept
+
+
+def _is_kept(steps: Steps, kept: Any) -> bool:
+    for step in steps:
+        kept = kept.get(str(step))
+        if kept is None or kept is KEPT:
+            break
+    return kept is KEPT
+
+
+def _with_stored(new: bytes, old: bytes, kept: Kept) -> bytes:
+    """The new object with the kept elements of the old one, byte for byte."""
+    stored = {element.name.decode(errors="replace"): element for element in elements(old)}
+    left = dict(kept)
+    parts = []
+    for element in elements(new):
+        inner = left.pop(element.name.decode(errors="replace"), None)
+        parts.append(_kept_element(new, element, old, stored, inner))
+    for name, inner in left.items():
+        if inner is KEPT:
+            parts.append(old[stored[name].begin : stored[name].end])
+    return document_of(parts)
+
+
+def _kept_element(
+    new: bytes, element: Element, old: bytes, stored: dict[str, Element], kept: Any
+) -> bytes:
+    there = stored.get(element.name.decode(errors="replace"))
+    if kept is None or there is None:
+        return new[element.begin : element.end]
+    if kept is KEPT:
+        return old[there.begin : there.end]
+    if not {element.kind, there.kind} <= {OBJECT, ARRAY}:
+        return new[element.begin : element.end]
+    values = new[element.value : element.end], old[there.value : there.end]
+    return new[element.begin : element.value] + _with_stored(*values, kept)
 
 
 def _own_key(resource: Resource, key: Any) -> bool:

@@ -1,69 +1,149 @@
-"""A merge patch (RFC 7396) → what it changes in a stored document, and nothing else."""
+"""A merge patch (RFC 7396) → what it changes in a stored document, and nothing else.
 
-from collections.abc import Mapping
+One rule holds it all: what the stored document has is never written again. The patch works on the stored BSON, whose
+elements keep their bytes unless they were sent. What is sent as it is shown counts as not sent, so that a form may send
+the whole document back; what is wrong at a place that was not sent counts only if it was right before.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import bson
-import pydantic
+from bson.raw_bson import RawBSONDocument
 
-from app.errors import Fault
-from app.resources.codec import CODEC
-from app.resources.faults import Steps, faults_of, invalid_body, pointer
+from app.errors import Invalid
+from app.resources.codec import OBJECT, Element, document_of, element_of, elements
+from app.resources.faults import Steps, invalid_body, unknown_field
 from app.resources.fields import Field, Shape
 from app.resources.registry import Resource
-from app.resources.storing import Document, encode, encoder_of, is_step
+from app.resources.storing import UNSTORABLE, Document, check_size, encode, is_step, unstorable
 from app.resources.validation import (
-    dump,
+    fault_places,
+    judge,
     refuse_other_id,
     require_object,
-    run_model,
+    shown_of,
     unknown_faults,
-    validator_of,
     view_of,
 )
+
+_MISSING = object()
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a merge patch writes: dotted paths with their new values, and dotted paths that go."""
+    """What a merge patch writes: dotted paths with their new values, and dotted paths that go.
+
+    `whole` is the new document where no paths can say it: two of its fields have one name.
+    """
 
     set: Mapping[str, Any] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
+    whole: bytes | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.set or self.unset)
+        return bool(self.set or self.unset or self.whole)
 
 
-def read_patch(resource: Resource, patch: Any, stored: Document) -> Change:
-    """What a merge patch (RFC 7396) changes in `stored`; only what was sent is in it.
-
-    The merged result is validated; faults at paths that were not sent don't count. Raises `Invalid`.
-    """
+def read_patch(resource: Resource, patch: Any, raw: bytes) -> Change:
+    """What a merge patch changes in a stored document, given as its BSON; raises `Invalid`."""
     patch = require_object(patch)
-    refuse_other_id(resource, patch, stored)
+    view = view_of(resource, raw)
+    refuse_other_id(patch, view)
+    shown = shown_of(resource, view)
+    sent = {name: value for name, value in patch.items() if name != "_id"}
+    sent = _what_differs(resource.shape, sent, shown, exactly=True)
+    try:
+        return _read(resource, sent, raw, view)
+    except Invalid:
+        # Also where JSON can't tell: 1 is sent back for a double 1.0, null for a field that is null or missing.
+        less = _what_differs(resource.shape, sent, shown, exactly=False)
+        if less == sent:
+            raise
+        return _read(resource, less, raw, view)
+
+
+def _read(resource: Resource, patch: Document, raw: bytes, view: Document) -> Change:
     faults = list(unknown_faults(resource.shape, patch, ()))
     if faults:
         raise invalid_body(faults)
-    view = view_of(resource, stored)
-    merged = _merge(view, patch)
-    try:
-        instance = run_model(resource, merged, strict_extra=False)
-        encoded = encode(resource, instance)
-    except pydantic.ValidationError as error:
-        faults = [
-            fault
-            for steps, fault in faults_of(error, merged, resource.shape)
-            if _was_sent(steps, patch)
-        ]
-        if faults:
-            raise invalid_body(faults) from None
-        encoded = _field_by_field(resource, resource.shape, view, merged, patch, ())
-    sets: dict[str, Any] = {}
-    unsets: list[str] = []
-    _collect(resource.shape.fields, patch, stored, encoded, "", sets, unsets)
-    sets.pop("_id", None)
-    return Change(sets, tuple(unsets))
+    view = _with_objects_only(view, patch, raw)
+    places: set[Steps] | None = None
+
+    def was_there(steps: Steps) -> bool:
+        nonlocal places
+        if _is_sent(steps, patch, view):
+            return False
+        places = fault_places(resource, view) if places is None else places
+        return steps in places
+
+    instance = judge(resource, _merge(view, patch), was_there, strict_extra=False)
+    edit = _edit(raw, patch, view, encode(resource, instance), resource.shape.fields, ())
+    if edit.raw == raw:
+        return Change()
+    check_size(edit.raw)
+    if edit.is_whole:
+        return Change(whole=edit.raw)
+    return Change(edit.sets, tuple(edit.unsets))
+
+
+# --- what was sent -------------------------------------------------------------------------------
+
+
+def _what_differs(
+    shape: Shape | None, patch: Document, shown: Document, *, exactly: bool
+) -> Document:
+    """The patch without what it has as it is shown."""
+    differing: Document = {}
+    for name, value in patch.items():
+        known = shape.fields.get(name) if shape is not None else None
+        old = shown.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            inner = _what_differs(_shape_below(known), value, old, exactly=exactly)
+            if inner:
+                differing[name] = inner
+        elif value is None:
+            if exactly or (name not in shown and known is None) or old is not None:
+                differing[name] = value
+        elif name not in shown or not _is_same(value, old, exactly):
+            differing[name] = value
+    return differing
+
+
+def _shape_below(known: Field | None) -> Shape | None:
+    return known.shape if known is not None and not known.many else None
+
+
+def _is_same(one: Any, other: Any, exactly: bool) -> bool:
+    """Whether two JSON values are equal; where not `exactly`, 1 equals 1.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            _is_same(value, other[name], exactly) for name, value in one.items()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(_is_same(*pair, exactly) for pair in pairs)
+    if type(one) is not type(other) and (exactly or {bool, str} & {type(one), type(other)}):
+        return False
+    return bool(one == other)
+
+
+def _with_objects_only(view: Document, patch: Document, raw: bytes) -> Document:
+    """The view without what only looks like an object that the patch could go into, as a timestamp does."""
+    inside = [name for name, value in patch.items() if isinstance(value, dict) and name in view]
+    if not inside:
+        return view
+    stored = {element.name.decode(errors="replace"): element for element in elements(raw)}
+    view = dict(view)
+    for name in inside:
+        element = stored.get(name)
+        if element is None or element.kind != OBJECT:
+            if isinstance(view[name], dict):
+                view[name] = None
+        elif isinstance(view[name], dict):
+            value = raw[element.value : element.end]
+            view[name] = _with_objects_only(view[name], patch[name], value)
+    return view
 
 
 def _merge(target: Any, patch: Any) -> Any:
@@ -79,101 +159,108 @@ def _merge(target: Any, patch: Any) -> Any:
     return result
 
 
-def _was_sent(steps: Steps, patch: Any) -> bool:
-    """Whether the patch has this path, a part of it, or something below it."""
+def _is_sent(steps: Steps, patch: Any, view: Any) -> bool:
+    """Whether the whole value at this place was sent, and not only something inside it."""
     for step in steps:
-        if not isinstance(patch, dict):
+        if not isinstance(patch, dict) or not isinstance(view, dict):
             return True
         if step not in patch:
             return False
-        patch = patch[step]
-    return True
+        patch, view = patch[step], view.get(step)
+    return not (isinstance(patch, dict) and isinstance(view, dict))
 
 
-def _field_by_field(
-    resource: Resource,
-    shape: Shape,
-    stored: Document,
-    merged: Document,
+# --- what is written -----------------------------------------------------------------------------
+
+
+@dataclass
+class _Edit:
+    """An object that was edited: its new BSON, and the dotted paths that say the same.
+
+    `is_whole` says that paths can't: the object must be written as one.
+    """
+
+    raw: bytes = b""
+    sets: dict[str, Any] = field(default_factory=dict)
+    unsets: list[str] = field(default_factory=list)
+    is_whole: bool = False
+
+
+def _edit(
+    raw: bytes,
     patch: Document,
+    view: Document,
+    encoded: Mapping[str, Any],
+    known: Mapping[str, Field],
     above: Steps,
-) -> Document:
-    """Only what was sent, validated field by field: for stored documents that break the model elsewhere."""
-    encoder = encoder_of(resource)
-    result: Document = {}
-    faults: list[Fault] = []
-    attributes = {
-        info.alias or attribute: attribute for attribute, info in shape.model.model_fields.items()
-    }
-    for name, value in patch.items():
-        known = shape.fields.get(name)
-        inner = known.shape if known and not known.many else None
-        if known is None:
-            result[name] = value
-        elif value is None:
-            info = shape.model.model_fields[attributes[name]]
-            if info.is_required():
-                faults.append(Fault("This field is required.", pointer=pointer((*above, name))))
-            else:
-                result[name] = encoder.encode(
-                    info.get_default(call_default_factory=True, validated_data={})
-                )
-        elif inner is not None and isinstance(value, dict) and isinstance(stored.get(name), dict):
-            result[name] = _field_by_field(
-                resource, inner, stored[name], merged[name], value, (*above, name)
-            )
-        else:
-            try:
-                found = validator_of(shape.model, attributes[name]).validate_json(
-                    dump(merged[name])
-                )
-                result[name] = encoder.encode(found)
-            except pydantic.ValidationError as error:
-                nested = Shape(shape.model, {name: known})
-                pairs = faults_of(error, merged, nested, (name,))
-                faults += [
-                    Fault(fault.detail, pointer=pointer((*above, *steps))) for steps, fault in pairs
-                ]
-    if faults:
-        raise invalid_body(faults)
-    return result
-
-
-def _collect(
-    fields: Mapping[str, Field],
-    patch: Document,
-    stored: Document,
-    encoded: Document,
-    prefix: str,
-    sets: dict[str, Any],
-    unsets: list[str],
-) -> None:
+) -> _Edit:
+    """The object with what the patch sends, taken from `encoded`; all other elements keep their bytes."""
+    edit = _Edit()
+    stored = list(elements(raw))
+    new: dict[bytes, bytes] = {}
     for name, sent in patch.items():
-        path, old = prefix + name, stored.get(name)
-        if sent is None and encoded.get(name) is None:
-            if name in stored:
-                unsets.append(path)
-            continue
-        new = encoded[name]
-        if isinstance(sent, dict) and isinstance(old, dict) and isinstance(new, dict):
-            known = fields.get(name)
-            if all(is_step(key) for key in sent):
-                inner = known.shape.fields if known and known.shape else {}
-                _collect(inner, sent, old, new, path + ".", sets, unsets)
-                continue
-            new = {
-                key: value
-                for key, value in {**old, **new}.items()
-                if key not in sent or sent[key] is not None
-            }
-        if name not in stored or not _same(old, new):
-            sets[path] = new
+        steps = (*above, name)
+        here = [element for element in stored if element.name == name.encode(errors="replace")]
+        old = here[-1] if here else None  # of several with one name the last is shown
+        value = encoded.get(name, _MISSING)
+        if value is _MISSING and sent is not None and name not in known:
+            raise invalid_body([unknown_field(None, steps)])
+        if value is _MISSING or (sent is None and value is None):
+            element = b""
+            if old is not None:
+                edit.unsets.append(_path(steps))
+        elif old is not None and _goes_inside(raw, old, sent, view.get(name), value):
+            inner = _edit(
+                raw[old.value : old.end], sent, view[name], value, _known_below(known, name), steps
+            )
+            element = raw[old.begin : old.value] + inner.raw
+            _take_over(edit, inner, steps)
+        else:
+            element = _element(name, value, steps)
+            if old is None or element != raw[old.begin : old.end]:
+                edit.sets[_path(steps)] = value
+        new[name.encode(errors="replace")] = element
+        edit.is_whole = edit.is_whole or len(here) > 1 or not is_step(name)
+    edit.raw = document_of(_replaced(raw, stored, new))
+    return edit
 
 
-def _same(one: Any, other: Any) -> bool:
+def _goes_inside(raw: bytes, old: Element, sent: Any, shown: Any, value: Any) -> bool:
+    parts = (sent, shown, value)
+    return old.kind == OBJECT and all(isinstance(part, Mapping) for part in parts)
+
+
+def _known_below(known: Mapping[str, Field], name: str) -> Mapping[str, Field]:
+    shape = _shape_below(known.get(name))
+    return shape.fields if shape is not None else {}
+
+
+def _take_over(edit: _Edit, inner: _Edit, steps: Steps) -> None:
+    if inner.is_whole:
+        edit.sets[_path(steps)] = RawBSONDocument(inner.raw)
+    else:
+        edit.sets |= inner.sets
+        edit.unsets += inner.unsets
+
+
+def _path(steps: Sequence[str | int]) -> str:
+    return ".".join(map(str, steps))
+
+
+def _element(name: str, value: Any, steps: Steps) -> bytes:
     try:
-        return bson.encode({"": one}, codec_options=CODEC) == bson.encode(
-            {"": other}, codec_options=CODEC
-        )
-    except (OverflowError, UnicodeEncodeError, bson.errors.BSONError):
-        return False  # to_bson says where
+        return element_of(name, value)
+    except UNSTORABLE:
+        raise invalid_body([unstorable({name: value}, steps[:-1])]) from None
+
+
+def _replaced(raw: bytes, stored: list[Element], new: dict[bytes, bytes]) -> list[bytes]:
+    """The elements, each new one in the place of the last with its name, else at the end."""
+    last = {element.name: number for number, element in enumerate(stored)}
+    parts = []
+    for number, element in enumerate(stored):
+        if element.name not in new:
+            parts.append(raw[element.begin : element.end])
+        elif last[element.name] == number:
+            parts.append(new[element.name])
+    return parts + [element for name, element in new.items() if name not in last]

@@ -17,7 +17,9 @@ from app.resources.fields import is_stored, once
 from app.resources.registry import Resource
 
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of BSON that MongoDB takes
+UNSTORABLE = (OverflowError, UnicodeEncodeError, RecursionError, bson.errors.BSONError)
 Document = dict[str, Any]
+_TOO_MANY_DIGITS = "MongoDB holds decimal numbers of up to 34 digits and exponents to 6111."
 _PLAIN = frozenset(
     {str, int, float, bool, type(None), datetime.datetime, bson.ObjectId, bson.Decimal128}
 )
@@ -89,40 +91,52 @@ def to_bson(document: Mapping[str, Any]) -> bytes:
     """The document as BSON; raises `Invalid` naming the field that MongoDB can't hold."""
     try:
         raw = bson.encode(document, codec_options=CODEC)
-    except (OverflowError, UnicodeEncodeError, bson.errors.BSONError, RecursionError):
+    except UNSTORABLE:
         raise invalid_body([unstorable(document)]) from None
+    return check_size(raw)
+
+
+def check_size(raw: bytes) -> bytes:
+    """The BSON of a document; raises `Invalid` where it outgrows what MongoDB takes."""
     if len(raw) > MAX_DOCUMENT:
         detail = f"The document would have {len(raw):,} bytes; MongoDB holds {MAX_DOCUMENT:,}."
         raise Invalid(detail, Fault(detail, pointer="#"))
     return raw
 
 
-def unstorable(document: Any) -> Fault:
-    """The first value that MongoDB can't hold, and why."""
-    for steps, value in _leaves(document, ()):
-        where = pointer(steps)
-        if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-            return Fault("MongoDB holds integers of 64 bits; this one is larger.", pointer=where)
-        if isinstance(value, float) and math.isinf(value):
-            return Fault("This number is larger than a double can be.", pointer=where)
-        if isinstance(value, decimal.Decimal):
-            try:
-                bson.Decimal128(value)
-            except decimal.DecimalException:
-                return Fault(
-                    "MongoDB holds decimal numbers of up to 34 digits and exponents to 6111.",
-                    pointer=where,
-                )
-            continue
-        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-            return Fault("This text has a lone surrogate, which UTF-8 can't hold.", pointer=where)
-        if isinstance(value, _Name) and "\0" in value:
-            return Fault("The name of a field can't have a NUL character.", pointer=where)
-        try:
-            bson.encode({"": value}, codec_options=CODEC)
-        except (OverflowError, UnicodeEncodeError, bson.errors.BSONError):
-            return Fault("MongoDB can't hold this value.", pointer=where)
-    return Fault("MongoDB can't hold this document.", pointer="#")
+def unstorable(document: Any, above: Steps = ()) -> Fault:
+    """The first value that MongoDB can't hold, and why; `above` leads to what is looked at."""
+    for steps, value in _leaves(document, above):
+        reason = _reason(value)
+        if reason:
+            return Fault(reason, pointer=pointer(steps))
+    return Fault("MongoDB can't hold this document.", pointer=pointer(above))
+
+
+def _reason(value: Any) -> str | None:
+    if isinstance(value, _Name):
+        return "The name of a field can't have a NUL character." if "\0" in value else None
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+        return "MongoDB holds integers of 64 bits; this one is larger."
+    if isinstance(value, float) and math.isinf(value):
+        return "This number is larger than a double can be."
+    if isinstance(value, decimal.Decimal):
+        return None if _is_decimal128(value) else _TOO_MANY_DIGITS
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        return "This text has a lone surrogate, which UTF-8 can't hold."
+    try:
+        bson.encode({"": value}, codec_options=CODEC)
+    except UNSTORABLE:
+        return "MongoDB can't hold this value."
+    return None
+
+
+def _is_decimal128(value: decimal.Decimal) -> bool:
+    try:
+        bson.Decimal128(value)
+    except decimal.DecimalException:
+        return False
+    return True
 
 
 class _Name(str):

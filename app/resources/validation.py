@@ -1,28 +1,32 @@
 """A body, checked by the model: what is unknown, what is wrong, and where."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import bson
 import orjson
 import pydantic
 from pydantic_core import SchemaValidator, core_schema
 
 from app.errors import Fault, Invalid
-from app.resources.codec import CODEC, decode
+from app.resources.codec import decode
 from app.resources.faults import Steps, faults_of, invalid_body, unknown_field
 from app.resources.fields import Shape, is_stored, nested_models, once, shape_of
+from app.resources.leniency import lenient_validator, silent_validator
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.resources.storing import Document, is_step, unstorable
 
+Excuse = Callable[[Steps], bool]  # whether a fault at this place doesn't count
+Found = list[tuple[Steps, Fault]]
+Instance = pydantic.BaseModel
 MAX_DEPTH = 100  # levels of nesting that MongoDB takes
 
 
 def require_object(body: Any) -> Document:
+    """The body; raises `Invalid` where it is no object, or is nested too deep."""
     if not isinstance(body, dict):
         raise Invalid(
-            "The body must be a JSON object.", Fault("A JSON object is wanted here.", pointer="#")
+            "The body must be a JSON object.", Fault("This must be a JSON object.", pointer="#")
         )
     _refuse_deep(body)
     return body
@@ -45,60 +49,116 @@ def _refuse_deep(body: Any) -> None:
     )
 
 
-def refuse_other_id(resource: Resource, body: Document, stored: Document) -> None:
-    if "_id" in body and body["_id"] != orjson.loads(to_json(stored["_id"])):
+def refuse_other_id(body: Document, view: Document) -> None:
+    """Raises `Invalid` where the body has another `_id` than the stored document, as JSON, has."""
+    if "_id" in body and body["_id"] != view["_id"]:
         detail = "A document's _id can't change; leave it out, or send the one that it has."
         raise Invalid(detail, Fault(detail, pointer="#/_id"))
 
 
-def validate(resource: Resource, body: Document) -> pydantic.BaseModel:
+def validate(
+    resource: Resource,
+    body: Document,
+    excuse: Excuse | None = None,
+    sent: Document | None = None,
+) -> Instance:
+    """The instance that the body makes; raises `Invalid` with every fault, unknown fields included.
+
+    Faults at paths that `excuse` takes don't count: there the instance has what was sent, as it is. `sent` is the part
+    of the body in which no field may be unknown, without it all.
+    """
+    sent = body if sent is None else sent
     open_somewhere = _is_open(resource.model)
-    faults = list(unknown_faults(resource.shape, body, ())) if open_somewhere else []
-    faults += [
-        unknown_field(resource.shape, (name,))
-        for name in _hidden_names(resource.model)
-        if name in body
-    ]
+    unknown = list(unknown_faults(resource.shape, sent, ())) if open_somewhere else []
+    for name in _hidden_names(resource.model):
+        if name in sent:
+            unknown.append(unknown_field(resource.shape, (name,)))
+    return judge(resource, body, excuse, unknown, strict_extra=not open_somewhere)
+
+
+def judge(
+    resource: Resource,
+    body: Document,
+    excuse: Excuse | None,
+    others: Sequence[Fault] = (),
+    *,
+    strict_extra: bool,
+) -> Instance:
+    """The instance that the body makes; raises `Invalid` with its faults that `excuse` doesn't take, and `others`."""
     try:
-        instance = run_model(resource, body, strict_extra=not open_somewhere)
+        instance = _run(resource, resource.model.__pydantic_validator__, body, strict_extra)
+        found: Found = []
     except pydantic.ValidationError as error:
-        faults += [fault for _, fault in faults_of(error, body, resource.shape)]
-        raise invalid_body(faults) from None
+        found = faults_of(error, body, resource.shape)
+        if excuse is not None:
+            instance, verdicts = _run_leniently(resource, body)
+            there = {steps for steps, _ in found}
+            found += [pair for pair in verdicts if pair[0] not in there]
+            found = [(steps, fault) for steps, fault in found if not excuse(steps)]
+    faults = [*others, *(fault for _, fault in found)]
     if faults:
-        raise invalid_body(faults)
+        raise invalid_body(faults) from None
     return instance
 
 
-def run_model(resource: Resource, body: Document, *, strict_extra: bool) -> pydantic.BaseModel:
-    # `self_instance` passes by Document.__init__, which wants Beanie to be initialised with a database.
-    model = resource.model
-    instance = model.__new__(model)
+def fault_places(resource: Resource, view: Document) -> set[Steps]:
+    """Where a stored document, as JSON, breaks its model; fields that the model doesn't know are no faults."""
+    try:
+        _run(resource, resource.model.__pydantic_validator__, view, strict_extra=False)
+    except pydantic.ValidationError as error:
+        found = faults_of(error, view, resource.shape)
+        _, verdicts = _run_leniently(resource, view)
+        return {steps for steps, _ in (*found, *verdicts)}
+    return set()
+
+
+def _run_leniently(resource: Resource, body: Document) -> tuple[Instance, Found]:
+    """The instance as far as it can be made, and what the validators of whole models say of it."""
+    try:
+        return _run(resource, lenient_validator(resource.model), body, strict_extra=False), []
+    except pydantic.ValidationError as error:
+        instance = _run(resource, silent_validator(resource.model), body, strict_extra=False)
+        return instance, faults_of(error, body, resource.shape)
+
+
+def _run(
+    resource: Resource, validator: SchemaValidator, body: Document, strict_extra: bool
+) -> Instance:
+    # `self_instance` passes by Document.__init__, which must have Beanie initialised with a database.
+    instance = resource.model.__new__(resource.model)
     extra: Any = "forbid" if strict_extra else None
-    rules: dict[str, Any] = {
-        "extra": extra,
-        "self_instance": instance,
-        "by_alias": True,
-        "by_name": False,
-    }
-    model.__pydantic_validator__.validate_json(dump(body), **rules)
+    validator.validate_json(
+        dump(body), extra=extra, self_instance=instance, by_alias=True, by_name=False
+    )
     return instance
 
 
 def dump(body: Any) -> bytes:
+    """The body as JSON; raises `Invalid` with the place of what JSON or MongoDB can't hold."""
     try:
         return orjson.dumps(body)
     except TypeError:  # a number that is too large, or a lone surrogate: say where
         raise invalid_body([unstorable(body)]) from None
 
 
-def view_of(resource: Resource, stored: Document) -> Document:
+def view_of(resource: Resource, raw: bytes) -> Document:
     """The stored document as the JSON that validates again, excluded fields included."""
-    view = decode(bson.encode(stored, codec_options=CODEC))
+    view = decode(raw)
     present = presenter(resource.shape, excluded=False)
     if present:
         present(view)
     result: Document = orjson.loads(to_json(view))
     return result
+
+
+def shown_of(resource: Resource, view: Document) -> Document:
+    """The same as a client sees it, without the excluded fields."""
+    present = presenter(resource.shape)
+    if present is None:
+        return view
+    shown: Document = orjson.loads(orjson.dumps(view))
+    present(shown)
+    return shown
 
 
 @once
@@ -119,6 +179,7 @@ def validator_of(model: type[pydantic.BaseModel], attribute: str) -> SchemaValid
 
 
 def unknown_faults(shape: Shape, body: Document, above: Steps) -> Iterator[Fault]:
+    """A fault for each field that the model, or one inside it, doesn't know."""
     for name, value in body.items():
         known = shape.fields.get(name)
         if known is None:

@@ -297,7 +297,7 @@ class Repository:
         return await self._write(self._writes.insert, to_bson(document))
 
     async def replace(
-        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Document]
+        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], bytes]
     ) -> Stored:
         """Stores `build(stored document)` in place of the stored one, whole.
 
@@ -306,7 +306,7 @@ class Repository:
         return await self._write(self._writes.replace, keys, matches, build)
 
     async def patch(
-        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]
+        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], Change]
     ) -> Stored:
         """Writes the change that `build(stored document)` wants, and nothing else; raises as `replace`."""
         return await self._write(self._writes.patch, keys, matches, build)

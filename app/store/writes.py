@@ -23,7 +23,7 @@ from pymongo.errors import OperationFailure
 from app.errors import Fault, NotSupported, PreconditionFailed, Unavailable
 from app.resources.codec import CODEC, decode
 from app.resources.patches import Change
-from app.resources.storing import Document, to_bson
+from app.resources.storing import to_bson
 from app.store.client import Database
 from app.store.codes import Code
 from app.store.commands import RAW
@@ -64,39 +64,34 @@ class Writes:
         return Stored(raw)
 
     def replace(
-        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Document]
+        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], bytes]
     ) -> Stored:
         """Stores `build(stored document)` in place of the stored one, whole."""
 
         def write(stored: Stored) -> Stored | None:
-            raw = to_bson(build(decode(stored.raw)))
-            if raw == stored.raw:
-                return stored
-            refuse_equal_values(self._collection, self._indexes, stored, lambda: decode(raw))
-            document = self._sendable(raw)
-            size = len(raw)
-            return self._if_unchanged(stored, size, matches, lambda collection, condition, words: (
-                collection.find_one_and_replace(
-                    condition, document, return_document=ReturnDocument.AFTER, **words
-                )
-            ))  # fmt: skip
+            raw = build(stored.raw)
+            return stored if raw == stored.raw else self._put(stored, raw, matches)
 
         return self._again_and_again(keys, matches, write)
 
     def patch(
-        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[Document], Change]
+        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], Change]
     ) -> Stored:
         """Writes the change that `build(stored document)` returns, and nothing else."""
 
         def write(stored: Stored) -> Stored | None:
-            change = build(decode(stored.raw))
+            change = build(stored.raw)
             if not change:
                 return stored
-            size = len(to_bson(change.set))
+            if change.whole is not None:
+                return self._put(stored, change.whole, matches)
             refuse_equal_values(
                 self._collection, self._indexes, stored, lambda: apply(change, decode(stored.raw))
             )
-            update = {"$set": dict(change.set), "$unset": dict.fromkeys(change.unset, "")}
+            sets = to_bson(change.set)
+            size = len(sets)
+            values: Any = decode(sets) if self._is_mock else change.set
+            update = {"$set": dict(values), "$unset": dict.fromkeys(change.unset, "")}
             update = {operator: paths for operator, paths in update.items() if paths}
             return self._if_unchanged(stored, size, matches, lambda collection, condition, words: (
                 collection.find_one_and_update(
@@ -105,6 +100,15 @@ class Writes:
             ))  # fmt: skip
 
         return self._again_and_again(keys, matches, write)
+
+    def _put(self, stored: Stored, raw: bytes, matches: Matches | None) -> Stored | None:
+        refuse_equal_values(self._collection, self._indexes, stored, lambda: decode(raw))
+        document, size = self._sendable(raw), len(raw)
+        return self._if_unchanged(stored, size, matches, lambda collection, condition, words: (
+            collection.find_one_and_replace(
+                condition, document, return_document=ReturnDocument.AFTER, **words
+            )
+        ))  # fmt: skip
 
     def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
         """Deletes the document."""

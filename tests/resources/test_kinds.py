@@ -10,11 +10,13 @@ from pydantic_core import CoreSchema, core_schema
 
 from app.api.openapi import describe
 from app.query.compile import Compiler
+from app.resources.codec import decode
 from app.resources.documents import read_document, read_replacement
 from app.resources.fields import shape_of
 from app.resources.keys import read_key, write_key
 from app.resources.kinds import KINDS, Filters, Kind
 from app.resources.registry import make_resource
+from app.resources.storing import to_bson
 
 
 class Percent:
@@ -56,8 +58,8 @@ def test_kind_is_added_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     query = compiler.list([("share__gt", "25%"), ("shares", "5%")])
     assert query.filter == {"$and": [{"share": {"$gt": 0.25}}, {"shares": {"$eq": 0.05}}]}
     assert read_document(resource, {"_id": "7%"}) == {"_id": 0.07, "share": None, "shares": []}
-    foreign = {"_id": "by another program"}
-    assert read_replacement(resource, {"share": "1%"}, foreign)["share"] == 0.01
+    foreign = to_bson({"_id": "by another program"})
+    assert decode(read_replacement(resource, {"share": "1%"}, foreign))["share"] == 0.01
     assert write_key(resource.key, 0.07) == "7%25"
     assert next(iter(read_key(resource.key, "7%")[0])) == 0.07
     paths = describe([compiler], "1")["paths"]
@@ -74,7 +76,9 @@ def test_stand_in_of_each_kind_is_valid(kind: Kind) -> None:
             "Keyed", (Document,), {"__module__": __name__, "__annotations__": {"id": base}}
         )
         resource = make_resource(model)
-        assert read_replacement(resource, {}, {"_id": {"a": 1}}) == {"_id": {"a": 1}}
+        assert decode(read_replacement(resource, {}, to_bson({"_id": {"a": 1}}))) == {
+            "_id": {"a": 1}
+        }
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import bson
 import pytest
 
 from app.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+from app.resources.codec import decode
 from app.resources.patches import Change
 from app.resources.registry import discover
+from app.resources.storing import to_bson
 from app.settings import Settings
 from app.store.client import Database, connect
 from app.store.repository import Repository
@@ -44,7 +46,8 @@ async def test_patch_is_built_again_on_what_another_wrote_meanwhile(
 ) -> None:
     seen: list[Any] = []
 
-    def build(document: dict[str, Any]) -> Change:
+    def build(raw: bytes) -> Change:
+        document = decode(raw)
         seen.append(document["profile"])
         if len(seen) == 1:
             users.update_one({"_id": KEY}, {"$set": {"profile": {"age": 2}}})
@@ -59,12 +62,12 @@ async def test_patch_is_built_again_on_what_another_wrote_meanwhile(
 async def test_change_of_a_values_type_alone_is_noticed(repository: Repository, users: Any) -> None:
     calls = 0
 
-    def build(document: dict[str, Any]) -> dict[str, Any]:
+    def build(raw: bytes) -> bytes:
         nonlocal calls
         calls += 1
         if calls == 1:
             users.update_one({"_id": KEY}, {"$set": {"profile.age": 1.0}})
-        return {**document, "name": "new"}
+        return to_bson({**decode(raw), "name": "new"})
 
     await repository.replace([KEY], None, build)
     assert (calls, type(users.find_one()["profile"]["age"])) == (2, float)
@@ -75,7 +78,7 @@ async def test_precondition_is_checked_again_on_what_another_wrote(
 ) -> None:
     first = await repository.read([KEY])
 
-    def build(document: dict[str, Any]) -> Change:
+    def build(raw: bytes) -> Change:
         users.update_one({"_id": KEY}, {"$set": {"foreign": 1}})
         return Change({"name": "lost"})
 
@@ -87,7 +90,7 @@ async def test_precondition_is_checked_again_on_what_another_wrote(
 async def test_document_that_goes_meanwhile_is_not_found(
     repository: Repository, users: Any
 ) -> None:
-    def build(document: dict[str, Any]) -> Change:
+    def build(raw: bytes) -> Change:
         users.delete_many({})
         return Change({"name": "ghost"})
 
@@ -99,7 +102,7 @@ async def test_document_that_goes_meanwhile_is_not_found(
 async def test_document_that_others_never_leave_alone_is_503_in_time(
     repository: Repository, users: Any
 ) -> None:
-    def build(document: dict[str, Any]) -> Change:
+    def build(raw: bytes) -> Change:
         users.update_one({"_id": KEY}, {"$inc": {"counter": 1}})
         return Change({"name": "never"})
 
@@ -114,7 +117,7 @@ async def test_large_document_is_compared_whole_too(
     users.update_one({}, {"$set": {"blob": b"x" * mebibytes * 1024 * 1024}})
     calls = 0
 
-    def build(document: dict[str, Any]) -> Change:
+    def build(raw: bytes) -> Change:
         nonlocal calls
         calls += 1
         if calls == 1:
