@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
@@ -226,12 +225,19 @@ def stages(sort: Sort) -> list[dict[str, Any]]:
     """The same order as stages of a pipeline, on `SORT_KEY`, also where a find refuses it (`is_parallel`)."""
     keys = {}
     for number, key in enumerate(sort):
-        value = sort_value(*key)
-        keys[str(number)] = {
-            "$cond": [{"$eq": [{"$type": value}, "missing"]}, bson.MinKey(), value]
-        }
+        keys[str(number)] = _whole_value(sort_value(*key))
     order = {f"{SORT_KEY}.keys.{number}": direction for number, (_, direction) in enumerate(sort)}
     return [{"$set": {SORT_KEY: {**computed(sort)[SORT_KEY], "keys": keys}}}, {"$sort": order}]
+
+
+def _whole_value(value: Any) -> dict[str, Any]:
+    """The value in an object, since `$sort` takes an array apart; nothing comes behind MinKey."""
+    kind = {"$type": value}
+    ranks = [
+        {"case": {"$eq": [kind, "minKey"]}, "then": 0},
+        {"case": {"$eq": [kind, "missing"]}, "then": 1},
+    ]
+    return {"rank": {"$switch": {"branches": ranks, "default": 2}}, "value": value}
 
 
 def read_computed(sort: Sort, document: Mapping[str, Any]) -> list[Any]:

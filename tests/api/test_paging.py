@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import bson
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
 from pymongo.errors import BulkWriteError, OperationFailure
@@ -271,16 +271,25 @@ def _until(pages: Iterator[list[int]], expected: list[int]) -> Iterator[list[int
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [
-        ("a,b", [2, 3, 4, 1, 5, 0]),
-        ("-a,b", [4, 0, 1, 5, 3, 2]),
-        ("a,-b", [2, 3, 4, 0, 1, 5]),
+        ("a,b", [7, 2, 3, 4, 1, 5, 0, 6]),
+        ("-a,b", [6, 4, 0, 1, 5, 3, 2, 7]),
+        ("a,-b", [7, 2, 3, 4, 0, 1, 5, 6]),
     ],
 )
 def test_documents_that_a_find_can_not_sort(
     client: httpx.Client, paging: Any, sort: str, expected: list[int]
 ) -> None:
     """MongoDB refuses a sort by two keys that are arrays in one document."""
-    rows = [([2, 5], [1]), (2, 0), ([], [3]), (None, [1, 2]), ([9, 1], []), ([2], [0])]
+    rows: list[tuple[Any, Any]] = [
+        ([2, 5], [1]),
+        (2, 0),
+        ([], [3]),
+        (None, [1, 2]),
+        ([9, 1], []),
+        ([2], [0]),
+        ([[]], [4]),
+        ([bson.MinKey()], [4]),
+    ]
     fill(paging["loose"], ({"_id": n, "n": n, "a": a, "b": b} for n, (a, b) in enumerate(rows)))
     assert paged(client, f"/loose/?sort={sort}&limit=100") == expected
     assert paged(client, f"/loose/?sort={sort}&limit=1") == expected
@@ -303,6 +312,13 @@ DOCUMENT = st.fixed_dictionaries({}, optional={"a": ANY, "b": ANY, "inner": INNE
 KEY = st.sampled_from(["a", "b", "inner.value", "n"])
 
 
+@example(
+    found=[{}, {"a": [[]], "inner": {"value": []}}],
+    keys=[("a", ""), ("inner.value", "")],
+    limit=1,
+    only="",
+    collection="loose",
+)
 @given(
     found=st.lists(DOCUMENT, max_size=12),
     keys=st.lists(
