@@ -11,11 +11,13 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.parts import Part
 from app.api.routing import Route
-from app.errors import RequestError, Unavailable
+from app.errors import RequestError, TimeLimitExceeded, Unavailable
 from app.store.client import Database
 
 JSON = "application/json"
-ANSWER_SECONDS = 1.5  # that the database has to answer; the probe is answered within two
+BEAT_SECONDS = 1.2  # that the database has to take a write; the probe is answered within two
+ANSWER_SECONDS = 1.6  # that a driver has to tell so
+READ_ONLY = "The user of MONGO_URI may only read; what would be written is answered with 503."
 
 
 class Health(Part):
@@ -39,29 +41,28 @@ class Health(Part):
         return _json({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        """`GET /readyz`: a primary accepts writes and the indexes stand; else 503 that names what fails."""
+        """`GET /readyz`: a primary accepts writes and the indexes exist; else 503 that names what fails."""
         requests.no_parameters(request)
-        problems = await self._database_problem()
+        may_write, problems = True, []
+        try:
+            may_write = await self._beat()
+        except RequestError as error:
+            problems.append(error.detail)
         for part in self._parts:
             problems += part.problems()
         if problems:
             raise Unavailable(" ".join(problems))
-        return _json({"status": "ok"})
+        return _json({"status": "ok"} if may_write else {"status": "ok", "detail": READ_ONLY})
 
-    async def _database_problem(self) -> list[str]:
+    async def _beat(self) -> bool:
+        """Whether the user may write; raises `Unavailable` where the database takes no writes."""
         if not self._database.has_primary():
-            return ["No primary of the database can be reached."]
+            raise Unavailable("No primary of the database can be reached.")
         try:
-            hello: Any = await asyncio.wait_for(self._database.hello(), ANSWER_SECONDS)
-        except TimeoutError:
-            return [f"The database did not answer within {ANSWER_SECONDS} seconds."]
-        except RequestError as error:
-            return [error.detail]
-        return (
-            []
-            if hello.get("isWritablePrimary", True)
-            else ["The database has no primary that accepts writes."]
-        )
+            return await asyncio.wait_for(self._database.beat(BEAT_SECONDS), ANSWER_SECONDS)
+        except (TimeoutError, TimeLimitExceeded):
+            detail = f"The database did not take a write within {BEAT_SECONDS} seconds."
+            raise Unavailable(detail) from None
 
 
 def _json(body: Any) -> Response:

@@ -5,6 +5,7 @@ Motor hops for each call of the driver.
 """
 
 import asyncio
+import datetime
 import functools
 import logging
 import threading
@@ -17,12 +18,13 @@ import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
-from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
 from pymongo.server_type import SERVER_TYPE
 
 from app.errors import SettingError, Unavailable
 from app.resources.codec import CODEC
 from app.settings import Settings
+from app.store.codes import Code
 from app.store.errors import translated, unreachable
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ _POLL_SECONDS = 0.05
 _LEAST_SECONDS = 0.5  # that a write has once there is a primary
 _TURN_SECONDS = 2.0  # that a search waits for its turn
 CLOSE_SECONDS = 2.0
+HEARTBEATS = "docsheet.heartbeats"  # a collection with one document
 SNAPSHOTS = 13  # the wire version of MongoDB 5.0, the first with snapshot reads
 
 
@@ -53,6 +56,9 @@ class Database:
         self._with_primary: Any = None
         calls = settings.DATABASE_CALLS_AT_ONCE
         self._threads = ThreadPoolExecutor(calls, thread_name_prefix="database")
+        # A thread of its own, for all others may be waiting for a database that takes no writes.
+        self._heart = ThreadPoolExecutor(1, thread_name_prefix="heartbeat")
+        self._beating: asyncio.Future[bool] | None = None
         self._searches = asyncio.Semaphore(settings.SEARCHES_AT_ONCE)
 
     @property
@@ -92,6 +98,7 @@ class Database:
 
     def _close(self) -> None:
         self._threads.shutdown()
+        self._heart.shutdown()
         self._client.close()
 
     def has_primary(self) -> bool:
@@ -113,9 +120,32 @@ class Database:
         """Whether the server has transactions: a replica set or a sharded cluster."""
         return not self.is_mock and has_transactions(self.sync.client)
 
-    async def hello(self) -> dict[str, Any]:
-        """What the primary says of itself (https://www.mongodb.com/docs/manual/reference/command/hello/)."""
-        return {} if self.is_mock else await self.run(self.sync.command, "hello")
+    async def beat(self, seconds: float) -> bool:
+        """Writes a heartbeat, confirmed as every write is; False where the user may only read.
+
+        Raises `Unavailable` where no write is taken, within `seconds`. Those who ask while one is
+        under way share it.
+        """
+        if self.is_mock:
+            return True
+        if self._beating is None or self._beating.done():
+            call = functools.partial(_in_time, self._beat, time.monotonic() + seconds)
+            loop = asyncio.get_running_loop()
+            self._beating = loop.run_in_executor(self._heart, call)
+        with translated(writing=False):
+            return await asyncio.shield(self._beating)
+
+    def _beat(self) -> bool:
+        update = {"$set": {"at": datetime.datetime.now(datetime.UTC)}}
+        try:
+            self.sync[HEARTBEATS].update_one({"_id": "ready"}, update, upsert=True)
+        except OperationFailure as error:
+            if error.code == Code.Unauthorized:
+                return False
+            if error.code == Code.DuplicateKey:  # another server made it at the same moment
+                return True
+            raise
+        return True
 
     async def run(
         self,

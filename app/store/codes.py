@@ -10,7 +10,11 @@ _FIRST_LOCATION = 10_000
 
 
 class Code(IntEnum):
-    """A code as the list names it; the last five have no name there: theirs says what they mean."""
+    """A code as the list names it.
+
+    `AtlasError` and `RequestRateTooLarge` are those of Atlas and of Azure; the last five have no
+    name: theirs says what they mean.
+    """
 
     BadValue = 2
     NoSuchKey = 4
@@ -83,6 +87,7 @@ class Code(IntEnum):
     NotPrimaryNoSecondaryOk = 13435
     NotPrimaryOrSecondary = 13436
     OutOfDiskSpace = 14031
+    RequestRateTooLarge = 16500
     KeyTooLong = 17280
     IDLDuplicateField = 40413
     IDLFailedToParse = 40414

@@ -11,33 +11,45 @@ type that no program of this century writes.
 
 import math
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
 
+from app.query.elements import (
+    ARRAY,
+    BINARY,
+    CODE,
+    CODE_WITH_SCOPE,
+    DBPOINTER,
+    NULL,
+    OBJECT,
+    REGEX,
+    STRING,
+    SYMBOL,
+    UNDEFINED,
+    elements,
+)
+
 Expression = Any  # of an aggregation
 
-_STRING, _OBJECT, _ARRAY, _SYMBOL = 0x02, 0x03, 0x04, 0x0E
-_DOUBLE, _DECIMAL, _CODE_WITH_SCOPE = 0x01, 0x13, 0x0F
-_BINARY, _REGEX, _DB_POINTER = 0x05, 0x0B, 0x0C
+_DOUBLE, _DECIMAL = 0x01, 0x13
 _TYPES = {  # https://www.mongodb.com/docs/manual/reference/operator/aggregation/type/
     _DOUBLE: "double",
-    _STRING: "string",
-    _OBJECT: "object",
-    _ARRAY: "array",
-    _BINARY: "binData",
-    0x06: "undefined",
+    STRING: "string",
+    OBJECT: "object",
+    ARRAY: "array",
+    BINARY: "binData",
+    UNDEFINED: "undefined",
     0x07: "objectId",
     0x08: "bool",
     0x09: "date",
-    0x0A: "null",
-    _REGEX: "regex",
-    _DB_POINTER: "dbPointer",
-    0x0D: "javascript",
-    _SYMBOL: "symbol",
-    _CODE_WITH_SCOPE: "javascriptWithScope",
+    NULL: "null",
+    REGEX: "regex",
+    DBPOINTER: "dbPointer",
+    CODE: "javascript",
+    SYMBOL: "symbol",
+    CODE_WITH_SCOPE: "javascriptWithScope",
     0x10: "int",
     0x11: "timestamp",
     0x12: "long",
@@ -46,11 +58,8 @@ _TYPES = {  # https://www.mongodb.com/docs/manual/reference/operator/aggregation
     0xFF: "minKey",
 }
 # What may hold something that has to be asked for, beside its own type.
-_INNER = frozenset({_OBJECT, _ARRAY, _DECIMAL, _DOUBLE, _CODE_WITH_SCOPE, _SYMBOL})
-_AMBIGUOUS = frozenset({_DOUBLE, _SYMBOL, 0x10, 0x12, _DECIMAL})
-_FIXED = {_DOUBLE: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
-_FIXED |= {_DECIMAL: 16, 0x7F: 0, 0xFF: 0}
-_int32 = struct.Struct("<i").unpack_from
+_INNER = frozenset({OBJECT, ARRAY, _DECIMAL, _DOUBLE, CODE_WITH_SCOPE, SYMBOL})
+_AMBIGUOUS = frozenset({_DOUBLE, SYMBOL, 0x10, 0x12, _DECIMAL})
 _double = struct.Struct("<d").unpack_from
 
 
@@ -92,13 +101,13 @@ class _Signature:
         self.texts: list[Expression] = []
         self._raw = raw
         self._collated = collated
-        texts = {_STRING} if collated else set()
+        texts = {STRING} if collated else set()
         self._ambiguous = _AMBIGUOUS | texts
         self._inner = _INNER | texts
 
     def add_object(self, position: int, where: Expression) -> None:
         names = set()
-        for kind, name, begin, end in _elements(self._raw, position):
+        for name, kind, begin, end in elements(self._raw, position):
             if name in names:
                 raise CannotTell  # two fields of one name: a path reaches only one of them
             names.add(name)
@@ -110,7 +119,7 @@ class _Signature:
 
     def _add_list(self, position: int, where: Expression) -> None:
         kinds = []
-        for number, (kind, _, begin, end) in enumerate(_elements(self._raw, position)):
+        for number, (_, kind, begin, end) in enumerate(elements(self._raw, position)):
             kinds.append(kind)
             if kind in self._inner:
                 self._add(kind, begin, end, {"$arrayElemAt": [where, number]})
@@ -120,9 +129,9 @@ class _Signature:
 
     def _add(self, kind: int, begin: int, end: int, where: Expression) -> None:
         """Adds what is in a value, and what its type doesn't tell."""
-        if kind == _OBJECT:
+        if kind == OBJECT:
             self.add_object(begin, where)
-        elif kind == _ARRAY:
+        elif kind == ARRAY:
             self._add_list(begin, where)
         elif kind == _DECIMAL:
             self._add_number(where, _decimal(self._raw[begin:end]))
@@ -132,9 +141,9 @@ class _Signature:
                 raise CannotTell  # there are many, and all are written NaN
             if number == 0:
                 self._add_number(where, number)
-        elif kind == _STRING and self._collated:
+        elif kind == STRING and self._collated:
             self._add_text(where, self._raw[begin + 4 : end - 1])
-        elif kind == _CODE_WITH_SCOPE or (kind == _SYMBOL and self._collated):
+        elif kind == CODE_WITH_SCOPE or (kind == SYMBOL and self._collated):
             raise CannotTell
 
     def _add_number(self, where: Expression, number: float | Decimal128) -> None:
@@ -168,24 +177,3 @@ def _decimal(bid: bytes) -> Decimal128:
     if number.is_nan() or Decimal128(number).bid != bid:
         raise CannotTell  # one of several encodings that are written alike
     return found
-
-
-def _elements(raw: bytes, position: int) -> Iterator[tuple[int, bytes, int, int]]:
-    """Type, name, begin and end of the value of each element of an object or a list (bsonspec.org)."""
-    position += 4
-    while (kind := raw[position]) != 0:
-        begin = raw.index(0, position + 1) + 1
-        end = begin + _size(kind, raw, begin)
-        yield kind, raw[position + 1 : begin - 1], begin, end
-        position = end
-
-
-def _size(kind: int, raw: bytes, begin: int) -> int:
-    if kind in _FIXED:
-        return _FIXED[kind]
-    if kind in (_OBJECT, _ARRAY, _CODE_WITH_SCOPE):
-        return int(_int32(raw, begin)[0])
-    if kind == _REGEX:
-        return raw.index(0, raw.index(0, begin) + 1) + 1 - begin
-    length = 4 + int(_int32(raw, begin)[0])
-    return length + {_BINARY: 1, _DB_POINTER: 12}.get(kind, 0)
