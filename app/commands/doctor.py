@@ -1,7 +1,7 @@
 """`docsheet doctor`: asks the database step by step what hinders, and says how to fix it.
 
-Each step is a function that comes back with a `Finding`; a step that can't be asked before another is mended is
-`left out`. The first that fails has the one line that mends it.
+Each step is a function that comes back with a `Finding`; a step that can't be asked before another is fixed is
+`skipped`. The first that fails has the one line that fixes it.
 """
 
 import socket
@@ -14,7 +14,8 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import typer
-from pymongo import MongoClient
+from pymongo import IndexModel, MongoClient
+from pymongo.collection import Collection
 from pymongo.errors import (
     ConfigurationError,
     InvalidURI,
@@ -27,29 +28,38 @@ from rich.console import Console
 
 from app.commands.database import open_database
 from app.commands.terminal import out
-from app.resources.registry import discover
+from app.errors import DeclarationError
+from app.resources.notes import describe_unserved
+from app.resources.registry import Resource, discover
 from app.settings import Settings, read_settings
 from app.store.client import client_options
 from app.store.codes import Code
+from app.store.indexes import equal_values, serves
 
 ANSWER_MS = 3_000  # that a node has to answer
 CLOCK_SECONDS = 5.0  # that two clocks may differ
 LAG_SECONDS = 10.0  # that the majority may be behind the primary
 OLDEST = (5, 0)  # the first MongoDB with snapshot reads
 SHORT_WINDOW = 300  # seconds, MongoDB's own default
+LONGEST_VALUE = 60  # characters that are shown of a stored value
 
-State = Literal["ok", "fails", "not permitted", "left out"]
-_STYLES = {"ok": "green", "fails": "red", "not permitted": "yellow", "left out": "dim"}
+State = Literal["ok", "fails", "not permitted", "skipped"]
+_STYLES = {"ok": "green", "fails": "red", "not permitted": "yellow", "skipped": "dim"}
+_WITHOUT_INDEXES: dict[int, str] = {
+    Code.Unauthorized: "not permitted",
+    Code.NamespaceNotFound: "not made yet (the server does at its start)",
+    Code.CommandNotSupportedOnView: "a view, which has none,",
+}
 _BAD_LOGIN = (Code.AuthenticationFailed, Code.AtlasError)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one step found; `mend` is the line that mends it, where it fails."""
+    """What one step found; `fix` is the line that fixes it, where it fails."""
 
     state: State
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass
@@ -64,6 +74,7 @@ class Case:
     )  # host:port → what that node says of itself
     is_named: bool = False  # the set has the name that MONGO_URI gives it
     is_let_in: bool = False
+    resources: tuple[Resource, ...] | None = None  # none where the models can't be read
 
     @property
     def hosts(self) -> list[str]:
@@ -122,11 +133,11 @@ def run() -> None:
 
 
 def examine(settings: Settings, console: Console) -> bool:
-    """Shows what each step found, then what mends the first that fails; whether all is well.
+    """Shows what each step found, then how to fix the first that fails; whether all is well.
 
     With no MONGO_URI it is the embedded database that is asked: a running server's, else one started meanwhile.
     """
-    mend = ""
+    fix = ""
     with open_database(settings) as uri:
         for name, finding in findings(Case(settings, uri)):
             console.print(
@@ -135,11 +146,11 @@ def examine(settings: Settings, console: Console) -> bool:
                 highlight=False,
             )
             console.print(finding.detail, highlight=False, markup=False)
-            if finding.state == "fails" and not mend:
-                mend = finding.mend
-    if mend:
-        console.print(f"\nTo mend it: {mend}", highlight=False, markup=False)
-    return not mend
+            if finding.state == "fails" and not fix:
+                fix = finding.fix
+    if fix:
+        console.print(f"\nTo fix this: {fix}", highlight=False, markup=False)
+    return not fix
 
 
 def findings(case: Case) -> Iterator[tuple[str, Finding]]:
@@ -150,7 +161,7 @@ def findings(case: Case) -> Iterator[tuple[str, Finding]]:
                 name,
                 _taken(step, case)
                 if can_be_asked(case)
-                else Finding("left out", "a step before it fails"),
+                else Finding("skipped", "a step before it fails"),
             )
     finally:
         if "client" in vars(case):
@@ -168,7 +179,17 @@ def _taken(step: "Step", case: Case) -> Finding:
         return Finding("fails", _first_line(error), "see the driver's own message above.")
 
 
-# --- the steps -------------------------------------------------------------------------------------------------------
+# --- the steps ---
+
+
+def _models(case: Case) -> Finding:
+    try:
+        case.resources = tuple(discover(case.settings.MODELS).values())
+        notes = describe_unserved(case.settings.MODELS)
+    except DeclarationError as error:
+        return Finding("fails", str(error), "correct that line; docs/models.md says what works.")
+    names = ", ".join(resource.address for resource in case.resources) or "none"
+    return Finding("ok", "; ".join([f"resources: {names}", *notes]))
 
 
 def _uri(case: Case) -> Finding:
@@ -232,8 +253,8 @@ def _set_name(case: Case) -> Finding:
             "initiate it once: mongosh --eval 'rs.initiate()'.",
         )
     if known is None:
-        mend = "start mongod with --replSet rs0 and initiate it once: a lone server has no transactions or snapshots."
-        return Finding("fails", "a server on its own, no replica set", mend)
+        fix = "start mongod with --replSet rs0 and initiate it once: a lone server has no transactions or snapshots."
+        return Finding("fails", "a server on its own, no replica set", fix)
     if wanted not in (None, known):
         return Finding(
             "fails",
@@ -263,8 +284,8 @@ def _member_names(case: Case) -> Finding:
             except PyMongoError:
                 silent.append(address)
     if silent:
-        mend = f"start the node {silent[0]}, or open the way to it from here."
-        return Finding("fails", f"the members {', '.join(silent)} do not answer from here", mend)
+        fix = f"start the node {silent[0]}, or open the way to it from here."
+        return Finding("fails", f"the members {', '.join(silent)} do not answer from here", fix)
     return Finding("ok", f"{', '.join(case.members)} answer from here")
 
 
@@ -311,8 +332,8 @@ def _credentials(case: Case) -> Finding:
         if error.code == Code.Unauthorized:
             name = case.settings.DB_NAME
             role = f"[{{role: 'readWrite', db: '{name}'}}]"
-            mend = f"give it some: db.getSiblingDB('admin').grantRolesToUser('{user}', {role})"
-            return Finding("fails", f"{user!r} has no rights on the database {name!r}", mend)
+            fix = f"give it some: db.getSiblingDB('admin').grantRolesToUser('{user}', {role})"
+            return Finding("fails", f"{user!r} has no rights on the database {name!r}", fix)
         raise
     except ServerSelectionTimeoutError as error:
         return Finding(
@@ -331,8 +352,8 @@ def _majority(case: Case) -> Finding:
         if hello.get("isWritablePrimary") or hello.get("secondary")
     ]
     if not case.is_direct and len(alive) * 2 <= len(case.members):
-        mend = "start more of the nodes: a write is confirmed only by more than half of them."
-        return Finding("fails", f"{len(alive)} of {len(case.members)} hold data and answer", mend)
+        fix = "start more of the nodes: a write is confirmed only by more than half of them."
+        return Finding("fails", f"{len(alive)} of {len(case.members)} hold data and answer", fix)
     last = case.known.get("lastWrite", {})
     lag = (
         (last["lastWriteDate"] - last["majorityWriteDate"]).total_seconds()
@@ -340,8 +361,8 @@ def _majority(case: Case) -> Finding:
         else 0.0
     )
     if lag > LAG_SECONDS:
-        mend = "look at the secondaries (rs.printSecondaryReplicationInfo()): writes wait for them."
-        return Finding("fails", f"the majority is {lag:.0f} s behind the primary", mend)
+        fix = "look at the secondaries (rs.printSecondaryReplicationInfo()): writes wait for them."
+        return Finding("fails", f"the majority is {lag:.0f} s behind the primary", fix)
     return Finding("ok", f"{len(alive)} of {len(case.members)} answer, {lag:.0f} s behind")
 
 
@@ -351,43 +372,78 @@ def _clock(case: Case) -> Finding:
     told = told if told.tzinfo else told.replace(tzinfo=UTC)
     apart = told.timestamp() - (began + time.time()) / 2
     if abs(apart) > CLOCK_SECONDS:
-        mend = (
-            "set both machines' clocks by NTP (timedatectl set-ntp true): records expire by them."
-        )
-        return Finding("fails", f"the database's is {apart:+.1f} s from this machine's", mend)
+        fix = "set both machines' clocks by NTP (timedatectl set-ntp true): records expire by them."
+        return Finding("fails", f"the database's is {apart:+.1f} s from this machine's", fix)
     return Finding("ok", f"{abs(apart):.1f} s apart")
 
 
 def _indexes(case: Case) -> Finding:
-    database = case.client[case.settings.DB_NAME]
-    missing, empty = [], []
-    for resource in discover(case.settings.MODELS).values():
-        wanted = {model.document["name"] for model in resource.indexes}
+    """Each collection by itself: rights that are missing on one say nothing of the others."""
+    missing, fixes, others = [], [], []
+    for resource in case.resources or ():
+        collection = case.client[case.settings.DB_NAME][resource.name]
         try:
-            standing = set(database[resource.name].index_information())
+            lost = _missing_indexes(resource, collection)
         except OperationFailure as error:
-            if error.code != Code.NamespaceNotFound:
+            reason = _WITHOUT_INDEXES.get(error.code or 0)
+            if reason is None:
                 raise
-            standing = set()
-        if not standing:
-            empty.append(resource.name)
-        missing += [f"{resource.name}.{name}" for name in sorted(wanted - standing) if standing]
+            others.append(f"{reason} for {resource.name}")
+            continue
+        for model in lost:
+            name = f"{resource.name}.{model.document['name']}"
+            values = _describe_equal_values(collection, model)
+            missing.append(f"{name} ({values})" if values else name)
+            fixes.append(
+                f"leave one document alone with each of these values in {resource.name!r}; the "
+                f"server then makes the index by itself."
+                if values
+                else "start the server, which makes them."
+            )
+    said = "; ".join(others)
     if missing:
-        mend = "start the server, which makes them; where it can't, its log names the values that stand twice."
-        return Finding("fails", f"missing: {', '.join(missing)}", mend)
-    return Finding(
-        "ok",
-        f"not made yet for {', '.join(empty)}: the server does, at its start"
-        if empty
-        else "all stand",
-    )
+        rest = f"; {said}" if said else ""
+        return Finding("fails", f"missing: {', '.join(missing)}{rest}", fixes[0])
+    if any(other.startswith("not permitted") for other in others):
+        return Finding("not permitted", said)
+    return Finding("ok", said or "all are there")
+
+
+def _missing_indexes(
+    resource: Resource, collection: Collection[dict[str, Any]]
+) -> list[IndexModel]:
+    """The declared indexes that no existing one stands for."""
+    existing = collection.index_information()
+    if not existing:  # a server before 6.0 says so of a collection that isn't there
+        raise OperationFailure("there is no such collection", Code.NamespaceNotFound)
+    return [model for model in resource.indexes if not serves(model, existing)]
+
+
+def _describe_equal_values(collection: Collection[dict[str, Any]], model: IndexModel) -> str:
+    """The first values that keep a unique index from being made; nothing where there are none."""
+    if not model.document.get("unique"):
+        return ""
+    try:
+        groups = list(equal_values(collection, model))
+    except PyMongoError:
+        return ""
+    shown = [
+        " and ".join(f"{path} {_shorten(value)}" for path, value in group.items())
+        for group in groups
+    ]
+    return f"several documents have {', '.join(shown)}" if shown else ""
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _versions(case: Case) -> Finding:
     found = case.client.admin.command("buildInfo")
     if tuple(found["versionArray"][:2]) < OLDEST:
-        mend = f"upgrade MongoDB to {OLDEST[0]}.{OLDEST[1]} or later, one major version after the other."
-        return Finding("fails", f"MongoDB {found['version']} has no snapshot reads", mend)
+        fix = f"upgrade MongoDB to {OLDEST[0]}.{OLDEST[1]} or later, one major version after the other."
+        return Finding("fails", f"MongoDB {found['version']} has no snapshot reads", fix)
     wire = {hello.get("maxWireVersion") for hello in case.hellos.values()}
     mixed = "" if len(wire) < 2 else "; the members run different versions (an upgrade under way?)"
     return Finding("ok", f"MongoDB {found['version']}{mixed}")
@@ -406,6 +462,7 @@ Step = Callable[[Case], Finding]
 STEPS: tuple[
     tuple[str, Step, Callable[[Case], bool]], ...
 ] = (  # its name, the step, whether it can be asked yet
+    ("models", _models, lambda case: True),
     ("MONGO_URI", _uri, lambda case: True),
     ("names", _names, lambda case: bool(case.parsed)),
     ("ports", _ports, lambda case: bool(case.parsed)),
@@ -415,7 +472,7 @@ STEPS: tuple[
     ("credentials", _credentials, lambda case: case.is_named and case.has_primary),
     ("majority", _majority, lambda case: bool(case.hellos)),
     ("clocks", _clock, lambda case: case.is_let_in),
-    ("indexes", _indexes, lambda case: case.is_let_in),
+    ("indexes", _indexes, lambda case: case.is_let_in and case.resources is not None),
     ("version", _versions, lambda case: case.is_let_in),
     ("snapshots", _snapshots, lambda case: case.is_let_in),
 )

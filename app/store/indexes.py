@@ -83,7 +83,7 @@ def make_indexes(
     problem, missing = None, []
     existing = {} if mock else _existing(collection)
     for model in resource.indexes:
-        reason = None if _serves(model, existing) else _make(collection, model, existing)
+        reason = None if serves(model, existing) else _make(collection, model, existing)
         if reason is None:
             continue
         name = model.document["name"]
@@ -149,7 +149,7 @@ def _existing(collection: Collection[Any]) -> Existing:
     return found
 
 
-def _serves(model: IndexModel, existing: Existing) -> bool:
+def serves(model: IndexModel, existing: Existing) -> bool:
     """Whether an index that is there does what the declared one would, whatever its name."""
     default = _default_collation(existing)
     return any(_is_like(model, details, default) for details in existing.values())

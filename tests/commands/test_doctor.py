@@ -1,4 +1,4 @@
-"""The doctor on sets that are fine and on sets that are not: what fails first, and the line that mends it."""
+"""The doctor on sets that are fine and on sets that are not: what fails first, and the line that fixes it."""
 
 import io
 import os
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 from rich.console import Console
 
 from app.commands.doctor import STEPS, Case, Finding, examine, findings
@@ -39,10 +40,10 @@ def lone(tmp_path: Path, free_port: int) -> Iterator[Mongod]:
 
 
 def first_failing(uri: str) -> tuple[str, str, str]:
-    """The step, what it found, what mends it."""
+    """The step, what it found, what fixes it."""
     case = Case(settings(), uri)
     return next(
-        (name, found.detail, found.mend) for name, found in findings(case) if found.state == "fails"
+        (name, found.detail, found.fix) for name, found in findings(case) if found.state == "fails"
     )
 
 
@@ -74,7 +75,89 @@ def test_the_embedded_database_is_fine(tmp_path: Path) -> None:
     is_fine, text = shown(settings(DATA_DIR=tmp_path / "data"))
     assert is_fine
     assert "fails" not in text
-    assert "not made yet for" in text
+    assert "not made yet (the server does at its start) for users" in text
+    assert "resources: users" in text
+
+
+def test_a_mistake_in_the_models_is_a_step_of_its_own(
+    tmp_path: Path, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mistaken.py").write_text("from beanie import Documnt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    case = Case(settings(MODELS="mistaken"), mongo_uri)
+    found = dict(findings(case))
+    assert found["models"] == Finding(
+        "fails",
+        "mistaken.py, line 1: ImportError: cannot import name 'Documnt' from 'beanie'.",
+        "correct that line; docs/models.md says what works.",
+    )
+    assert (found["indexes"].state, found["primary"].state) == ("skipped", "ok")
+
+
+def test_values_that_keep_a_unique_index_from_being_made_are_named(mongo_uri: str) -> None:
+    with MongoClient[dict[str, object]](mongo_uri) as client:
+        users = client["doubled"]["users"]
+        users.insert_many([{"email": "a@x.com"}, {"email": "a@x.com"}, {"email": "b@x.com"}])
+        try:
+            found = dict(findings(Case(settings(DB_NAME="doubled"), mongo_uri)))
+        finally:
+            client.drop_database("doubled")
+    assert found["indexes"] == Finding(
+        "fails",
+        "missing: users.email_1 (several documents have email 'a@x.com')",
+        "leave one document alone with each of these values in 'users'; the server then makes the "
+        "index by itself.",
+    )
+
+
+def test_an_index_of_another_name_and_a_view_are_fine(
+    tmp_path: Path, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "viewed.py").write_text(
+        "from typing import Annotated\nfrom beanie import Document, Indexed\n"
+        "class One(Document):\n    a: Annotated[int, Indexed(unique=True)]\n"
+        "class Two(Document):\n    a: Annotated[int, Indexed(unique=True)]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with MongoClient[dict[str, object]](mongo_uri) as client:
+        client["viewed"]["One"].create_index("a", unique=True, name="mine")
+        client["viewed"].command("create", "Two", viewOn="One", pipeline=[])
+        try:
+            found = dict(findings(Case(settings(DB_NAME="viewed", MODELS="viewed"), mongo_uri)))
+        finally:
+            client.drop_database("viewed")
+    assert found["indexes"] == Finding("ok", "a view, which has none, for Two")
+
+
+@pytest.mark.replica_set
+def test_rights_that_are_missing_on_one_collection_hide_nothing_of_the_others(
+    members: ReplicaSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "partly.py").write_text(
+        "from typing import Annotated\nfrom beanie import Document, Indexed\n"
+        "class First(Document):\n    a: Annotated[int, Indexed()]\n"
+        "class Second(Document):\n    a: Annotated[int, Indexed()]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with MongoClient[dict[str, object]](members.uri("root")) as client:
+        client["partly"]["Second"].insert_one({"a": 1})
+        rights = [
+            {"resource": {"db": "partly", "collection": ""}, "actions": ["listCollections"]},
+            {
+                "resource": {"db": "partly", "collection": "Second"},
+                "actions": ["find", "listIndexes"],
+            },
+        ]
+        client.admin.command("createRole", "partly", privileges=rights, roles=[])
+        client.admin.command("createUser", "partly", pwd="partly", roles=["partly"])
+    uri = f"mongodb://partly:partly@{','.join(members.members)}/?replicaSet=rs0&authSource=admin"
+    found = dict(findings(Case(settings(DB_NAME="partly", MODELS="partly"), uri)))
+    assert found["indexes"] == Finding(
+        "fails",
+        "missing: Second.a_1; not permitted for First",
+        "start the server, which makes them.",
+    )
 
 
 def test_no_password_is_shown(members: ReplicaSet) -> None:
@@ -94,18 +177,18 @@ def test_a_wrong_port(members: ReplicaSet, free_port: int) -> None:
 @pytest.mark.replica_set
 def test_a_wrong_password(members: ReplicaSet) -> None:
     uri = members.uri().replace("docsheet:", "docsheet:x", 1)
-    step, detail, mend = first_failing(uri)
+    step, detail, fix = first_failing(uri)
     assert (step, detail) == (
         "credentials",
         "'docsheet' is not let in (its users are looked up in 'admin')",
     )
-    assert "authSource=admin" in mend
+    assert "authSource=admin" in fix
 
 
 @pytest.mark.replica_set
 def test_no_user_where_one_is_wanted(members: ReplicaSet) -> None:
-    step, _, mend = first_failing(f"mongodb://{','.join(members.members)}/?replicaSet=rs0")
-    assert (step, mend[:35]) == ("credentials", "write mongodb://user:password@… int")
+    step, _, fix = first_failing(f"mongodb://{','.join(members.members)}/?replicaSet=rs0")
+    assert (step, fix[:35]) == ("credentials", "write mongodb://user:password@… int")
 
 
 @pytest.mark.replica_set
@@ -148,7 +231,7 @@ def test_member_names_that_are_not_known_here(
         case, "ask_node", lambda address: {**asked(address), "hosts": [f"mongo1.internal:{port}"]}
     )
     name, found = next((name, found) for name, found in findings(case) if found.state == "fails")
-    assert (name, found.mend[:53]) == (
+    assert (name, found.fix[:53]) == (
         "members' names",
         "make mongo1.internal known to this machine (DNS, /etc",
     )
@@ -163,7 +246,7 @@ def test_a_set_that_is_not_initiated(lone: Mongod) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "step", "mend"),
+    ("uri", "step", "fix"),
     [
         (
             "mongodb://nowhere.invalid:27017",
@@ -187,9 +270,9 @@ def test_a_set_that_is_not_initiated(lone: Mongod) -> None:
         ),
     ],
 )
-def test_an_address_that_leads_nowhere(uri: str, step: str, mend: str) -> None:
-    found_step, _, found_mend = first_failing(uri)
-    assert (found_step, found_mend[: len(mend)]) == (step, mend)
+def test_an_address_that_leads_nowhere(uri: str, step: str, fix: str) -> None:
+    found_step, _, found_fix = first_failing(uri)
+    assert (found_step, found_fix[: len(fix)]) == (step, fix)
 
 
 @pytest.mark.replica_set
@@ -223,7 +306,7 @@ def test_no_primary(members: ReplicaSet) -> None:
         assert "1 of 3 hold data and answer" in text
         dead = next(name for name in members.members if name != left)
         assert text.endswith(
-            f"To mend it: start the node {dead}; until then the set lives on less.\n"
+            f"To fix this: start the node {dead}; until then the set lives on less.\n"
         )
     finally:
         members.start_members()
