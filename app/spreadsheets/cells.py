@@ -304,8 +304,7 @@ class _Exact(_Kind):
 class _Moment(_Kind):
     def text(self, text: str) -> str:
         text = text.strip()
-        if _canonical(text):
-            datetime.datetime.fromisoformat(text)
+        if _is_canonical(text):
             return text
         value = _instant(text, self._zone)
         return write_datetime(value.replace(microsecond=value.microsecond // 1000 * 1000))
@@ -508,6 +507,14 @@ def _in_utc(local: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetim
         return local.replace(tzinfo=zone).astimezone(datetime.UTC)
     except OverflowError:
         raise ValueError("must be a date-time of the years 1 to 9999") from None
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether a text is a date-time just as we write it, so that nothing is to be converted."""
+    try:
+        return bool(_canonical(text) and datetime.datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _instant(text: str, zone: datetime.tzinfo) -> datetime.datetime:
