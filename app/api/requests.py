@@ -1,9 +1,9 @@
-"""What a request says, read and checked: parameters, the `_id` in the path, conditional headers, a JSON body."""
+"""What a request says, read and checked: parameters, the `_id` in the path, a JSON body."""
 
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
@@ -22,7 +22,6 @@ _JSON_ALL_THE_SAME = (
 )  # orjson refuses them; the model's check says where they stand
 MANY_DIGITS = 40
 _long_integer = re.compile(rb"[0-9]{19}").search
-_tags = re.compile(r'(W/)?"([^"]*)"').findall
 
 
 def pairs(request: Request) -> list[tuple[str, str]]:
@@ -65,27 +64,6 @@ def malformed(error: ValueError) -> Invalid:
         f"_id: {error}." if not isinstance(error, UnicodeDecodeError) else "_id: must be UTF-8."
     )
     return Invalid(detail, Fault(detail, parameter="_id"))
-
-
-def if_match(request: Request) -> Callable[[str], bool] | None:
-    """Whether `If-Match` takes a document with this ETag (RFC 9110, section 13.1.1); None without the header."""
-    values = request.headers.getlist("if-match")
-    if not values:
-        return None
-    text = ", ".join(values)
-    if text.strip() == "*":
-        return lambda etag: True
-    strong = {f'"{tag}"' for weak, tag in _tags(text) if not weak}
-    return lambda etag: etag in strong
-
-
-def none_match(request: Request, etag: str) -> bool:
-    """Whether `If-None-Match` names this ETag, compared weakly (RFC 9110, section 13.1.2)."""
-    values = request.headers.getlist("if-none-match")
-    if not values:
-        return False
-    text = ", ".join(values)
-    return text.strip() == "*" or any(f'"{tag}"' == etag for _, tag in _tags(text))
 
 
 def check_media_type(request: Request, accepted: tuple[str, ...]) -> None:

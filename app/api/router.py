@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
+from app.api.conditions import Conditions
 from app.api.downloads import Downloads
 from app.api.parts import Part
 from app.api.routing import Handler, Route
@@ -93,8 +94,9 @@ class ResourceRouter(Part):
     async def read(self, request: Request) -> Response:
         """`GET /users/{_id}`: one document, or 304 where the client has it."""
         requests.no_parameters(request)
+        conditions = Conditions(request)
         stored = await self._found(request, self._repository.read)
-        if requests.none_match(request, stored.etag):
+        if conditions.is_current(stored.etag):
             return Response(None, 304, {"ETag": stored.etag})
         return self._whole(stored)
 
@@ -102,10 +104,11 @@ class ResourceRouter(Part):
         """`PUT /users/{_id}`: the body in place of the document."""
         requests.no_parameters(request)
         keys = await self._keys_of_write(request)
+        matches = Conditions(request).for_write()
         body = await self._body(request, requests.JSON)
         stored = await self._repository.replace(
             keys,
-            requests.if_match(request),
+            matches,
             lambda raw: read_replacement(self.resource, body, raw),
         )
         return self._whole(stored)
@@ -114,10 +117,11 @@ class ResourceRouter(Part):
         """`PATCH /users/{_id}`: a merge patch (RFC 7396)."""
         requests.no_parameters(request)
         keys = await self._keys_of_write(request)
+        matches = Conditions(request).for_write()
         body = await self._body(request, requests.MERGE_PATCH)
         stored = await self._repository.patch(
             keys,
-            requests.if_match(request),
+            matches,
             lambda raw: read_patch(self.resource, body, raw),
         )
         return self._whole(stored)
@@ -126,7 +130,8 @@ class ResourceRouter(Part):
         """`DELETE /users/{_id}`."""
         requests.no_parameters(request)
         keys = await self._keys_of_write(request)
-        await self._repository.delete(keys, requests.if_match(request))
+        matches = Conditions(request).for_write()
+        await self._repository.delete(keys, matches)
         return Response(None, 204)
 
     async def export(self, request: Request) -> Response:
