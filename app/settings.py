@@ -1,6 +1,7 @@
 """Every setting, with its unit, default and reason.
 
-A value comes from the environment, else from `.env`, else from here. `docs/operations.md` explains each one.
+A value comes from the environment, else from `.env`, else from here. `docs/operations.md` explains
+each one.
 """
 
 import io

@@ -9,7 +9,8 @@ from app.errors import Fault, Invalid, PreconditionFailed
 
 ANY = "*"
 _SHOWN = 60  # characters of a header's value that is repeated in a message
-# One tag of a list, with what stands around it. `W/` is overlooked: a proxy that compresses adds it.
+# One tag of a list, with what stands around it. `W/` is overlooked: a proxy that compresses adds
+# it.
 _tag = re.compile(r'[ \t,]*(?:W/)?("[^"\x00-\x20\x7f]*")[ \t]*(?:,|$)').match
 
 

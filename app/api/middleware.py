@@ -19,7 +19,8 @@ from app.settings import Settings
 
 SWITCHING_PROTOCOLS, BAD_REQUEST, FORBIDDEN = 101, 400, 403
 EXPOSED = (
-    "ETag", "Link", "Location", "Content-Disposition", "Retry-After", "X-Total-Count", "X-Count-Strategy",
+    "ETag", "Link", "Location", "Content-Disposition", "Retry-After", "X-Total-Count",
+    "X-Count-Strategy",
     "X-Export-Id", "X-Request-ID",
 )  # fmt: skip
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")

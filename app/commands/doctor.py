@@ -1,7 +1,7 @@
 """`docsheet doctor`: asks the database step by step what hinders, and says how to fix it.
 
-Each step is a function that comes back with a `Finding`; a step that can't be asked before another is fixed is
-`skipped`. The first that fails has the one line that fixes it.
+Each step is a function that comes back with a `Finding`; a step that can't be asked before another
+is fixed is `skipped`. The first that fails has the one line that fixes it.
 """
 
 import socket

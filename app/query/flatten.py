@@ -1,9 +1,10 @@
 """Column paths → a projection by which the database does the flattening, and where the values are then.
 
-A computed field costs the database less than a nested document costs whoever decodes it, and texts side by side cost
-least as one text, a run, with `SEPARATOR` between its cells. That is right only where the parents are objects and the
-texts are texts: `$concat` and `$arrayElemAt` fail for others, `Flattening.is_true_of` finds the rest in a reply's
-bytes, and then the documents are read as they are.
+A computed field costs the database less than a nested document costs whoever decodes it, and texts
+side by side cost least as one text, a run, with `SEPARATOR` between its cells. That is right only
+where the parents are objects and the texts are texts: `$concat` and `$arrayElemAt` fail for others,
+`Flattening.is_true_of` finds the rest in a reply's bytes, and then the documents are read as they
+are.
 """
 
 from collections.abc import Iterable, Sequence

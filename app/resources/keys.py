@@ -1,7 +1,8 @@
 """An `_id` ↔ one step of a path, so that every stored document has an address that reads it back.
 
-A key is its plain text where that text reads as this key again, else Extended JSON (v2), percent-encoded:
-`/things/%7B%22a%22%3A1%7D`. A text is read as the model's type first, then as whatever else may be stored.
+A key is its plain text where that text reads as this key again, else Extended JSON (v2),
+percent-encoded: `/things/%7B%22a%22%3A1%7D`. A text is read as the model's type first, then as
+whatever else may be stored.
 """
 
 from collections.abc import Iterable, Iterator

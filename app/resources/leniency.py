@@ -1,7 +1,8 @@
 """A model's validator that goes on where a stored value is wrong, so that all the rest is still checked.
 
-A stored document may break its model anywhere. A lenient validator takes a wrong field as it is, and the model's own
-validators (`@model_validator`) run all the same. pydantic's core schema is rewritten for that.
+A stored document may break its model anywhere. A lenient validator takes a wrong field as it is,
+and the model's own validators (`@model_validator`) run all the same. pydantic's core schema is
+rewritten for that.
 """
 
 from collections.abc import Callable

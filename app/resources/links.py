@@ -1,8 +1,9 @@
 """Links between documents: how one is stored, and how the `_id` that JSON has for one becomes one.
 
 A link is stored as Beanie stores it, a DBRef of the collection and the `_id` of the other document
-(https://www.mongodb.com/docs/manual/reference/database-references/). A bare `_id` that another program stored in its
-place is understood too. `BackLink` is a declaration only: nothing is stored for it.
+(https://www.mongodb.com/docs/manual/reference/database-references/). A bare `_id` that another
+program stored in its place is understood too. `BackLink` is a declaration only: nothing is stored
+for it.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,9 @@
 """A merge patch (RFC 7396) → what it changes in a stored document, and nothing else.
 
-One rule holds it all: what the stored document has is never written again. The patch works on the stored BSON, whose
-elements keep their bytes unless they were sent. What is sent as it is shown counts as not sent, so that a form may send
-the whole document back; what is wrong at a place that was not sent counts only if it was right before.
+One rule holds it all: what the stored document has is never written again. The patch works on the
+stored BSON, whose elements keep their bytes unless they were sent. What is sent as it is shown
+counts as not sent, so that a form may send the whole document back; what is wrong at a place that
+was not sent counts only if it was right before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +57,8 @@ def read_patch(resource: Resource, patch: Any, raw: bytes) -> Change:
     try:
         return _read(resource, sent, raw, view)
     except Invalid:
-        # Also where JSON can't tell: 1 is sent back for a double 1.0, null for a field that is null or missing.
+        # Also where JSON can't tell: 1 is sent back for a double 1.0, null for a field that is null
+        # or missing.
         less = _what_differs(resource.shape, sent, shown, exactly=False)
         if less == sent:
             raise

@@ -124,7 +124,8 @@ def _run_leniently(resource: Resource, body: Document) -> tuple[Instance, Found]
 def _run(
     resource: Resource, validator: SchemaValidator, body: Document, strict_extra: bool
 ) -> Instance:
-    # `self_instance` passes by Document.__init__, which must have Beanie initialised with a database.
+    # `self_instance` passes by Document.__init__, which must have Beanie initialised with a
+    # database.
     instance = resource.model.__new__(resource.model)
     extra: Any = "forbid" if strict_extra else None
     validator.validate_json(

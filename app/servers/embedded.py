@@ -1,8 +1,9 @@
 """The embedded database: a real mongod, started for whoever has no MongoDB, as a replica set of one.
 
-It listens on a unix socket only, in the data folder, or in a short folder of the runtime where that path would be
-longer than a socket's may be. One process owns it: the one that has the lock of the data folder. A command beside a
-running server uses that server's database; what the owner wrote into the lock file tells where it is.
+It listens on a unix socket only, in the data folder, or in a short folder of the runtime where that
+path would be longer than a socket's may be. One process owns it: the one that has the lock of the
+data folder. A command beside a running server uses that server's database; what the owner wrote
+into the lock file tells where it is.
 """
 
 import fcntl

@@ -1,8 +1,9 @@
 """One mongod process: found, started, asked whether it is there, ended, and its last words put into plain ones.
 
-A process is known by its folder: mongod keeps an `flock` on `mongod.lock` there for as long as it lives, and its
-number stands in that file, so that a later command finds what an earlier one started. What goes in and out on the
-wire is OP_MSG (https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/): PyMongo's own polling would
+A process is known by its folder: mongod keeps an `flock` on `mongod.lock` there for as long as it
+lives, and its number stands in that file, so that a later command finds what an earlier one
+started. What goes in and out on the wire is OP_MSG
+(https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/): PyMongo's own polling would
 take half a second longer until a fresh mongod is noticed.
 """
 

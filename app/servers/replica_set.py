@@ -1,8 +1,9 @@
 """Three real mongods on loopback, as production has them: a key file, accounts, an application user of its own.
 
-For `scripts/replica-set` and for the tests that kill nodes. Everything is in one folder; `replica-set.json` there
-says what a later command needs to know, so that the set may outlive the command that started it. A member is named
-by its address, `127.0.0.1:27101`, or by what it is now: `PRIMARY`, `SECONDARY`.
+For `scripts/replica-set` and for the tests that kill nodes. Everything is in one folder;
+`replica-set.json` there says what a later command needs to know, so that the set may outlive the
+command that started it. A member is named by its address, `127.0.0.1:27101`, or by what it is now:
+`PRIMARY`, `SECONDARY`.
 """
 
 import argparse

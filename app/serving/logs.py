@@ -26,6 +26,7 @@ def configure_logging() -> None:
     handler.setFormatter(Lines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("docsheet").setLevel(logging.INFO)
-    # What no line shows needn't be found out (https://docs.python.org/3/howto/logging.html#optimization).
+    # What no line shows needn't be found out
+    # (https://docs.python.org/3/howto/logging.html#optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None

@@ -1,7 +1,8 @@
 """A ZIP file (PKWARE's APPNOTE 6.3.9) written from front to back: what each call returns is what the file goes on with.
 
-Sizes follow each entry in a data descriptor, so nothing is ever sought. An entry stays below 4 GiB (Excel refuses a
-streamed ZIP64 entry), the file may grow beyond: only the directory at its end then uses ZIP64.
+Sizes follow each entry in a data descriptor, so nothing is ever sought. An entry stays below 4 GiB
+(Excel refuses a streamed ZIP64 entry), the file may grow beyond: only the directory at its end then
+uses ZIP64.
 """
 
 import struct

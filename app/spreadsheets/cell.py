@@ -28,5 +28,6 @@ class Cut(str):
     """A text that the export has cut, as the sheet `notes` says: only its beginning is in the file."""
 
 
-# What a reader gives: a text ("" where the cell is empty), a number, a truth value, one of the above.
+# What a reader gives: a text ("" where the cell is empty), a number, a truth value, one of the
+# above.
 Cell = str | int | float | bool

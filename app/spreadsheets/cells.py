@@ -1,9 +1,9 @@
 """A value ↔ a cell, as the contract's table says, a whole column at once.
 
-Written (`Texts`), the type of each value decides, not the model: what another program stored is shown
-as what it is. Read (`CellReader`), the model's type decides, not the look of the cell: `007` in a text
-field is a text. What is read is the JSON that the API shows for the value, so that a model validates
-it as a body, and so that `read(write(value))` is the JSON of the value.
+Written (`Texts`), the type of each value decides, not the model: what another program stored is
+shown as what it is. Read (`CellReader`), the model's type decides, not the look of the cell: `007`
+in a text field is a text. What is read is the JSON that the API shows for the value, so that a
+model validates it as a body, and so that `read(write(value))` is the JSON of the value.
 """
 
 import datetime
@@ -58,7 +58,8 @@ def some_to_guard(lines: str) -> bool:
 def guard_column(values: list[Any], texts: list[str]) -> list[str]:
     """The column with its texts guarded; numbers and dates are left alone, as their types in `values` say."""
     return [
-        text if type(value) in _NOT_GUARDED else guard(text) for value, text in zip(values, texts, strict=True)
+        text if type(value) in _NOT_GUARDED else guard(text) for value,
+        text in zip(values, texts, strict=True)
     ]  # fmt: skip
 
 
@@ -133,7 +134,7 @@ def _compact(value: Any) -> str:
     return to_json(value).decode()
 
 
-# --- and back --------------------------------------------------------------------------------------
+# --- and back -------------------------------------------------------------------------------------
 
 
 class Mark(enum.Enum):

@@ -8,7 +8,11 @@ from app.errors import BadRequest
 
 _CHUNK = 1024 * 1024  # bytes
 _HEAD = 4096  # bytes that show whether every second one is zero
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _RIGHT = "Save the file as UTF-8 (UTF-16 and GB18030 are understood too)."
 
 

@@ -1,7 +1,7 @@
 """MongoDB's Extended JSON (v2, canonical and relaxed, as mongoexport writes it) → plain JSON.
 
-`{"$oid": "…"}` → `"…"`, `{"$date": …}` → `"2026-01-02T03:04:05Z"`, `{"$numberLong": "5"}` → `5`: what
-the API shows for such a value, so that one validation serves all. What has no plain form
+`{"$oid": "…"}` → `"…"`, `{"$date": …}` → `"2026-01-02T03:04:05Z"`, `{"$numberLong": "5"}` → `5`:
+what the API shows for such a value, so that one validation serves all. What has no plain form
 (`$timestamp`, `$regularExpression`, a date past the year 9999) stays as it is.
 """
 

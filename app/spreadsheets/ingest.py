@@ -3,10 +3,10 @@
     reader.header ─ match ─▶ `Target`s ─┐
     reader's `Rows` ────────────────────┴─▶ `Ingest.records` ─▶ `Record`s ─ `body` ─▶ a JSON document
 
-A `Record` says for each of its columns whether it has a value (`values`), is empty (`empty`), was cut
-by the export (`kept`) or is no value of its field (`faults`): what an empty cell means differs between
-insert and update, and is decided above. `body` nests the values as a body of POST has them. Nothing
-is validated by the model yet, nothing is looked up.
+A `Record` says for each of its columns whether it has a value (`values`), is empty (`empty`), was
+cut by the export (`kept`) or is no value of its field (`faults`): what an empty cell means differs
+between insert and update, and is decided above. `body` nests the values as a body of POST has them.
+Nothing is validated by the model yet, nothing is looked up.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,9 @@
 """The cells of a workbook, read with the standard expat in constant memory.
 
 A sheet's XML → rows of cells: texts with their `_xHHHH_` escapes decoded, numbers, truth values,
-`Serial` where the style shows a date, `Broken` for errors, `Cut` for texts that `notes` lists. Tried
-against openpyxl's read-only mode: four times as fast; against calamine: a tenth of the memory.
+`Serial` where the style shows a date, `Broken` for errors, `Cut` for texts that `notes` lists.
+Tried against openpyxl's read-only mode: four times as fast; against calamine: a tenth of the
+memory.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """A find as one command, its documents as the bytes that the server sent.
 
-The driver's own cursors make a Python object of every document on the way, also for raw batches; a reply that is
-decoded lazily (`RawBSONDocument`) has none but its own, and the documents are cut out of it in one go.
+The driver's own cursors make a Python object of every document on the way, also for raw batches; a
+reply that is decoded lazily (`RawBSONDocument`) has none but its own, and the documents are cut out
+of it in one go.
 """
 
 import struct

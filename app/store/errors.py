@@ -1,7 +1,8 @@
 """The driver's errors → ours, in one place.
 
-What MongoDB refuses because of the data is 422 in its words. A mistake of this program is left as it is, so that it is
-500 and in the log. Everything else ends later by itself or by its operator: 503.
+What MongoDB refuses because of the data is 422 in its words. A mistake of this program is left as
+it is, so that it is 500 and in the log. Everything else ends later by itself or by its operator:
+503.
 """
 
 import logging
@@ -66,7 +67,8 @@ _TOO_LARGE = frozenset(
         Code.UpsertedDocumentTooLarge,
     }
 )
-# What was written can't be stored: because of its shape, or of an index or a rule of the collection.
+# What was written can't be stored: because of its shape, or of an index or a rule of the
+# collection.
 _REFUSED_DATA = frozenset(
     {
         Code.InvalidLength,

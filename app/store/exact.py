@@ -1,12 +1,12 @@
 """The condition that a stored document is still the same, byte for byte, as one expression of MongoDB's.
 
-`$eq` alone compares values: 1 equals 1.0 and the decimal 1.00, -0.0 equals 0.0, a symbol equals the text of the same
-letters, and where the collection has a collation, "a" may equal "A". So the types of numbers and symbols are compared
-too, and what a type doesn't tell apart as the text that MongoDB makes of it.
-https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
+`$eq` alone compares values: 1 equals 1.0 and the decimal 1.00, -0.0 equals 0.0, a symbol equals the
+text of the same letters, and where the collection has a collation, "a" may equal "A". So the types
+of numbers and symbols are compared too, and what a type doesn't tell apart as the text that MongoDB
+makes of it. https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
 
-Every value that is asked for costs the server some microseconds, so texts are not asked whether they are symbols now: a
-type that no program of this century writes.
+Every value that is asked for costs the server some microseconds, so texts are not asked whether
+they are symbols now: a type that no program of this century writes.
 """
 
 import math

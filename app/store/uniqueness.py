@@ -1,7 +1,7 @@
 """Uniqueness while the index that would keep it can't be made, because stored documents have equal values.
 
-What is written then may take such values away, and must not add others. Two writers at the same moment still can: only
-the index keeps them apart, and it is made as soon as no values are equal.
+What is written then may take such values away, and must not add others. Two writers at the same
+moment still can: only the index keeps them apart, and it is made as soon as no values are equal.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """XLSX (ECMA-376): rows written as sheet XML straight into a ZIP file's deflate stream, with nothing sought or kept.
 
-values → cells → rows of XML → `Archive`. Text is an inline string, never a formula. Cells have no references (the
-standard makes them optional), so an empty cell is there, too.
+values → cells → rows of XML → `Archive`. Text is an inline string, never a formula. Cells have no
+references (the standard makes them optional), so an empty cell is there, too.
 """
 
 import datetime
