@@ -62,7 +62,10 @@ class Settings(BaseSettings):
     WORKERS: int = Field(1, ge=1, le=64, description="Server processes behind the one port.")
     ALLOWED_HOSTS: Names = Field(
         ("localhost", "127.0.0.1", "::1"),
-        description="Host names that a request may ask for, with commas; `*.example.org` takes any below, `*` all.",
+        description=(
+            "Host names that a request may ask for, with commas; `*.example.org` takes any "
+            "below, `*` all."
+        ),
     )
     CORS_ORIGINS: Names = Field(
         (), description="Origins whose pages may call, with commas; none by default."

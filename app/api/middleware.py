@@ -1,4 +1,7 @@
-"""What every request passes: its id, who may call, one line in the log. Pure ASGI: a broken transfer stays broken."""
+"""What every request passes: its id, who may call, one line in the log.
+
+Pure ASGI: a broken transfer stays broken.
+"""
 
 import itertools
 import logging
@@ -106,7 +109,10 @@ class Gate:
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
         if name in self._hosts or (self._suffixes and name.endswith(self._suffixes)):
             return
-        detail = f"This server does not answer to the host {host!r}; ALLOWED_HOSTS names those that it does."
+        detail = (
+            f"This server does not answer to the host {host!r}; ALLOWED_HOSTS names those that "
+            "it does."
+        )
         raise BadRequest(detail, Fault(detail, header="Host"))
 
     def _check_origin(self, headers: dict[bytes, bytes]) -> None:

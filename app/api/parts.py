@@ -4,7 +4,10 @@ from app.store.client import Database
 
 
 class Part:
-    """Something of the server that needs the database; one that lacks a method has nothing to do there."""
+    """Something of the server that needs the database.
+
+    One that lacks a method has nothing to do there.
+    """
 
     async def open(self, database: Database) -> None:
         """Takes the database, which is there until `close` has returned; asks it nothing."""

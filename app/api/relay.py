@@ -40,7 +40,10 @@ class Stalled(Exception):
 
 
 class Relay(Response):
-    """The response that relays a transfer; `release` is called once it has ended, however it did."""
+    """The response that relays a transfer.
+
+    `release` is called once it has ended, however it did.
+    """
 
     def __init__(
         self,

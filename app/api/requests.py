@@ -49,7 +49,10 @@ def no_parameters(request: Request) -> None:
 
 
 def keys(request: Request, field: Field) -> tuple[Iterable[Any], ValueError | None]:
-    """The `_id`s that the last step of the path may stand for, the model's type first; the error if it is none."""
+    """The `_id`s that the last step of the path may stand for, the model's type first.
+
+    With them the error, if the text is none of these.
+    """
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     try:
         text = unquote(raw.rpartition(b"/")[2].decode("ascii"), errors="strict")
@@ -95,13 +98,17 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(
-        f"The body is larger than the {limit / 1024 / 1024:g} MiB that are accepted (BODY_LIMIT_MIB).",
+        f"The body is larger than the {limit / 1024 / 1024:g} MiB that are accepted "
+        "(BODY_LIMIT_MIB).",
         headers={"Connection": "close"},
     )
 
 
 def parse_json(body: bytes) -> Any:
-    """The JSON value of a body, integers with all their digits; raises `BadRequest` for what is not JSON."""
+    """The JSON value of a body, integers with all their digits.
+
+    Raises `BadRequest` for what is not JSON.
+    """
     try:
         if not _long_integer(body):
             return orjson.loads(body)
@@ -128,7 +135,10 @@ def _float(text: str) -> float:
 
 
 class BeyondDouble(float):
-    """A number in JSON that no double can hold; as no plain float, it can't be written as one by accident."""
+    """A number in JSON that no double can hold.
+
+    As no plain float, it can't be written as one by accident.
+    """
 
 
 def _refuse_constant(word: str) -> NoReturn:

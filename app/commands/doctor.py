@@ -127,7 +127,10 @@ class Case:
 
 
 def run() -> None:
-    """Ask the database of MONGO_URI step by step what hinders; exit status 0: all is well, else 1."""
+    """Ask the database of MONGO_URI step by step what hinders.
+
+    Exit status 0: all is well, else 1.
+    """
     if not examine(read_settings(), out):
         raise typer.Exit(1)
 
@@ -199,7 +202,8 @@ def _uri(case: Case) -> Finding:
         return Finding(
             "fails",
             _first_line(error),
-            "MONGO_URI looks like mongodb://user:password@host1:27017,host2:27017/?replicaSet=rs0&authSource=admin, "
+            "MONGO_URI looks like "
+            "mongodb://user:password@host1:27017,host2:27017/?replicaSet=rs0&authSource=admin, "
             "with @ : / % in a password percent-encoded.",
         )
     return Finding("ok", f"names {', '.join(case.hosts)}")
@@ -212,7 +216,8 @@ def _names(case: Case) -> Finding:
     return Finding(
         "fails",
         f"no address is known for {', '.join(lost)}",
-        f"correct the name in MONGO_URI, or make {lost[0]} known to this machine (DNS, /etc/hosts; a compose "
+        f"correct the name in MONGO_URI, or make {lost[0]} known to this machine (DNS, "
+        "/etc/hosts; a compose "
         "service's name is known within its network only).",
     )
 
@@ -227,7 +232,10 @@ def _ports(case: Case) -> Finding:
     if not silent:
         return Finding("ok", "every node in MONGO_URI answers")
     address = next(iter(silent))
-    found = f"no MongoDB answers at {', '.join(f'{address} ({reason})' for address, reason in silent.items())}"
+    found = (
+        "no MongoDB answers at "
+        f"{', '.join(f'{address} ({reason})' for address, reason in silent.items())}"
+    )
     if case.hellos:
         return Finding(
             "fails",
@@ -237,7 +245,8 @@ def _ports(case: Case) -> Finding:
     return Finding(
         "fails",
         found,
-        f"start mongod at {address}, or correct host and port in MONGO_URI; a firewall may be between.",
+        f"start mongod at {address}, or correct host and port in MONGO_URI; a firewall may be "
+        "between.",
     )
 
 
@@ -253,7 +262,10 @@ def _set_name(case: Case) -> Finding:
             "initiate it once: mongosh --eval 'rs.initiate()'.",
         )
     if known is None:
-        fix = "start mongod with --replSet rs0 and initiate it once: a lone server has no transactions or snapshots."
+        fix = (
+            "start mongod with --replSet rs0 and initiate it once: a lone server has no "
+            "transactions or snapshots."
+        )
         return Finding("fails", "a server on its own, no replica set", fix)
     if wanted not in (None, known):
         return Finding(
@@ -272,8 +284,10 @@ def _member_names(case: Case) -> Finding:
     if lost:
         return Finding(
             "fails",
-            f"the set names its members {', '.join(case.members)}; no address is known here for {', '.join(lost)}",
-            f"make {lost[0].rpartition(':')[0]} known to this machine (DNS, /etc/hosts), run where it is, or use one "
+            f"the set names its members {', '.join(case.members)}; no address is known here "
+            f"for {', '.join(lost)}",
+            f"make {lost[0].rpartition(':')[0]} known to this machine (DNS, /etc/hosts), run "
+            "where it is, or use one "
             "node alone with directConnection=true.",
         )
     silent = []
@@ -302,7 +316,8 @@ def _primary(case: Case) -> Finding:
     return Finding(
         "fails",
         f"no node takes writes; {alive} of {total} answer",
-        f"start nodes until more than half of {total} are up; an election then takes some 12 seconds.",
+        f"start nodes until more than half of {total} are up; an election then takes some 12 "
+        "seconds.",
     )
 
 
@@ -320,7 +335,8 @@ def _credentials(case: Case) -> Finding:
             return Finding(
                 "fails",
                 f"{user!r} is not let in (its users are looked up in {where or 'admin'!r})",
-                "correct user and password in MONGO_URI; a user made in admin needs authSource=admin, and @ : / % in "
+                "correct user and password in MONGO_URI; a user made in admin needs "
+                "authSource=admin, and @ : / % in "
                 "the password must be percent-encoded.",
             )
         if error.code == Code.Unauthorized and not user:
@@ -442,7 +458,10 @@ def _shorten(value: object) -> str:
 def _versions(case: Case) -> Finding:
     found = case.client.admin.command("buildInfo")
     if tuple(found["versionArray"][:2]) < OLDEST:
-        fix = f"upgrade MongoDB to {OLDEST[0]}.{OLDEST[1]} or later, one major version after the other."
+        fix = (
+            f"upgrade MongoDB to {OLDEST[0]}.{OLDEST[1]} or later, one major version after the "
+            "other."
+        )
         return Finding("fails", f"MongoDB {found['version']} has no snapshot reads", fix)
     wire = {hello.get("maxWireVersion") for hello in case.hellos.values()}
     mixed = "" if len(wire) < 2 else "; the members run different versions (an upgrade under way?)"

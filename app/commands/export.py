@@ -106,9 +106,10 @@ def export(
     *,
     force: bool = False,
 ) -> None:
-    """Writes an export of a resource to a file, which has its name only when it is whole; `-` is standard output.
+    """Writes an export of a resource to a file, which has its name only when it is whole.
 
-    Raises `StartError` for an unknown resource and a file that can't be written, `RequestError` as HTTP would.
+    `-` is standard output. Raises `StartError` for an unknown resource and a file that can't be
+    written, `RequestError` as HTTP would.
     """
     resource = find_resource(settings, name)
     format_ = format_ or _format_of(output)
@@ -189,13 +190,19 @@ def _ask_to_overwrite(output: str) -> None:
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    """Those of a server's exports; how long a sort without an index may take is for the database's limit to say."""
+    """Those of a server's exports.
+
+    How long a sort without an index may take is for the database's limit to say.
+    """
     return export_options(settings) | {"socketTimeoutMS": None}
 
 
 @contextmanager
 def _target(output: str) -> Iterator[IO[bytes]]:
-    """The file to write to; under its name, in place of what was there, only once the work is done."""
+    """The file to write to.
+
+    It has its name, in place of what was there, only once the work is done.
+    """
     if output == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -261,7 +268,10 @@ def _write(
 
 
 def _total(download: Export, collection: Collection[Any], settings: Settings) -> int | None:
-    """How many documents there will be, for the time that is left; None where counting them takes too long."""
+    """How many documents there will be, for the time that is left.
+
+    None where counting them takes too long.
+    """
     plan = download.plan
     if plan.filter:
         limit = int(settings.COUNT_TIME_LIMIT_SECONDS * 1000)

@@ -24,7 +24,10 @@ def run(
         str, typer.Argument(metavar="ID", help="The X-Export-Id of the download.")
     ],
 ) -> None:
-    """Compare a downloaded file with what the server recorded of it; exit status 1 if they differ."""
+    """Compare a downloaded file with what the server recorded of it.
+
+    Exit status 1 if they differ.
+    """
     if not verify(read_settings(), file, export_id, err):
         raise typer.Exit(1)
 

@@ -126,7 +126,10 @@ def _value(path: Steps) -> tuple[Any, Steps]:
 
 
 def _element(head: tuple[str, ...], number: int) -> dict[str, Any]:
-    """One element of a list; none where the parent is an array, of whose elements it would be a mixture."""
+    """One element of a list.
+
+    None where the parent is an array, of whose elements it would be a mixture.
+    """
     whole: Any = "$" + ".".join(head)
     if len(head) > 1:
         whole = {"$cond": [{"$isArray": "$" + ".".join(head[:-1])}, None, whole]}
@@ -134,7 +137,10 @@ def _element(head: tuple[str, ...], number: int) -> dict[str, Any]:
 
 
 def inclusion(paths: Iterable[Steps]) -> dict[str, Any]:
-    """The projection that keeps these paths, as far as they are names; of two that overlap the wider one counts."""
+    """The projection that keeps these paths, as far as they are names.
+
+    Of two that overlap the wider one counts.
+    """
     dotted = sorted({".".join(_head(path)) for path in paths})
     kept: dict[str, Any] = {}
     for path in dotted:

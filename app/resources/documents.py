@@ -31,7 +31,10 @@ Kept = dict[str, Any]  # by name `KEPT`, or the same of what is inside
 
 
 def read_document(resource: Resource, body: Any) -> Document:
-    """The document that a POST stores, `_id` first, defaults filled in; raises `Invalid` with a pointer per fault."""
+    """The document that a POST stores, `_id` first, defaults filled in.
+
+    Raises `Invalid` with a pointer per fault.
+    """
     instance = validate(resource, require_object(body))
     document = encode(resource, instance)
     if document.get("_id") is None:
@@ -148,7 +151,10 @@ def _kept_element(
 
 
 def _own_key(resource: Resource, key: Any) -> bool:
-    """Whether a stored `_id`, as JSON, is of the model's type; another program may have stored another."""
+    """Whether a stored `_id`, as JSON, is of the model's type.
+
+    Another program may have stored another.
+    """
     attribute = next(
         name for name, info in resource.model.model_fields.items() if (info.alias or name) == "_id"
     )

@@ -40,7 +40,10 @@ def write_key(field: Field, key: Any) -> str:
 
 
 def read_key(field: Field, text: str) -> tuple[Iterable[Any], ValueError | None]:
-    """The `_id`s that a text may stand for, the likeliest first; and the error if it is none of the model's type."""
+    """The `_id`s that a text may stand for, the likeliest first.
+
+    With them the error, if the text is none of the model's type.
+    """
     read = KINDS[field.kind].read
     if read is None:
         return _others(text), None
@@ -86,7 +89,10 @@ def _others(text: str) -> list[Any]:
 
 
 def _extended(text: str) -> list[Any]:
-    """What the text is as Extended JSON; never what MongoDB would take for an operator or a pattern."""
+    """What the text is as Extended JSON.
+
+    Never what MongoDB would take for an operator or a pattern.
+    """
     try:
         key = json_util.loads(text, json_options=_READ)
     except (ValueError, TypeError, KeyError, RecursionError, bson.errors.BSONError):

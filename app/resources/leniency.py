@@ -74,7 +74,10 @@ def _never_missing(schema: Schema, silent: bool) -> Schema:
 
 
 def _never_wrong(schema: Schema, silent: bool) -> Schema:
-    """Takes a wrong value as it is; what the validator of a whole model inside it says is passed on."""
+    """Takes a wrong value as it is.
+
+    What the validator of a whole model inside it says is passed on.
+    """
 
     def validate(value: Any, handler: Call) -> Any:
         try:

@@ -56,7 +56,10 @@ def link_paths(shape: Shape) -> tuple[LinkPath, ...]:
 
 
 def references(shape: Shape, document: dict[str, Any], above: Steps = ()) -> Iterator[Reference]:
-    """Every link of a document as it is stored; what is stored in place of one and can't be one is passed over."""
+    """Every link of a document as it is stored.
+
+    What is stored in place of one and can't be one is passed over.
+    """
     for name, field in shape.fields.items():
         if name in document:
             yield from _references(field, document[name], (*above, name))

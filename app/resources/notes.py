@@ -41,7 +41,8 @@ def _unserved(modules: Iterable[ModuleType], package: str) -> Iterator[str]:
         if model not in own:
             if issubclass(model, Document):
                 yield (
-                    f"{module.__name__} imports {model.__name__} from {model.__module__}: only what "
+                    f"{module.__name__} imports {model.__name__} from {model.__module__}: only "
+                    "what "
                     f"{package} itself declares is served"
                 )
         elif issubclass(model, View):

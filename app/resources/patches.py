@@ -196,7 +196,10 @@ def _edit(
     known: Mapping[str, Field],
     above: Steps,
 ) -> _Edit:
-    """The object with what the patch sends, taken from `encoded`; all other elements keep their bytes."""
+    """The object with what the patch sends, taken from `encoded`.
+
+    All other elements keep their bytes.
+    """
     edit = _Edit()
     stored = list(elements(raw))
     new: dict[bytes, bytes] = {}

@@ -14,7 +14,10 @@ class TextType:
         self._adapter: pydantic.TypeAdapter[Any] | None = None
 
     def __reduce__(self) -> tuple[Callable[[Any], "TextType"], tuple[Any]]:
-        """Another process only reads documents; an annotation can hold what can't be handed over."""
+        """Another process only reads documents.
+
+        An annotation can hold what can't be handed over.
+        """
         return TextType, (str,)
 
     def write(self, text: str) -> str:

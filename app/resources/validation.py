@@ -84,7 +84,10 @@ def judge(
     *,
     strict_extra: bool,
 ) -> Instance:
-    """The instance that the body makes; raises `Invalid` with its faults that `excuse` doesn't take, and `others`."""
+    """The instance that the body makes.
+
+    Raises `Invalid` with its faults that `excuse` doesn't take, and `others`.
+    """
     try:
         instance = _run(resource, resource.model.__pydantic_validator__, body, strict_extra)
         found: Found = []
@@ -102,7 +105,10 @@ def judge(
 
 
 def fault_places(resource: Resource, view: Document) -> set[Steps]:
-    """Where a stored document, as JSON, breaks its model; fields that the model doesn't know are no faults."""
+    """Where a stored document, as JSON, breaks its model.
+
+    Fields that the model doesn't know are no faults.
+    """
     try:
         _run(resource, resource.model.__pydantic_validator__, view, strict_extra=False)
     except pydantic.ValidationError as error:

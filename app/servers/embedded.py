@@ -88,10 +88,11 @@ class EmbeddedDatabase:
     def open(
         cls, data_dir: Path, cache_mib: int, snapshot_seconds: int, *, share: bool = False
     ) -> Self:
-        """Start the database of a data folder, and wait until it can be written to; blocks for some 0.3 s.
+        """Start the database of a data folder, and wait until it can be written to.
 
-        With `share` (commands), the one that runs already is used where there is one. Without (servers), that is a
-        `StartError`, as is everything that hinders the start: its sentence says what to do.
+        Blocks for some 0.3 s. With `share` (commands), the one that runs already is used where
+        there is one. Without (servers), that is a `StartError`, as is everything that hinders the
+        start: its sentence says what to do.
         """
         folder = data_dir.expanduser().resolve()
         owner, user = _Lock.of_folder(folder, "owner.lock"), _Lock.of_folder(folder, "users.lock")
@@ -107,7 +108,8 @@ class EmbeddedDatabase:
                 user.release()
             if time.monotonic() > deadline:
                 raise StartError(
-                    f"The database of {folder} is being started by another process, and isn't ready yet."
+                    f"The database of {folder} is being started by another process, and isn't "
+                    "ready yet."
                 )
             time.sleep(POLL_SECONDS)
         return cls._start(
@@ -141,7 +143,10 @@ class EmbeddedDatabase:
         return cls(uri, owner, user, mongod, is_new=is_new)
 
     def close(self) -> None:
-        """End the mongod that this process started; a command's waits until other commands have done with it."""
+        """End the mongod that this process started.
+
+        A command's waits until other commands have done with it.
+        """
         if self._mongod is not None and self._owner is not None:
             if self._owner.read().get("owner") == "command" and self._user is not None:
                 self._user.wait()
@@ -160,7 +165,10 @@ class EmbeddedDatabase:
 
 
 class _Lock:
-    """An `flock` on a file of ours, which ends with the process however it ends; the file holds a little JSON."""
+    """An `flock` on a file of ours, which ends with the process however it ends.
+
+    The file holds a little JSON.
+    """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -215,9 +223,13 @@ def _in_use(folder: Path, owner: _Lock) -> str:
     content = owner.read()
     process = f" (process {content['pid']})" if "pid" in content else ""
     if content.get("owner") == "command":
-        return f"A command{process} is working with the data folder {folder}: start again when it has finished."
+        return (
+            f"A command{process} is working with the data folder {folder}: start again when it "
+            "has finished."
+        )
     return (
-        f"Another server{process} uses the data folder {folder}: stop it, or give this one a folder of its own "
+        f"Another server{process} uses the data folder {folder}: stop it, or give this one a "
+        "folder of its own "
         f"with DATA_DIR."
     )
 
@@ -239,7 +251,8 @@ def _socket_folder(folder: Path) -> Path:
         ours = False
     if not ours:
         raise StartError(
-            f"The folder {short}, for the database's socket, isn't ours: set DATA_DIR to a shorter path."
+            f"The folder {short}, for the database's socket, isn't ours: set DATA_DIR to a "
+            "shorter path."
         )
     short.chmod(0o700)
     return short
@@ -271,14 +284,18 @@ def _wait_for_leftover(mongod: Mongod) -> None:
     while (pid := mongod.pid) is not None:
         if time.monotonic() > deadline:
             raise StartError(
-                f"A mongod (process {pid}) still uses the data folder {mongod.folder}: end it with `kill {pid}`, "
+                f"A mongod (process {pid}) still uses the data folder {mongod.folder}: end it "
+                f"with `kill {pid}`, "
                 f"or set DATA_DIR to another folder."
             )
         time.sleep(POLL_SECONDS)
 
 
 def _become_primary(socket: str) -> None:
-    """Make the set, or tell it its new address when the folder was moved; back when writes are taken."""
+    """Make the set, or tell it its new address when the folder was moved.
+
+    Back when writes are taken.
+    """
     config = _config(socket)
     if config is None:
         _must(ask(socket, make_initiation([socket]), START_SECONDS))

@@ -49,7 +49,10 @@ _numbers = count(1)
 
 
 def find_mongod() -> Path:
-    """The mongod to run: the one that the wheel brought, else the one on PATH; raises `StartError` without either."""
+    """The mongod to run: the one that the wheel brought, else the one on PATH.
+
+    Raises `StartError` without either.
+    """
     spec = find_spec("fiftyone")  # a namespace: nothing of it is imported
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         binary = Path(folder, "db", "bin", "mongod")
@@ -63,7 +66,10 @@ def find_mongod() -> Path:
 
 
 def ask(address: str, command: Document, timeout: float = ANSWER_SECONDS) -> Document:
-    """What the mongod at a socket's path or `host:port` answers to one command, `ok` or not; raises OSError."""
+    """What the mongod at a socket's path or `host:port` answers to one command, `ok` or not.
+
+    Raises OSError.
+    """
     message = bson.encode({**command, "$db": command.get("$db", "admin")})  # the name comes first
     with _connect(address, timeout) as connection:
         connection.sendall(
@@ -139,12 +145,18 @@ class Mongod:
         return self.pid is not None
 
     def start(self, binary: Path | None = None) -> None:
-        """Run it; back when it answers. Raises `StartError` that says why it doesn't, and what to do."""
+        """Run it; back when it answers.
+
+        Raises `StartError` that says why it doesn't, and what to do.
+        """
         self.launch(binary or find_mongod())
         self.wait()
 
     def launch(self, binary: Path) -> None:
-        """Run it, not waiting for an answer; raises `StartError` where its folder can't be written."""
+        """Run it, not waiting for an answer.
+
+        Raises `StartError` where its folder can't be written.
+        """
         try:
             Path(self.folder, DATA).mkdir(parents=True, exist_ok=True)
             log = self._open_log()
@@ -161,7 +173,10 @@ class Mongod:
             self._process = _spawn(command, output.fileno(), self.outlives)
 
     def wait(self, seconds: float = START_SECONDS) -> Document:
-        """Wait until it answers `hello`; raises `StartError` when it ends instead, or takes longer."""
+        """Wait until it answers `hello`.
+
+        Raises `StartError` when it ends instead, or takes longer.
+        """
         deadline = time.monotonic() + seconds
         while (answer := hello(self.address)) is None:
             if self._process is not None and (status := self._process.poll()) is not None:
@@ -175,7 +190,10 @@ class Mongod:
         return answer
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """End it in order (SIGTERM); after so many seconds, at once (SIGKILL). Does nothing where none runs."""
+        """End it in order (SIGTERM); after so many seconds, at once (SIGKILL).
+
+        Does nothing where none runs.
+        """
         self.signal(signal.SIGTERM)
         if not self._ended(seconds):
             self.kill()
@@ -186,7 +204,10 @@ class Mongod:
         self._ended(STOP_SECONDS)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; does nothing where none runs. What this process started is never taken for another's."""
+        """Send it a signal; does nothing where none runs.
+
+        What this process started is never taken for another's.
+        """
         if self._process is not None:
             self._process.send_signal(number)
         elif pid := self.pid:
@@ -286,30 +307,51 @@ def explain(status: int, folder: Path, address: str) -> str:
         )
         return f"mongod needs the library {library}, which is missing here: {install}, {ELSE}."
     if "version `GLIBC" in log:
-        return f"This system's C library is too old for the mongod of the wheel: put another mongod on PATH, {ELSE}."
+        return (
+            "This system's C library is too old for the mongod of the wheel: put another "
+            f"mongod on PATH, {ELSE}."
+        )
     if status == -signal.SIGILL:
         return (
             f"This processor lacks AVX, which this mongod needs: put an older one on PATH, {ELSE}."
         )
     if "No space left on device" in log or "available disk space" in log:
-        return f"The disk of the data folder {folder} is full: free some space, or set DATA_DIR to a folder elsewhere."
+        return (
+            f"The disk of the data folder {folder} is full: free some space, or set DATA_DIR "
+            "to a folder elsewhere."
+        )
     for refusal in ("Permission denied", "Read-only file system", "read-only directory"):
         if refusal in log:
             return not_writable(folder, refusal)
     if status == 100:
-        return f"Another mongod uses the data folder {folder}: end it, or set DATA_DIR to another folder."
+        return (
+            f"Another mongod uses the data folder {folder}: end it, or set DATA_DIR to another "
+            "folder."
+        )
     if status == 48:
-        return f"mongod can't listen at {address}, which another process uses: choose another port or folder."
+        return (
+            f"mongod can't listen at {address}, which another process uses: choose another "
+            "port or folder."
+        )
     if status == 62:
-        return f"The data folder {folder} was written by another version of mongod: set DATA_DIR to another folder."
+        return (
+            f"The data folder {folder} was written by another version of mongod: set DATA_DIR "
+            "to another folder."
+        )
     words = f": {reason}" if (reason := _last_words(log)) else ""
-    return f"mongod ended with status {status}{words}; see {folder / LOG}, or set DATA_DIR to another folder."
+    return (
+        f"mongod ended with status {status}{words}; see {folder / LOG}, or set DATA_DIR to "
+        "another folder."
+    )
 
 
 def not_writable(folder: Path, reason: str | None) -> str:
     """The sentence for a data folder that can't be written."""
     why = (reason or "no reason given").lower()
-    return f"The data folder {folder} can't be written ({why}): make it writable, or set DATA_DIR to another folder."
+    return (
+        f"The data folder {folder} can't be written ({why}): make it writable, or set DATA_DIR "
+        "to another folder."
+    )
 
 
 def _read_log(folder: Path) -> str:

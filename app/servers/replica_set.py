@@ -75,9 +75,10 @@ class ReplicaSet:
     def start(
         cls, folder: Path, *, base_port: int = 0, database: str = "docsheet", outlives: bool = False
     ) -> Self:
-        """Start the folder's set, making it first where there is none; back when it has a primary and all members.
+        """Start the folder's set, making it first where there is none.
 
-        `base_port` 0: free ports. Raises `StartError` that says what to do.
+        Back when it has a primary and all members. `base_port` 0: free ports. Raises `StartError`
+        that says what to do.
         """
         folder = folder.expanduser().resolve()
         if (folder / STATE).exists():
@@ -133,7 +134,10 @@ class ReplicaSet:
         return next((name for name, state in self.status().items() if state == "PRIMARY"), None)
 
     def kill(self, member: str = "PRIMARY", number: signal.Signals = signal.SIGKILL) -> str:
-        """Send a member a signal, and wait for its end where the signal is one that ends; its name comes back."""
+        """Send a member a signal, and wait for its end where the signal is one that ends.
+
+        Its name comes back.
+        """
         name = self._named(member)
         self.members[name].signal(number)
         if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
@@ -146,7 +150,10 @@ class ReplicaSet:
         _wait_for(lambda: _state(member) in ("PRIMARY", "SECONDARY"), f"{member} did not come back")
 
     def step_down(self, seconds: int = 60) -> str:
-        """Let the primary hand over, as before its maintenance; the name of the one that did comes back."""
+        """Let the primary hand over, as before its maintenance.
+
+        The name of the one that did comes back.
+        """
         name = self._named("PRIMARY")
         with self._client(name) as client:
             client.admin.command("replSetStepDown", seconds)
@@ -274,7 +281,10 @@ def _arguments(folder: Path) -> list[str]:
 
 
 def _make_folder(folder: Path) -> None:
-    """An empty folder with the key in it; raises `StartError` where it holds something else, or can't be made."""
+    """An empty folder with the key in it.
+
+    Raises `StartError` where it holds something else, or can't be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         ours = {"key", *(f"member{number}" for number in range(1, MEMBERS + 1))}

@@ -64,8 +64,10 @@ def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
         elif chosen and chosen != kept:
             if name != "api":
                 raise StartError(
-                    f"{variable} is not the one that this stack's volumes were made with: set the old one, or none "
-                    f"(it is kept in the volume `secrets`). To begin anew WITHOUT the data: `docker compose down -v`."
+                    f"{variable} is not the one that this stack's volumes were made with: set "
+                    "the old one, or none "
+                    "(it is kept in the volume `secrets`). To begin anew WITHOUT the data: "
+                    "`docker compose down -v`."
                 )
             write_secret(folder / name, chosen)
 
@@ -73,9 +75,10 @@ def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
 def found_set(
     hosts: Sequence[str], root: str, password: str, database: str, wait: float = WAIT_SECONDS
 ) -> str:
-    """Founds the set where there is none, and its application's user; the `MONGO_URI` of that user comes back.
+    """Founds the set where there is none, and its application's user.
 
-    Waits for a primary that takes writes. Raises `StartError` that says what to do.
+    The `MONGO_URI` of that user comes back. Waits for a primary that takes writes. Raises
+    `StartError` that says what to do.
     """
     deadline = time.monotonic() + wait
     if not _is_founded(hosts, deadline):
@@ -89,7 +92,10 @@ def found_set(
 
 
 def _is_founded(hosts: Sequence[str], deadline: float) -> bool:
-    """Whether any node belongs to a set; only when all of them answer can it be said that none does."""
+    """Whether any node belongs to a set.
+
+    Only when all of them answer can it be said that none does.
+    """
     while True:
         told = {host: hello(host) for host in hosts}
         if any("setName" in (answer or {}) for answer in told.values()):
@@ -99,7 +105,8 @@ def _is_founded(hosts: Sequence[str], deadline: float) -> bool:
             return False
         if time.monotonic() > deadline:
             raise StartError(
-                f"{', '.join(silent)} can't be reached: `docker compose logs` of that node says why."
+                f"{', '.join(silent)} can't be reached: `docker compose logs` of that node "
+                "says why."
             )
         time.sleep(POLL_SECONDS)
 
@@ -138,7 +145,10 @@ def _lets_in(hosts: Sequence[str], password: str) -> bool:
 
 
 def _again(work: Callable[[], object], deadline: float) -> None:
-    """Until it succeeds: an election may be under way. A refused login ends it with the sentence for that."""
+    """Until it succeeds: an election may be under way.
+
+    A refused login ends it with the sentence for that.
+    """
     while True:
         try:
             work()
@@ -150,9 +160,12 @@ def _again(work: Callable[[], object], deadline: float) -> None:
             if error.code != Code.AuthenticationFailed:
                 raise
             raise StartError(
-                "The database does not know root by the password in the volume `secrets`: its data were made with "
-                "another one, or its first start was cut off. Set DOCSHEET_ROOT_PASSWORD to the old one after "
-                "`docker volume rm docsheet_secrets`; to begin anew WITHOUT the data: `docker compose down -v`."
+                "The database does not know root by the password in the volume `secrets`: its "
+                "data were made with "
+                "another one, or its first start was cut off. Set DOCSHEET_ROOT_PASSWORD to "
+                "the old one after "
+                "`docker volume rm docsheet_secrets`; to begin anew WITHOUT the data: `docker "
+                "compose down -v`."
             ) from error
         else:
             return

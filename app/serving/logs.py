@@ -16,7 +16,10 @@ class Lines(logging.Formatter):
         second = int(record.created)
         if second != self._second:
             self._second, self._time = second, self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-        line = f"{self._time},{int(record.msecs):03d} {record.levelname} {record.name}: {record.getMessage()}"
+        line = (
+            f"{self._time},{int(record.msecs):03d} {record.levelname} {record.name}: "
+            f"{record.getMessage()}"
+        )
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -22,7 +22,10 @@ class Protocol(HttpToolsProtocol):
     """The protocol that `docsheet serve` gives to uvicorn."""
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes of the connection; addresses that a client did not percent-encode (curl) are, first."""
+        """Takes bytes of the connection.
+
+        Addresses that a client did not percent-encode (curl) are, first.
+        """
         if not data.isascii() and (self.cycle is None or self.cycle.response_complete):
             line, separator, rest = data.partition(b"\r\n")
             if found := _request_line(line):

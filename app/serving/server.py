@@ -1,4 +1,7 @@
-"""`docsheet serve`: the database, the address, the signals; one process, or several behind the same port."""
+"""`docsheet serve`: the database, the address, the signals.
+
+One process, or several behind the same port.
+"""
 
 import copy
 import errno
@@ -110,7 +113,10 @@ class Server(uvicorn.Server):
         self._seconds = settings.SHUTDOWN_GRACE_SECONDS + LEAVING_SECONDS + more
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The handler of SIGINT and SIGTERM; uvicorn takes a second one for the wish to end at once."""
+        """The handler of SIGINT and SIGTERM.
+
+        A second one means for uvicorn to end at once.
+        """
         self._limit()
         super().handle_exit(sig, frame)
 

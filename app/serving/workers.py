@@ -68,7 +68,10 @@ class Workers:
         self._end()
 
     def watch(self) -> None:
-        """Starts a worker again when it dies; returns after SIGTERM, raises KeyboardInterrupt after SIGINT."""
+        """Starts a worker again when it dies.
+
+        Returns after SIGTERM, raises KeyboardInterrupt after SIGINT.
+        """
         while not self._signals:
             wait(
                 [

@@ -46,17 +46,26 @@ def guard(text: str) -> str:
 
 
 def unguard(text: str) -> str:
-    """The text that was guarded: `unguard(guard(text)) == text`; what no guard has written stays."""
+    """The text that was guarded: `unguard(guard(text)) == text`.
+
+    What no guard has written stays.
+    """
     return text[1:] if text[:1] == "'" and _begins_dangerously(text, 1) else text
 
 
 def some_to_guard(lines: str) -> bool:
-    """Whether `guard` may change one of some texts with newlines between them; quick, where none is."""
+    """Whether `guard` may change one of some texts with newlines between them.
+
+    Quick, where none is.
+    """
     return _some_begins_dangerously("\n" + lines) is not None
 
 
 def guard_column(values: list[Any], texts: list[str]) -> list[str]:
-    """The column with its texts guarded; numbers and dates are left alone, as their types in `values` say."""
+    """The column with its texts guarded.
+
+    Numbers and dates are left alone, as their types in `values` say.
+    """
     return [
         text if type(value) in _NOT_GUARDED else guard(text) for value,
         text in zip(values, texts, strict=True)
@@ -68,7 +77,10 @@ def zone(name: str) -> datetime.tzinfo:
     try:
         return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        detail = f"timezone: {name!r} is no time zone of the IANA database, such as Asia/Shanghai or UTC."
+        detail = (
+            f"timezone: {name!r} is no time zone of the IANA database, such as Asia/Shanghai "
+            "or UTC."
+        )
         raise Invalid(detail, Fault(detail, parameter="timezone")) from None
 
 
@@ -156,7 +168,10 @@ class Bad:
 
 
 class CellReader:
-    """Cells of one field → the JSON of its values; `typed` as `Reader` says, `zone` for local times."""
+    """Cells of one field → the JSON of its values.
+
+    `typed` as `Reader` says, `zone` for local times.
+    """
 
     def __init__(self, field: Field, zone: datetime.tzinfo, *, typed: bool) -> None:
         kind = "json" if field.many else field.kind
@@ -225,7 +240,10 @@ def show(cell: Cell) -> str:
 
 
 class _Kind:
-    """Cells of one kind → JSON; each method raises `ValueError` with a sentence without its subject."""
+    """Cells of one kind → JSON.
+
+    Each method raises `ValueError` with a sentence without its subject.
+    """
 
     def __init__(self, field: Field, zone: datetime.tzinfo) -> None:
         self._kind = KINDS.get(field.kind, KINDS["any"])
@@ -519,7 +537,10 @@ def _is_canonical(text: str) -> bool:
 
 
 def _instant(text: str, zone: datetime.tzinfo) -> datetime.datetime:
-    """A date-time in ISO 8601, or as people write it, the year first; without an offset in the zone."""
+    """A date-time in ISO 8601, or as people write it, the year first.
+
+    Without an offset in the zone.
+    """
     day = _day(text)
     if day:
         rest = text[day.end() :].strip("\t\n\r") or "T00:00"

@@ -52,9 +52,10 @@ class Tally:
 def chunks(
     batches: Iterable[Batch], encoder: Encoder, tally: Tally, *, gzip: bool = False
 ) -> Iterator[bytes]:
-    """The file, chunk by chunk; the first one comes with the first batch, none is kept back for more than one batch.
+    """The file, chunk by chunk.
 
-    `tally` is whole before the last chunk is yielded.
+    The first one comes with the first batch, none is kept back for more than one batch. `tally` is
+    whole before the last chunk is yielded.
     """
     pack = _Gzip() if gzip else _Plain()
     waiting = b""

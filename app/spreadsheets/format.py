@@ -34,7 +34,10 @@ class Encoder(Protocol):
         """Data rows so far."""
 
     def encode(self, batch: list[Any], raw: bytes | None = None) -> bytes:
-        """What of the file is ready with this batch; `raw` is the BSON of its documents, if known."""
+        """What of the file is ready with this batch.
+
+        `raw` is the BSON of its documents, if known.
+        """
 
     def finish(self) -> bytes:
         """The rest of the file; a whole one also where there was no batch."""
@@ -105,7 +108,10 @@ class Reader(Protocol):
 
     @property
     def typed(self) -> bool:
-        """Whether cells have types: a text `5` is another cell than a number; else all are texts."""
+        """Whether cells have types: a text `5` is another cell than a number.
+
+        Else all are texts.
+        """
 
     @property
     def cut(self) -> frozenset[bytes]:

@@ -7,7 +7,10 @@ from app.spreadsheets.workbook import letters
 
 
 def read_header(titles: Sequence[str]) -> list[str]:
-    """The titles without empty ones at the end; raises `BadRequest` for none and for doubled ones."""
+    """The titles without empty ones at the end.
+
+    Raises `BadRequest` for none and for doubled ones.
+    """
     kept = [title.strip() for title in titles]
     while kept and not kept[-1]:
         kept.pop()

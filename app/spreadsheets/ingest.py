@@ -213,7 +213,10 @@ class _Names:
             self._folded.setdefault(title.strip().casefold(), set()).add(path)
 
     def path(self, title: str) -> str | None:
-        """The path that a title means, None where it means none; raises `ValueError` for several."""
+        """The path that a title means, None where it means none.
+
+        Raises `ValueError` for several.
+        """
         for names in (self._asked, {title: title} if self._finds(title) else {}, self._titles):
             if title in names:
                 return names[title]
@@ -263,7 +266,8 @@ class _Names:
         length = next(n for n in range(1, len(above)) if self._is_list(".".join(above[:n])))
         listed, below = ".".join(above[:length]), ".".join(above[length:])
         return (
-            f"The column {title!r} goes through the list {listed} without a number, as in a file that "
+            f"The column {title!r} goes through the list {listed} without a number, as in a "
+            "file that "
             f"was unwound: there a row is an element and no document. Use {listed}.0.{below}, or "
             f"one column {listed} with JSON."
         )

@@ -14,9 +14,10 @@ _NEWLINE = orjson.Fragment(
 
 
 def json_lines(values: list[Any], raw: bytes | None = None) -> bytes:
-    """Each value as compact JSON, with a newline after it; `raw` is the BSON of the values, where they are documents.
+    """Each value as compact JSON, with a newline after it.
 
-    NaN and Infinity come out as `null` where nobody looks for them, so only a batch with a `null` is looked through.
+    `raw` is the BSON of the values, where they are documents. NaN and Infinity come out as `null`
+    where nobody looks for them, so only a batch with a `null` is looked through.
     """
     if not values:
         return b""

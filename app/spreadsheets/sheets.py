@@ -72,7 +72,8 @@ class XlsxReader:
             title for title in self.header if title
         ]:
             raise BadRequest(
-                f"The sheet {sheet.name!r} continues {self._sheets[0].name!r}, so that its first row "
+                f"The sheet {sheet.name!r} continues {self._sheets[0].name!r}, so that its "
+                "first row "
                 "must have the same titles; it has others. Rename it, if it is another table."
             )
         return rows
@@ -255,7 +256,10 @@ def as_title(cell: Cell) -> str:
 
 
 def column_of(letters: str) -> int:
-    """The column of that name, of which `A` is 0; raises `BadRequest` where a sheet has none such."""
+    """The column of that name, of which `A` is 0.
+
+    Raises `BadRequest` where a sheet has none such.
+    """
     position = 0
     for letter in letters.upper():
         if not "A" <= letter <= "Z" or position > COLUMNS:

@@ -142,13 +142,19 @@ def workbook_links(sheets: int) -> str:
 
 
 def sheet_name(name: str) -> str:
-    """The name as Excel allows it for a sheet; `History` is Excel's own and `notes` is ours: they get a `_`."""
+    """The name as Excel allows it for a sheet.
+
+    `History` is Excel's own and `notes` is ours: they get a `_`.
+    """
     valid = re.sub(r"^'|'$|[\[\]:*?/\\\x00-\x1f\ufffe\uffff]", "_", name) or "_"
     return valid + "_" if valid.lower() in ("history", NOTES) else valid
 
 
 def numbered(name: str, number: int) -> str:
-    """The name of a table's first, second, … sheet: `users`, `users (2)`; at most 31 UTF-16 units."""
+    """The name of a table's first, second, … sheet: `users`, `users (2)`.
+
+    At most 31 UTF-16 units.
+    """
     suffix = f" ({number})" if number > 1 else ""
     return cut(name, 31 - len(suffix)).removesuffix("'") + suffix
 

@@ -17,10 +17,10 @@ _READ_ONLY = {"view": "a view", "timeseries": "a time series"}
 
 @dataclass(frozen=True)
 class Nature:
-    """What MongoDB says of one collection; `read_only` names the kind where it takes no writes here.
+    """What MongoDB says of one collection.
 
-    `uuid` tells the collection from another one of the same name; None where it isn't known, or
-    there is no collection yet.
+    `read_only` names the kind where it takes no writes here. `uuid` tells the collection from
+    another one of the same name; None where it isn't known, or there is no collection yet.
     """
 
     read_only: str | None = None

@@ -81,7 +81,10 @@ class Child(Generic[Outcome]):
         return self._work.so_far(*_numbers.unpack_from(self._progress))
 
     async def start(self) -> None:
-        """Forks the child. Cancelled in the middle, it goes on for a moment, and `close` waits for it."""
+        """Forks the child.
+
+        Cancelled in the middle, it goes on for a moment, and `close` waits for it.
+        """
         self._starting = asyncio.ensure_future(asyncio.to_thread(self._start))
         await asyncio.shield(self._starting)
 

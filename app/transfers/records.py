@@ -60,7 +60,10 @@ class Records:
         )
 
     async def refresh(self, export_id: str, record: Record) -> None:
-        """Stores how far an export is; one that has ended is left as it is, however late this comes."""
+        """Stores how far an export is.
+
+        One that has ended is left as it is, however late this comes.
+        """
         write = self._collection.replace_one
         await self._database.run(
             write, {"_id": export_id, "state": "running"}, _document(record), writing=True

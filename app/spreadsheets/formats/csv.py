@@ -59,7 +59,10 @@ class CsvEncoder:
         return self._quoted(texts, lines)
 
     def _quoted(self, texts: list[str], lines: str) -> list[str]:
-        """The texts, in quotes where they need them; `lines` is all of them, with newlines between."""
+        """The texts, in quotes where they need them.
+
+        `lines` is all of them, with newlines between.
+        """
         delimiter = self._delimiter
         if '"' in lines or delimiter in lines or "\r" in lines or lines.count("\n") >= len(texts):
             return [

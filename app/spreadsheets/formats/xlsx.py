@@ -56,7 +56,10 @@ Cells = tuple[bytes, list[bytes], bytes]  # what stands before, in and after the
 
 
 class XlsxEncoder:
-    """Writes a workbook; raises `Invalid` for more columns than a sheet has. `rows_per_sheet` is for tests."""
+    """Writes a workbook; raises `Invalid` for more columns than a sheet has.
+
+    `rows_per_sheet` is for tests.
+    """
 
     def __init__(
         self,
@@ -66,7 +69,10 @@ class XlsxEncoder:
         rows_per_sheet: int = ROWS,
     ) -> None:
         if len(columns) > COLUMNS:
-            detail = f"{len(columns)} columns are more than the {COLUMNS} that a sheet has; CSV has no such limit."
+            detail = (
+                f"{len(columns)} columns are more than the {COLUMNS} that a sheet has; CSV has "
+                "no such limit."
+            )
             raise Invalid(detail, Fault(detail, parameter="columns"))
         self._archive = Archive()
         self._presenters = [column.presenter() for column in columns]
@@ -131,7 +137,10 @@ class XlsxEncoder:
 
 
 class Notes:
-    """The texts that were cut: where, of which field, and the digest of what is left; spooled past some size."""
+    """The texts that were cut: where, of which field, and the digest of what is left.
+
+    Spooled past some size.
+    """
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
@@ -251,7 +260,10 @@ class CellWriter:
         }
 
     def column(self, values: list[Any], sheet: str, row: int, position: int) -> Cells:
-        """The cells of one column; a text that is too long is cut and noted, `row` being that of the first cell."""
+        """The cells of one column.
+
+        A text that is too long is cut and noted, `row` being that of the first cell.
+        """
         types = set(map(type, values))
         if types <= {int, bson.Int64} and min(values) > -_INTEGER and max(values) < _INTEGER:
             return b"<c><v>", [b"%d" % value for value in values], b"</v></c>"
@@ -374,7 +386,10 @@ def _needs_space(joined: bytes) -> bool:
 
 
 def _width(text: str) -> int:
-    """The characters' places; Chinese, Japanese and Korean ones and emoji take two (Unicode's annex 11)."""
+    """The characters' places.
+
+    Chinese, Japanese and Korean ones and emoji take two (Unicode's annex 11).
+    """
     text = text[:60]
     return (
         len(text)
