@@ -120,7 +120,6 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         version=VERSION,
         lifespan=lifespan,
         openapi_url=None,
-        root_path=settings.ROOT_PATH,
         redirect_slashes=False,
         middleware=[Middleware(Cors, settings=settings)] if settings.CORS_ORIGINS else [],
         exception_handlers=_HANDLERS,
