@@ -21,7 +21,8 @@ from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.settings import Settings
 from app.store.client import Database
-from app.store.repository import Page, Repository
+from app.store.lists import ListPage
+from app.store.repository import Repository
 from app.store.stored import Stored
 
 JSON = "application/json"
@@ -170,7 +171,7 @@ class ResourceRouter(Part):
         )
 
 
-def _page_headers(request: Request, page: Page) -> dict[str, str]:
+def _page_headers(request: Request, page: ListPage) -> dict[str, str]:
     headers = {}
     if page.total is not None and page.strategy is not None:
         headers = {"X-Total-Count": str(page.total), "X-Count-Strategy": page.strategy}

@@ -16,6 +16,7 @@ from app.query.names import Names
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
 from app.query.reading import Reading
+from app.query.tokens import Place, Pointer
 from app.resources.registry import Resource
 
 Pairs = Sequence[tuple[str, str]]
@@ -27,7 +28,7 @@ class Query:
     """What was asked of one collection; `patterns` names the parameters that are searched for.
 
     `limit` is None where all documents are asked for, `fields` where whole ones are. `sort` is as
-    it was asked; `after` is a position in `ordering.whole(sort)`.
+    it was asked; `after` is a place in `ordering.whole(sort)`.
     """
 
     conditions: tuple[Condition | Search, ...]
@@ -35,7 +36,7 @@ class Query:
     skip: int
     limit: int | None
     fields: tuple[str, ...] | None = None
-    after: tuple[Any, ...] | None = None
+    after: Place | Pointer | None = None
     count: str = "auto"
     patterns: tuple[str, ...] = ()
     fingerprint: bytes = b""
@@ -66,7 +67,7 @@ class Compiler:
         sort = reading.sort(self.default_sort)
         order = ordering.whole(sort)
         fingerprint = tokens.fingerprint(self.resource.name, _in_any_order(conditions), order)
-        after = reading.after(order, fingerprint)
+        after = reading.after(fingerprint)
         reading.finish()
         patterns = tuple(reading.patterns)
         return Query(conditions, sort, skip, limit, fields, after, count, patterns, fingerprint)

@@ -4,29 +4,33 @@ The order is MongoDB's sort order (https://www.mongodb.com/docs/manual/reference
 their fixed order, missing equal to null, an array by its least element upwards and its greatest downwards. `$gt` in a
 filter stays within one type, so the condition is an `$expr`, which compares as the sort does.
 
-A position is a list of one value for each key of the sort; `NOTHING` stands for an empty array's, which comes before
-null, and `BrokenText` for a string that is no UTF-8.
+A position is a BSON document with one value for each key of the sort, `k0` and on, each exactly as
+MongoDB sent it (`elements`): what the driver would make of it may not be encoded as it came. An
+empty array's value is missing there, for it comes before null.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
+from app.query import elements
 from app.resources.codec import CODEC
 
 Sort = tuple[tuple[str, int], ...]  # (path, 1 or -1), a total order
-NOTHING = object()
 MAX_KEYS = 32  # of a sort in MongoDB, `_id` included
-_REPLACED = "\ufffd"  # what decoding leaves where bytes are no UTF-8
-EXACT: CodecOptions[Any] = (
-    CODEC.with_options(  # decodes whatever is stored, and loses nothing of it
-        unicode_decode_error_handler="surrogateescape",
-        uuid_representation=UuidRepresentation.UNSPECIFIED,
-    )
+SORT_KEY = "docsheet:sort"  # a computed field that holds a document's position
+_ORDER = "docsheet:order"  # the same with the least of all values for what is missing
+_WHOLE = "docsheet:whole"  # the whole document, which decides between equals
+HIDDEN = (_ORDER, _WHOLE)
+# Decodes whatever is stored, and loses nothing of its texts.
+EXACT: CodecOptions[Any] = CODEC.with_options(
+    unicode_decode_error_handler="surrogateescape",
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
 )
 
 
@@ -37,20 +41,14 @@ class Index:
     name: str
     keys: Sort
     unique: bool = False
-
-
-@dataclass(frozen=True)
-class BrokenText:
-    """The bytes of a stored string that are no UTF-8: it compares by them, so a token has to keep them."""
-
-    raw: bytes
+    clustered: bool = False  # the collection itself: MongoDB enters it forward only
 
 
 def served_by(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | None:
     """The index whose order the sort is, and whether it is read backwards; None where no index has it."""
     backwards = tuple((path, -direction) for path, direction in sort)
     for index in indexes:
-        if index.keys in (sort, backwards):
+        if index.keys == sort or (index.keys == backwards and not index.clustered):
             return index, index.keys == backwards
     return None
 
@@ -73,8 +71,6 @@ def total(keys: Sort, indexes: Sequence[Index]) -> Sort:
 
 def sort_value(path: str, direction: int) -> Any:
     """The aggregation expression of what a document sorts by at this path."""
-    if path == "_id":
-        return "$_id"
     steps = path.split(".")
     parents = [{"$isArray": "$" + ".".join(steps[:number])} for number in range(1, len(steps))]
     plain = _least(f"${path}", direction)
@@ -94,9 +90,8 @@ def _least(value: Any, direction: int) -> Any:
             {"$ifNull": ["$$value_", None]},
         ]
     }
-    nothing = {
-        "$eq": [{"$type": "$$value_"}, "undefined"]
-    }  # a type of old, which sorts as an empty array does
+    # `undefined`, a type of old, sorts as an empty array does.
+    nothing = {"$eq": [{"$type": "$$value_"}, "undefined"]}
     return {"$let": {"vars": {"value_": value}, "in": {"$cond": [nothing, "$$REMOVE", there]}}}
 
 
@@ -148,21 +143,113 @@ def _expanded(values: Any, empty: list[Any]) -> Any:
     }
 
 
-def after(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
-    """The condition of documents that come behind the position: k1 > v1, or k1 = v1 and k2 > v2, or …"""
+def name_of_key(number: int) -> str:
+    """The name that the value of a key has in a position."""
+    return f"k{number}"
+
+
+def position(sort: Sort, raw: bytes, begin: int = 0) -> bytes | None:
+    """Where the document that begins there stands; None where only the database can say.
+
+    That is so where an array is on the way to a key. A page read with `computed` says it itself.
+    """
+    computed_ = elements.field(raw, SORT_KEY, begin)
+    if computed_ is not None:
+        return computed_[1:]
+    fields = []
+    for number, (path, _) in enumerate(sort):
+        value = elements.value_at(raw, path, begin)
+        if value is None:
+            return None
+        if value[0] != elements.UNDEFINED:
+            fields.append((name_of_key(number), value))
+    return elements.make_document(fields)
+
+
+def values(sort: Sort, place: bytes) -> list[bytes | None]:
+    """The value of each key; None for what sorts as an empty array."""
+    return [elements.field(place, name_of_key(number)) for number in range(len(sort))]
+
+
+def decoded(sort: Sort, place: bytes) -> list[Any]:
+    """The same as Python's objects."""
+    found = bson.decode(place, EXACT)
+    return [found.get(name_of_key(number)) for number in range(len(sort))]
+
+
+def is_same(sort: Sort, one: bytes, other: bytes) -> bool:
+    """Whether two positions are equal in MongoDB's order, where numbers of all types compare."""
+    pairs = zip(values(sort, one), values(sort, other), strict=True)
+    return all(left == right or _is_same_number(left, right) for left, right in pairs)
+
+
+def _is_same_number(one: bytes | None, other: bytes | None) -> bool:
+    if not one or not other or not {one[0], other[0]} <= set(elements.NUMBERS):
+        return False
+    return bool(_number(one) == _number(other))
+
+
+def _number(value: bytes) -> Any:
+    number = bson.decode(elements.make_document([("", value)]))[""]
+    return number.to_decimal() if isinstance(number, bson.Decimal128) else number
+
+
+def is_end(sort: Sort, place: bytes) -> bool:
+    """Whether nothing can come behind it: each key is the last of all values."""
+    return all(
+        value == end_value(direction)
+        for (_, direction), value in zip(sort, values(sort, place), strict=True)
+    )
+
+
+def end_value(direction: int) -> bytes:
+    """The last value of a key in that direction."""
+    return elements.MAX_KEY if direction > 0 else elements.MIN_KEY
+
+
+def after(sort: Sort, place: bytes, *, inclusive: bool = False) -> dict[str, Any]:
+    """The condition of documents behind the position: k1 > v1, or k1 = v1 and k2 > v2, or …
+
+    `inclusive` takes those at the position itself as well.
+    """
+    keys = [(sort_value(*key), f"$$at_.{name_of_key(n)}") for n, key in enumerate(sort)]
     choices = []
     equal: list[Any] = []
-    for (path, direction), value in zip(sort, position, strict=True):
-        bound = bound_value(value)
-        key = sort_value(path, direction)
+    for (key, bound), (_, direction) in zip(keys, sort, strict=True):
         beyond = {"$gt" if direction > 0 else "$lt": [key, bound]}
         choices.append({"$and": [*equal, beyond]} if equal else beyond)
         equal.append({"$eq": [key, bound]})
-    return {"$expr": {"$or": choices} if len(choices) > 1 else choices[0]}
+    if inclusive:
+        choices.append({"$and": equal})
+    at = {"at_": {"$literal": RawBSONDocument(place)}}
+    return {"$expr": {"$let": {"vars": at, "in": {"$or": choices}}}}
+
+
+def after_id(direction: int, value: bytes, *, inclusive: bool = False) -> dict[str, Any]:
+    """The same by `_id` alone, as MongoDB finds it in the index of `_id`; not for views.
+
+    https://www.mongodb.com/docs/manual/reference/operator/query/expr/ says which comparisons do.
+    """
+    operator = ("$gt" if direction > 0 else "$lt") + ("e" if inclusive else "")
+    literal = RawBSONDocument(elements.make_document([("$literal", value)]))
+    return {"$expr": {operator: ["$_id", literal]}}
+
+
+def bound(sort: Sort, place: bytes) -> RawBSONDocument | None:
+    """The position as a `min` or `max` of an index; None where an index can't be entered there."""
+    fields = []
+    for (path, _), value in zip(sort, values(sort, place), strict=True):
+        if value is None:
+            return None
+        fields.append((path, value))
+    return RawBSONDocument(elements.make_document(fields))
 
 
 def after_plain(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
-    """The same for a mongomock, which compares no nulls: right where all values of a key are of one type or null."""
+    """The same as `after` for a mongomock, which compares no nulls.
+
+    Right where all values of a key are of one type or null.
+    """
     choices: list[dict[str, Any]] = []
     equal: list[dict[str, Any]] = []
     for (path, direction), value in zip(sort, position, strict=True):
@@ -176,58 +263,33 @@ def after_plain(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
     return {"$or": choices}
 
 
-def bound_value(value: Any) -> Any:
-    """A position's value as an expression; never anything but a constant."""
-    if value is NOTHING:
-        return "$$REMOVE"
-    if isinstance(value, BrokenText):
-        text = (len(value.raw) + 1).to_bytes(4, "little") + value.raw + b"\0"
-        element = b"\x02v\0" + text + b"\0"
-        document = RawBSONDocument((len(element) + 4).to_bytes(4, "little") + element)
-        return {"$let": {"vars": {"text_": {"$literal": document}}, "in": "$$text_.v"}}
-    return {"$literal": value}
+def computed(sort: Sort, *, is_view: bool) -> dict[str, Any]:
+    """The projection that adds a document's position to it.
 
-
-def is_plain(position: Sequence[Any]) -> bool:
-    """Whether all of it are values that can be bounds of an index."""
-    return not any(value is NOTHING or isinstance(value, BrokenText) for value in position)
-
-
-def position(sort: Sort, document: Mapping[str, Any], raw: bytes = b"") -> list[Any] | None:
-    """Where the document stands; None where only the database can say: an array is on the way, or broken text.
-
-    `raw`, the document's BSON where at hand, tells null from the type `undefined`.
+    The `_id` of a collection's document is its own place; only a view's may be an array, or none.
     """
-    found = []
-    for path, _ in sort:
-        value: Any = document
-        for step in path.split("."):
-            value = value.get(step) if isinstance(value, Mapping) else None
-            if isinstance(value, list):
-                return None
-        if isinstance(value, str) and _REPLACED in value:
-            return None
-        if value is None and raw and b"\x06" + path.rpartition(".")[2].encode() + b"\0" in raw:
-            return None
-        found.append(value)
-    return found
+    found = {name_of_key(n): sort_value(*key) for n, key in enumerate(sort)}
+    if sort and sort[-1][0] == "_id" and not is_view:
+        found[name_of_key(len(sort) - 1)] = "$_id"
+    return {SORT_KEY: found}
 
 
-SORT_KEY = "docsheet:sort"  # a computed field that says where a document stands
+def stages(sort: Sort, *, whole_documents: bool = False) -> list[dict[str, Any]]:
+    """The order as stages of a pipeline.
 
-
-def computed(sort: Sort) -> dict[str, Any]:
-    """The projection that adds `SORT_KEY` to a document; an object, in which an empty array's value is missing."""
-    return {SORT_KEY: {str(number): sort_value(*key) for number, key in enumerate(sort)}}
-
-
-def stages(sort: Sort) -> list[dict[str, Any]]:
-    """The same order as stages of a pipeline, on `SORT_KEY`, also where a find refuses it (`is_parallel`)."""
+    Unlike a find it takes documents with arrays at two keys ("parallel arrays"), and compares all
+    values as `after` does. `whole_documents` gives those at one position an order, too. The
+    documents keep `SORT_KEY`; `HIDDEN` is to be projected out.
+    """
     keys = {}
     for number, key in enumerate(sort):
-        keys[str(number)] = _whole_value(sort_value(*key))
-    order = {f"{SORT_KEY}.keys.{number}": direction for number, (_, direction) in enumerate(sort)}
-    return [{"$set": {SORT_KEY: {**computed(sort)[SORT_KEY], "keys": keys}}}, {"$sort": order}]
+        keys[name_of_key(number)] = _whole_value(sort_value(*key))
+    order = {f"{_ORDER}.{name_of_key(n)}": direction for n, (_, direction) in enumerate(sort)}
+    added = {**computed(sort, is_view=True), _ORDER: keys}
+    if whole_documents:
+        added[_WHOLE] = "$$ROOT"
+        order[_WHOLE] = 1
+    return [{"$set": added}, {"$sort": order}]
 
 
 def _whole_value(value: Any) -> dict[str, Any]:
@@ -238,25 +300,3 @@ def _whole_value(value: Any) -> dict[str, Any]:
         {"case": {"$eq": [kind, "missing"]}, "then": 1},
     ]
     return {"rank": {"$switch": {"branches": ranks, "default": 2}}, "value": value}
-
-
-def read_computed(sort: Sort, document: Mapping[str, Any]) -> list[Any]:
-    """The position that `SORT_KEY` holds; decoded with `EXACT`, broken text is kept as it is."""
-    found = document[SORT_KEY]
-    return [exact(found.get(str(number), NOTHING)) for number in range(len(sort))]
-
-
-def exact(value: Any) -> Any:
-    """A value that `EXACT` decoded: text with bytes that are no UTF-8 as `BrokenText`."""
-    if not isinstance(value, str) or value.isascii():
-        return value
-    raw = value.encode("utf-8", "surrogateescape")
-    return value if _is_utf8(raw) else BrokenText(raw)
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -16,9 +16,9 @@ class Plan:
     """What to read, as plain data.
 
     `sort` is a total order. `order` is the index that has it, and whether that is read backwards;
-    None where no index has it. `projection` keeps what is wanted, None whole documents. `flat`,
-    where there is one, is tried before it, page by page, until too many pages in a row were none
-    that can be flattened.
+    None where no index has it. `is_view` says that `_id`s may repeat and be of any type.
+    `projection` keeps what is wanted, None whole documents. `flat`, where there is one, is tried
+    before it, page by page, until too many pages in a row were none that can be flattened.
     """
 
     filter: dict[str, Any]
@@ -28,20 +28,34 @@ class Plan:
     projection: dict[str, Any] | None = None
     flat: Flattening | None = None
     order: tuple[Index, bool] | None = None
+    is_view: bool = False
     time_limit: int = 10_000  # ms of the database's work for a page
     patience: float = 15.0  # seconds that a lost primary is waited for
     patterns: tuple[str, ...] = ()  # the parameters that are regular expressions
 
+    @property
+    def whole_sort(self) -> Sort:
+        """The sort with `_id` in it: positions have a value for each of its keys."""
+        return ordering.whole(self.sort)
 
-def make_plan(query: Query, indexes: Sequence[Index], settings: Settings) -> Plan:
-    """The plan of a query of a collection that has these indexes."""
-    sort = ordering.total(query.sort, indexes)
+    @property
+    def is_by_id(self) -> bool:
+        """Whether `_id` alone decides, and is unique."""
+        return self.sort[0][0] == "_id" and not self.is_view
+
+
+def make_plan(
+    query: Query, indexes: Sequence[Index], settings: Settings, *, is_view: bool = False
+) -> Plan:
+    """The plan of a query of a collection, or a view, that has these indexes."""
+    sort = ordering.total(query.sort, () if is_view else indexes)
     return Plan(
         query.filter,
         sort,
         query.skip,
         query.limit,
-        order=ordering.served_by(sort, indexes),
+        order=None if is_view else ordering.served_by(sort, indexes),
+        is_view=is_view,
         time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
         patience=settings.PRIMARY_WAIT_SECONDS,
         patterns=query.patterns,

@@ -13,6 +13,7 @@ from app.query.names import Asked, Names
 from app.query.operators import MAX_LITERAL, MAX_PATTERN, Operator
 from app.query.ordering import Sort
 from app.query.parameters import PARAMETERS, Parameter
+from app.query.tokens import Place, Pointer
 from app.query.unknown import explain
 from app.resources.kinds import read_bool
 
@@ -119,15 +120,15 @@ class Reading:
                 f"{text[:_SHOWN]!r} is no link to another document; only links can be expanded",
             )
 
-    def after(self, sort: Sort, fingerprint: bytes) -> tuple[Any, ...] | None:
-        """The position of `after`."""
+    def after(self, fingerprint: bytes) -> Place | Pointer | None:
+        """The place of `after`."""
         token = self.text("after")
         if token is None:
             return None
         if self.text("skip") is not None:
             self._fault("after", "it can't be used together with skip")
         try:
-            return tuple(tokens.read_token(token, sort, fingerprint))
+            return tokens.read_token(token, fingerprint)
         except ValueError as error:
             self._fault("after", f"this token can't be used: {error}")
             return None

@@ -2,56 +2,93 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import bson
-
-from app.query.ordering import EXACT, NOTHING, BrokenText, Sort
-from app.resources.codec import CODEC
+from app.query import elements
 
 _DIGEST = 9  # bytes
+_HELD = 1_000  # bytes of a position that a token holds; what is longer is read again by `_id`
+_OF_ID = 600  # bytes of an `_id` that a token holds
+_INT32 = 0x10
 
 
-def write_token(position: Sequence[Any], fingerprint: bytes) -> str:
-    """The position as an opaque text for `after=`, of use only with the query of this fingerprint."""
-    values = {str(number): _wrapped(value) for number, value in enumerate(position)}
-    payload = bson.encode(values, codec_options=CODEC)
+@dataclass(frozen=True)
+class Place:
+    """The position of a page's last document.
+
+    `shown` counts the documents at this very position that were shown, where there are more.
+    """
+
+    position: bytes
+    shown: int = 0
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A place that is too long for a token: the document's `_id`, and a digest of its position.
+
+    Where `is_bound`, even the `_id` is too long: then `key` is a value just before it.
+    """
+
+    digest: bytes
+    key: bytes
+    is_bound: bool
+    shown: int = 0
+
+    def is_of(self, position: bytes) -> bool:
+        """Whether this is the position that it stands for."""
+        return _digest_of(position) == self.digest
+
+
+def write_token(place: Place, key: bytes, fingerprint: bytes) -> str:
+    """The place as an opaque text of at most 1,500 characters, of use only with that query.
+
+    `key` is the `_id` of the document there.
+    """
+    position = place.position
+    if len(position) <= _HELD:
+        fields = [("p", bytes([elements.OBJECT]) + position)]
+    else:
+        short = elements.lower_bound(key, _OF_ID)
+        fields = [("d", _binary(_digest_of(position))), ("b" if short != key else "i", short)]
+    if place.shown:
+        fields.append(("n", bytes([_INT32]) + place.shown.to_bytes(4, "little")))
+    payload = elements.make_document(fields)
     return _text(_digest(payload, fingerprint) + payload)
 
 
-def _wrapped(value: Any) -> dict[str, Any]:
-    if value is NOTHING:
-        return {}
-    return {"b": value.raw} if isinstance(value, BrokenText) else {"v": value}
-
-
-def read_token(token: str, sort: Sort, fingerprint: bytes) -> list[Any]:
-    """The position; raises `ValueError` for a token that is malformed, was changed, or is another query's."""
+def read_token(token: str, fingerprint: bytes) -> Place | Pointer:
+    """The place; raises `ValueError` for a token that is malformed, changed, or another query's."""
     try:
-        data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        payload = data[_DIGEST:]
-        # Base64 has spare bits, and two alphabets: only the very text that was handed out is taken.
-        if data[:_DIGEST] != _digest(payload, fingerprint) or _text(data) != token:
-            raise ValueError(token)
-        values = bson.decode(payload, EXACT)
-        found = [_unwrapped(values[str(number)]) for number in range(len(sort))]
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-        bson.errors.BSONError,
-    ):
+        return _read(token, fingerprint)
+    except (ValueError, LookupError, TypeError):
         raise ValueError(
             "it is malformed, was changed, or belongs to another sort or filter"
         ) from None
-    return found
 
 
-def _unwrapped(value: Mapping[str, Any]) -> Any:
-    return BrokenText(value["b"]) if "b" in value else value.get("v", NOTHING)
+def _read(token: str, fingerprint: bytes) -> Place | Pointer:
+    data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    payload = data[_DIGEST:]
+    # Base64 has spare bits, and two alphabets: only the very text that was handed out is taken.
+    if data[:_DIGEST] != _digest(payload, fingerprint) or _text(data) != token:
+        raise ValueError(token)
+    found = {one.name: payload[one.begin : one.end] for one in elements.elements(payload)}
+    shown = int.from_bytes(found.get(b"n", b""), "little")
+    if (position := found.get(b"p")) is not None:
+        for _ in elements.elements(position):
+            pass  # whoever makes tokens of their own gets no further than this
+        return Place(position, shown)
+    name = "b" if b"b" in found else "i"
+    key = elements.field(payload, name)
+    if key is None:
+        raise ValueError(token)
+    return Pointer(found[b"d"][5:], key, name == "b", shown)
+
+
+def _binary(data: bytes) -> bytes:
+    return bytes([elements.BINARY]) + len(data).to_bytes(4, "little") + b"\0" + data
 
 
 def _text(data: bytes) -> str:
@@ -60,6 +97,10 @@ def _text(data: bytes) -> str:
 
 def _digest(payload: bytes, fingerprint: bytes) -> bytes:
     return hashlib.blake2b(payload, key=fingerprint, digest_size=_DIGEST).digest()
+
+
+def _digest_of(position: bytes) -> bytes:
+    return hashlib.blake2b(position, digest_size=16).digest()
 
 
 def fingerprint(*parts: Any) -> bytes:

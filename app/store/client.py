@@ -25,7 +25,9 @@ from app.errors import SettingError, Unavailable
 from app.resources.codec import CODEC
 from app.settings import Settings
 from app.store.codes import Code
+from app.store.documents import Documents
 from app.store.errors import translated, unreachable
+from app.store.mock import MockDocuments, is_mock, mock_collection
 
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
@@ -50,7 +52,7 @@ class Database:
         self._client = client
         self._database = client[settings.DB_NAME]
         self.sync: Any = self._database.delegate
-        self.is_mock = type(self.sync).__module__.startswith("mongomock")
+        self.is_mock = is_mock(client)
         if not self.is_mock:  # what MONGO_URI prefers is right for no write, nor for reads after it
             self.sync = self.sync.with_options(read_preference=ReadPreference.PRIMARY)
         self._with_primary: Any = None
@@ -68,11 +70,14 @@ class Database:
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """PyMongo's synchronous collection, to be used within `run`."""
-        if not self.is_mock:
-            return cast("Collection[dict[str, Any]]", self.sync[name])
-        # Only the collection that mongomock-motor made over says which index refused a write.
-        found = vars(self._database[name])["_AsyncMongoMockCollection__collection"]
-        return cast("Collection[dict[str, Any]]", found)
+        if self.is_mock:
+            return mock_collection(self._database[name])
+        return cast("Collection[dict[str, Any]]", self.sync[name])
+
+    def documents(self, name: str) -> Documents | MockDocuments:
+        """The collection's documents as bytes, to be used within `run`."""
+        collection = self.collection(name)
+        return MockDocuments(collection) if self.is_mock else Documents(collection, self.settings)
 
     async def open(self) -> None:
         """Begins to watch the servers; returns when one answered, after two seconds at the latest."""

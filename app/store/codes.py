@@ -68,6 +68,7 @@ class Code(IntEnum):
     ExceededTimeLimit = 262
     OperationNotSupportedInTransaction = 263
     CannotConvertIndexToUnique = 359
+    CollectionUUIDMismatch = 361
     UserWritesBlocked = 371
     NonConformantBSON = 378
     DuplicateKeyId = 386

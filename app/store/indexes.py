@@ -96,6 +96,12 @@ def make_indexes(
     state.problem, state.missing, state.made = problem, tuple(missing), True
 
 
+def look_at(collection: Collection[dict[str, Any]], state: Indexes) -> None:
+    """Looks at the collection and its indexes again."""
+    state.nature = _look_at(collection)
+    state.standing = () if state.nature.is_view else read_indexes(collection)
+
+
 def _look_at(collection: Collection[Any]) -> Nature:
     nature = read_nature(collection.database, collection.name)
     try:
@@ -109,15 +115,18 @@ def _look_at(collection: Collection[Any]) -> Nature:
 
 def read_indexes(collection: Collection[dict[str, Any]]) -> tuple[Index, ...]:
     """The existing indexes that can serve a sort of every document."""
-    indexes = {"_id_": Index("_id_", (("_id", 1),), unique=True)}
-    for name, details in _existing(collection).items():
+    existing = _existing(collection)
+    by_id = Index("_id_", (("_id", 1),), unique=True)
+    indexes = {} if "_id_" in existing else {by_id.name: by_id}
+    for name, details in existing.items():
         keys = tuple((path, direction) for path, direction in details["key"])
         partial = any(
             details.get(word)
             for word in ("partialFilterExpression", "sparse", "hidden", "collation")
         )
         if not partial and all(direction in (1, -1) for _, direction in keys):
-            indexes[name] = Index(name, keys, bool(details.get("unique")) or name == "_id_")
+            is_unique = bool(details.get("unique")) or name == "_id_"
+            indexes[name] = Index(name, keys, is_unique, bool(details.get("clustered")))
     return tuple(indexes.values())
 
 

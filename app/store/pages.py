@@ -1,293 +1,515 @@
-"""All documents of a query, page by page, as raw BSON: what exports read.
+"""Documents in their order, page by page, as raw BSON: the one reader of lists and exports.
 
-Where an index has the order, a page begins after the last key of the one before (`min` or `max` on that index), so
-there is no cursor that could die with its server: a page is asked for again where the primary died (`reading.find`),
-and in a snapshot session all pages show one picture. Else it is one cursor.
+Where an index has the order, a page begins after the last key of the one before: `min` or `max` on
+that index (https://www.mongodb.com/docs/manual/reference/method/cursor.min/), or an `$expr`, which
+compares as the sort does. So there is no cursor that could die with its server: a page is asked for
+again where the primary died (`commands.find`), and in a snapshot session all pages show one
+snapshot. Where no index has the order, an export is one cursor.
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import bson
+from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.server_type import SERVER_TYPE
 
 from app.errors import Unavailable
-from app.query import ordering
-from app.query.ordering import SORT_KEY, BrokenText, Sort
+from app.query import elements, ordering
+from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
+from app.query.tokens import Place
 from app.resources.codec import offsets
 from app.store.codes import Code
-from app.store.commands import find
+from app.store.collections import Nature, read_nature
+from app.store.commands import Reply, find
 from app.store.errors import LOST, is_parallel
 
 PAGE = 1_000  # documents; as fast as twice or four times as many, in less memory
-PAGE_BYTES = (
-    4 * 1024 * 1024
-)  # that a page has, unless its documents are larger than those of the page before
+# Bytes that a page has, unless its documents are larger than those of the page before.
+PAGE_BYTES = 4 * 1024 * 1024
 FIRST_PAGE = 500  # documents, so that the first byte leaves soon
-CURSOR_PATIENCE = (
-    10  # times the limit of a query, for a cursor that sorts everything without an index
-)
+CURSOR_PATIENCE = 10  # times the limit of a query, for a cursor that sorts all without an index
 FLATTEN_TRIES = 3  # pages in a row that can't be flattened, after which it isn't tried any more
+LONG_POSITION = 1024 * 1024  # bytes; one that is longer fits into a command only once
+COLLECTION_UUIDS = 17  # the wire version of MongoDB 6.0, whose `find` takes `collectionUUID`
 
 
 @dataclass(frozen=True)
 class Page:
-    """The BSON of some documents, one after the other; `flat` says that they are flattened."""
+    """The BSON of some documents, one after the other; `flat` says that they are flattened.
+
+    `begins` says where each begins, `is_last` that nothing follows.
+    """
 
     raw: bytes
-    documents: int
-    last: int  # where the last document begins
+    begins: list[int]
+    is_last: bool = False
     flat: bool = False
+
+    @property
+    def documents(self) -> int:
+        """How many documents it has."""
+        return len(self.begins)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a page begins: a condition, and where the index of the order is entered."""
+
+    condition: dict[str, Any]
+    hint: str | None = None
+    lower: RawBSONDocument | None = None
+    upper: RawBSONDocument | None = None
+
+
+def start_session(collection: Collection[Any], *, snapshot: bool) -> ClientSession:
+    """A session that shows a snapshot, where it is wanted and MongoDB has one of this collection."""
+    nature = read_nature(collection.database, collection.name)
+    return collection.database.client.start_session(snapshot=snapshot and nature.has_snapshots)
 
 
 def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
-    """The pages of a plan, none of them empty; the next is asked for when the caller comes back."""
-    if plan.order is None:
-        yield from _by_cursor(collection, plan, session)
-        return
-    found = _by_key(collection, plan, session)
-    try:
-        first = next(found, None)
-    except OperationFailure as error:
-        if error.code != Code.BadValue:  # the hint is at an index that isn't there
-            raise
-        plan = replace(
-            plan, sort=ordering.total(plan.sort, ()), order=None
-        )  # somebody dropped the index
-        yield from _by_cursor(collection, plan, session)
-        return
-    if first is not None:
-        yield first
-        yield from found
+    """The pages of a plan, none of them empty; the next is asked for when the caller comes back.
+
+    Raises `Unavailable` where the collection is no longer the one that the first page was of.
+    """
+    reader = Reader(collection, plan, session, read_nature(collection.database, collection.name))
+    if reader.can_go_by_key:
+        yield from _by_key(reader)
+    else:
+        yield from reader.by_cursor(None, plan.limit)
 
 
-def _by_cursor(
-    collection: Collection[Any], plan: Plan, session: ClientSession | None
-) -> Iterator[Page]:
-    begun = False
-    try:
-        for page in _replies(_find(collection, plan, session)):
-            begun = True
-            yield page
-    except OperationFailure as error:
-        if begun or not is_parallel(error):
-            raise
-        yield from _replies(_aggregate(collection, plan, session))
-
-
-def _replies(cursor: Any) -> Iterator[Page]:
-    with cursor:
-        for raw in cursor:
-            begins = offsets(raw)
-            if begins:
-                yield Page(raw, len(begins), begins[-1])
-
-
-def _find(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Any:
-    return collection.find_raw_batches(
-        plan.filter,
-        plan.projection,
-        sort=list(plan.sort),
-        skip=plan.skip,
-        limit=plan.limit or 0,
-        batch_size=PAGE,
-        max_time_ms=plan.time_limit * CURSOR_PATIENCE,
-        allow_disk_use=True,
-        session=session,
-    )
-
-
-def _aggregate(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Any:
-    """The same by a pipeline, for documents that a find can't sort: they have arrays at two of the keys."""
-    pipeline: list[dict[str, Any]] = [{"$match": plan.filter}, *ordering.stages(plan.sort)]
-    if plan.skip:
-        pipeline.append({"$skip": plan.skip})
-    if plan.limit is not None:
-        pipeline.append({"$limit": plan.limit})
-    pipeline.append({"$project": plan.projection or {SORT_KEY: 0}})
-    limit = plan.time_limit * CURSOR_PATIENCE
-    return collection.aggregate_raw_batches(
-        pipeline, session=session, batchSize=PAGE, maxTimeMS=limit, allowDiskUse=True
-    )
-
-
-def _by_key(
-    collection: Collection[Any], plan: Plan, session: ClientSession | None
-) -> Iterator[Page]:
-    position: list[Any] | None = None
-    left = plan.limit
+def _by_key(reader: "Reader") -> Iterator[Page]:
+    """Page after page, and one cursor from where an index can't be entered."""
+    position: bytes | None = None
+    left = reader.plan.limit
     size = FIRST_PAGE
-    tries = FLATTEN_TRIES
     while left is None or left > 0:
-        wanted = size if left is None else min(size, left)
-        page, is_last = _page(
-            collection, plan if tries else replace(plan, flat=None), session, position, wanted
-        )
-        tries = FLATTEN_TRIES if page.flat else max(0, tries - 1)
-        left = None if left is None else left - page.documents
-        begun = position is not None
-        if page.documents:
-            position = None if is_last else _position(collection, plan, session, page)
-            size = max(1, min(PAGE, PAGE_BYTES * page.documents // len(page.raw)))
-            yield page
-        if is_last and begun and left != 0 and len(plan.sort) == 1:
-            yield from _greatest(collection, plan, session, left)
-        if is_last or (position is not None and _is_end(plan.sort, position)):
+        page = reader.next_page(position, size if left is None else min(size, left))
+        if page is None:
+            yield from reader.by_one_cursor(position, left)
             return
+        following = None
+        if not page.is_last:
+            following = reader.position(page, page.documents - 1)
+            if not reader.can_enter(following):
+                yield from reader.by_one_cursor(position, left)
+                return
+        if page.documents:
+            size = max(1, min(PAGE, PAGE_BYTES * page.documents // len(page.raw)))
+            left = None if left is None else left - page.documents
+            yield page
+        if following is None:
+            break
+        position = following
+    if not reader.is_guarded:
+        reader.confirm()
 
 
-def _end(direction: int) -> Any:
-    """The key behind which there is nothing."""
-    return bson.MaxKey() if direction > 0 else bson.MinKey()
+class Reader:
+    """Reads pages of a plan's documents from one collection."""
 
+    def __init__(
+        self,
+        collection: Collection[Any],
+        plan: Plan,
+        session: ClientSession | None = None,
+        nature: Nature | None = None,
+    ) -> None:
+        """`nature` is that of the collection, where later pages must be of the same one."""
+        self.plan = plan
+        self._collection = collection
+        self._database = collection.database
+        self._session = session
+        self._nature = nature or Nature()
+        self._tries = FLATTEN_TRIES if plan.flat else 0
+        self._is_placed = True  # whether documents have with them what says where they stand
 
-def _is_end(sort: Sort, position: list[Any]) -> bool:
-    return len(sort) == 1 and position[0] == _end(sort[0][1])
+    # --- pages of an export ---
 
+    @property
+    def can_go_by_key(self) -> bool:
+        """Whether an index has the order, of a collection that is told from others of its name."""
+        known = self._nature.uuid is not None and not self._nature.is_view
+        return known and self.plan.order is not None
 
-def _greatest(
-    collection: Collection[Any], plan: Plan, session: ClientSession | None, left: int | None
-) -> Iterator[Page]:
-    """The documents whose only key is the greatest there is, just before which a scan from `min` on ends."""
-    assert plan.order is not None
-    path, direction = plan.sort[0]
-    if plan.order[1]:
-        return  # a scan from `max` on begins with the least
-    key = _end(direction)
-    at_end = {"$expr": {"$eq": [ordering.sort_value(path, direction), {"$literal": key}]}}
-    condition = {"$and": [plan.filter, {path: key}, at_end]}
-    yield from _by_cursor(collection, replace(plan, filter=condition, skip=0, limit=left), session)
+    def can_enter(self, position: bytes) -> bool:
+        """Whether the next page can begin there as the order has it.
 
+        An object with two fields of one name is compared otherwise in an `$expr` than in a sort.
+        """
+        if self.plan.is_by_id:
+            return True
+        return len(position) <= LONG_POSITION and not elements.has_duplicates(position)
 
-def _page(
-    collection: Collection[Any],
-    plan: Plan,
-    session: ClientSession | None,
-    position: list[Any] | None,
-    size: int,
-) -> tuple[Page, bool]:
-    """The page behind a position, and whether it is the last; flattened where that is right for all of it."""
-    if plan.flat is not None:
+    def next_page(self, position: bytes | None, size: int) -> Page | None:
+        """The page behind a position, flattened where that is right for all of it.
+
+        None where it can't be read so: somebody dropped the index, or a document with its position
+        is larger than MongoDB's limit.
+        """
         try:
-            page, is_last = _read(collection, plan, session, position, size, plan.flat.projection)
+            page = self._flat_page(position, size) if self._tries else None
+            return page or self._read(self._entry(position), size, self._projection, position)
+        except OperationFailure as error:
+            if is_hint(error) or error.code == Code.BSONObjectTooLarge:
+                return None
+            raise
+
+    def _flat_page(self, position: bytes | None, size: int) -> Page | None:
+        flat = self.plan.flat
+        assert flat is not None
+        self._tries -= 1
+        try:
+            page = self._read(self._entry(position), size, self._placed(flat.projection), position)
         except ExecutionTimeout:
             raise
-        except (
-            OperationFailure
-        ) as error:  # each version of the server has numbers of its own for a wrong type
-            if error.code in LOST:
+        except OperationFailure as error:  # a wrong type has other numbers in each version
+            if error.code in LOST or error.code == Code.CollectionUUIDMismatch or is_hint(error):
                 raise
-        else:
-            if plan.flat.is_true_of(page.raw, page.documents):
-                return replace(page, flat=True), is_last
-    return _read(collection, plan, session, position, size, plan.projection)
+            return None
+        if not flat.is_true_of(page.raw, page.documents):
+            return None
+        self._tries = FLATTEN_TRIES
+        return replace(page, flat=True)
 
+    def by_one_cursor(self, position: bytes | None, left: int | None) -> Iterator[Page]:
+        """The rest behind a position, where a page can't be read by the index of the order."""
+        plan = replace(self.plan, sort=self.plan.whole_sort, order=None, flat=None)
+        reader = Reader(self._collection, plan, self._session, self._nature)
+        yield from reader.by_cursor(position, left)
+        reader.confirm()
 
-def _read(
-    collection: Collection[Any],
-    plan: Plan,
-    session: ClientSession | None,
-    position: list[Any] | None,
-    size: int,
-    projection: dict[str, Any] | None,
-) -> tuple[Page, bool]:
-    assert plan.order is not None
-    index, backwards = plan.order
-    by_id = plan.sort[0][0] == "_id"
-    condition, repeated = plan.filter, 0
-    bounded = position is not None and ordering.is_plain(position)
-    if bounded and by_id and not backwards:
-        repeated = 1  # `min` begins with the last document itself
-    elif position is not None and not (bounded and by_id):
-        beyond = ordering.after(plan.sort, position)
-        condition = {"$and": [condition, beyond]} if condition else beyond
-    if projection is not None and not by_id:
-        projection = projection | ordering.computed(plan.sort)
-    command: dict[str, Any] = {
-        "find": collection.name,
-        "filter": condition,
-        "projection": projection or {},
-        "sort": dict(plan.sort),
-        "skip": plan.skip if position is None else 0,
-        "limit": size + repeated,
-        "batchSize": size + repeated,
-        "singleBatch": False,
-        "maxTimeMS": plan.time_limit,
-        "allowDiskUse": True,
-    }
-    if position is not None or not condition:
-        command["hint"] = index.name
-    if position is not None and bounded:
-        bound = {path: value for (path, _), value in zip(plan.sort, position, strict=True)}
-        command["max" if backwards else "min"] = bound
-    reply = find(collection.database, command, plan.patience, session, collection.read_preference)
-    raw = reply.raw
-    cut = reply.cursor != 0  # the reply was full (16 MiB) before the page was
-    if cut:
-        _forget(collection, reply.cursor, session)
-    begins = offsets(raw)
-    is_last = not cut and len(begins) < size + repeated
-    if len(begins) > size and not _same(
-        _document(raw, 0)["_id"], position
-    ):  # the last document itself is gone
-        raw, begins = raw[: begins[size]], begins[:size]
-    elif repeated and begins and _same(_document(raw, 0)["_id"], position):
-        second = begins[1] if len(begins) > 1 else len(raw)
-        raw, begins = raw[second:], [begin - second for begin in begins[1:]]
-        if (
-            cut and not begins
-        ):  # two documents don't fit into one reply: the next is read without the one before
-            others = (
-                {"$and": [plan.filter, {"_id": {"$ne": position[0]}}]} if position else plan.filter
-            )
-            return _read(
-                collection, replace(plan, filter=others), session, position, size, projection
-            )
-    return Page(raw, len(begins), begins[-1] if begins else 0), is_last
+    def by_cursor(self, position: bytes | None, left: int | None) -> Iterator[Page]:
+        """All documents behind a position by one cursor, which ends with its collection."""
+        begun = False
+        try:
+            for page in self._replies(self._find(position, left)):
+                begun = True
+                yield page
+        except OperationFailure as error:
+            if begun or not is_parallel(error):
+                raise
+            yield from self._replies(self._aggregate(position, left))
 
+    def _replies(self, cursor: Any) -> Iterator[Page]:
+        with cursor:
+            for raw in cursor:
+                begins = offsets(raw)
+                if begins:
+                    yield Page(raw, begins)
 
-def _forget(collection: Collection[Any], cursor: int, session: ClientSession | None) -> None:
-    """Closes a cursor on the server; one that can't be reached any more forgets it by itself."""
-    with suppress(PyMongoError):
-        command = {"killCursors": collection.name, "cursors": [bson.Int64(cursor)]}
-        collection.database.command(
-            command, session=session, read_preference=collection.read_preference
+    def _find(self, position: bytes | None, left: int | None) -> Any:
+        plan = self.plan
+        return self._collection.find_raw_batches(
+            self._behind(position),
+            plan.projection,
+            sort=list(plan.sort),
+            skip=plan.skip if position is None else 0,
+            limit=left or 0,
+            batch_size=PAGE,
+            max_time_ms=plan.time_limit * CURSOR_PATIENCE,
+            allow_disk_use=True,
+            session=self._session,
         )
 
+    def _aggregate(self, position: bytes | None, left: int | None) -> Any:
+        """The same by a pipeline, for documents that a find can't sort ("parallel arrays")."""
+        skip = self.plan.skip if position is None else 0
+        pipeline = [
+            {"$match": self._behind(position)},
+            *ordering.stages(self.plan.whole_sort),
+            *([{"$skip": skip}] if skip else []),
+            *([{"$limit": left}] if left is not None else []),
+            {"$project": self.plan.projection or dict.fromkeys((SORT_KEY, *ordering.HIDDEN), 0)},
+        ]
+        return self._collection.aggregate_raw_batches(
+            pipeline,
+            session=self._session,
+            batchSize=PAGE,
+            maxTimeMS=self.plan.time_limit * CURSOR_PATIENCE,
+            allowDiskUse=True,
+        )
 
-def _position(
-    collection: Collection[Any], plan: Plan, session: ClientSession | None, page: Page
-) -> list[Any]:
-    """Where the last document of a page stands."""
-    last = _document(page.raw, page.last)
-    if SORT_KEY in last:
-        return ordering.read_computed(plan.sort, last)
-    position = ordering.position(plan.sort, last)
-    if position is not None:
-        return [ordering.exact(value) for value in position]
-    exact = collection.with_options(codec_options=ordering.EXACT)
-    found = exact.find_one({"_id": last["_id"]}, ordering.computed(plan.sort), session=session)
-    if found is None:
-        raise Unavailable("The document at which a page ended was deleted meanwhile; try again.")
-    return ordering.read_computed(plan.sort, found)
+    def confirm(self) -> None:
+        """Raises `Unavailable` where the collection was replaced while it was read."""
+        if read_nature(self._database, self._collection.name).uuid != self._nature.uuid:
+            raise replaced()
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether MongoDB itself refuses a page of another collection, as it does from 6.0 on."""
+        return bool(self._guard)
+
+    # --- pages of a list ---
+
+    def list_page(self, place: Place | None, size: int) -> Page:
+        """The first documents behind a place, however many replies they take."""
+        if place is not None and place.shown:
+            return self.sorted_page(place, size)
+        position = place.position if place else None
+        entry = self._list_entry(position)
+        try:
+            return self._read(entry, size, self._projection, position, whole=True)
+        except OperationFailure as error:
+            if is_parallel(error):
+                return self.sorted_page(place, size)
+            if error.code != Code.BSONObjectTooLarge or not self._is_placed:
+                raise
+        self._is_placed = False
+        return self._read(entry, size, self.plan.projection, position, whole=True)
+
+    def sorted_page(self, place: Place | None, size: int) -> Page:
+        """The same by a pipeline that gives documents at one position an order, too."""
+        plan = self.plan
+        condition = plan.filter
+        if place is not None:
+            behind = ordering.after(plan.whole_sort, place.position, inclusive=place.shown > 0)
+            condition = _both(condition, behind)
+        projection: dict[str, Any] = dict.fromkeys(ordering.HIDDEN, 0)
+        if plan.projection is not None:
+            projection = {**plan.projection, SORT_KEY: 1}
+        pipeline = [
+            {"$match": condition},
+            *ordering.stages(plan.whole_sort, whole_documents=True),
+            {"$skip": place.shown if place else plan.skip},
+            {"$limit": size},
+            {"$project": projection},
+        ]
+        found = self._collection.aggregate_raw_batches(
+            pipeline, session=self._session, maxTimeMS=plan.time_limit, allowDiskUse=True
+        )
+        raw = b"".join(found)
+        begins = offsets(raw)
+        return Page(raw, begins, len(begins) < size)
+
+    def _list_entry(self, position: bytes | None) -> Entry:
+        """As for exports, but the planner may choose the index where a condition has a better one."""
+        plan = self.plan
+        if position is None:
+            return Entry(plan.filter)
+        if not plan.is_by_id:
+            return self._entry(position)
+        clustered = plan.order is not None and plan.order[0].clustered
+        if elements.has_duplicates(position) or (clustered and not plan.filter):
+            return self._entry(position)
+        return Entry(self._behind(position))
+
+    # --- one page ---
+
+    def position(self, page: Page, number: int) -> bytes:
+        """Where a document of a page stands.
+
+        Raises `Unavailable` where only MongoDB can say, and the document was deleted meanwhile.
+        """
+        position = self.shown_position(page, number)
+        if position is not None:
+            return position
+        found = self.positions(self.key(page, number), 1)
+        if not found:
+            raise Unavailable(
+                "The document at which a page ended was deleted meanwhile; try again."
+            )
+        return found[0]
+
+    def shown_position(self, page: Page, number: int) -> bytes | None:
+        """The same as far as the page itself says it."""
+        if self._is_placed or self.plan.projection is None:
+            return ordering.position(self.plan.whole_sort, page.raw, page.begins[number])
+        return None
+
+    def key(self, page: Page, number: int) -> bytes:
+        """The `_id` of a document of a page."""
+        return elements.field(page.raw, "_id", page.begins[number]) or elements.NULL_VALUE
+
+    def positions(self, key: bytes, limit: int, *, from_key: bool = False) -> list[bytes]:
+        """The positions of documents with that `_id`, or, `from_key`, from that `_id` on."""
+        if from_key:
+            condition = ordering.after_id(1, key, inclusive=True)
+        else:
+            condition = {"_id": RawBSONDocument(elements.make_document([("$eq", key)]))}
+        projection = {"_id": 0, **ordering.computed(self.plan.whole_sort, is_view=True)}
+        command = self._command(Entry(condition), limit, projection)
+        command["sort"] = {"_id": 1} if from_key else {}
+        raw = self._rest(self._ask(command))
+        return [ordering.position((), raw, begin) or b"" for begin in offsets(raw)]
+
+    @cached_property
+    def _projection(self) -> dict[str, Any] | None:
+        """The plan's projection, with what says where a document stands."""
+        projection = self.plan.projection
+        return None if projection is None else self._placed(projection)
+
+    def _placed(self, projection: dict[str, Any]) -> dict[str, Any]:
+        sort = self.plan.whole_sort
+        if all(_has(projection, path) for path, _ in sort):
+            return projection
+        return projection | ordering.computed(sort, is_view=self.plan.is_view)
+
+    def _entry(self, position: bytes | None) -> Entry:
+        """How the page behind a position begins, by the index of the order where there is one."""
+        plan = self.plan
+        if plan.order is None:
+            return Entry(self._behind(position))
+        index, is_backwards = plan.order
+        if position is None:
+            return Entry(plan.filter, None if plan.filter else index.name)
+        bound = None
+        if plan.is_by_id or len(position) <= LONG_POSITION:
+            bound = ordering.bound(plan.sort, position)
+        if bound is not None and plan.is_by_id:
+            condition = _both(plan.filter, _other_than(ordering.values(plan.sort, position)[0]))
+        else:
+            condition = self._behind(position)
+        if is_backwards:
+            return Entry(condition, index.name, upper=bound)
+        return Entry(condition, index.name, lower=bound)
+
+    def _behind(self, position: bytes | None) -> dict[str, Any]:
+        """The condition of all documents behind a position."""
+        plan = self.plan
+        if position is None:
+            return plan.filter
+        if plan.is_by_id:
+            (key,) = ordering.values(plan.sort, position)
+            behind = ordering.after_id(plan.sort[0][1], key or elements.NULL_VALUE)
+        else:
+            behind = ordering.after(plan.sort, position)
+        return _both(plan.filter, behind)
+
+    def _read(
+        self,
+        entry: Entry,
+        size: int,
+        projection: dict[str, Any] | None,
+        position: bytes | None,
+        *,
+        whole: bool = False,
+    ) -> Page:
+        """A page; `whole` reads on where one reply can't hold it, else the page is shorter then."""
+        sort = self.plan.sort
+        if position is not None and ordering.is_end(sort, position) and not self.plan.is_view:
+            return Page(b"", [], is_last=True)
+        command = self._command(entry, size, projection)
+        if position is None:
+            command["skip"] = self.plan.skip
+        reply = self._ask(command)
+        raw = self._rest(reply) if whole else reply.raw
+        is_full = reply.cursor != 0 and not whole
+        if is_full:
+            self._forget(reply.cursor)
+        count = len(offsets(raw))
+        is_last = not is_full and count < size
+        if is_last and entry.lower is not None:
+            raw += self._greatest(entry, size - count, projection)
+        return Page(raw, offsets(raw), is_last)
+
+    def _greatest(self, entry: Entry, size: int, projection: dict[str, Any] | None) -> bytes:
+        """The document whose keys are all the last there is: a scan from `min` ends before it."""
+        ends = []
+        for path, direction in self.plan.sort:
+            end = bson.MaxKey() if direction > 0 else bson.MinKey()
+            value = ordering.sort_value(path, direction)
+            ends += [{path: end}, {"$expr": {"$eq": [value, {"$literal": end}]}}]
+        condition = {"$and": [*([self.plan.filter] if self.plan.filter else []), *ends]}
+        command = self._command(Entry(condition, entry.hint), size, projection)
+        return self._rest(self._ask(command))
+
+    def _command(
+        self, entry: Entry, size: int, projection: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """https://www.mongodb.com/docs/manual/reference/command/find/"""
+        command: dict[str, Any] = {
+            "find": self._collection.name,
+            "filter": entry.condition,
+            "projection": projection or {},
+            "sort": dict(self.plan.sort),
+            "limit": size,
+            "batchSize": size,
+            "maxTimeMS": self.plan.time_limit,
+            "allowDiskUse": True,
+        }
+        if entry.hint is not None:
+            command["hint"] = entry.hint
+        if entry.lower is not None:
+            command["min"] = entry.lower
+        if entry.upper is not None:
+            command["max"] = entry.upper
+        return command | self._guard
+
+    @cached_property
+    def _guard(self) -> dict[str, Any]:
+        """What makes MongoDB refuse another collection of this name, where its version can."""
+        if self._nature.uuid is None:
+            return {}
+        servers = self._database.client.topology_description.server_descriptions().values()
+        known = [server for server in servers if server.is_server_type_known]
+        takes_uuid = bool(known) and all(
+            server.max_wire_version >= COLLECTION_UUIDS and server.server_type != SERVER_TYPE.Mongos
+            for server in known
+        )
+        return {"collectionUUID": self._nature.uuid} if takes_uuid else {}
+
+    def _ask(self, command: dict[str, Any]) -> Reply:
+        preference = self._collection.read_preference
+        try:
+            return find(self._database, command, self.plan.patience, self._session, preference)
+        except OperationFailure as error:
+            if error.code == Code.CollectionUUIDMismatch:
+                raise replaced() from error
+            raise
+
+    def _rest(self, reply: Reply) -> bytes:
+        """The whole of what was asked for: a reply holds 16 MiB."""
+        found = [reply.raw]
+        while reply.cursor:
+            more = {"getMore": bson.Int64(reply.cursor), "collection": self._collection.name}
+            preference = self._collection.read_preference
+            reply = find(self._database, more, 0, self._session, preference)
+            found.append(reply.raw)
+        return b"".join(found)
+
+    def _forget(self, cursor: int) -> None:
+        """Closes a cursor on the server; one that can't be reached forgets it by itself."""
+        with suppress(PyMongoError):
+            self._database.command(
+                {"killCursors": self._collection.name, "cursors": [bson.Int64(cursor)]},
+                session=self._session,
+                read_preference=self._collection.read_preference,
+            )
 
 
-def _same(key: Any, position: list[Any] | None) -> bool:
-    if position is None or isinstance(ordering.exact(key), BrokenText):
-        return False
-    return _encoded(key) == _encoded(position[0])
+def replaced() -> Unavailable:
+    """503: not one collection any more."""
+    return Unavailable(
+        "The collection was dropped, renamed or made anew while it was read; start again."
+    )
 
 
-def _encoded(key: Any) -> bytes:
-    return bson.encode({"": key}, codec_options=ordering.EXACT)
+def is_hint(error: OperationFailure) -> bool:
+    """Whether MongoDB refused a query because the index that it names is not there (any more)."""
+    return error.code == Code.BadValue and "hint" in str(error)
 
 
-def _document(raw: bytes, offset: int) -> dict[str, Any]:
-    length = int.from_bytes(raw[offset : offset + 4], "little")
-    found: dict[str, Any] = bson.decode(memoryview(raw)[offset : offset + length], ordering.EXACT)
-    return found
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    return {"$and": [one, other]} if one else other
+
+
+def _other_than(key: bytes | None) -> dict[str, Any]:
+    """The condition that leaves out the document with this `_id`, with which a `min` begins."""
+    return {"_id": RawBSONDocument(elements.make_document([("$ne", key or elements.NULL_VALUE)]))}
+
+
+def _has(projection: dict[str, Any], path: str) -> bool:
+    """Whether the projection keeps the path whole."""
+    steps = path.split(".")
+    kept = (".".join(steps[:number]) for number in range(1, len(steps) + 1))
+    return path == "_id" or any(projection.get(one) == 1 for one in kept)

@@ -96,7 +96,7 @@ def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator
     raw = b"".join(bson.encode(document, codec_options=CODEC) for document in documents)
     found = FORMATS[export.format]
     encoder = found.encoder(export.columns or (), export.options, export.collection)
-    read = [Page(raw, len(documents), 0)] if documents else []
+    read = [Page(raw, offsets(raw))] if documents else []
     batches = _tables(export, read) if found.tabular else _documents(export, read)
     yield from chunks(batches, encoder, tally, gzip=export.gzip)
 
@@ -119,7 +119,7 @@ def _tables(export: Export, read: Iterable[Page]) -> Iterator[Batch]:
 def _parts(read: Iterable[Page]) -> Iterator[tuple[Page, bytes]]:
     """The pages in parts, each the BSON of some documents."""
     for page in read:
-        begins = [*offsets(page.raw)[::PART], len(page.raw)]
+        begins = [*page.begins[::PART], len(page.raw)]
         for begin, end in pairwise(begins):
             yield page, page.raw[begin:end]
 

@@ -152,13 +152,13 @@ def test_no_page_begins_where_nobody_knows(
     collection.create_index([("a", 1), ("_id", 1)])
     collection.insert_many([{"_id": n, "a": [n]} for n in range(5)])
     sort: Sort = (("a", 1), ("_id", 1))
-    found_one = type(collection).find_one
+    positions = batches.Reader.positions
 
     def gone(self: Any, *words: Any, **others: Any) -> Any:
         collection.delete_one({"_id": 1})
-        return found_one(self, *words, **others)
+        return positions(self, *words, **others)
 
-    monkeypatch.setattr(type(collection), "find_one", gone)
+    monkeypatch.setattr(batches.Reader, "positions", gone)
     plan = Plan({}, sort, order=ordering.served_by(sort, read_indexes(collection)))
     with pytest.raises(Unavailable, match="deleted meanwhile"):
         list(pages(collection, plan, None))

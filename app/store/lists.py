@@ -1,0 +1,215 @@
+"""Pages of a list: documents, the token of the next page, and how many there are."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pymongo.errors import OperationFailure
+
+from app.errors import Fault, Invalid
+from app.query import elements, ordering, tokens
+from app.query.compile import Query
+from app.query.ordering import SORT_KEY
+from app.query.plan import Plan
+from app.query.tokens import Place, Pointer
+from app.resources.codec import decode_all
+from app.resources.storing import Document
+from app.store.codes import Code
+from app.store.documents import Documents
+from app.store.mock import MockDocuments
+from app.store.pages import Page, is_hint
+
+COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
+COUNT_MATCHES_UP_TO = 1_000  # the same where a pattern has to be tried on each document
+ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
+NEAR = 1_000  # documents among which one is looked for whose `_id` is too long for a token
+# What MongoDB says of a view where a collection was, and of an index that is there no more.
+_OUTDATED = frozenset(
+    {
+        Code.CommandNotSupportedOnView,
+        Code.OptionNotSupportedOnView,
+        Code.InvalidPipelineOperator,
+    }
+)
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """One page of a list: documents, `raw` their BSON one after the other, and what headers say.
+
+    `token` leads to the next page and is None on the last; `total` is None where counting took
+    too long.
+    """
+
+    documents: list[Document]
+    raw: bytes
+    token: str | None
+    total: int | None
+    strategy: str | None
+
+
+class ListReader(Protocol):
+    """What reads the pages: `pages.Reader`, or the mock's."""
+
+    plan: Plan
+
+    def list_page(self, place: Place | None, size: int) -> Page:
+        """The first documents behind a place."""
+
+    def sorted_page(self, place: Place | None, size: int) -> Page:
+        """The same, with those at one position in an order."""
+
+    def position(self, page: Page, number: int) -> bytes:
+        """Where a document of a page stands."""
+
+    def shown_position(self, page: Page, number: int) -> bytes | None:
+        """The same as far as the page itself says it."""
+
+    def key(self, page: Page, number: int) -> bytes:
+        """The `_id` of a document of a page."""
+
+    def positions(self, key: bytes, limit: int, *, from_key: bool = False) -> list[bytes]:
+        """The positions of documents with that `_id`, or from it on."""
+
+
+class Outdated(Exception):
+    """What was known of the collection and its indexes is true no more."""
+
+
+class Lists:
+    """The lists of one collection.
+
+    `plan` makes a plan of what is known of the collection, and `look` looks at it again.
+    """
+
+    def __init__(
+        self,
+        documents: Documents | MockDocuments,
+        plan: Callable[[Query], Plan],
+        look: Callable[[], None],
+    ) -> None:
+        self._documents = documents
+        self._plan = plan
+        self._look = look
+        self._estimate = 0, float("-inf")  # documents, and when they were counted
+
+    def page(self, query: Query) -> ListPage:
+        """One page of a list."""
+        try:
+            return self._page(query)
+        except OperationFailure as error:
+            if error.code not in _OUTDATED and not is_hint(error):
+                raise
+        except Outdated:
+            pass
+        self._look()
+        return self._page(query)
+
+    def _page(self, query: Query) -> ListPage:
+        limit = query.limit or 1
+        with self._documents.reader(_projected(self._plan(query), query)) as reader:
+            before = self._place(reader, query.after)
+            page = reader.list_page(before, limit + 1)
+            token = None
+            if page.documents > limit:
+                page, token = self._ended(reader, page, before, limit, query.fingerprint)
+        documents = decode_all(page.raw)
+        for document in documents:
+            document.pop(SORT_KEY, None)
+        total, strategy = self._count(query, len(documents), last=token is None)
+        return ListPage(documents, page.raw, token, total, strategy)
+
+    def _place(self, reader: ListReader, after: Place | Pointer | None) -> Place | None:
+        """The place of a token; raises `Invalid` where it is no longer what the token says."""
+        if not isinstance(after, Pointer):
+            return after
+        limit = NEAR if after.is_bound or reader.plan.is_view else 1
+        for position in reader.positions(after.key, limit, from_key=after.is_bound):
+            if after.is_of(position):
+                return Place(position, after.shown)
+        detail = (
+            "after: the document at which that page ended has changed or is gone, and its values "
+            "are too long for a token; start again, without after."
+        )
+        raise Invalid(detail, Fault(detail, parameter="after"))
+
+    def _ended(
+        self, reader: ListReader, page: Page, before: Place | None, limit: int, fingerprint: bytes
+    ) -> tuple[Page, str]:
+        """The page without the document that only tells that more come, and the next one's token."""
+        if self._needs_order(reader, page, limit):
+            page = reader.sorted_page(before, limit + 1)
+        last = reader.position(page, limit - 1)
+        place = Place(last, self._shown(reader, page, before, limit))
+        token = tokens.write_token(place, reader.key(page, limit - 1), fingerprint)
+        return Page(page.raw[: page.begins[limit]], page.begins[:limit]), token
+
+    def _needs_order(self, reader: ListReader, page: Page, limit: int) -> bool:
+        """Whether the page ends where a find and an `$expr` may not agree which comes next."""
+        last = reader.shown_position(page, limit - 1)
+        following = reader.shown_position(page, limit)
+        plan = reader.plan
+        if last is None or following is None:
+            return plan.is_view
+        if ordering.is_same(plan.sort, last, following):
+            if plan.sort != plan.whole_sort:
+                raise Outdated  # the unique index that decided is there no more
+            return True  # a view, or a sharded collection, with two documents of one `_id`
+        return not plan.is_by_id and elements.has_duplicates(last)
+
+    def _shown(self, reader: ListReader, page: Page, before: Place | None, limit: int) -> int:
+        """How many documents at the last one's position were shown, where the next is there, too."""
+        positions = [reader.shown_position(page, number) for number in (limit - 1, limit)]
+        sort = reader.plan.whole_sort
+        last, following = positions
+        if last is None or following is None or not ordering.is_same(sort, last, following):
+            return 0
+        shown = 0
+        for number in reversed(range(limit)):
+            other = reader.shown_position(page, number)
+            if other is None or not ordering.is_same(sort, last, other):
+                return shown
+            shown += 1
+        if before is not None and ordering.is_same(sort, last, before.position):
+            shown += before.shown
+        return shown
+
+    # --- counting ---
+
+    def _count(self, query: Query, shown: int, *, last: bool) -> tuple[int | None, str | None]:
+        if query.count == "none":
+            return None, None
+        try:
+            if query.count == "auto" and not query.filter:
+                return self._estimated(), "estimated"
+            if last and query.after is None and (shown or not query.skip):
+                return query.skip + shown, "exact"
+            if query.count == "exact":
+                return self._documents.count(query.filter), "exact"
+            most = COUNT_MATCHES_UP_TO if query.patterns else COUNT_UP_TO
+            counted = self._documents.count(query.filter, limit=most + 1)
+        except OperationFailure as error:
+            if error.code != Code.MaxTimeMSExpired:
+                raise
+            return None, None
+        return min(counted, most), "capped" if counted > most else "exact"
+
+    def _estimated(self) -> int:
+        """The collection's own count, asked again after `ESTIMATE_SECONDS` and after every write."""
+        now, (counted, since) = time.monotonic(), self._estimate
+        if now - since > ESTIMATE_SECONDS:
+            counted = self._documents.estimate()
+            self._estimate = counted, now
+        return counted
+
+    def forget_estimate(self) -> None:
+        """After a write of this process."""
+        self._estimate = 0, float("-inf")
+
+
+def _projected(plan: Plan, query: Query) -> Plan:
+    """The plan with the projection that `fields` needs; an `_id` is always in it."""
+    if query.fields is None:
+        return plan
+    return replace(plan, projection=dict.fromkeys(query.fields, 1) or {"_id": 1})
