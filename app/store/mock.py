@@ -19,8 +19,8 @@ from app.store.pages import Page
 
 
 def is_mock(client: Any) -> bool:
-    """Whether it is a mongomock-motor client."""
-    return type(client).__module__.startswith("mongomock")
+    """Whether it is a mongomock-motor client, which says that it is Motor's."""
+    return type(client.delegate).__module__.startswith("mongomock")
 
 
 def mock_collection(collection: Any) -> Collection[dict[str, Any]]:
