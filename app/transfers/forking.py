@@ -8,6 +8,7 @@ import multiprocessing
 import pkgutil
 import sys
 import threading
+from contextlib import suppress
 
 CONTEXT = multiprocessing.get_context("forkserver")
 _FIRST = "app.transfers.fork_server"
@@ -31,9 +32,10 @@ def _modules(package: str) -> list[str]:
 
 
 def _start() -> None:
-    process = CONTEXT.Process(target=_nothing)
-    process.start()
-    process.join()
+    with suppress(OSError, EOFError):  # where Ctrl-C ended the fork server before it was up
+        process = CONTEXT.Process(target=_nothing)
+        process.start()
+        process.join()
 
 
 def _nothing() -> None:

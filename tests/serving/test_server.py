@@ -67,6 +67,61 @@ def test_declaration_that_cannot_be_true_hinders_the_start(tmp_path: Path) -> No
     one_sentence(start(tmp_path, MODELS="wrong"), "Thing", "serach", "search")
 
 
+def test_an_address_of_another_machine_is_not_the_ports_fault(tmp_path: Path) -> None:
+    one_sentence(start(tmp_path, HOST="192.0.2.1"), "HOST: 192.0.2.1 is no address of this machine")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_mistake_in_the_models_is_told_once(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "mistaken.py").write_text(
+        "from beanie import Document\nclass A(Documnt):\n    x: int\n"
+    )
+    found = start(tmp_path, MODELS="mistaken", WORKERS=workers)
+    one_sentence(found, "mistaken.py, line 2: NameError: name 'Documnt' is not defined")
+
+
+def test_the_banner_lists_the_resources_and_what_is_not_served(tmp_path: Path) -> None:
+    require_mongod()
+    (tmp_path / "shown.py").write_text(
+        "from beanie import Document\nfrom pydantic import BaseModel\n"
+        "class Base(Document):\n    made: int = 0\n    class Resource:\n        abstract = True\n"
+        "class Book(Base):\n    title: str\n    class Settings:\n        name = 'books'\n"
+        "class Author(BaseModel):\n    name: str\n"
+    )
+    shown = []
+    for _ in range(2):
+        with LiveServer(tmp_path, MONGO_URI="", DATA_DIR="data", MODELS="shown") as server:
+            assert server.process.stdout is not None
+            lines = [server.process.stdout.readline() for _ in range(4)]
+            assert httpx.get(f"{server.address}/books/").status_code == 200
+            assert httpx.get(f"{server.address}/Base/").status_code == 404
+        shown.append([line.rstrip("\n") for line in lines])
+    assert shown[0][1:] == [
+        "Resources           /books/",
+        "Not as declared     shown.py, line 11: Author is a pydantic BaseModel that no document uses; "
+        "a beanie.Document is served",
+        "Database            docsheet, new and empty, in a mongod of its own; its data go to "
+        f"{tmp_path}/data",
+    ]
+    assert shown[1][3] == (
+        f"Database            docsheet, in a mongod of its own; its data are in {tmp_path}/data"
+    )
+
+
+def test_the_command_line_may_choose_the_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = subprocess.run(
+            [sys.executable, "-m", "app", "serve", "--port", str(port), "--host", "127.0.0.1"],
+            cwd=ROOT,
+            env={**os.environ, "PORT": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    one_sentence(found, f"PORT: 127.0.0.1:{port} can't be listened on")
+
+
 def embedded(folder: Path) -> LiveServer:
     require_mongod()
     return LiveServer(MONGO_URI="", DATA_DIR=folder)
