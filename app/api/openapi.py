@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from app.api.docs import TITLE
 from app.query.compile import Compiler
@@ -108,11 +108,19 @@ def _doc(resource: Resource) -> str:
     return (resource.model.__doc__ or "").strip()
 
 
+class _AnythingElse(GenerateJsonSchema):
+    """Takes a type of a user's own, which JSON Schema has no word for, as any value."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
+        """The schema that takes everything; what is wrong with a value the model's validator says."""
+        return {}
+
+
 def _model_schemas(resources: list[Resource], schemas: dict[str, Any]) -> dict[str, str]:
     """Adds the models' own schemas, and for each resource those of what is stored and of a patch."""
     inputs: list[Any] = [(resource.model, "validation") for resource in resources]
     references, definitions = models_json_schema(
-        inputs, ref_template="#/components/schemas/{model}"
+        inputs, ref_template="#/components/schemas/{model}", schema_generator=_AnythingElse
     )
     schemas |= definitions.get("$defs", {})
     for schema in schemas.values():

@@ -47,9 +47,9 @@ def decode(raw: bytes) -> dict[str, Any]:
         return _decode_bad_uuids(raw)[0]
 
 
-def decode_all(raw: bytes) -> list[dict[str, Any]]:
-    """The documents of some BSON, one after the other."""
-    if _may_have_retired(raw):
+def decode_all(raw: bytes, *, modern: bool = False) -> list[dict[str, Any]]:
+    """The documents of some BSON, one after the other; `modern` spares the search for retired types."""
+    if not modern and _may_have_retired(raw):
         raw = b"".join(map(_without_retired, _documents(raw)))
     try:
         return bson.decode_all(raw, CODEC)
@@ -149,14 +149,17 @@ def _without_retired(raw: bytes) -> bytes:
     """The document with its values of retired types as objects of Extended JSON."""
     if not _may_have_retired(raw):
         return raw
-    return document_of(_modern(raw, element) for element in elements(raw))
+    first, *others = elements(raw)
+    is_key = first.name == b"_id"  # by which writes find the document
+    start = raw[first.begin : first.end] if is_key else _modern(raw, first)
+    return document_of([start, *(_modern(raw, element) for element in others)])
 
 
 def _modern(raw: bytes, element: Element) -> bytes:
     kind, name, begin, value, end = element
     if kind in (OBJECT, ARRAY):
-        inner = _without_retired(raw[value:end])
-        return raw[begin:value] + inner
+        inner = (_modern(raw[value:end], one) for one in elements(raw[value:end]))
+        return raw[begin:value] + document_of(inner)
     if kind == UNDEFINED:
         extended: Any = {"$undefined": True}
     elif kind == SYMBOL:

@@ -10,7 +10,7 @@ import enum
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType
 from typing import (
     Annotated,
@@ -27,6 +27,7 @@ from typing import (
 
 import pydantic
 from beanie import BackLink, Document, Link
+from beanie.odm.utils.encoder import Encoder
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
@@ -37,6 +38,7 @@ from app.resources.texts import TextType
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_SECRETS = (pydantic.Secret, pydantic.SecretStr, pydantic.SecretBytes)  # never shown
 _LISTS = (list, set, frozenset, tuple, Iterable)
 
 
@@ -66,6 +68,8 @@ class Field:
     choices: tuple[Any, ...] = ()
     excluded: bool = False
     target: Target | None = None
+    models: tuple[type[pydantic.BaseModel], ...] = ()
+    declared: Any = dataclasses.field(default=None, compare=False, repr=False)
     text_type: TextType | None = dataclasses.field(default=None, compare=False)
 
     @property
@@ -80,7 +84,16 @@ class Field:
         if self.text_type is not None:
             return list(dict.fromkeys((self.text_type.write(text), text)))
         read = KINDS[self.kind].read
-        return [read(text)] if read is not None else anything(text)
+        if read is None:
+            return anything(text)
+        if self.declared is None:
+            return [read(text)]
+        written = self._write(text)
+        return [text] if written == text else [written, text]  # others may have stored it as it is
+
+    @cached_property
+    def _write(self) -> Callable[[str], str]:
+        return _writer_of(self.declared)
 
     def holds(self, value: Any) -> bool:
         """Whether a decoded value is of this kind; where any may be, whether it is no list and no object."""
@@ -207,7 +220,7 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
             Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
         )
         field = _field(name, annotation, custom, f"{model.__name__}.{attribute}")
-        fields[name] = replace(field, excluded=bool(info.exclude))
+        fields[name] = replace(field, excluded=field.excluded or bool(info.exclude))
     if "_id" in fields:
         fields = {"_id": fields.pop("_id"), **fields}
     return Shape(model, fields, open=model.model_config.get("extra") == "allow")
@@ -217,8 +230,9 @@ def nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseMod
     """The model and all that are nested in it, each once."""
     found = [model]
     for known in found:
-        inner = [(field.values or field).model for field in shape_of(known).fields.values()]
-        found += [deep for deep in dict.fromkeys(inner) if deep is not None and deep not in found]
+        fields = shape_of(known).fields.values()
+        inner = dict.fromkeys(deep for field in fields for deep in _models_in(field))
+        found += [deep for deep in inner if deep not in found]
     return found
 
 
@@ -265,6 +279,8 @@ def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) ->
         name = annotation if isinstance(annotation, str) else annotation.__forward_arg__
         raise DeclarationError(f"{where}: no file of these models declares the name {name!r}.")
     base = origin or annotation
+    if isinstance(base, type) and issubclass(base, _SECRETS):
+        return Field(name, kind_of(base) or "any", excluded=True)
     if isinstance(base, type) and base in custom:
         return Field(name, "any")
     if isinstance(base, type) and issubclass(base, enum.Enum):
@@ -288,6 +304,10 @@ def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) ->
         return Field(name, "object", model=base)
     if base in (datetime.time, complex):
         raise DeclarationError(f"{where}: MongoDB can't store a {base.__name__}.")
+    if isinstance(base, type) and dataclasses.is_dataclass(base):
+        raise DeclarationError(
+            f"{where}: the dataclass {base.__name__} can't be stored; declare it as a pydantic BaseModel."
+        )
     return Field(name, "any")
 
 
@@ -317,6 +337,24 @@ def collection_of(model: type[Document]) -> str:
     return getattr(getattr(model, "Settings", None), "name", None) or model.__name__
 
 
+def _writer_of(declared: Any) -> Callable[[str], str]:
+    """How the declared type writes a text, as the domain of an e-mail in lower case; what it refuses stays."""
+    try:
+        validate = pydantic.TypeAdapter(declared).validate_python
+    except pydantic.errors.PydanticUserError:
+        return str
+    encode = Encoder(to_db=True).encode
+
+    def write(text: str) -> str:
+        try:
+            written = encode(validate(text))
+        except (ValueError, AssertionError, TypeError, LookupError):
+            return text
+        return written if isinstance(written, str) else text
+
+    return write
+
+
 def _plain(annotation: Any) -> Any:
     """The annotation without Annotated, NewType, type aliases and type variables."""
     while True:
@@ -336,14 +374,23 @@ def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str)
     found = [_field(name, member, custom, where) for member in members]
     if not found:
         return Field(name, "any")
-    if all(field == found[0] for field in found):
+    if len(found) == 1:
         return found[0]
+    if all(field == found[0] for field in found):
+        return replace(found[0], declared=None)
+    excluded = any(field.excluded for field in found)
+    models = tuple(model for field in found for model in _models_in(field))
     kinds, many = {field.kind for field in found}, {field.many for field in found}
     if many == {False} and kinds <= {"int", "float"}:
         return Field(name, "float")
     if len(kinds) == 1 and many == {False} and kinds.isdisjoint(("object", "map", "link")):
-        return Field(name, found[0].kind)
-    return Field(name, "any")
+        return Field(name, found[0].kind, excluded=excluded)
+    return Field(name, "any", excluded=excluded, models=models)
+
+
+def _models_in(field: Field) -> tuple[type[pydantic.BaseModel], ...]:
+    inner = (field.values or field).model
+    return (inner,) if inner is not None else (field.values or field).models
 
 
 def _choices(name: str, values: tuple[Any, ...]) -> Field:
@@ -359,11 +406,13 @@ def _choices(name: str, values: tuple[Any, ...]) -> Field:
 def _list(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str) -> Field:
     members = [argument for argument in arguments if argument is not Ellipsis]
     element = _union(name, members, custom, where) if members else Field(name, "any")
-    return Field(name, "lists", many=True) if element.many else replace(element, many=True)
+    if not element.many:
+        return replace(element, many=True)
+    return Field(name, "lists", many=True, excluded=element.excluded, models=_models_in(element))
 
 
 def _map(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str) -> Field:
     values = (
         _field(name, arguments[1], custom, where) if len(arguments) == 2 else Field(name, "any")
     )
-    return Field(name, "map", values=values)
+    return Field(name, "map", values=values, excluded=values.excluded)

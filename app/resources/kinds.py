@@ -207,6 +207,7 @@ class Kind:
 
 _TEXTS = (
     str,
+    pydantic.SecretStr,
     pydantic.EmailStr,
     pydantic.AnyUrl,
     pydantic.PostgresDsn,
@@ -233,6 +234,7 @@ _BYTES = {"type": "string", "contentEncoding": "base64"}
 _NOON, _DAY = "1970-01-01T12:00:00Z", "1970-01-01"
 _DECIMALS = (decimal.Decimal, bson.Decimal128)
 _WHEN, _DAY_ONLY, _TIMEDELTA = datetime.datetime, datetime.date, datetime.timedelta
+_RAW = (bytes, pydantic.SecretBytes)
 _P, _E, _O, _T = Filters
 
 KINDS: dict[str, Kind] = {  # a class is of the first kind that has it or a class it derives from
@@ -248,7 +250,7 @@ KINDS: dict[str, Kind] = {  # a class is of the first kind that has it or a clas
         Kind("duration", _O, (_TIMEDELTA,), (float,), read_duration, write_float, _SPAN, "PT0S"),
         Kind("objectid", _O, (bson.ObjectId,), (bson.ObjectId,), read_objectid, str, _ID, "0" * 24),
         Kind("uuid", _O, (uuid.UUID,), (uuid.UUID,), read_uuid, str, _CODE, "0" * 32),
-        Kind("bytes", _O, (bytes,), (bytes,), read_bytes, write_bytes, _BYTES, ""),
+        Kind("bytes", _O, _RAW, (bytes,), read_bytes, write_bytes, _BYTES, ""),
         Kind("object", _P),
         Kind("map", _P),
         Kind("link", _E, write=str, schema=_ID, show=show_link),

@@ -13,7 +13,7 @@ import orjson
 from bson import json_util
 from bson.datetime_ms import DatetimeMS
 
-from app.resources.fields import Shape
+from app.resources.fields import Field, Shape, shape_of
 from app.resources.kinds import KINDS, word, writers
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -64,6 +64,7 @@ def _without_not_finite(value: Any) -> Any:
 
 
 _EXCLUDED = "excluded"
+MAX_NESTED = 8  # times that a model inside itself is gone into
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,35 @@ def presenter(shape: Shape, *, excluded: bool = True) -> Presenter | None:
 def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, field in shape.fields.items():
-        if field.excluded and excluded:
-            tree[name] = _EXCLUDED
-        elif (show := KINDS[(field.values or field).kind].show) is not None:
+        if field.excluded:
+            if excluded:
+                tree[name] = _EXCLUDED
+            continue
+        known = field.values or field
+        if (show := KINDS[known.kind].show) is not None:
             tree[name] = show
-        elif (inner := (field.values or field).shape) is not None and above.count(inner.model) < 8:
-            branch = _tree(inner, excluded, (*above, inner.model))
-            if branch:
-                tree[name] = branch if field.values is None else {"*": branch}
+        elif branch := _branch(known, excluded, above):
+            tree[name] = branch if field.values is None else {"*": branch}
     return tree
+
+
+def _branch(field: Field, excluded: bool, above: tuple[type, ...]) -> dict[str, Any]:
+    """What to do in a nested model; in one of several that a value may be, what is excluded in any of them."""
+    branch: dict[str, Any] = {}
+    for model in (field.model,) if field.model is not None else field.models:
+        if above.count(model) < MAX_NESTED:
+            branch = _merge(branch, _tree(shape_of(model), excluded, (*above, model)))
+    return branch
+
+
+def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    merged = {**one, **other}
+    for name in one.keys() & other.keys():
+        if _EXCLUDED in (one[name], other[name]):
+            merged[name] = _EXCLUDED
+        elif isinstance(one[name], dict) and isinstance(other[name], dict):
+            merged[name] = _merge(one[name], other[name])
+    return merged
 
 
 def _present(document: dict[str, Any], tree: dict[str, Any]) -> None:

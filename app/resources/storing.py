@@ -64,13 +64,16 @@ class _Encoder(Encoder):
 
     def encode(self, obj: Any) -> Any:
         """The value as BSON holds it."""
-        if self.custom_encoders:
-            return super().encode(obj)
+        custom = _custom_encoder(obj, self.custom_encoders)
+        if custom is not None:
+            return custom(obj)
         kind = type(obj)
         if kind in _PLAIN:
             return obj
         if kind is list:
             return [self.encode(inner) for inner in obj]
+        if isinstance(obj, pydantic.Secret):
+            return self.encode(obj.get_secret_value())
         if isinstance(obj, set | frozenset):
             return sorted(map(self.encode, obj), key=repr)
         if isinstance(obj, pydantic.BaseModel) and not isinstance(obj, pydantic.RootModel):
@@ -85,6 +88,16 @@ class _Encoder(Encoder):
             for name, value in pairs
             if value is not None or self.keep_nulls
         }
+
+
+def _custom_encoder(obj: Any, encoders: Mapping[Any, Any]) -> Any:
+    """The model's own encoder (`Settings.bson_encoders`) of a value, by its class or one it derives from."""
+    if not encoders:
+        return None
+    exact = encoders.get(type(obj))
+    if exact is not None:
+        return exact
+    return next((encode for base, encode in encoders.items() if isinstance(obj, base)), None)
 
 
 def to_bson(document: Mapping[str, Any]) -> bytes:

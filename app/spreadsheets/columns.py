@@ -16,36 +16,35 @@ from app.errors import Fault, Invalid
 from app.query.flatten import Step, Steps
 from app.resources.fields import Field, FieldPath, Shape
 from app.resources.registry import nearest
-from app.resources.rendering import presenter
+from app.resources.rendering import Presenter, presenter
 
 Values = list[Any]  # of one column
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a sheet: its title, and the steps that lead to its values.
+    """One column of a sheet: its title, and the steps that lead to its values; plain data.
 
-    `field` is what the model says of one cell: `many` where a cell holds a list. A value of another type may come.
+    `kind` is what the model says of one cell, `many` that a cell holds a list of such values; a value of another type
+    may come. `present` makes the values presentable.
     """
 
     path: str
     title: str
-    field: Field
+    kind: str
+    many: bool
+    present: Presenter | None
     steps: Steps
 
-    @property
-    def kind(self) -> str:
-        """What kind of value the model has here."""
-        return self.field.kind
-
-    @property
-    def many(self) -> bool:
-        """Whether one cell holds a list of such values."""
-        return self.field.many
+    @classmethod
+    def of(cls, path: str, title: str, field: Field, steps: Steps) -> "Column":
+        """The column of a field."""
+        present = presenter(Shape(BaseModel, {path: field}))
+        return cls(path, title, field.kind, field.many, present, steps)
 
     def presenter(self) -> Callable[[Values], Values] | None:
         """What makes values presentable: excluded fields out, dates without a time; None where nothing is to do."""
-        present = presenter(Shape(BaseModel, {self.path: self.field}))
+        present = self.present
         if present is None:
             return None
 
@@ -117,12 +116,14 @@ def _columns_at(shape: Shape, path: str, title: str, unwind: str | None) -> Iter
             name = title + inner.path[len(path) :]
             yield from _columns_at(shape, inner.path, name, unwind)
         if not list(_element(found.field).flat()):
-            yield Column(path, title, found.field.single, (*path.split("."), None))
+            yield Column.of(path, title, found.field.single, (*path.split("."), None))
         return
     steps = tuple(_steps(shape, path))
     unwound = _row_steps(unwind)
     below = steps[len(unwound) :] if unwound == steps[: len(unwound)] else steps
-    yield Column(path, title, replace(found.field, many=found.field.many or None in below), steps)
+    yield Column.of(
+        path, title, replace(found.field, many=found.field.many or None in below), steps
+    )
 
 
 def _element(field: Field) -> Shape:

@@ -106,7 +106,7 @@ def _tables(export: Export, read: Iterable[Page]) -> Iterator[Batch]:
     flattening = export.plan.flat
     flat = Table([place.steps for place in flattening.places]) if flattening else whole
     for page, raw in _parts(read):
-        documents = decode_all(raw)
+        documents = decode_all(raw, modern=page.flat)
         if export.unwind:
             rows = max(1, UNWOUND // _largest(raw))
             yield from (Batch(ended, values) for ended, values in whole.slices_of(documents, rows))
