@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     EMBEDDED_SNAPSHOT_SECONDS: int = Field(
         1800,
         ge=0,
-        description="Seconds that the embedded mongod keeps the picture that an export reads.",
+        description="Seconds that the embedded mongod keeps the snapshot that an export reads.",
     )
 
     @field_validator("ALLOWED_HOSTS", "CORS_ORIGINS", mode="before")

@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, section 13): what `If-Match` and `If-None-Match` say of an ETag."""
+"""Conditional requests (RFC 9110, section 13): what `If-Match` and `If-None-Match` say."""
 
 import re
 from collections.abc import Callable

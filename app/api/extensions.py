@@ -1,4 +1,4 @@
-"""Endpoints of a user's own, in FastAPI's way: found in a package, checked against ours, described with them."""
+"""Endpoints of a user's own, in FastAPI's way: found in a package, described with ours."""
 
 import importlib
 import json

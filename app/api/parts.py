@@ -1,4 +1,4 @@
-"""What the lifespan is made of: parts, each opened with the database, prepared until it is ready, and closed."""
+"""What the lifespan is made of: parts, each opened with the database, prepared and closed."""
 
 from app.store.client import Database
 

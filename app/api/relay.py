@@ -1,4 +1,4 @@
-"""A transfer as an answer: its bytes sent on, a client that stalls or leaves noticed, its end shown.
+"""A transfer as an answer: its bytes sent on, a client that stalls or leaves noticed.
 
 What fails before the first chunk is a proper error. What fails later breaks the connection, so that
 a file that is not whole can't be taken for one that is (RFC 9112, section 8).

@@ -1,4 +1,4 @@
-"""`docsheet doctor`: asks the database step by step what hinders, and says how to fix it.
+"""`docsheet doctor`: asks the database step by step what is wrong, and says how to fix it.
 
 Each step is a function that comes back with a `Finding`; a step that can't be asked before another
 is fixed is `skipped`. The first that fails has the one line that fixes it.
@@ -127,7 +127,7 @@ class Case:
 
 
 def run() -> None:
-    """Ask the database of MONGO_URI step by step what hinders.
+    """Ask the database of MONGO_URI step by step what is wrong.
 
     Exit status 0: all is well, else 1.
     """
@@ -138,7 +138,7 @@ def run() -> None:
 def examine(settings: Settings, console: Console) -> bool:
     """Shows what each step found, then how to fix the first that fails; whether all is well.
 
-    With no MONGO_URI it is the embedded database that is asked: a running server's, else one started meanwhile.
+    With no MONGO_URI the embedded database is asked: a running server's, else one started for this.
     """
     fix = ""
     with open_database(settings) as uri:

@@ -1,4 +1,4 @@
-"""`docsheet export`: writes a collection to a file, the same that HTTP gives, made in this process."""
+"""`docsheet export`: writes a collection to a file, the same that HTTP gives."""
 
 import os
 import signal
@@ -179,7 +179,7 @@ def _refuse_terminal(format_: str) -> None:
 
 
 def _ask_to_overwrite(output: str) -> None:
-    """Raises `StartError` where the file exists, unless a person says that it may be overwritten."""
+    """Raises `StartError` where the file exists, unless somebody allows to overwrite it."""
     if not Path(output).exists():
         return
     if can_ask() and typer.confirm(f"{output} exists. Overwrite it?", err=True):

@@ -35,7 +35,7 @@ def run(
 def verify(settings: Settings, path: Path, export_id: str, console: Console) -> bool:
     """Whether a file is, byte for byte, the export of that id; says what differs.
 
-    Raises `StartError` for a file that can't be read, `NotFound` for an export that nobody remembers.
+    Raises `StartError` for a file that can't be read, `NotFound` for an export without a record.
     """
     size, sha256 = _measure(path)
     record = asyncio.run(_record(settings, export_id))

@@ -1,4 +1,4 @@
-"""Column paths → a projection by which the database does the flattening, and where the values are then.
+"""Column paths → a projection by which the database flattens, and where the values are then.
 
 A computed field costs the database less than a nested document costs whoever decodes it, and texts
 side by side cost least as one text, a run, with `SEPARATOR` between its cells. That is right only
@@ -14,12 +14,13 @@ from typing import Any
 
 Step = str | int | None  # the name of a field, the number of an element, every element
 Steps = tuple[Step, ...]
-SEPARATOR = "\x1e\x1f\x1f"  # no end of it is its beginning: an occurrence in a text can't hide one between two texts
+# No end of it is its beginning: an occurrence in a text can't hide one between two texts.
+SEPARATOR = "\x1e\x1f\x1f"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A column: the steps to its values, whether its cells hold lists, whether the model has texts there."""
+    """A column: the steps to its values, whether cells hold lists, whether the model has texts."""
 
     steps: Steps
     many: bool
@@ -28,7 +29,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the projected documents the values of the next columns are: of one, or of a run of `width`."""
+    """Where in a projected document the values of the next columns are: one, or a run of `width`."""
 
     steps: Steps
     width: int = 1
@@ -116,7 +117,10 @@ def _joined(paths: list[Steps]) -> dict[str, Any]:
 
 
 def _value(path: Steps) -> tuple[Any, Steps]:
-    """What the database computes of a path: the value, or the first numbered element, with the steps from there on."""
+    """What the database computes of a path, and the steps from there on.
+
+    It is the value, or the first numbered element.
+    """
     head = _head(path)
     if len(head) == len(path):
         return "$" + ".".join(head), ()

@@ -1,4 +1,4 @@
-"""The filter operators, one line each: what they ask of a stored value, and of which kinds of field.
+"""The filter operators, one line each: what they ask of a stored value, for which kinds.
 
 An operator's test is MongoDB's `{"$op": value}`
 (https://www.mongodb.com/docs/manual/reference/operator/query/).

@@ -1,8 +1,10 @@
-"""The order of documents: what was asked, made total, and the condition that what follows comes after a position.
+"""The order of documents: what was asked, made total, and what comes after a position.
 
-The order is MongoDB's sort order (https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/): types in
-their fixed order, missing equal to null, an array by its least element upwards and its greatest downwards. `$gt` in a
-filter stays within one type, so the condition is an `$expr`, which compares as the sort does.
+The order is MongoDB's sort order
+(https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/): types in their fixed
+order, missing equal to null, an array by its least element ascending and its greatest descending.
+`$gt` in a filter stays within one type, so the condition is an `$expr`, which compares as the sort
+does.
 
 A position is a BSON document with one value for each key of the sort, `k0` and on, each exactly as
 MongoDB sent it (`elements`): what the driver would make of it may not be encoded as it came. An
@@ -36,7 +38,7 @@ EXACT: CodecOptions[Any] = CODEC.with_options(
 
 @dataclass(frozen=True)
 class Index:
-    """A standing index that can serve a sort: not partial, not sparse, no other collation, not hidden."""
+    """An existing index that can serve a sort: not partial, sparse, hidden, or of another collation."""
 
     name: str
     keys: Sort
@@ -45,7 +47,10 @@ class Index:
 
 
 def served_by(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | None:
-    """The index whose order the sort is, and whether it is read backwards; None where no index has it."""
+    """The index that has the sort's order, and whether it is read backwards.
+
+    None where none has it.
+    """
     backwards = tuple((path, -direction) for path, direction in sort)
     for index in indexes:
         if index.keys == sort or (index.keys == backwards and not index.clustered):
@@ -60,7 +65,7 @@ def whole(keys: Sort) -> Sort:
 
 
 def total(keys: Sort, indexes: Sequence[Index]) -> Sort:
-    """The sort with `_id` behind it, unless its keys decide alone: then an index of just these serves it."""
+    """The sort with `_id` behind it, unless its keys decide alone: an index of just these serves it."""
     paths = {path for path, _ in keys}
     if "_id" not in paths and any(
         index.unique and {path for path, _ in index.keys} <= paths for index in indexes
@@ -96,7 +101,10 @@ def _least(value: Any, direction: int) -> Any:
 
 
 def _extreme(values: Any, direction: int) -> Any:
-    """The least or greatest element by the sort's order ($min and $max leave null out); missing where there is none."""
+    """The least or greatest element by the sort's order; missing where there is none.
+
+    ($min and $max skip null.)
+    """
     better = {"$lt" if direction > 0 else "$gt": ["$$this", "$$value"]}
     first = {"$arrayElemAt": [values, 0]}
     return {
@@ -109,7 +117,10 @@ def _extreme(values: Any, direction: int) -> Any:
 
 
 def _through_arrays(steps: Sequence[str], direction: int) -> Any:
-    """The same where a parent is an array: each element that is no object counts as null, as an empty array does."""
+    """The same where a parent is an array.
+
+    Each element that is no object counts as null, as an empty array does.
+    """
     values: Any = {"$cond": [{"$isArray": f"${steps[0]}"}, f"${steps[0]}", [f"${steps[0]}"]]}
     values = _expanded([values], empty=[None])
     for number, step in enumerate(steps[1:], 2):

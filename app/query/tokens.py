@@ -1,4 +1,4 @@
-"""Where a page ended, as a token: opaque, checked, of use only with the query that it was made for."""
+"""Where a page ended, as a token: opaque, checked, made for one query."""
 
 import base64
 import hashlib

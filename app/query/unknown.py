@@ -49,7 +49,7 @@ def _suggestion(names: Names, name: str, known: Iterable[str]) -> str:
 
 
 def _filters(names: Names, word: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Filters by the path in lower case: with the operator, and for the paths without it `exists`."""
+    """Filters by the path in lower case: with the operator, for paths without it `exists`."""
     same_operator: dict[str, str] = {}
     others: dict[str, str] = {}
     for path in reversed(names.resource.paths):

@@ -50,7 +50,7 @@ def read_document(resource: Resource, body: Any) -> Document:
 
 
 def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:
-    """The BSON of the document that a PUT stores in place of the stored one, which is given as its BSON.
+    """The BSON of the document that a PUT stores in place of the stored one, given as its BSON.
 
     Excluded fields that were not sent stay as they are stored, whatever they are. Raises `Invalid` as `read_document`,
     and where another `_id` is sent.
@@ -71,7 +71,7 @@ def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:
 def _with_hidden(
     shape: Shape, body: Document, view: Document, shown: Document
 ) -> tuple[Document, Kept]:
-    """The body with the excluded fields of the stored document that it doesn't have, and which these are."""
+    """The body with the excluded fields of the stored document that it lacks, and which these are."""
     whole, kept = dict(body), Kept()
     for name, known in shape.fields.items():
         if known.excluded:
@@ -85,7 +85,7 @@ def _with_hidden(
 
 
 def _hidden_below(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, Kept]:
-    """The same inside a field: in a model, in the models of a map, in those of a list that are sent as shown."""
+    """The same inside a field: in a model, in the models of a map or of a list."""
     if known.many:
         return _hidden_in_list(known, sent, view, shown)
     if not (isinstance(sent, dict) and isinstance(view, dict)):

@@ -1,4 +1,4 @@
-"""Where in a body something is wrong, and in which words: pydantic's errors as our faults (RFC 6901 pointers)."""
+"""Where in a body something is wrong: pydantic's errors as our faults (RFC 6901 pointers)."""
 
 from collections.abc import Sequence
 from typing import Any

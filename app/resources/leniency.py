@@ -1,4 +1,4 @@
-"""A model's validator that goes on where a stored value is wrong, so that all the rest is still checked.
+"""A model's validator that goes on where a stored value is wrong, and checks the rest.
 
 A stored document may break its model anywhere. A lenient validator takes a wrong field as it is,
 and the model's own validators (`@model_validator`) run all the same. pydantic's core schema is

@@ -1,4 +1,4 @@
-"""What a package declares that isn't served, or has no effect: a line each, for whoever wrote it."""
+"""What a package declares that isn't served, or has no effect: a line each for its author."""
 
 import inspect
 from collections.abc import Iterable, Iterator

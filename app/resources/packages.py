@@ -14,7 +14,7 @@ from app.errors import DeclarationError
 def import_modules(package: str) -> list[ModuleType]:
     """The package and the modules in it, imported.
 
-    Raises `DeclarationError` with file and line, `models/book.py, line 4: …`, for a mistake in them.
+    Raises `DeclarationError` with file and line for a mistake in them: `models/book.py, line 4: …`.
     """
     root = _import(package, package)
     folders = getattr(root, "__path__", [])

@@ -1,4 +1,4 @@
-"""The embedded database: a real mongod, started for whoever has no MongoDB, as a replica set of one.
+"""The embedded database: a real mongod for those without MongoDB, as a replica set of one.
 
 It listens on a unix socket only, in the data folder, or in a short folder of the runtime where that
 path would be longer than a socket's may be. One process owns it: the one that has the lock of the
@@ -91,7 +91,7 @@ class EmbeddedDatabase:
         """Start the database of a data folder, and wait until it can be written to.
 
         Blocks for some 0.3 s. With `share` (commands), the one that runs already is used where
-        there is one. Without (servers), that is a `StartError`, as is everything that hinders the
+        there is one. Without (servers), that is a `StartError`, as is everything that prevents the
         start: its sentence says what to do.
         """
         folder = data_dir.expanduser().resolve()
@@ -235,7 +235,7 @@ def _in_use(folder: Path, owner: _Lock) -> str:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Where the sockets are: in the data folder, or where that path is too long or too odd, under the runtime's."""
+    """Where the sockets are: in the data folder, or under the runtime's if that path can't be used."""
     longest = folder / "mongodb-27017.sock"  # mongod makes this one too
     if len(os.fsencode(longest)) <= SOCKET_BYTES and not UNSAFE.intersection(str(folder)):
         return folder
@@ -262,7 +262,8 @@ def _arguments(cache_mib: int, snapshot_seconds: int) -> list[str]:
     parameters = {
         "minSnapshotHistoryWindowInSeconds": snapshot_seconds,
         "diagnosticDataCollectionEnabled": "false",
-        "shutdownTimeoutMillisForSignaledShutdown": 100,  # there is no other node that could take over
+        # There is no other node that could take over.
+        "shutdownTimeoutMillisForSignaledShutdown": 100,
     }
     return [
         *("--replSet", SET),
@@ -279,7 +280,7 @@ def _arguments(cache_mib: int, snapshot_seconds: int) -> list[str]:
 
 
 def _wait_for_leftover(mongod: Mongod) -> None:
-    """Wait for the mongod of a server that was killed: it has been told to end, and takes a moment."""
+    """Wait for the mongod of a server that was killed: it was told to end, and takes a moment."""
     deadline = time.monotonic() + LEFTOVER_SECONDS
     while (pid := mongod.pid) is not None:
         if time.monotonic() > deadline:

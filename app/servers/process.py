@@ -1,4 +1,4 @@
-"""One mongod process: found, started, asked whether it is there, ended, and its last words put into plain ones.
+"""One mongod process: found, started, asked, ended, and its last words in plain ones.
 
 A process is known by its folder: mongod keeps an `flock` on `mongod.lock` there for as long as it
 lives, and its number stands in that file, so that a later command finds what an earlier one
@@ -115,7 +115,7 @@ class Mongod:
     """A mongod on `folder`, reached at `address`: a unix socket's path, or `host:port` on loopback.
 
     Making one starts nothing: it may be running already, started by this process or by another.
-    With `outlives` it keeps running when this process ends; else not even `kill -9` of this process leaves it behind.
+    With `outlives` it keeps running when this process ends; else it ends with it, even by `kill -9`.
     """
 
     def __init__(self, folder: Path, address: str, *arguments: str, outlives: bool = False) -> None:
@@ -236,7 +236,7 @@ class Mongod:
 
 
 def _spawn(command: list[str], output: int, outlives: bool) -> subprocess.Popen[bytes]:
-    """Start it in a session of its own, where Ctrl-C in a terminal doesn't reach it before our own clean end."""
+    """Start it in a session of its own, so that Ctrl-C in a terminal reaches only us."""
     try:
         if outlives or not sys.platform.startswith("linux"):
             return _run(command, output)
@@ -296,7 +296,7 @@ def _spawn_bound(command: list[str], output: int) -> subprocess.Popen[bytes]:
 
 
 def explain(status: int, folder: Path, address: str) -> str:
-    """Why a mongod ended, in one sentence that says what to do: from its exit status and its log."""
+    """Why a mongod ended, by its exit status and its log: one sentence that says what to do."""
     log = _read_log(folder)
     if library := _between(log, "error while loading shared libraries: ", ":"):
         package = PACKAGES.get(library)

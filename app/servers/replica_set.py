@@ -1,4 +1,4 @@
-"""Three real mongods on loopback, as production has them: a key file, accounts, an application user of its own.
+"""Three real mongods on loopback, as in production: a key file, accounts, a user for the API.
 
 For `scripts/replica-set` and for the tests that kill nodes. Everything is in one folder;
 `replica-set.json` there says what a later command needs to know, so that the set may outlive the
@@ -210,7 +210,7 @@ class ReplicaSet:
             yield client
 
     def _found(self) -> None:
-        """Begin with one member, which is primary at once, and let the others join: an election takes 11 s."""
+        """Begin with one member, primary at once, and let the others join: an election takes 11 s."""
         first, *others = self.members
         root = self.accounts["root"]
         with MongoClient[dict[str, Any]](make_uri([first], direct=True)) as client:
@@ -251,7 +251,10 @@ def _add_member(client: "MongoClient[dict[str, Any]]", number: int, name: str) -
 
 
 def _all_vote(client: "MongoClient[dict[str, Any]]") -> bool:
-    """Whether each member counts in elections, and knows it: a member that joins has no vote until it has the data."""
+    """Whether each member counts in elections, and knows it.
+
+    A member that joins has no vote until it has the data.
+    """
     config = client.admin.command("replSetGetConfig", commitmentStatus=True)
     status = client.admin.command("replSetGetStatus")
     known = {

@@ -1,7 +1,7 @@
-"""What the compose file runs once beside the nodes: passwords made and kept, the replica set founded, its users made.
+"""What the compose file runs once beside the nodes: passwords, the replica set, its users.
 
     python -m app.servers.stack secrets           into the volume /secrets: `root`, `api`, `key`
-    python -m app.servers.stack init HOST:PORT …  the set and the API's user; /access/MONGO_URI tells the API where
+    python -m app.servers.stack init HOST:PORT …  the set, the API's user; writes /access/MONGO_URI
     python -m app.servers.stack run COMMAND …     `docsheet COMMAND …` on that MONGO_URI
 
 Each may run again at any time: what is there stays as it is.

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with what it lacks for us: the transport in the scope, lenient addresses, problems.
+"""uvicorn's HTTP protocol and what it lacks: the transport in the scope, lenient addresses.
 
 With the transport a download can see a client stall, and cut it off.
 """
@@ -13,7 +13,8 @@ from app.api.relay import TRANSPORT
 
 _request_line = re.compile(rb"([A-Z]+) ([^ ]+) (HTTP/1\.[01])").fullmatch
 _UNREADABLE = (
-    b'{"type":"about:blank","title":"Bad Request","status":400,"detail":"This is no HTTP request that can be read.",'
+    b'{"type":"about:blank","title":"Bad Request","status":400,'
+    b'"detail":"This is no HTTP request that can be read.",'
     b'"instance":""}'
 )
 

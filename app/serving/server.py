@@ -34,7 +34,7 @@ LEAVING_SECONDS = 3.0  # after the grace time, for what was cancelled to end
 
 
 def serve(settings: Settings, console: Console) -> None:
-    """Serves until SIGINT or SIGTERM; raises `StartError` for whatever hinders the start."""
+    """Serves until SIGINT or SIGTERM; raises `StartError` for whatever prevents the start."""
     signal.signal(signal.SIGTERM, _leave)  # its default would end us before the database is closed
     listening = _listen(settings)
     try:
@@ -47,7 +47,7 @@ def serve(settings: Settings, console: Console) -> None:
 
 
 def _serve_alone(settings: Settings, listening: socket.socket, console: Console) -> None:
-    """The database and the fork server start while the application is imported, which takes longest.
+    """The database and the fork server start while the application is imported, the longest step.
 
     The models before all else: the fork server imports them too, and would show a mistake again.
     """

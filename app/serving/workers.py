@@ -1,4 +1,4 @@
-"""WORKERS server processes behind one port: started, watched, started again where one dies, ended together.
+"""WORKERS server processes behind one port: started, watched, replaced, ended together.
 
 The parent listens and owns the database; each worker inherits the listening socket, so a connection
 goes to whichever is free first. Workers are spawned, not forked: nothing of the parent's threads,

@@ -1,4 +1,4 @@
-"""A ZIP file (PKWARE's APPNOTE 6.3.9) written from front to back: what each call returns is what the file goes on with.
+"""A ZIP file (PKWARE's APPNOTE 6.3.9), written from front to back: each call returns bytes.
 
 Sizes follow each entry in a data descriptor, so nothing is ever sought. An entry stays below 4 GiB
 (Excel refuses a streamed ZIP64 entry), the file may grow beyond: only the directory at its end then

@@ -28,7 +28,7 @@ class Batch:
 
 @dataclass
 class Tally:
-    """What a file holds so far: `size` (in bytes) and digest are those before any transfer compression."""
+    """What a file holds so far: `size` (bytes) and digest are those before transfer compression."""
 
     documents: int = 0
     rows: int = 0

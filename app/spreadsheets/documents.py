@@ -194,7 +194,7 @@ class _Text:
             )
 
     def _more(self, at_least: int = 0) -> None:
-        """Reads on, twice as far each time that a value doesn't fit, so that it is scanned few times."""
+        """Reads on, twice as far each time that a value doesn't fit, to scan it few times."""
         block = self._file.read(max(_BLOCK, at_least))
         self._ended = not block
         try:

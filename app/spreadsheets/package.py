@@ -1,4 +1,4 @@
-"""An XLSX file's parts (ECMA-376, Open Packaging): opened, checked and parsed with the standard expat.
+"""An XLSX file's parts (ECMA-376, Open Packaging): opened, checked, parsed with expat.
 
 Nothing of a part is trusted: sizes and ratios have limits, document types and entities are refused,
 and everything broken is a `BadRequest` that says what to do.
@@ -210,7 +210,7 @@ class Package:
         return next((target for _, found, target in self._links(part) if found == kind), None)
 
     def _links(self, part: str) -> list[tuple[str, str, str]]:
-        """The relationships of a part: identifier, last word of the type, the part that is meant."""
+        """The relationships of a part: identifier, last word of the type, target."""
         folder, name = posixpath.split(part)
         source = posixpath.join(folder, "_rels", f"{name}.rels")
         found: list[tuple[str, str, str]] = []

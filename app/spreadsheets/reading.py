@@ -1,4 +1,4 @@
-"""A file that came → its format and its reader: by name or media type, unpacked where it is gzip."""
+"""A file that came → its format and its reader, by name or media type; gzip is unpacked."""
 
 import tempfile
 import zlib

@@ -1,4 +1,4 @@
-"""A workbook's shared strings by their number: in memory up to a limit, past it in a temporary file."""
+"""A workbook's shared strings by number: in memory up to a limit, then in a temporary file."""
 
 import os
 import tempfile

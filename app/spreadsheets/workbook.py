@@ -20,7 +20,8 @@ _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml."
 
 TYPES = (  # every XML part is a sheet unless it says otherwise: the sheets need not be counted yet
     f'{_XML}<Types xmlns="{_PACKAGE}/content-types">'
-    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Default Extension="rels" '
+    'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
     f'<Default Extension="xml" ContentType="{_TYPE}worksheet+xml"/>'
     f'<Override PartName="/xl/workbook.xml" ContentType="{_TYPE}sheet.main+xml"/>'
     f'<Override PartName="/xl/styles.xml" ContentType="{_TYPE}styles+xml"/>'
@@ -28,7 +29,8 @@ TYPES = (  # every XML part is a sheet unless it says otherwise: the sheets need
 )
 LINKS = (
     f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">'
-    f'<Relationship Id="rId1" Type="{_LINKS}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
+    f'<Relationship Id="rId1" Type="{_LINKS}/officeDocument" Target="xl/workbook.xml"/>'
+    "</Relationships>"
 )
 _FONT = '<sz val="11"/><name val="Calibri"/><family val="2"/>'
 _STYLES_BEFORE = (
@@ -113,7 +115,7 @@ def sheet_tail(area: str) -> str:
 
 
 def workbook(sheets: list[tuple[str, str]]) -> str:
-    """The list of the sheets: each one's name, and the area of its filter (which Excel wants named, too)."""
+    """The list of the sheets: each one's name, and its filter's area (Excel requires a name)."""
     listed = "".join(
         f'<sheet name="{escape(name)}" sheetId="{number}" r:id="rId{number}"/>'
         for number, (name, _) in enumerate(sheets, 1)
@@ -132,12 +134,14 @@ def workbook(sheets: list[tuple[str, str]]) -> str:
 def workbook_links(sheets: int) -> str:
     """Where the workbook's sheets and styles are in the package."""
     links = "".join(
-        f'<Relationship Id="rId{number}" Type="{_LINKS}/worksheet" Target="worksheets/sheet{number}.xml"/>'
+        f'<Relationship Id="rId{number}" Type="{_LINKS}/worksheet" '
+        f'Target="worksheets/sheet{number}.xml"/>'
         for number in range(1, sheets + 1)
     )
     return (
         f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">{links}'
-        f'<Relationship Id="rId{sheets + 1}" Type="{_LINKS}/styles" Target="styles.xml"/></Relationships>'
+        f'<Relationship Id="rId{sheets + 1}" Type="{_LINKS}/styles" Target="styles.xml"/>'
+        "</Relationships>"
     )
 
 

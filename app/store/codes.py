@@ -1,7 +1,8 @@
 """MongoDB's error numbers by MongoDB's names, those that something here depends on.
 
-The whole list: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml. A number from 10000 on that
-isn't in that list belongs to one line of MongoDB's source; its name is `Location` and the number.
+The whole list: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml. A
+number from 10000 on that isn't in that list belongs to one line of MongoDB's source; its name is
+`Location` and the number.
 """
 
 from enum import IntEnum

@@ -31,7 +31,7 @@ class Nature:
 
     @property
     def is_view(self) -> bool:
-        """Whether its documents come out of a pipeline: `_id`s may repeat, and no index is its own."""
+        """Whether its documents come out of a pipeline: `_id`s may repeat, it has no index."""
         return self.read_only is not None
 
     @property

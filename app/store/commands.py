@@ -23,7 +23,7 @@ from app.store.errors import LOST
 
 
 class RawReply(RawBSONDocument):
-    """A reply that PyMongo can add error labels to, as it does where a primary steps down in mid-write."""
+    """A reply to which PyMongo can add error labels, as where a primary steps down in mid-write."""
 
     def update(self, more: Mapping[str, Any]) -> None:
         """Adds fields to what is read of the reply; its bytes stay."""
@@ -39,7 +39,7 @@ _int32 = struct.Struct("<i").unpack_from
 
 @dataclass(frozen=True)
 class Reply:
-    """The documents' BSON, one after the other, and the id of the cursor where there are more than one reply holds."""
+    """The documents' BSON, one after the other, and the cursor's id where a reply doesn't hold all."""
 
     raw: bytes
     cursor: int

@@ -138,7 +138,7 @@ def translated(*, writing: bool = False, patterns: tuple[str, ...] = ()) -> Iter
 def translate(
     error: PyMongoError, *, writing: bool = False, patterns: tuple[str, ...] = ()
 ) -> DocsheetError | PyMongoError:
-    """Our error for the driver's, or the driver's where it can only be a mistake of this program."""
+    """Our error for the driver's; the driver's where it can only be a mistake of this program."""
     if isinstance(error, DuplicateKeyError):
         return conflict(error.details or {})
     if isinstance(error, BulkWriteError):
@@ -208,7 +208,7 @@ def _of_code(
 
 
 def _refused(error: OperationFailure, code: int) -> DocsheetError | None:
-    """What MongoDB refuses because of the document that is written, or of the collection it goes to."""
+    """What MongoDB refuses because of the document that is written, or of its collection."""
     if code in READ_ONLY:
         return read_only("a view")
     if code in _TOO_LARGE:
@@ -293,7 +293,7 @@ def _too_large() -> Invalid:
 
 
 def _words_of(error: OperationFailure) -> str:
-    """MongoDB's own message without the documents in it, which may hold fields that aren't shown."""
+    """MongoDB's own message without documents, which may hold fields that aren't shown."""
     words = str((error.details or {}).get("errmsg") or error)
     words = words.removeprefix("Plan executor error during findAndModify :: caused by :: ")
     return re.sub(r"\s*\{.*\}", " {…}", words, flags=re.DOTALL).strip().rstrip(".")

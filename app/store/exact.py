@@ -1,4 +1,4 @@
-"""The condition that a stored document is still the same, byte for byte, as one expression of MongoDB's.
+"""The condition that a stored document is still the same, byte for byte.
 
 `$eq` alone compares values: 1 equals 1.0 and the decimal 1.00, -0.0 equals 0.0, a symbol equals the
 text of the same letters, and where the collection has a collation, "a" may equal "A". So the types

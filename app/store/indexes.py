@@ -1,7 +1,8 @@
-"""The indexes that a resource declares, made at start, and the existing ones, which paging relies on.
+"""The indexes that a resource declares, made at start, and the existing ones, used for paging.
 
 What is declared is there already under whatever name, or is made, or becomes unique where it stands
-(https://www.mongodb.com/docs/manual/core/index-unique/convert-to-unique/); what can't be is a problem with its reason.
+(https://www.mongodb.com/docs/manual/core/index-unique/convert-to-unique/); what can't be is a
+problem with its reason.
 """
 
 import logging
@@ -47,7 +48,7 @@ class Indexes:
     again_at: float = float("-inf")  # of the monotonic clock: not before
 
     def refuse_inserts(self) -> None:
-        """Raises `Unavailable` while a declared index is missing: a unique one would not be kept."""
+        """Raises `Unavailable` while a declared index is missing: uniqueness would not be kept."""
         self.refuse_writes()
         if self.problem:
             raise Unavailable(f"Nothing new is stored here for the moment: {self.problem}")
@@ -62,7 +63,7 @@ class Indexes:
             )
 
     def is_due(self) -> bool:
-        """Whether what could not be made is worth another try: one costs a scan of the collection."""
+        """Whether what could not be made is worth another try: each scans the collection."""
         return time.monotonic() >= self.again_at
 
 
@@ -133,7 +134,7 @@ def read_indexes(collection: Collection[dict[str, Any]]) -> tuple[Index, ...]:
 def equal_values(
     collection: Collection[Any], model: IndexModel, limit: int = EXAMPLES
 ) -> Iterator[dict[str, Any]]:
-    """The first values that several documents have, `{path: value}`, which keep a unique index from being made."""
+    """The first values, `{path: value}`, that several documents have: no unique index can be made."""
     paths = list(model.document["key"])
     key = {str(number): f"${path}" for number, path in enumerate(paths)}
     stages: list[dict[str, Any]] = [
@@ -171,7 +172,10 @@ def _default_collation(existing: Existing) -> Any:
 def _is_like(
     model: IndexModel, details: Mapping[str, Any], default: Any, *, but: str | None = None
 ) -> bool:
-    """Whether an index has the keys and options that are declared; `default` is the collection's collation."""
+    """Whether an index has the declared keys and options.
+
+    `default` is the collection's collation.
+    """
     declared = model.document
     texts = {path for path, order in declared["key"].items() if order == "text"}
     if texts:
@@ -210,7 +214,8 @@ def _convert(collection: Collection[Any], model: IndexModel, existing: Existing)
     """Makes an index unique that differs in nothing else (MongoDB 6.0 and later)."""
     name = _find_same_keys(model, existing)
     rebuild = (
-        "another index of that name or on these fields is there, with other options; to replace it: "
+        "another index of that name or on these fields is there, with other options; to "
+        "replace it: "
         f"db.getCollection({collection.name!r}).dropIndex({name or model.document['name']!r})"
     )
     if name is None or not model.document.get("unique"):

@@ -1,4 +1,4 @@
-"""Uniqueness while the index that would keep it can't be made, because stored documents have equal values.
+"""Uniqueness while its index can't be made, because stored documents have equal values.
 
 What is written then may take such values away, and must not add others. Two writers at the same
 moment still can: only the index keeps them apart, and it is made as soon as no values are equal.
@@ -25,7 +25,7 @@ def refuse_equal_values(
     stored: Stored,
     build: Callable[[], Document],
 ) -> None:
-    """Raises `Conflict` where the document that `build` makes of the stored one adds a value that another has."""
+    """Raises `Conflict` where what `build` makes of the stored document adds another's value."""
     if not indexes.missing:
         return
     document = build()

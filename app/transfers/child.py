@@ -1,4 +1,4 @@
-"""Work in a process of its own: forked ready-made, bytes out of a pipe, what came of it out of another.
+"""Work in a process of its own: forked ready-made, bytes by one pipe, the outcome by another.
 
 Encoding holds the interpreter lock, so it must not be in the server's process. The pipe does the
 rest: a slow client blocks the child; a client that left closes the pipe and so ends it, and so does
@@ -39,7 +39,7 @@ class ChildFailed(Exception):
 
 
 class Work(Protocol[Outcome]):
-    """What a child does: picklable, so plain data that says what is wanted.
+    """What a child does: picklable, so plain data that says what to do.
 
     `name` is for messages: `export`.
     """
@@ -61,7 +61,7 @@ _numbers = struct.Struct("<3Q")  # what a child tells while it runs, in memory t
 
 
 class Child(Generic[Outcome]):
-    """Work under way in a process of its own: `chunks` gives its bytes, `outcome` what came of it."""
+    """Work under way in a process of its own: its bytes are `chunks`, its end is `outcome`."""
 
     def __init__(self, work: Work[Outcome]) -> None:
         self._work = work
@@ -157,7 +157,7 @@ class Child(Generic[Outcome]):
         return f"{process} ended too early, with status {status}; the server's log has more"
 
     async def close(self) -> None:
-        """Ends the child, whatever it does, and releases the pipes: by that it knows that nobody reads any more."""
+        """Ends the child, whatever it does, and releases the pipes, by which it knows that we left."""
         if self._starting is not None:
             await asyncio.wait((self._starting,))
         for descriptor in (self._data, self._report):
@@ -177,7 +177,7 @@ class Child(Generic[Outcome]):
 
 
 class _Inherited:
-    """A file descriptor that goes to the child with the request to fork it, where it is a number again."""
+    """A file descriptor that goes to the child with the request to fork it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -262,7 +262,7 @@ def _adjust_process() -> None:
 
 
 def _end_with_reader(descriptor: int, output: Output) -> None:
-    """Ends this process once the reader of the pipe is gone, also while it waits for the database."""
+    """Ends this process once the pipe's reader is gone, also while it waits for the database."""
 
     def watch() -> None:
         poll = select.poll()

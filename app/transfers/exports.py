@@ -91,7 +91,7 @@ def _columns(resource: Resource, found: Format, words: dict[str, Any]) -> tuple[
 
 
 def _unnumbered(declared: str) -> str:
-    """The path of a declared column, as far as it leads in a document: `cast.0.actor:Lead` is in `cast`."""
+    """The path of a declared column as far as it leads: `cast.0.actor:Lead` is in `cast`."""
     steps = declared.partition(":")[0].split(".")
     return ".".join(takewhile(lambda step: not step.isdigit(), steps))
 

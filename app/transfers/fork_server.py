@@ -1,4 +1,4 @@
-"""What the fork server imports first: a SIGTERM to all processes of a service (systemd's way) is for the server alone.
+"""What the fork server imports first: a SIGTERM to all processes is for the server alone.
 
 It ends its exports itself, within its grace time; they and the fork server end with it, whatever
 happens to it.

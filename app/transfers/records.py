@@ -1,4 +1,4 @@
-"""How exports ended, for `GET /exports/{id}`: a collection with a TTL, the same for every server of one database."""
+"""How exports ended, for `GET /exports/{id}`: a collection with a TTL, for all servers."""
 
 import datetime
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,4 @@
-"""XLSX (ECMA-376): rows written as sheet XML straight into a ZIP file's deflate stream, with nothing sought or kept.
+"""XLSX (ECMA-376): rows as sheet XML straight into a ZIP file's deflate stream.
 
 values → cells → rows of XML → `Archive`. Text is an inline string, never a formula. Cells have no
 references (the standard makes them optional), so an empty cell is there, too.
@@ -380,7 +380,7 @@ def _needs_escapes(joined: bytes, count: int) -> bool:
 
 
 def _needs_space(joined: bytes) -> bool:
-    """Whether XML's white space stands at the beginning or end of some text, or is other than a space."""
+    """Whether a text has XML's white space at an end of it, or such that isn't a space."""
     padded = b"\0" + joined + b"\0"
     return b"\0 " in padded or b" \0" in padded or b"\n" in padded or b"\t" in padded
 
