@@ -35,7 +35,7 @@ _usable_id = re.compile(rb"[A-Za-z0-9._:-]{1,64}").fullmatch
 # Parameters whose values may be secret, by what is in their names.
 _secrets = re.compile(
     r"(?P<name>(?:^|(?<=&))[^&=]*"
-    r"(?:pass|pwd|secret|token|api_?key|auth|credential|signature|session)[^&=]*=)(?P<value>[^&]*)",
+    r"(?:pass|pwd|secret|token|api[_-]?key|auth|credential|signature|session)[^&=]*=)(?P<value>[^&]*)",
     re.IGNORECASE,
 )
 
@@ -152,7 +152,11 @@ def _line(scope: Scope, status: int, milliseconds: float) -> str:
     line = f"{method} {scope['path']} {status} {milliseconds:.1f} ms {scope['state']['request_id']}"
     if status >= BAD_REQUEST:
         line = f"{line} {_why(scope)}".rstrip()
-    return line if line.isprintable() else ascii(line)[1:-1]
+    return line if line.isprintable() else "".join(map(_printable, line))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def _why(scope: Scope) -> str:

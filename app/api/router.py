@@ -12,7 +12,7 @@ from app.api.conditions import Conditions
 from app.api.downloads import Downloads
 from app.api.parts import Part
 from app.api.routing import Handler, Route
-from app.errors import NotFound
+from app.errors import Invalid, NotFound
 from app.query.compile import Compiler
 from app.resources.documents import read_document, read_replacement
 from app.resources.keys import write_key
@@ -20,12 +20,14 @@ from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.settings import Settings
+from app.spreadsheets.formats import FORMATS
 from app.store.client import Database
 from app.store.lists import ListPage
 from app.store.repository import Repository
 from app.store.stored import Stored
 
 JSON = "application/json"
+EXPORT = "export"  # the step before a format
 
 
 class ResourceRouter(Part):
@@ -69,7 +71,7 @@ class ResourceRouter(Part):
         return [
             Route(f"/{name}/", collection),
             Route(f"/{name}", collection),
-            Route(f"/{name}/export/{{format}}", {"GET": self.export}),
+            Route(f"/{name}/{EXPORT}/{{format}}", {"GET": self.export}),
             Route(f"/{name}/{{key}}", item),
         ]
 
@@ -96,7 +98,12 @@ class ResourceRouter(Part):
         """`GET /users/{_id}`: one document, or 304 where the client has it."""
         requests.no_parameters(request)
         conditions = Conditions(request)
-        stored = await self._found(request, self._repository.read)
+        try:
+            stored = await self._found(request, self._repository.read)
+        except (NotFound, Invalid):
+            if request.path_params["key"] == EXPORT:  # and no document has it as its key
+                raise _without_format(request) from None
+            raise
         if conditions.is_current(stored.etag):
             return Response(None, 304, {"ETag": stored.etag})
         return self._whole(stored)
@@ -169,6 +176,11 @@ class ResourceRouter(Part):
         return Response(
             to_json(document, stored.raw), status, {"ETag": stored.etag, **(headers or {})}, JSON
         )
+
+
+def _without_format(request: Request) -> NotFound:
+    formats = ", ".join(f"{request.scope['path']}/{word}" for word in FORMATS)
+    return NotFound(f"A download's address ends with its format: {formats}.")
 
 
 def _page_headers(request: Request, page: ListPage) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """One shape for every error: each route, each wrong method, unknown paths, and what nobody expected."""
 
 import json
+import re
 import socket
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import HTTPException
+from mongomock_motor import AsyncMongoMockClient
 
 from app.application import create_app
 from app.settings import Settings
@@ -116,3 +119,86 @@ async def test_what_nobody_expected_is_told_without_its_trace(
     assert "secret" not in answer.text
     assert answer.headers["x-request-id"] in answer.text or "X-Request-ID" in answer.text
     assert "a secret of line 7" in caplog.text
+    assert answer.headers["connection"] == "close"
+
+
+async def test_head_is_where_get_is(mock_http: httpx.AsyncClient) -> None:
+    created = await mock_http.post("/users/", json={"name": "Ada", "email": "ada@example.com"})
+    for path in (*every_path(), created.headers["location"], "/docs/assets/swagger-ui.css"):
+        got, head = await mock_http.get(path), await mock_http.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"], path
+
+
+@pytest.mark.parametrize(
+    "path", ["/users/{key}/", "/users/{key}/x", "/users//", "//users/", "/users/export/", "/livez/", "/docs/"],
+)  # fmt: skip
+async def test_a_slash_more_is_404(mock_http: httpx.AsyncClient, path: str) -> None:
+    created = await mock_http.post("/users/", json={"name": "Ada", "email": "ada@example.com"})
+    path = path.format(key=created.json()["_id"])
+    for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "POST"):
+        answer = await mock_http.request(method, f"http://localhost{path}", json={})
+        assert answer.status_code == 404, method
+        check(answer, path)
+
+
+async def test_a_download_without_a_format_says_how_it_is_asked_for(
+    mock_http: httpx.AsyncClient,
+) -> None:
+    answer = await mock_http.get("/users/export")
+    assert answer.status_code == 404
+    check(answer, "/users/export")
+    assert "/users/export/csv, /users/export/" in answer.json()["detail"]
+
+
+async def test_the_log_says_what_was_refused_and_why(
+    mock_http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "docsheet.access"):
+        await mock_http.get("/users/?limit=x&my_token=hush%21&Password=&api-key=k9k9&a=%0Ab%1B")
+        await mock_http.get("/users/?limit=5")
+        await mock_http.get("/users/none", headers={"X-Request-ID": "r-1"})
+        await mock_http.get("/livez", headers={"Host": "evil.example"})
+    refused, listed, malformed, foreign = [record.getMessage() for record in caplog.records]
+    assert refused.startswith("GET /users/ 422 ")
+    assert "?limit=x&my_token=…&Password=…&api-key=…&a=%0Ab" in refused
+    assert "there is no such parameter here" in refused
+    assert "hush" not in refused
+    assert "k9k9" not in refused
+    assert all(line.isprintable() for line in caplog.messages)
+    assert re.fullmatch(r"GET /users/ 200 [0-9.]+ ms [0-9a-f]{16}", listed)
+    assert " ms r-1 _id: " in malformed
+    assert "does not answer to the host" in foreign
+
+
+async def test_a_secret_value_is_hidden_in_the_reason_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = create_app(Settings(_env_file=None), AsyncMongoMockClient())  # type: ignore[call-arg]
+
+    @app.get("/mine")
+    def mine(session: str) -> None:
+        raise HTTPException(403, f"There is no session {session!r}\x1b[31m.")
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        with caplog.at_level("INFO", "docsheet.access"):
+            answer = await client.get("/mine?session=hush%20hush")
+    assert "hush hush" in answer.text
+    assert "There is no session '…'\\x1b[31m." in caplog.messages[-1]
+    assert "hush" not in caplog.text
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "POST"])
+async def test_order_of_what_is_wrong_in_a_write(mock_http: httpx.AsyncClient, method: str) -> None:
+    path = "/users/" if method == "POST" else "/users/5f43a1b2c3d4e5f60718293a"
+
+    async def status(address: str, media: str, body: str) -> int:
+        headers = {"Content-Type": media}
+        return (await mock_http.request(method, address, content=body, headers=headers)).status_code
+
+    assert await status(f"{path}?x=1", "text/plain", "{") == 422
+    assert await status(path, "text/plain", "{") == 415
+    assert await status(path, "application/json", "{" + " " * 3_000_000) == 413
+    assert await status(path, "application/json", "{") == 400
+    assert await status(path, "application/json", "[1]") == (422 if method == "POST" else 404)
