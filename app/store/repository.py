@@ -77,6 +77,7 @@ class Repository:
 
     async def insert(self, document: Document) -> Stored:
         """Stores a new document, `_id` first; raises `Conflict` where a unique index has a value of it already."""
+        await self._look_again()
         self.indexes.refuse_inserts()
         return await self._write(self._writes.insert, to_bson(document))
 
@@ -99,9 +100,13 @@ class Repository:
         """Deletes the document; raises `NotFound`, or `PreconditionFailed` where `matches` refuses the ETag."""
         await self._write(self._writes.delete, keys, matches)
 
-    async def _write(self, write: Callable[..., T], *args: Any) -> T:
+    async def _look_again(self) -> None:
+        """Looks whether what took no writes does by now."""
         if self.indexes.nature.read_only:
             await self.make_indexes()
+
+    async def _write(self, write: Callable[..., T], *args: Any) -> T:
+        await self._look_again()
         self.indexes.refuse_writes()
         try:
             return await self._database.run(write, *args, writing=True)
