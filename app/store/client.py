@@ -52,7 +52,7 @@ class Database:
         self._client = client
         self._database = client[settings.DB_NAME]
         self.sync: Any = self._database.delegate
-        self.is_mock = is_mock(client)
+        self.is_mock = is_mock(self.sync)
         if not self.is_mock:  # what MONGO_URI prefers is right for no write, nor for reads after it
             self.sync = self.sync.with_options(read_preference=ReadPreference.PRIMARY)
         self._with_primary: Any = None

@@ -18,9 +18,9 @@ from app.resources.codec import CODEC, offsets
 from app.store.pages import Page
 
 
-def is_mock(client: Any) -> bool:
-    """Whether it is a mongomock-motor client, which says that it is Motor's."""
-    return type(client.delegate).__module__.startswith("mongomock")
+def is_mock(database: Any) -> bool:
+    """Whether a synchronous database is a mongomock's; mongomock-motor's own say they are Motor's."""
+    return type(database).__module__.startswith("mongomock")
 
 
 def mock_collection(collection: Any) -> Collection[dict[str, Any]]:
