@@ -21,7 +21,15 @@ class Shown(float):
 
 
 class Broken(str):
-    """A cell that has no value: an error such as `#N/A`, or a formula that was not calculated."""
+    """A cell that has no value, and why; `code` is the error that a spreadsheet shows, as `#N/A`."""
+
+    code: str
+
+    def __new__(cls, why: str, code: str = "#N/A") -> "Broken":
+        """The cell that has no value for this reason."""
+        cell = super().__new__(cls, why)
+        cell.code = code
+        return cell
 
 
 class Cut(str):

@@ -12,7 +12,7 @@ import enum
 import re
 import zoneinfo
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bson
@@ -174,6 +174,8 @@ class CellReader:
     """
 
     def __init__(self, field: Field, zone: datetime.tzinfo, *, typed: bool) -> None:
+        if field.target is not None:  # a link is the `_id` that it leads to
+            field = replace(field.target.key, many=field.many)
         kind = "json" if field.many else field.kind
         if kind == "any" and not field.choices:
             kind = "typed" if typed else "untyped"

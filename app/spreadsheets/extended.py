@@ -30,13 +30,20 @@ def plain(value: Any) -> Any:
     return value
 
 
+def key_of(link: Any) -> Any:
+    """The `_id` of a link that is a DBRef (`{"$ref": …, "$id": …}`); any other value as it is."""
+    if type(link) is list:
+        return [key_of(inner) for inner in link]
+    return plain(link["$id"]) if type(link) is dict and "$ref" in link and "$id" in link else link
+
+
 def has_extended(raw: bytes | str) -> bool:
     """Whether some JSON may have Extended JSON in it; quick, where it has none."""
     return '"$' in raw if isinstance(raw, str) else b'"$' in raw
 
 
 def _object(value: dict[str, Any]) -> Any:
-    if 0 < len(value) <= 2:
+    if 0 < len(value) <= 3:
         word = next(iter(value))
         read = _READERS.get(word)
         if read is not None and (len(value) == 1 or word in _OF_TWO):
@@ -44,6 +51,8 @@ def _object(value: dict[str, Any]) -> Any:
                 return read(value)
             except (ValueError, TypeError, KeyError, OverflowError, AttributeError):
                 return value
+        if word[:1] == "$":  # of a rarer type, which stays as the export shows it
+            return value
     return {name: plain(inner) for name, inner in value.items()}
 
 

@@ -17,10 +17,12 @@ from typing import Any
 from app.errors import Fault, Invalid
 from app.query.flatten import Steps
 from app.resources.fields import Field, Shape
+from app.resources.links import link_paths
 from app.resources.registry import nearest
 from app.spreadsheets.cell import Cell
 from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, show, zone
 from app.spreadsheets.columns import parse_columns
+from app.spreadsheets.extended import key_of
 from app.spreadsheets.format import Reader, ReadOptions, Rows, Unreadable
 from app.spreadsheets.workbook import letters
 
@@ -87,6 +89,7 @@ class Ingest:
         self._shape = shape
         local = zone((options or ReadOptions()).timezone)
         self.header = reader.header
+        self._links = link_paths(shape)
         self.targets: tuple[Target, ...] = ()
         if reader.header is None:
             return
@@ -100,10 +103,7 @@ class Ingest:
     def records(self, rows: Rows) -> list[Record]:
         """The records of some rows, in their order."""
         if self.header is None:
-            return [
-                _document(number, document)
-                for number, document in zip(rows.numbers, rows.rows, strict=True)
-            ]
+            return list(map(self._document, rows.numbers, rows.rows))
         width = len(self.header)
         full = [row if len(row) >= width else _filled(row, width) for row in rows.rows]
         columns = [
@@ -149,6 +149,13 @@ class Ingest:
         found = [target for target in self.targets if target.steps == whole[: len(target.steps)]]
         below = [target for target in self.targets if whole == target.steps[: len(whole)]]
         return next(iter(found or below), None)
+
+    def _document(self, number: int, document: Any) -> Record:
+        if isinstance(document, Unreadable):
+            return Record(number, faults=[CellFault("", document.text, document.detail)])
+        for link in self._links:
+            _replace_links(document, link.path.split("."))
+        return Record(number, document=document)
 
     def _check_untitled(self, record: Record, row: list[Cell]) -> None:
         for position in (*self._untitled, len(self.header or ())):
@@ -303,12 +310,6 @@ def _overlaps(targets: list[Target]) -> Iterator[str]:
                 break
 
 
-def _document(number: int, document: Any) -> Record:
-    if isinstance(document, Unreadable):
-        return Record(number, faults=[CellFault("", document.text, document.detail)])
-    return Record(number, document=document)
-
-
 def _filled(row: list[Cell], width: int) -> list[Cell]:
     return row + [""] * (width - len(row))
 
@@ -333,6 +334,18 @@ def _take_mark(record: Record, target: Target) -> None:
     else:
         detail = f"{target.title} {value.detail}."
         record.faults.append(CellFault(target.title, value.value, detail, target.position))
+
+
+def _replace_links(value: Any, steps: list[str]) -> None:
+    """Links at a path as the `_id` that they lead to, where mongoexport has written DBRefs."""
+    first, *rest = steps
+    for inner in value if type(value) is list else [value]:
+        if type(inner) is not dict or first not in inner:
+            continue
+        if rest:
+            _replace_links(inner[first], rest)
+        else:
+            inner[first] = key_of(inner[first])
 
 
 def _put(document: dict[str, Any], steps: Steps, value: Any, known: Field) -> None:

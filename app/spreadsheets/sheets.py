@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+from openpyxl.cell.cell import ERROR_CODES
+
 from app.errors import BadRequest, TooLarge
 from app.spreadsheets.cell import DATE, Broken, Cell, Cut, Serial, Shown
 from app.spreadsheets.format import MIB, ReadOptions, Rows
@@ -314,7 +316,7 @@ def _other(kind: str, raw: str) -> Cell:
     if kind == "b":
         return raw.strip() in ("1", "true")
     if kind == "e":
-        return Broken(f"the error {raw}")
+        return Broken(f"the error {raw}", raw if raw in ERROR_CODES else "#N/A")
     return from_xml(raw)  # the text of a formula, a date in ISO 8601
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import bson
 import pydantic
 import pytest
+from beanie import Document, Link
 
 from app.errors import Invalid
 from app.resources.fields import shape_of
@@ -215,6 +216,47 @@ def test_documents_are_records_as_they_are() -> None:
     records = [record for rows in read for record in made.records(rows)]
     assert made.body(records[0]) == {"name": "A", "x": 1}
     assert [fault.value for fault in records[1].faults] == ["5"]
+
+
+class Course(Document):
+    id: int = pydantic.Field(alias="_id")
+
+
+class Group(pydantic.BaseModel):
+    course: Link[Course] | None = None
+
+
+class Student(Document):
+    name: str
+    courses: list[Link[Course]] = pydantic.Field(default_factory=list)
+    group: Group | None = None
+
+
+def test_links_are_the_id_that_they_lead_to() -> None:
+    shape = shape_of(Student)
+    reader = FORMATS["csv"].reader
+    assert reader is not None
+    data = b'name,courses,group.course\nA,"[1,2]",7\nB,,x\n'
+    read = reader(io.BytesIO(data), ReadOptions())
+    made = Ingest(read, shape)
+    first, second = (record for rows in read for record in made.records(rows))
+    assert made.body(first) == {"name": "A", "courses": [1, 2], "group": {"course": 7}}
+    assert [fault.detail for fault in second.faults] == [
+        "group.course must be a whole number (64 bits)."
+    ]
+
+
+def test_links_as_mongoexport_writes_them() -> None:
+    reader = FORMATS["ndjson"].reader
+    assert reader is not None
+    link = {"$ref": "courses", "$id": {"$numberInt": "7"}}
+    lines = [{"name": "A", "courses": [link, 5], "group": {"course": link}}, {"group": None}]
+    read = reader(io.BytesIO("\n".join(map(json.dumps, lines)).encode()), ReadOptions())
+    made = Ingest(read, shape_of(Student))
+    assert [made.body(record) for rows in read for record in made.records(rows)] == [
+        {"name": "A", "courses": [7, 5], "group": {"course": 7}},
+        {"group": None},
+    ]
 
 
 SHANGHAI = "Asia/Shanghai"

@@ -197,6 +197,7 @@ def test_extended_json_as_mongoexport_writes_it() -> None:
         "u": {"$binary": {"base64": "EjRWeBI0VngSNFZ4EjRWeA==", "subType": "04"}},
         "v": {"$uuid": "12345678-1234-5678-1234-567812345678"},
         "t": {"$timestamp": {"t": 1, "i": 2}},
+        "r": {"$ref": "x", "$id": {"$oid": "65a1b2c3d4e5f60718293a4b"}},
         "deep": [{"x": {"$oid": "65a1b2c3d4e5f60718293a4b"}}],
         "odd": {"$oid": 5},
     }
@@ -215,6 +216,7 @@ def test_extended_json_as_mongoexport_writes_it() -> None:
         "u": "12345678-1234-5678-1234-567812345678",
         "v": "12345678-1234-5678-1234-567812345678",
         "t": {"$timestamp": {"t": 1, "i": 2}},
+        "r": {"$ref": "x", "$id": {"$oid": "65a1b2c3d4e5f60718293a4b"}},
         "deep": [{"x": "65a1b2c3d4e5f60718293a4b"}],
         "odd": {"$oid": 5},
     }
