@@ -64,13 +64,14 @@ class Entry:
     """One column to fill in: what the model says of it."""
 
     column: Column
+    field: Field
     required: bool
     note: str
 
     @property
     def choices(self) -> tuple[str, ...]:
         """The values of its drop-down list, none where there is no such list."""
-        field = self.column.field
+        field = self.field
         if field.many:
             return ()
         if field.kind == "bool" and not field.choices:
@@ -111,7 +112,7 @@ def write_xlsx(form: Sequence[Entry], name: str) -> bytes:
         cell.comment = Comment(to_xml(entry.note[:NOTE]), "docsheet", height=120, width=300)
         dimension = sheet.column_dimensions[letter]
         dimension.width = max(12, min(40, len(entry.column.title) + 4))
-        dimension.number_format = _format(entry.column.field)
+        dimension.number_format = _format(entry.field)
         validation = lists.validation(entry.choices)
         if validation is not None:
             validation.add(f"{letter}2:{letter}{ROWS}")
@@ -156,9 +157,11 @@ class _Lists:
 
 
 def _entry(shape: Shape, column: Column) -> Entry:
+    found = shape.find(column.path, numbered=True)
+    assert found is not None
     required = _is_required(shape, column.path)
     info = next(iter(reversed(list(_infos(shape, column.path)))), None)
-    return Entry(column, required, "\n".join(_sentences(column.field, info, required)))
+    return Entry(column, found.field, required, "\n".join(_sentences(found.field, info, required)))
 
 
 def _sentences(field: Field, info: FieldInfo | None, required: bool) -> Iterator[str]:
