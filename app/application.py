@@ -125,7 +125,9 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         exception_handlers=_HANDLERS,
     )
     downloads = Downloads(settings)
-    routers = [ResourceRouter(compiler, settings, downloads) for compiler in compilers]
+    routers = [
+        ResourceRouter(compiler, resources.values(), settings, downloads) for compiler in compilers
+    ]
     parts += [*routers, downloads]
     health = Health(parts)
     parts.append(health)

@@ -10,6 +10,7 @@
         ├── NotFound               404
         ├── MethodNotAllowed       405
         ├── Conflict               409
+        │   └── Linked             others link to the document that is to go
         ├── PreconditionFailed     412
         ├── TooLarge               413
         ├── UnsupportedMedia       415
@@ -95,9 +96,15 @@ class MethodNotAllowed(RequestError):
 
 
 class Conflict(RequestError):
-    """A unique index has the value already, or others link to the document."""
+    """A unique index has the value already, or the request can't be done as things are."""
 
     status, title, problem = 409, "Conflict", "conflict"
+
+
+class Linked(Conflict):
+    """Other documents link to the one that is to be deleted."""
+
+    problem = "linked"
 
 
 class PreconditionFailed(RequestError):

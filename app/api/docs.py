@@ -29,6 +29,11 @@ PROBLEMS = {
         "A unique index has this value already, in another document. Send another value, or change the document that "
         "has it.",
     ),
+    "linked": (
+        "Other documents link to this one",
+        "Deleting it would leave links that lead nowhere. `detail` says how many documents link to it and in which "
+        'field: change or delete those first. A model that says on_delete = "keep" lets its documents go.',
+    ),
     "precondition-failed": (
         "The document has changed",
         "If-Match names a state of the document that is no longer the stored one: somebody wrote in between. Read the "

@@ -1,6 +1,6 @@
 """The routes of a resource: reading, writing, downloading."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -33,9 +33,16 @@ EXPORT = "export"  # the step before a format
 class ResourceRouter(Part):
     """The handlers of one resource."""
 
-    def __init__(self, compiler: Compiler, settings: Settings, downloads: Downloads) -> None:
+    def __init__(
+        self,
+        compiler: Compiler,
+        resources: Collection[Resource],
+        settings: Settings,
+        downloads: Downloads,
+    ) -> None:
         self.resource: Resource = compiler.resource
         self.compiler = compiler
+        self._resources = resources
         self._repository: Repository
         self._downloads = downloads
         self._body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
@@ -43,7 +50,7 @@ class ResourceRouter(Part):
 
     async def open(self, database: Database) -> None:
         """Takes the documents from this database."""
-        self._repository = Repository(database, self.resource)
+        self._repository = Repository(database, self.resource, self._resources)
 
     async def prepare(self) -> bool:
         """Makes the declared indexes."""

@@ -4,7 +4,7 @@ Faker takes some 50 µs for a name, which is ten times what all else about a doc
 locale and with each set of arguments, draws `POOL` values, and then chooses among them.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -25,10 +25,17 @@ class QuickFaker:
     """A Faker of several locales, `fake.name()`, or of one: `fake["zh_CN"].name()`.
 
     `random` is Python's own `Random` with the same seed. What is no drawing method is Faker's: `fake.unique.email()`.
+    `links` are the `_id`s of the documents that each link may lead to, by its path.
     """
 
-    def __init__(self, seed: int, locales: tuple[str, ...] = LOCALES) -> None:
+    def __init__(
+        self,
+        seed: int,
+        locales: tuple[str, ...] = LOCALES,
+        links: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
         self.random = Random(seed)
+        self._links = links or {}
         self._faker = Faker(list(locales))
         self._faker.seed_instance(seed)
         self._locales = {locales[0]: self}
@@ -37,6 +44,11 @@ class QuickFaker:
 
     def __getitem__(self, locale: str) -> "QuickFaker":
         return self._locales[locale]
+
+    def linked(self, path: str) -> Any:
+        """The `_id` of some document that the link at this path may lead to; None where there is none."""
+        keys = self._links[path]
+        return self.random.choice(keys) if keys else None
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._faker, name)

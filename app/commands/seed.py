@@ -1,11 +1,15 @@
 """`docsheet seed`: fills a collection with believable documents, made by its Resource.sample."""
 
-from collections.abc import Iterator
-from typing import Annotated
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
+import orjson
 import typer
 from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,7 +19,8 @@ from app.commands.samples import QuickFaker
 from app.commands.terminal import out
 from app.errors import Invalid, StartError
 from app.resources.documents import read_document
-from app.resources.registry import Resource
+from app.resources.registry import Resource, discover
+from app.resources.rendering import to_json
 from app.resources.storing import Document
 from app.settings import Settings, read_settings
 from app.store.client import client_options
@@ -24,6 +29,7 @@ from app.store.errors import translate
 from app.store.indexes import Indexes, make_indexes
 
 BULK = 1_000  # documents
+EACH = 10  # documents for which one is made that they link to
 
 
 def run(
@@ -36,28 +42,100 @@ def run(
 
 
 def fill(settings: Settings, name: str, count: int, seed: int, console: Console) -> None:
-    """Stores `count` samples of a resource; one whose unique value is there already is skipped.
+    """Stores `count` samples of a resource, and of those that they link to, in proportion.
 
-    Raises `StartError` for an unknown resource, one without a sample, and a database that can't be reached.
+    One whose `_id` or unique value is there already is skipped. Raises `StartError` for an unknown
+    resource, one without a sample, and a database that can't be reached.
     """
     resource = find_resource(settings, name)
-    if resource.options.sample is None:
-        raise StartError(
-            f"{resource.model.__name__} has no Resource.sample(fake, number) to make documents with."
-        )
+    resources = {other.name: other for other in discover(settings.MODELS).values()}
     with (
         open_database(settings) as uri,
         MongoClient[Document](uri, **client_options(settings)) as client,
     ):
-        collection = client[settings.DB_NAME][resource.name]
+        seeding = _Seeding(client[settings.DB_NAME], resources, seed, console)
         try:
-            make_indexes(resource, collection, Indexes())
-            bulks = _make_bulks(resource, count, seed, console)
-            stored = sum(_store(collection, bulk) for bulk in bulks)
+            seeding.fill(resource, count)
         except PyMongoError as error:
             raise StartError(str(translate(error, writing=True))) from error
-    skipped = _describe_skipped(count - stored, seed)
-    console.print(f"{stored:,} documents stored in {resource.name!r}{skipped}.", highlight=False)
+
+
+class _Seeding:
+    """One run of `docsheet seed`: the collections that it fills, each once."""
+
+    def __init__(
+        self,
+        database: Database[Document],
+        resources: Mapping[str, Resource],
+        seed: int,
+        console: Console,
+    ) -> None:
+        self._database = database
+        self._resources = resources
+        self._seed = seed
+        self._console = console
+        links = (link for resource in resources.values() for link in resource.links)
+        self._targets = {link.target.collection for link in links}
+        self._keys: dict[str, list[Any]] = {}  # of what was made and is linked to, by collection
+
+    def fill(self, resource: Resource, count: int) -> None:
+        """Stores samples of a resource, after those that they link to."""
+        if resource.options.sample is None:
+            raise StartError(
+                f"{resource.model.__name__} has no Resource.sample(fake, number) to make documents with."
+            )
+        self._keys[resource.name] = []
+        for link in resource.links:
+            target = self._resources[link.target.collection]
+            if target.name not in self._keys and target.options.sample is not None:
+                self.fill(target, math.ceil(count / resource.options.seeds.get(link.path, EACH)))
+        self._store(resource, count)
+
+    def _store(self, resource: Resource, count: int) -> None:
+        collection = self._database[resource.name]
+        make_indexes(resource, collection, Indexes())
+        stored = sum(_insert(collection, bulk) for bulk in self._make_bulks(resource, count))
+        skipped = _describe_skipped(count - stored, self._seed)
+        self._console.print(
+            f"{stored:,} documents stored in {resource.name!r}{skipped}.", highlight=False
+        )
+
+    def _make_bulks(self, resource: Resource, count: int) -> Iterator[list[Document]]:
+        """The documents, checked by the model, with a progress bar."""
+        targets = {link.path: self._keys[link.target.collection] for link in resource.links}
+        fake = QuickFaker(self._seed, links=targets)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._console) as progress:
+            task = progress.add_task(f"Seeding {resource.name}", total=count)
+            for begin in range(0, count, BULK):
+                end = min(count, begin + BULK)
+                yield [self._make_document(resource, fake, number) for number in range(begin, end)]
+                progress.update(task, completed=end)
+
+    def _make_document(self, resource: Resource, fake: QuickFaker, number: int) -> Document:
+        assert resource.options.sample is not None
+        sample = resource.options.sample(fake, number)
+        if resource.key.kind == "objectid":
+            sample.setdefault("_id", self._make_key(resource, number))
+        try:
+            document = read_document(resource, sample)
+        except Invalid as error:
+            raise StartError(
+                f"{resource.model.__name__}.Resource.sample makes what the model refuses: {error}"
+            ) from None
+        if resource.name in self._targets:
+            self._keys[resource.name].append(orjson.loads(to_json(document["_id"])))
+        return document
+
+    def _make_key(self, resource: Resource, number: int) -> str:
+        """The `_id` of a sample: the same for the same seed."""
+        text = f"{self._seed} {resource.name} {number}".encode()
+        return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 def _describe_skipped(number: int, seed: int) -> str:
@@ -66,37 +144,7 @@ def _describe_skipped(number: int, seed: int) -> str:
     return f"; {number:,} were there already (--seed {seed + 1} makes other ones)"
 
 
-def _make_bulks(
-    resource: Resource, count: int, seed: int, console: Console
-) -> Iterator[list[Document]]:
-    """The documents, checked by the model, with a progress bar."""
-    fake = QuickFaker(seed)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"Seeding {resource.name}", total=count)
-        for begin in range(0, count, BULK):
-            end = min(count, begin + BULK)
-            yield [_make_document(resource, fake, number) for number in range(begin, end)]
-            progress.update(task, completed=end)
-
-
-def _make_document(resource: Resource, fake: QuickFaker, number: int) -> Document:
-    assert resource.options.sample is not None
-    sample = resource.options.sample(fake, number)
-    try:
-        return read_document(resource, sample)
-    except Invalid as error:
-        raise StartError(
-            f"{resource.model.__name__}.Resource.sample makes what the model refuses: {error}"
-        ) from None
-
-
-def _store(collection: Collection[Document], documents: list[Document]) -> int:
+def _insert(collection: Collection[Document], documents: list[Document]) -> int:
     """How many of the documents were stored."""
     try:
         collection.insert_many(documents, ordered=False)

@@ -1,7 +1,7 @@
 """What a document class says of itself in `class Resource:`; what can't be true stops the start."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from app.errors import DeclarationError
@@ -23,6 +23,7 @@ class Options:
     limit: int = 10
     read_only: bool = False
     on_delete: OnDelete = "refuse"
+    seeds: Mapping[str, int] = field(default_factory=dict)
     sample: Callable[[Any, int], dict[str, Any]] | None = None
     abstract: bool = False  # a base for others, not served itself; no class inherits this word
 
@@ -32,7 +33,7 @@ def read_options(model: type, shape: Shape) -> Options:
     declared = getattr(model, "Resource", None)
     if declared is None:
         return Options(search=_top_level_texts(shape))
-    known = {field.name for field in fields(Options)}
+    known = {option.name for option in fields(Options)}
     given: dict[str, Any] = {}
     for word in dir(declared):
         if word.startswith("__") or word == "abstract":
@@ -54,6 +55,7 @@ def read_options(model: type, shape: Shape) -> Options:
                 f"{model.__name__}.Resource.search: {path!r} is no text field of this document."
             )
     _check_columns(model.__name__, options.columns, shape)
+    _check_seeds(model.__name__, options.seeds, shape)
     return options if "search" in given else replace(options, search=_top_level_texts(shape))
 
 
@@ -75,7 +77,17 @@ def _check(name: str, given: dict[str, Any]) -> None:
     must("sort", isinstance(given.get("sort"), str), "a text such as '-age,name'")
     must("read_only", isinstance(given.get("read_only"), bool), "True or False")
     must("on_delete", given.get("on_delete") in get_args(OnDelete), "'refuse' or 'keep'")
+    must("seeds", isinstance(given.get("seeds"), dict), "a dict such as {'author': 20}")
     must("sample", callable(given.get("sample")), "a static method: sample(fake, number) -> dict")
+
+
+def _check_seeds(name: str, seeds: Mapping[str, int], shape: Shape) -> None:
+    for path, number in seeds.items():
+        found = shape.find(path)
+        if found is None or found.field.kind != "link":
+            raise DeclarationError(f"{name}.Resource.seeds: {path!r} is no link of this document.")
+        if type(number) is not int or number < 1:
+            raise DeclarationError(f"{name}.Resource.seeds: {number!r} must be a number ≥ 1.")
 
 
 def _check_columns(name: str, columns: tuple[str, ...], shape: Shape) -> None:

@@ -170,8 +170,9 @@ def make_resource(model: type[Document]) -> Resource:
             f"{model.__name__}.id: the key `_id` must be one value that is shown."
         )
     _read_json(model)
-    indexes = tuple(_indexes(model, settings))
-    resource = Resource(name, model, shape, read_options(model, shape), indexes)
+    indexes = list(_indexes(model, settings))
+    indexes += _indexes_of_links(shape, indexes)
+    resource = Resource(name, model, shape, read_options(model, shape), tuple(indexes))
     _refuse_name(resource)
     return resource
 
@@ -258,6 +259,13 @@ def _taken(resource: Resource) -> str:
         f"{resource.model.__name__}: the path {resource.address!r} is taken; give it another one "
         f'with `class Resource: path = "…"`.'
     )
+
+
+def _indexes_of_links(shape: Shape, declared: list[IndexModel]) -> list[IndexModel]:
+    """An index of each field that holds links, for finding what links to a document."""
+    first_keys = {next(iter(index.document["key"])) for index in declared}
+    paths = [link.path for link in links.link_paths(shape)]
+    return [IndexModel([(path, 1)]) for path in paths if path not in first_keys]
 
 
 def _indexes(model: type[Document], settings: Any) -> Iterable[IndexModel]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import bson
 import pydantic
+from beanie import Link
 from beanie.odm.utils.encoder import Encoder
 
 from app.errors import Fault, Invalid
@@ -74,6 +75,10 @@ class _Encoder(Encoder):
             return [self.encode(inner) for inner in obj]
         if isinstance(obj, pydantic.Secret):
             return self.encode(obj.get_secret_value())
+        if isinstance(obj, bson.ObjectId):
+            return bson.ObjectId(obj)  # Beanie has a class of its own for them
+        if isinstance(obj, Link):
+            return bson.DBRef(obj.ref.collection, self.encode(obj.ref.id))
         if isinstance(obj, set | frozenset):
             return sorted(map(self.encode, obj), key=repr)
         if isinstance(obj, pydantic.BaseModel) and not isinstance(obj, pydantic.RootModel):

@@ -13,6 +13,7 @@ from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
 from app.store.client import Database
 from app.store.indexes import Indexes, look_at, make_indexes
+from app.store.links import Links
 from app.store.lists import ListPage, Lists
 from app.store.stored import Stored
 from app.store.writes import Matches, Writes
@@ -23,14 +24,17 @@ T = TypeVar("T")
 class Repository:
     """The documents of one resource."""
 
-    def __init__(self, database: Database, resource: Resource) -> None:
+    def __init__(
+        self, database: Database, resource: Resource, resources: Iterable[Resource] = ()
+    ) -> None:
         self.resource = resource
         self.indexes = Indexes()
         self._database = database
         self._collection = database.collection(resource.name)
         self._documents = database.documents(resource.name)
         self._lists = Lists(self._documents, self.plan, self._look)
-        self._writes = Writes(database, resource.name, self.indexes, self._read)
+        links = Links(database, resources or (resource,))
+        self._writes = Writes(database, resource, self.indexes, links, self._read)
 
     async def make_indexes(self) -> None:
         """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""

@@ -22,13 +22,16 @@ from pymongo.errors import OperationFailure
 
 from app.errors import Fault, NotSupported, PreconditionFailed, Unavailable
 from app.resources.codec import CODEC, decode
+from app.resources.links import Reference, references
 from app.resources.patches import Change
+from app.resources.registry import Resource
 from app.resources.storing import to_bson
 from app.store.client import Database
 from app.store.codes import Code
 from app.store.commands import RAW
 from app.store.exact import CannotTell, is_equal, is_same
 from app.store.indexes import Indexes
+from app.store.links import Links, Words, added_references
 from app.store.stored import Stored
 from app.store.uniqueness import apply, refuse_equal_values
 
@@ -47,21 +50,30 @@ Write = Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any]
 class Writes:
     """The writes of one collection."""
 
-    def __init__(self, database: Database, name: str, indexes: Indexes, read: Read) -> None:
+    def __init__(
+        self, database: Database, resource: Resource, indexes: Indexes, links: Links, read: Read
+    ) -> None:
+        self._resource = resource
+        self._links = links
         self._database = database
         self._is_mock = database.is_mock
         self._patience = _PART * database.settings.PRIMARY_WAIT_SECONDS
         self._indexes = indexes
         self._read = read
-        self._collection = database.collection(name)
+        self._collection = database.collection(resource.name)
         self._raw_collection: Collection[Any] = (
             self._collection if self._is_mock else self._collection.with_options(codec_options=RAW)
         )
 
     def insert(self, raw: bytes) -> Stored:
         """Stores a new document."""
-        self._collection.insert_one(self._sendable(raw))
-        return Stored(raw)
+
+        def write(words: Words) -> Stored:
+            self._collection.insert_one(self._sendable(raw), **words)
+            return Stored(raw)
+
+        added = self._links_of(raw)
+        return self._links.write(added, write) if added else write({})
 
     def replace(
         self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], bytes]
@@ -88,12 +100,13 @@ class Writes:
             refuse_equal_values(
                 self._collection, self._indexes, stored, lambda: apply(change, decode(stored.raw))
             )
+            added = self._added_links(stored, change)
             sets = to_bson(change.set)
             size = len(sets)
             values: Any = decode(sets) if self._is_mock else change.set
             update = {"$set": dict(values), "$unset": dict.fromkeys(change.unset, "")}
             update = {operator: paths for operator, paths in update.items() if paths}
-            return self._if_unchanged(stored, size, matches, lambda collection, condition, words: (
+            return self._if_linked(added, stored, size, matches, lambda collection, condition, words: (
                 collection.find_one_and_update(
                     condition, update, return_document=ReturnDocument.AFTER, **words
                 )
@@ -104,7 +117,8 @@ class Writes:
     def _put(self, stored: Stored, raw: bytes, matches: Matches | None) -> Stored | None:
         refuse_equal_values(self._collection, self._indexes, stored, lambda: decode(raw))
         document, size = self._sendable(raw), len(raw)
-        return self._if_unchanged(stored, size, matches, lambda collection, condition, words: (
+        added = self._added_links(stored, raw)
+        return self._if_linked(added, stored, size, matches, lambda collection, condition, words: (
             collection.find_one_and_replace(
                 condition, document, return_document=ReturnDocument.AFTER, **words
             )
@@ -113,15 +127,46 @@ class Writes:
     def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
         """Deletes the document."""
 
-        def write(stored: Stored) -> Stored | None:
+        def delete(stored: Stored, words: Words) -> Stored | None:
             if matches is None:
-                deleted = self._collection.delete_one({"_id": stored.document["_id"]})
+                deleted = self._collection.delete_one({"_id": stored.document["_id"]}, **words)
                 return stored if deleted.deleted_count else None
-            return self._if_unchanged(stored, 0, matches, lambda collection, condition, words: (
-                collection.find_one_and_delete(condition, **words)
-            ))  # fmt: skip
+            return self._if_unchanged(stored, 0, matches, _delete, words)
+
+        def write(stored: Stored) -> Stored | None:
+            if not self._links.may_hinder(self._resource):
+                return delete(stored, {})
+            key = stored.document["_id"]
+            return self._links.delete(self._resource, key, lambda words: delete(stored, words))
 
         self._again_and_again(keys, matches, write)
+
+    def _links_of(self, raw: bytes) -> list[Reference]:
+        return list(references(self._resource.shape, decode(raw))) if self._resource.links else []
+
+    def _added_links(self, stored: Stored, new: bytes | Change) -> list[Reference]:
+        """The links that a write adds to a document."""
+        if not self._resource.links:
+            return []
+        before = decode(stored.raw)
+        after = decode(new) if isinstance(new, bytes) else apply(new, decode(stored.raw))
+        shape = self._resource.shape
+        return added_references(references(shape, before), references(shape, after))
+
+    def _if_linked(
+        self,
+        added: list[Reference],
+        stored: Stored,
+        size: int,
+        matches: Matches | None,
+        write: Write,
+    ) -> Stored | None:
+        """Writes if what the document will link to exists, and if it is still the one that was read."""
+        if not added:
+            return self._if_unchanged(stored, size, matches, write)
+        return self._links.write(
+            added, lambda words: self._if_unchanged(stored, size, matches, write, words)
+        )
 
     def _sendable(self, raw: bytes) -> Any:
         return decode(raw) if self._is_mock else RawBSONDocument(raw)
@@ -144,13 +189,21 @@ class Writes:
             time.sleep(random.uniform(0, 0.01))
 
     def _if_unchanged(
-        self, stored: Stored, size: int, matches: Matches | None, write: Write
+        self,
+        stored: Stored,
+        size: int,
+        matches: Matches | None,
+        write: Write,
+        words: Words | None = None,
     ) -> Stored | None:
         """Writes if the document is still the one that was read; None where it is not.
 
-        `size` is that of what is written; `matches` says how much depends on the comparison.
+        `size` is that of what is written; `matches` says how much depends on the comparison; `words` name the
+        transaction that it is part of, if it is.
         """
-        if self._is_mock:
+        if words:
+            written = self._compare_and_write(stored, write, words)
+        elif self._is_mock:
             written = write(self._collection, _has_equal_values(stored), {})
         elif len(stored.raw) + size > STATEMENT_LIMIT:
             written = self._without_sending(stored, matches, write)
@@ -193,20 +246,28 @@ class Writes:
 
     def _in_transaction(self, stored: Stored, write: Write) -> Any:
         """Reads, compares and writes in one transaction."""
-        key = {"_id": stored.document["_id"]}
         try:
             with (
                 self._database.sync.client.start_session() as session,
                 session.start_transaction(read_preference=ReadPreference.PRIMARY),
             ):
-                found = self._raw_collection.find_one(key, session=session)
-                if found is None or bytes(found.raw) != stored.raw:
-                    return None
-                return write(self._raw_collection, key, {"session": session})
+                return self._compare_and_write(stored, write, {"session": session})
         except OperationFailure as error:
             if error.code != Code.WriteConflict:
                 raise
             return None  # another writer has the document at this moment
+
+    def _compare_and_write(self, stored: Stored, write: Write, words: Words) -> Any:
+        """Within a transaction: reads the document, compares it here, and writes."""
+        key = {"_id": stored.document["_id"]}
+        found = self._raw_collection.find_one(key, **words)
+        if found is None or bytes(found.raw) != stored.raw:
+            return None
+        return write(self._raw_collection, key, words)
+
+
+def _delete(collection: Collection[Any], condition: dict[str, Any], words: Words) -> Any:
+    return collection.find_one_and_delete(condition, **words)
 
 
 def _has_equal_values(stored: Stored) -> dict[str, Any]:

@@ -1,0 +1,194 @@
+"""Links in the database: whether what a document links to exists, and who links to a document.
+
+A write that adds links and a delete of what they lead to must not pass by each other unseen: each would find all well,
+and a link would lead nowhere. So both are transactions that check, write, and touch one document in common, of a small
+pool in `docsheet.links`: MongoDB then lets one of the two go first and the other look again
+(https://www.mongodb.com/docs/manual/core/transactions-production-consideration/).
+A writer touches one of `SLOTS` documents of its target, so that writers seldom meet; a delete touches them all. A server
+without transactions has the checks alone: what is written between a check and its write stays unseen there.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import bson
+from pymongo import ReadPreference, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
+
+from app.errors import Fault, Invalid, Linked
+from app.resources.codec import CODEC
+from app.resources.faults import pointer
+from app.resources.links import LinkPath, Reference, stored_forms
+from app.resources.registry import Resource
+from app.store.client import Database
+
+T = TypeVar("T")
+LOCKS = "docsheet.links"
+SLOTS = 4
+TARGETS = 1024  # that have slots of their own; past them some share theirs
+COUNTED = 1_000  # documents that link to one, up to which they are counted
+_TRANSIENT = "TransientTransactionError"
+
+Words = dict[str, Any]  # for the driver: the session, where there is one
+
+
+@dataclass(frozen=True)
+class Referrer:
+    """A field of a resource whose links lead to the documents of another."""
+
+    resource: Resource
+    link: LinkPath
+
+
+class Links:
+    """The links between the documents of all resources."""
+
+    def __init__(self, database: Database, resources: Iterable[Resource]) -> None:
+        self._database = database
+        self._referrers: dict[str, list[Referrer]] = {}
+        for resource in resources:
+            for link in resource.links:
+                referrers = self._referrers.setdefault(link.target.collection, [])
+                referrers.append(Referrer(resource, link))
+
+    def referrers(self, resource: Resource) -> Sequence[Referrer]:
+        """The fields whose links lead to documents of this resource."""
+        return self._referrers.get(resource.name, ())
+
+    def may_hinder(self, resource: Resource) -> bool:
+        """Whether links can keep a document of this resource from being deleted."""
+        return resource.options.on_delete == "refuse" and bool(self.referrers(resource))
+
+    def missing(self, references: Iterable[Reference], words: Words) -> list[Reference]:
+        """The references to documents that don't exist; one question for each collection."""
+        wanted: dict[str, dict[Any, Any]] = {}
+        listed = list(references)
+        for reference in listed:
+            wanted.setdefault(reference.collection, {})[_identity(reference.key)] = reference.key
+        existing = {
+            (collection, identity)
+            for collection, keys in wanted.items()
+            for identity in self._existing(collection, keys.values(), words)
+        }
+        return [one for one in listed if (one.collection, _identity(one.key)) not in existing]
+
+    def _existing(self, collection: str, keys: Iterable[Any], words: Words) -> set[Any]:
+        condition = {"_id": {"$in": list(keys)}}
+        found = self._database.collection(collection).find(condition, {"_id": 1}, **words)
+        return {_identity(document["_id"]) for document in found}
+
+    def refuse_missing(self, references: Iterable[Reference], words: Words) -> None:
+        """Raises `Invalid` with a pointer to each link that leads nowhere."""
+        faults = [fault_of(reference) for reference in self.missing(references, words)]
+        if faults:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            where = faults[0].pointer
+            raise Invalid(
+                f"The body can't be accepted at {where}: {faults[0].detail}{more}", *faults
+            )
+
+    def refuse_linked(self, resource: Resource, key: Any, words: Words) -> None:
+        """Raises `Linked` that says how many documents link to this one, and where."""
+        places = []
+        for referrer in self.referrers(resource):
+            count = self._count(referrer, resource, key, words)
+            if count:
+                shown = f"{count:,}" if count <= COUNTED else f"more than {COUNTED:,}"
+                noun = "document" if count == 1 else "documents"
+                places.append(
+                    f"{shown} {noun} of {referrer.resource.address!r} (in {referrer.link.path})"
+                )
+        if places:
+            listed = " and ".join(places)
+            verb = "links" if listed.startswith("1 ") and len(places) == 1 else "link"
+            raise Linked(f"{listed} {verb} to this document; change or delete them first.")
+
+    def _count(self, referrer: Referrer, resource: Resource, key: Any, words: Words) -> int:
+        condition: dict[str, Any] = {
+            referrer.link.path: {"$in": stored_forms(resource.name, key)},
+        }
+        if referrer.resource.name == resource.name:
+            condition["_id"] = {"$ne": key}  # a link to itself goes with it
+        collection = self._database.collection(referrer.resource.name)
+        return collection.count_documents(condition, limit=COUNTED + 1, **words)
+
+    def write(self, references: Sequence[Reference], work: Callable[[Words], T]) -> T:
+        """Runs a write that adds these links, if all of them lead somewhere; raises `Invalid`."""
+
+        def check(words: Words) -> None:
+            self.refuse_missing(references, words)
+
+        slots = {_slot(one.collection, one.key, random.randrange(SLOTS)) for one in references}
+        return self._together(slots, check, work)
+
+    def delete(self, resource: Resource, key: Any, work: Callable[[Words], T]) -> T:
+        """Runs a delete, if nothing links to the document; raises `Linked`."""
+
+        def check(words: Words) -> None:
+            self.refuse_linked(resource, key, words)
+
+        slots = {_slot(resource.name, key, number) for number in range(SLOTS)}
+        return self._together(slots, check, work)
+
+    def _together(
+        self, slots: set[int], check: Callable[[Words], None], work: Callable[[Words], T]
+    ) -> T:
+        if not self._database.has_transactions():
+            check({})
+            return work({})
+        deadline = time.monotonic() + self._database.settings.PRIMARY_WAIT_SECONDS
+        while True:
+            try:
+                return self._in_transaction(slots, check, work)
+            except PyMongoError as error:
+                if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:
+                    raise
+                time.sleep(random.uniform(0, 0.02))
+
+    def _in_transaction(
+        self, slots: set[int], check: Callable[[Words], None], work: Callable[[Words], T]
+    ) -> T:
+        with (
+            self._database.sync.client.start_session() as session,
+            session.start_transaction(read_preference=ReadPreference.PRIMARY),
+        ):
+            self._touch(slots, session)
+            words = {"session": session}
+            check(words)
+            return work(words)
+
+    def _touch(self, slots: set[int], session: ClientSession) -> None:
+        touches = [
+            UpdateOne({"_id": slot}, {"$inc": {"writes": 1}}, True) for slot in sorted(slots)
+        ]
+        self._database.collection(LOCKS).bulk_write(touches, session=session)
+
+
+def fault_of(reference: Reference) -> Fault:
+    """What is wrong with a link that leads nowhere."""
+    detail = f"There is no document with this _id in {reference.collection!r} to link to."
+    return Fault(detail, pointer=pointer(reference.steps))
+
+
+def added_references(before: Iterable[Reference], after: Iterable[Reference]) -> list[Reference]:
+    """The references that a write adds; what is stored already, and may lead nowhere, is not asked for."""
+    known = {(one.collection, _identity(one.key)) for one in before}
+    return [one for one in after if (one.collection, _identity(one.key)) not in known]
+
+
+def _identity(key: Any) -> Any:
+    """Equal for keys that MongoDB holds to be the same document's."""
+    if isinstance(key, Mapping | list):
+        return bson.encode({"": key}, codec_options=CODEC)
+    return (type(key) is bool, key)
+
+
+def _slot(collection: str, key: Any, number: int) -> int:
+    text = repr((collection, _identity(key))).encode("utf-8", "surrogatepass")
+    target = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) % TARGETS
+    return target * SLOTS + number
