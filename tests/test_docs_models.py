@@ -17,7 +17,7 @@ from app.resources.options import Options
 from app.resources.registry import Resource, discover
 from app.settings import Settings
 
-SERVED = {"", "users"}  # the page at `/`, and what is no word of ours
+SERVED = set(discover("models"))
 TEXT = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
 EXAMPLES = re.findall(r"```python\n# models/(\w+)\.py\n(.*?)```", TEXT, re.DOTALL)
 
