@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -32,7 +32,7 @@ from app.api.router import ResourceRouter
 from app.api.routing import Paths, reserved_steps
 from app.errors import RequestError
 from app.query.compile import Compiler
-from app.resources.registry import discover, refuse_reserved
+from app.resources.registry import Resource, discover, refuse_reserved
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings, read_settings
 from app.store.client import Database, connect
@@ -136,15 +136,16 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     reserved |= reserved_steps(own)
     refuse_reserved(resources.values(), reserved)
     app.paths = Paths([*own, *(route for router in routers for route in router.routes())])
-    app.openapi = lambda: _describe(app, compilers)  # type: ignore[method-assign]
+    app.openapi = lambda: _describe(app, resources.values())  # type: ignore[method-assign]
     if settings.ROUTES:
         include_routers(app, settings.ROUTES)
     refuse_collisions(app, app.paths, reserved)
     return app
 
 
-def _describe(app: Application, compilers: Sequence[Compiler]) -> dict[str, Any]:
-    described = merge_description(describe(compilers, VERSION), FastAPI.openapi(app))
+def _describe(app: Application, resources: Iterable[Resource]) -> dict[str, Any]:
+    ours = describe(app.paths.routes, resources, TITLE, VERSION)
+    described = merge_description(ours, FastAPI.openapi(app))
     if app.settings.ROOT_PATH:
         described["servers"] = [{"url": app.settings.ROOT_PATH}]
     return described

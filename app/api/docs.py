@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from app.api import requests
+from app.api.descriptions import JSON, Answer, Description
 from app.api.routing import Route
 from app.errors import NotFound
 from app.resources.registry import Resource
@@ -70,6 +71,21 @@ PROBLEMS = {
     ),
 }
 
+_HOME = Description(
+    "get",
+    "/",
+    "home",
+    "The resources",
+    {
+        200: Answer(
+            "The resources and where their documents are, as JSON or as a page.",
+            {JSON: {"type": "object"}, "text/html": {"type": "string"}},
+            ("Vary",),
+        )
+    },
+    (400, 422),
+)
+
 
 class Pages:
     """The pages of one server."""
@@ -89,7 +105,7 @@ class Pages:
     def routes(self) -> list[Route]:
         """The routes of the pages and of their assets."""
         return [
-            Route("/", {"GET": self.home}),
+            Route("/", {"GET": self.home}, (_HOME,)),
             Route("/openapi.json", {"GET": self.openapi}),
             Route("/docs", {"GET": self.swagger}),
             Route("/redoc", {"GET": self.redoc}),

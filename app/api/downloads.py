@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
+from app.api.descriptions import JSON, Answer, Description, Schema, in_path
 from app.api.parts import Part
 from app.api.relay import Relay
 from app.api.routing import Route
@@ -30,6 +31,45 @@ from app.transfers.work import ExportWork, export_options
 
 CLOSING_SECONDS = 3.0  # that exports have to write how they ended when the server stops
 TOTAL_SECONDS = 1.0  # that the header with the number of documents may take
+
+_RECORD_SCHEMA: Schema = {
+    "title": "ExportRecord",
+    "type": "object",
+    "required": ["state", "documents", "rows", "bytes", "sha256", "seconds", "detail"],
+    "additionalProperties": False,
+    "properties": {
+        "state": {
+            "type": "string",
+            "enum": ["running", "complete", "failed", "left"],
+            "description": "`complete`: all was handed over; `left`: the client went.",
+        },
+        "documents": {"type": "integer", "description": "Documents so far."},
+        "rows": {"type": "integer", "description": "Rows so far, the header not counted."},
+        "bytes": {
+            "type": "integer",
+            "description": "Of the file, before any transfer compression.",
+        },
+        "sha256": {"type": ["string", "null"], "description": "Of the file, once it is whole."},
+        "seconds": {"type": "number", "description": "Since the export began."},
+        "detail": {"type": ["string", "null"], "description": "Why it failed."},
+    },
+}
+_RECORD = Description(
+    "get",
+    "/exports/{id}",
+    "read_export",
+    "How an export ended",
+    {
+        200: Answer(
+            "The record of the export.",
+            {JSON: {"$ref": "#/components/schemas/ExportRecord"}},
+            ("Cache-Control",),
+        )
+    },
+    (400, 404, 422, 503),
+    [in_path("id", {"type": "string"}, "The X-Export-Id of the download.")],
+    schemas={"ExportRecord": _RECORD_SCHEMA},
+)
 
 
 class Downloads(Part):
@@ -62,7 +102,7 @@ class Downloads(Part):
 
     def routes(self) -> list[Route]:
         """`/exports/{id}`."""
-        return [Route("/exports/{export_id}", {"GET": self.record})]
+        return [Route("/exports/{export_id}", {"GET": self.record}, (_RECORD,))]
 
     async def record(self, request: Request) -> Response:
         """`GET /exports/{id}`: how an export ended."""

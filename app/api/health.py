@@ -9,15 +9,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
+from app.api.descriptions import JSON, Answer, Description
 from app.api.parts import Part
 from app.api.routing import Route
 from app.errors import RequestError, TimeLimitExceeded, Unavailable
 from app.store.client import Database
 
-JSON = "application/json"
 BEAT_SECONDS = 1.2  # that the database has to take a write; the probe is answered within two
 ANSWER_SECONDS = 1.6  # that a driver has to tell so
 READ_ONLY = "The user of MONGO_URI may only read; what would be written is answered with 503."
+
+_YES = {200: Answer("Yes.", {JSON: {"type": "object"}}, ("Cache-Control",))}
+_LIVE = Description("get", "/livez", "live", "Whether the process lives", _YES, (400, 422))
+_READY = Description(
+    "get",
+    "/readyz",
+    "ready",
+    "Whether a primary accepts writes and the indexes are there",
+    _YES,
+    (400, 422, 503),
+)
 
 
 class Health(Part):
@@ -33,7 +44,10 @@ class Health(Part):
 
     def routes(self) -> list[Route]:
         """`/livez` and `/readyz`."""
-        return [Route("/livez", {"GET": self.live}), Route("/readyz", {"GET": self.ready})]
+        return [
+            Route("/livez", {"GET": self.live}, (_LIVE,)),
+            Route("/readyz", {"GET": self.ready}, (_READY,)),
+        ]
 
     async def live(self, request: Request) -> Response:
         """`GET /livez`: the process answers."""

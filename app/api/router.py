@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import requests
+from app.api import operations, requests
 from app.api.conditions import Conditions
 from app.api.downloads import Downloads
 from app.api.parts import Part
@@ -76,10 +76,14 @@ class ResourceRouter(Part):
             collection["POST"] = self.create
             item |= {"PUT": self.replace, "PATCH": self.patch, "DELETE": self.delete}
         return [
-            Route(f"/{name}/", collection),
+            Route(f"/{name}/", collection, operations.of_collection(self.compiler)),
             Route(f"/{name}", collection),
-            Route(f"/{name}/{EXPORT}/{{format}}", {"GET": self.export}),
-            Route(f"/{name}/{{key}}", item),
+            Route(
+                f"/{name}/{EXPORT}/{{format}}",
+                {"GET": self.export},
+                operations.of_exports(self.compiler),
+            ),
+            Route(f"/{name}/{{key}}", item, operations.of_document(self.compiler)),
         ]
 
     async def list(self, request: Request) -> Response:

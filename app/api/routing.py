@@ -4,7 +4,7 @@ They pass FastAPI's stack by: dependencies cost it about a tenth of a millisecon
 have none. Whatever is no path of ours is FastAPI's.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
+from app.api.descriptions import Description
 from app.errors import MethodNotAllowed
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -21,10 +22,19 @@ TO_COME = (  # first steps that are kept free for what this program will offer t
 
 
 class Route:
-    """One path and its handlers by method; HEAD is what GET would answer, without the body."""
+    """One path and its handlers by method; HEAD is what GET would answer, without the body.
 
-    def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
+    `descriptions` is what it says of itself in OpenAPI.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        handlers: Mapping[str, Handler],
+        descriptions: Sequence[Description] = (),
+    ) -> None:
         self.path = path
+        self.descriptions = descriptions
         self._pattern = compile_path(path)[0]
         self._handlers = dict(handlers)
         if "GET" in handlers:

@@ -10,7 +10,7 @@ import enum
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from types import NoneType
 from typing import (
     Annotated,
@@ -27,7 +27,6 @@ from typing import (
 
 import pydantic
 from beanie import BackLink, Document, Link
-from beanie.odm.utils.encoder import Encoder
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
@@ -69,7 +68,6 @@ class Field:
     excluded: bool = False
     target: Target | None = None
     models: tuple[type[pydantic.BaseModel], ...] = ()
-    declared: Any = dataclasses.field(default=None, compare=False, repr=False)
     text_type: TextType | None = dataclasses.field(default=None, compare=False)
 
     @property
@@ -82,18 +80,10 @@ class Field:
         if self.target is not None:
             return self.target.key.readings(text)
         if self.text_type is not None:
+            # Another program may have stored it as it is.
             return list(dict.fromkeys((self.text_type.write(text), text)))
         read = KINDS[self.kind].read
-        if read is None:
-            return anything(text)
-        if self.declared is None:
-            return [read(text)]
-        written = self._write(text)
-        return [text] if written == text else [written, text]  # others may have stored it as it is
-
-    @cached_property
-    def _write(self) -> Callable[[str], str]:
-        return _writer_of(self.declared)
+        return [read(text)] if read is not None else anything(text)
 
     def holds(self, value: Any) -> bool:
         """Whether a decoded value is of this kind; where any may be, whether it is no list and no object."""
@@ -337,24 +327,6 @@ def collection_of(model: type[Document]) -> str:
     return getattr(getattr(model, "Settings", None), "name", None) or model.__name__
 
 
-def _writer_of(declared: Any) -> Callable[[str], str]:
-    """How the declared type writes a text, as the domain of an e-mail in lower case; what it refuses stays."""
-    try:
-        validate = pydantic.TypeAdapter(declared).validate_python
-    except pydantic.errors.PydanticUserError:
-        return str
-    encode = Encoder(to_db=True).encode
-
-    def write(text: str) -> str:
-        try:
-            written = encode(validate(text))
-        except (ValueError, AssertionError, TypeError, LookupError):
-            return text
-        return written if isinstance(written, str) else text
-
-    return write
-
-
 def _plain(annotation: Any) -> Any:
     """The annotation without Annotated, NewType, type aliases and type variables."""
     while True:
@@ -377,7 +349,7 @@ def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str)
     if len(found) == 1:
         return found[0]
     if all(field == found[0] for field in found):
-        return replace(found[0], declared=None)
+        return replace(found[0], text_type=None)
     excluded = any(field.excluded for field in found)
     models = tuple(model for field in found for model in _models_in(field))
     kinds, many = {field.kind for field in found}, {field.many for field in found}

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pydantic
+from beanie.odm.utils.encoder import Encoder
+
+_REFUSALS = (ValueError, AssertionError, TypeError, LookupError)  # also of a user's own validators
 
 
 class TextType:
@@ -11,21 +14,22 @@ class TextType:
 
     def __init__(self, annotation: Any) -> None:
         self._annotation = annotation
-        self._adapter: pydantic.TypeAdapter[Any] | None = None
-
-    def __reduce__(self) -> tuple[Callable[[Any], "TextType"], tuple[Any]]:
-        """Another process only reads documents.
-
-        An annotation can hold what can't be handed over.
-        """
-        return TextType, (str,)
+        self._validate: Callable[[str], Any] | None = None
+        self._encode = Encoder(to_db=True).encode
 
     def write(self, text: str) -> str:
         """The text as it is stored when it is sent; as it is where the model would refuse it."""
-        if self._adapter is None:
-            self._adapter = pydantic.TypeAdapter(self._annotation)
+        if self._validate is None:
+            self._validate = _validator(self._annotation)
         try:
-            written = self._adapter.dump_python(self._adapter.validate_python(text), mode="json")
-        except (ValueError, pydantic.errors.PydanticUserError):
+            written = self._encode(self._validate(text))
+        except _REFUSALS:
             return text
         return written if isinstance(written, str) else text
+
+
+def _validator(annotation: Any) -> Callable[[str], Any]:
+    try:
+        return pydantic.TypeAdapter(annotation).validate_python
+    except pydantic.errors.PydanticUserError:  # what pydantic can't check alone stays as it is
+        return str

@@ -1,6 +1,7 @@
 """Filters on the real database: every operator for every kind of field, and what can't be one."""
 
 import datetime
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -298,6 +299,31 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_name(
         assert fault["parameter"] == name
         assert nearest in fault["detail"].removeprefix(f"{name}: ")
         assert fault["detail"] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "name", ["profil__gt", "profile.addres__gte", "addresses__contains", "nam__gtt", "prof"]
+)
+def test_what_is_suggested_works(http: httpx.Client, name: str) -> None:
+    (fault,) = http.get("/users/", params={name: "1"}).json()["errors"]
+    suggested = re.findall(r"(?:mean|is) '([^']+)'", fault["detail"])
+    assert len(suggested) == 1, fault
+    value = "true" if suggested[0].endswith("__exists") else "1"
+    assert http.get("/users/", params={suggested[0]: value}).status_code == 200, fault
+
+
+@pytest.mark.parametrize("sort", ["profil", "profile.addresses", "profile.addresses.citi", "agee"])
+def test_a_suggested_sort_works(http: httpx.Client, sort: str) -> None:
+    (fault,) = http.get("/users/", params={"sort": sort}).json()["errors"]
+    for suggested in re.findall(r"mean '([^']+)'", fault["detail"]):
+        assert http.get("/users/", params={"sort": suggested}).status_code == 200, fault
+
+
+def test_an_export_without_a_format(http: httpx.Client) -> None:
+    answer = http.get("/users/export")
+    assert answer.status_code == 404
+    assert "/users/export/csv" in answer.json()["detail"]
+    assert "/users/export/xlsx" in answer.json()["detail"]
 
 
 def test_many_unknown_parameters_do_not_hold_the_server(http: httpx.Client) -> None:

@@ -283,6 +283,25 @@ def test_count(
     assert count(http, query) == shown
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("keyword=n", ("1000", "capped")),
+        ("name__contains=n", ("1000", "capped")),
+        ("name__startswith=n", ("1000", "capped")),
+        ("name__regex=n&age=1", ("1000", "capped")),
+        ("keyword=n&count=exact", ("1500", "exact")),
+        ("age=1", ("1500", "exact")),
+        ("keyword=n1499", ("1", "exact")),
+    ],
+)
+def test_a_search_is_counted_up_to_a_thousand(
+    http: httpx.Client, users: Any, query: str, shown: Any
+) -> None:
+    users.insert_many([user(n, age=1) for n in range(1500)])
+    assert count(http, query) == shown
+
+
 def test_a_count_that_can_not_be(http: httpx.Client) -> None:
     assert "auto exact none" in refused(http, "count=true", "count")
 

@@ -12,7 +12,12 @@ import bson
 import httpx
 import jsonschema_rs
 import pytest
+from mongomock_motor import AsyncMongoMockClient
 
+from app.application import create_app
+from app.query.parameters import PARAMETERS, parameters_of
+from app.settings import Settings
+from app.spreadsheets.formats import FORMATS
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 
@@ -85,14 +90,42 @@ def test_filters_are_typed(described: Any) -> None:
         one["name"]: one["schema"] for one in described["paths"]["/users/"]["get"]["parameters"]
     }
     assert schemas["age__gte"]["type"] == "integer"
-    assert schemas["name__contains"] == {"type": "string"}
+    assert schemas["name__contains"] == {"type": "string", "maxLength": 10_000}
     assert schemas["age__in"] == {"type": "array", "items": schemas["age"]}
     assert schemas["profile.addresses.city__nin"] == {"type": "array", "items": {"type": "string"}}
     assert schemas["profile__exists"] == {"type": "boolean"}
-    assert schemas["count"] == {"type": "string", "enum": ["auto", "exact", "none"]}
-    for name in ("keyword", "sort", "skip", "limit", "fields", "expand", "after"):
-        assert name in schemas
+    counts = {"type": "string", "enum": ["auto", "exact", "none"], "default": "auto"}
+    assert schemas["count"] == counts
+    assert "default" not in schemas["skip"]  # a client would send it, also together with `after`
     assert "age__contains" not in schemas
+
+
+def parameters(described: Any, path: str, method: str = "get") -> list[str]:
+    """The names of an operation's parameters, filters left out."""
+    known = {parameter.name for parameter in PARAMETERS}
+    listed = described["paths"][path][method]["parameters"]
+    return [one["name"] for one in listed if one["in"] != "query" or one["name"] in known]
+
+
+def test_each_request_has_the_parameters_that_it_takes(described: Any) -> None:
+    assert parameters(described, "/users/") == list(parameters_of("list"))
+    for word, found in FORMATS.items():
+        names = parameters(described, f"/users/export/{word}")
+        assert names == list(parameters_of("export", found.takes))
+    conditional = ["_id", "If-Match", "If-None-Match"]
+    for method in ("get", "put", "patch", "delete"):
+        assert parameters(described, "/users/{_id}", method) == conditional
+        assert "412" in described["paths"]["/users/{_id}"][method]["responses"]
+    assert "304" in described["paths"]["/users/{_id}"]["get"]["responses"]
+
+
+def test_every_route_describes_itself() -> None:
+    settings = Settings(MODELS="tests.support.every_type", _env_file=None)  # type: ignore[call-arg]
+    app = create_app(settings, AsyncMongoMockClient())
+    silent = {route.path for route in app.paths.routes if not route.descriptions}
+    pages = {path for path in silent if path.startswith(("/docs", "/redoc", "/openapi.json"))}
+    twins = silent - pages  # `/users` beside `/users/`
+    assert all(f"{path}/" in app.openapi()["paths"] for path in twins)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

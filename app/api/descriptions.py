@@ -1,0 +1,163 @@
+"""What a route says of itself for OpenAPI; `openapi.py` only puts these together.
+
+A `Description` is one method of one path: its parameters, its body, its answers, its problems.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.query.compile import Compiler
+from app.query.names import Asked
+from app.query.operators import MAX_LITERAL, MAX_PATTERN
+from app.query.parameters import Parameter, Taker, parameters_of
+from app.resources.fields import Field
+from app.resources.kinds import KINDS
+from app.resources.registry import Resource
+
+Schema = dict[str, Any]
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A schema that is made of a document class: what is sent, what is shown, or a patch."""
+
+    resource: str
+    form: Literal["", "Stored", "Patch"] = ""
+    many: bool = False
+
+
+Content = Mapping[str, Schema | Model]  # by media type
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer that is no problem; `headers` are names of `HEADERS`."""
+
+    description: str
+    content: Content = dataclasses.field(default_factory=dict)
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Description:
+    """One method of one path; `name` is the `operationId`, `problems` are statuses."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answers: Mapping[int, Answer]
+    problems: tuple[int, ...] = ()
+    parameters: Sequence[Schema] = ()
+    body: Content | None = None
+    tag: str = "server"
+    schemas: Mapping[str, Schema] = dataclasses.field(
+        default_factory=dict
+    )  # that its answers refer to
+
+
+HEADERS: dict[str, str | Schema] = {
+    "X-Request-ID": "By which the server's log names this request.",
+    "X-Content-Type-Options": "`nosniff`.",
+    "Accept-Patch": "The media types of a patch.",
+    "Cache-Control": "`no-store`.",
+    "Vary": "`Accept`.",
+    "ETag": "The state of the whole stored document.",
+    "Location": "The address of the new document.",
+    "Link": 'The next page: `<address>; rel="next"`; absent on the last.',
+    "X-Total-Count": {"type": "integer", "description": "How many documents there are."},
+    "X-Count-Strategy": {
+        "type": "string",
+        "enum": ["exact", "estimated", "capped"],
+        "description": "How they were counted; `capped`: there are at least that many.",
+    },
+    "X-Export-Id": "For GET /exports/{id}.",
+    "Content-Disposition": "The file's name.",
+    "Retry-After": {"type": "integer", "description": "Seconds after which to try again."},
+}
+EVERYWHERE = ("X-Request-ID", "X-Content-Type-Options")
+STATUSES = {
+    400: "The request can't be read, or names a foreign host.",
+    403: "Another site's page may not write here.",
+    404: "There is no such document.",
+    405: "Not with this method; `Allow` says which ones there are.",
+    409: "A unique index has the value already.",
+    412: "The document is not in the state that If-Match or If-None-Match asks for.",
+    413: "The body is too large.",
+    415: "The body has another media type.",
+    422: "What was sent can't be accepted; `errors` says where and why.",
+    503: "Not at the moment: no primary, a time limit, or too much under way. A write may have "
+    "happened all the same.",
+    505: "HTTP/1.0 can't show that a transfer broke.",
+}
+OF_PROBLEMS = {  # the headers that a problem has besides
+    415: ("Accept-Patch",),
+    503: ("Retry-After",),
+}
+
+
+def value_schema(field: Field) -> Schema:
+    """The schema of a value of the field in a path or a query; any text where it may be anything."""
+    if field.target is not None:
+        return value_schema(field.target.key)
+    return KINDS[field.kind].schema or {"type": "string"}
+
+
+def in_path(name: str, schema: Schema, description: str) -> Schema:
+    """A step of the path."""
+    return _parameter(name, "path", schema, description)
+
+
+def in_header(name: str, description: str) -> Schema:
+    """A header of the request."""
+    return _parameter(name, "header", {"type": "string"}, description)
+
+
+def in_query(compiler: Compiler, taker: Taker, options: Sequence[str] = ()) -> list[Schema]:
+    """The parameters of a list or an export, its filters last."""
+    resource = compiler.resource
+    known = parameters_of(taker, options)
+    described = [_of_query(parameter, resource) for parameter in known.values()]
+    filters = compiler.names.filters(known)
+    return described + [_filter(name, asked) for name, asked in filters.items()]
+
+
+def _of_query(parameter: Parameter, resource: Resource) -> Schema:
+    schema = dict(parameter.type.schema)
+    default = parameter.default_of(resource.options)
+    if default not in (None, "", 0):  # a client made of this sends defaults; skip=0 forbids after
+        schema["default"] = default
+    searched = ", ".join(resource.options.search) or "no field"
+    description = parameter.description.format(search=searched)
+    return _parameter(parameter.name, "query", schema, description)
+
+
+def _filter(name: str, asked: Asked) -> Schema:
+    """A filter, typed by its field."""
+    takes = asked.operator.takes
+    schema = value_schema(asked.found.field)
+    if takes == "presence":
+        schema = {"type": "boolean"}
+    elif takes == "pattern":
+        schema = {"type": "string", "maxLength": MAX_PATTERN}
+    elif takes == "literal":
+        schema = {"type": "string", "maxLength": MAX_LITERAL}
+    elif takes == "values":
+        schema = {"type": "array", "items": schema}
+    description = f"`{asked.found.path}` {asked.operator.description}."
+    described = _parameter(name, "query", schema, description)
+    return described | ({"style": "form", "explode": True} if takes == "values" else {})
+
+
+def _parameter(name: str, place: str, schema: Schema, description: str) -> Schema:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "schema": schema,
+        "description": description,
+    }

@@ -1,0 +1,132 @@
+"""What the routes of a resource say of themselves."""
+
+from collections.abc import Mapping
+
+from app.api.descriptions import (
+    JSON,
+    Answer,
+    Content,
+    Description,
+    Model,
+    Schema,
+    in_header,
+    in_path,
+    in_query,
+    value_schema,
+)
+from app.query.compile import Compiler
+from app.spreadsheets.format import Format
+from app.spreadsheets.formats import FORMATS
+
+MERGE_PATCH = "application/merge-patch+json"
+_TAGS = "ETags, with commas, or *."
+_IF_MATCH = in_header("If-Match", f"Only if the document is in one of these states: {_TAGS}")
+_IF_NONE_MATCH = in_header("If-None-Match", f"Only if it is in none of these states: {_TAGS}")
+_CONDITIONS = (_IF_MATCH, _IF_NONE_MATCH)
+_WRITE = (400, 403, 404, 409, 412, 413, 415, 422, 503)
+
+
+def of_collection(compiler: Compiler) -> list[Description]:
+    """`/users/`: a list; a new document, unless the resource is only read."""
+    name, path = compiler.resource.name, f"/{compiler.resource.address}/"
+    page = Answer(
+        "A page of documents.",
+        {JSON: Model(name, "Stored", many=True)},
+        ("Link", "X-Total-Count", "X-Count-Strategy"),
+    )
+    created = Answer("The new document.", {JSON: Model(name, "Stored")}, ("ETag", "Location"))
+    described = [
+        _describe(
+            compiler, "get", path, "list", "List documents", {200: page},
+            (400, 422, 503), in_query(compiler, "list"),
+        )
+    ]  # fmt: skip
+    if not compiler.resource.options.read_only:
+        described.append(_describe(
+            compiler, "post", path, "create", "Create a document", {201: created},
+            (400, 403, 409, 413, 415, 422, 503), body={JSON: Model(name)},
+        ))  # fmt: skip
+    return described
+
+
+def of_document(compiler: Compiler) -> list[Description]:
+    """`/users/{_id}`: one document; its writes, unless the resource is only read."""
+    name, path = compiler.resource.name, f"/{compiler.resource.address}/{{_id}}"
+    key = in_path("_id", value_schema(compiler.resource.key), "The key.")
+    conditional = [key, *_CONDITIONS]
+    whole: Content = {JSON: Model(name)}
+    patch: Content = {MERGE_PATCH: Model(name, "Patch"), JSON: Model(name, "Patch")}
+    shown: Content = {JSON: Model(name, "Stored")}
+    read = {
+        200: Answer("The document.", shown, ("ETag",)),
+        304: Answer("The client has this document already.", headers=("ETag",)),
+    }
+    changed = {200: Answer("The document as it is now.", shown, ("ETag",))}
+    deleted = {204: Answer("It is deleted.")}
+    described = [
+        _describe(compiler, "get", path, "read", "Read one document", read,
+                  (400, 404, 412, 422, 503), conditional),
+    ]  # fmt: skip
+    if not compiler.resource.options.read_only:
+        described += [
+            _describe(compiler, "put", path, "replace", "Replace a document", changed,
+                      _WRITE, conditional, whole),
+            _describe(compiler, "patch", path, "patch", "Change a document", changed,
+                      _WRITE, conditional, patch),
+            _describe(compiler, "delete", path, "delete", "Delete a document", deleted,
+                      (400, 403, 404, 409, 412, 422, 503), conditional),
+        ]  # fmt: skip
+    return described
+
+
+def of_exports(compiler: Compiler) -> list[Description]:
+    """`/users/export/csv` and so on: a download in each format, under each of its names."""
+    return [_export(compiler, word, found) for word, found in FORMATS.items()]
+
+
+def _export(compiler: Compiler, word: str, found: Format) -> Description:
+    headers = (
+        "X-Export-Id", "Content-Disposition", "Cache-Control", "X-Total-Count", "X-Count-Strategy",
+    )  # fmt: skip
+    return _describe(
+        compiler,
+        "get",
+        f"/{compiler.resource.address}/export/{word}",
+        f"export_{word}",
+        f"Download as {word.upper()}",
+        {200: Answer("The file.", _file(found), headers)},
+        (400, 404, 422, 503, 505),
+        in_query(compiler, "export", sorted(found.takes)),
+    )
+
+
+def _file(found: Format) -> Content:
+    """The content of a download.
+
+    `application/octet-stream` is for generators of clients that know no other type.
+    """
+    media_type = found.media_type.partition(";")[0]
+    if media_type == JSON:
+        documents = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
+        return {media_type: documents}
+    if media_type.startswith("text/"):
+        return {media_type: {"type": "string"}}
+    octets: Schema = {"type": "string", "format": "binary"}
+    return {media_type: octets, "application/octet-stream": octets}
+
+
+def _describe(
+    compiler: Compiler,
+    method: str,
+    path: str,
+    word: str,
+    summary: str,
+    answers: Mapping[int, Answer],
+    problems: tuple[int, ...],
+    parameters: list[Schema] | None = None,
+    body: Content | None = None,
+) -> Description:
+    name = compiler.resource.name
+    return Description(
+        method, path, f"{word}_{name}", summary, answers, problems, parameters or [], body, name
+    )
