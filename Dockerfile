@@ -1,10 +1,12 @@
-# Docsheet's API alone: the database comes from outside, as MONGO_URI (`docker compose up` brings a replica set).
+# Docsheet's API alone: the database comes from outside, as MONGO_URI (`docker compose up` brings a
+# replica set).
 
 FROM python:3.11-slim AS build
 RUN python -m venv /opt/docsheet
 WORKDIR /src
 COPY pyproject.toml constraints.txt ./
-# The packages first: this layer is made again only when they change. Without the embedded mongod (135 MB).
+# The packages first: this layer is made again only when they change. Without the embedded mongod
+# (135 MB).
 RUN python -c "import tomllib; wanted = tomllib.load(open('pyproject.toml', 'rb')); \
     print(*wanted['build-system']['requires'], \
     *(name for name in wanted['project']['dependencies'] if not name.startswith('fiftyone-db')), sep='\n')" \

@@ -1,6 +1,6 @@
-"""The Faker that `Resource.sample` gets: as quick as a sample needs it, and the same for the same seed.
+"""The Faker that `Resource.sample` gets: quick, and the same for the same seed.
 
-Faker takes some 50 µs for a name, which is ten times what all else about a document takes. So each method, in each
+Faker takes some 50 µs for a name, more than all else about a document. So each method, in each
 locale and with each set of arguments, draws `POOL` values, and then chooses among them.
 """
 
@@ -24,7 +24,8 @@ AS_THEY_ARE = (
 class QuickFaker:
     """A Faker of several locales, `fake.name()`, or of one: `fake["zh_CN"].name()`.
 
-    `random` is Python's own `Random` with the same seed. What is no drawing method is Faker's: `fake.unique.email()`.
+    `random` is Python's own `Random` with the same seed. What is no method is Faker's own, such as
+    `fake.unique.email()`.
     `links` are the `_id`s of the documents that each link may lead to, by its path.
     """
 

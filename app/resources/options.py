@@ -29,7 +29,7 @@ class Options:
 
 
 def read_options(model: type, shape: Shape) -> Options:
-    """The options of a document class; raises `DeclarationError` with the class and the word that can't be true."""
+    """The options of a document class; raises `DeclarationError` that names class and word."""
     declared = getattr(model, "Resource", None)
     if declared is None:
         return Options(search=_top_level_texts(shape))
@@ -40,7 +40,8 @@ def read_options(model: type, shape: Shape) -> Options:
             continue
         if word not in known:
             raise DeclarationError(
-                f"{model.__name__}.Resource: {word!r} is no option; they are {_list(known)}.{nearest(word, known)}"
+                f"{model.__name__}.Resource: {word!r} is no option; they are {_list(known)}."
+                f"{nearest(word, known)}"
             )
         given[word] = getattr(declared, word)
     _check(model.__name__, given)
@@ -91,7 +92,7 @@ def _check_seeds(name: str, seeds: Mapping[str, int], shape: Shape) -> None:
 
 
 def _check_columns(name: str, columns: tuple[str, ...], shape: Shape) -> None:
-    """Each column is `path` or `path:Title`; the numbers of a list's elements are steps of a path."""
+    """Each column is `path` or `path:Title`; a list's element is a step of a path: `tags.0`."""
     titles = set()
     for column in columns:
         path, _, title = (

@@ -46,7 +46,7 @@ class Resource:
 
     @property
     def address(self) -> str:
-        """The first step of its addresses: what `Resource.path` says, else the collection's name."""
+        """The first step of its addresses: `Resource.path`, else the collection's name."""
         return self.options.path or self.name
 
     @cached_property
@@ -72,7 +72,7 @@ class Resource:
 def discover(package: str) -> dict[str, Resource]:
     """The resources of a package, by path, in the order of their class names.
 
-    Raises `DeclarationError` for a package that can't be imported as one and for a class that can't be served.
+    Raises `DeclarationError` for a package that can't be imported and a class that can't be served.
     """
     modules = import_modules(package)
     found = {
@@ -125,7 +125,7 @@ def refuse_reserved(resources: Iterable[Resource], steps: Collection[str]) -> No
 
 
 def _resolve_names(modules: list[ModuleType], package: str) -> None:
-    """Completes the models that name others (`Link["Course"]`) which another file, or a later line, declares."""
+    """Completes models that name others (`Link["Course"]`) of another file or a later line."""
     models: dict[str, Any] = {
         name: value
         for module in modules
@@ -159,7 +159,7 @@ def is_abstract(model: type) -> bool:
 
 
 def make_resource(model: type[Document]) -> Resource:
-    """The resource of one document class; raises `DeclarationError` where it can't be served as the contract says."""
+    """The resource of one document class; raises `DeclarationError` where it can't be served."""
     _name_key(model)
     settings = getattr(model, "Settings", None)
     _refuse_what_would_not_run(model, settings)
