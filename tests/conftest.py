@@ -85,7 +85,10 @@ def http(server: LiveServer, users: Any) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 async def mock_http() -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of the application on a mongomock, in this process; fast, and empty at the start."""
+    """An HTTP client of the application on a mongomock, in this process.
+
+    Fast, and empty at the start.
+    """
     app = create_app(Settings(DB_NAME=DATABASE, _env_file=None), AsyncMongoMockClient())  # type: ignore[call-arg]
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (

@@ -1,4 +1,4 @@
-"""docs/architecture.md names the files and rooms that there are, and tells an export's path shortly."""
+"""docs/architecture.md names existing files and rooms, and tells an export's path shortly."""
 
 import re
 

@@ -1,6 +1,7 @@
 """Each private name of a dependency that we use is in this list, and is still there.
 
-What a library keeps to itself may go with any release of it: an upgrade that takes one away fails here, by its name.
+What a library keeps to itself may go with any release of it: an upgrade that takes one away fails
+here, by its name.
 """
 
 import ast

@@ -20,11 +20,15 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("PORT", "abc"), ("PORT", "70000"), ("PORT", "-1"), ("BODY_LIMIT_MIB", "17"), ("BODY_LIMIT_MIB", "nan"),
-        ("BODY_LIMIT_MIB", "0"), ("QUERY_TIME_LIMIT_SECONDS", "-1"), ("QUERY_TIME_LIMIT_SECONDS", "inf"),
-        ("DB_NAME", "a/b"), ("DB_NAME", "x" * 64), ("CORS_ORIGINS", "example.org"), ("CORS_ORIGINS", "https://a/b"),
+        ("PORT", "abc"), ("PORT", "70000"), ("PORT", "-1"), ("BODY_LIMIT_MIB", "17"),
+        ("BODY_LIMIT_MIB", "nan"),
+        ("BODY_LIMIT_MIB", "0"), ("QUERY_TIME_LIMIT_SECONDS", "-1"),
+        ("QUERY_TIME_LIMIT_SECONDS", "inf"),
+        ("DB_NAME", "a/b"), ("DB_NAME", "x" * 64), ("CORS_ORIGINS", "example.org"),
+        ("CORS_ORIGINS", "https://a/b"),
         ("MONGO_URI", "http://x"), ("MONGO_URI", "mongodb://"), ("MONGO_URI", "mongodb://h:99999"),
-        ("MONGO_URI", "mongodb://u:p%zz@h"), ("EXPORT_READ_PREFERENCE", "fastest"), ("SEARCHES_AT_ONCE", "0"),
+        ("MONGO_URI", "mongodb://u:p%zz@h"), ("EXPORT_READ_PREFERENCE", "fastest"),
+        ("SEARCHES_AT_ONCE", "0"),
         ("EXPORTS_AT_ONCE", "1.5"), ("WORKERS", "0"), ("EMBEDDED_CACHE_MIB", "1"),
     ],
 )  # fmt: skip
@@ -46,7 +50,8 @@ def test_impossible_value_is_named(
     [
         ("PROT=8000", "PROT: .env has it, but there is no such setting. Did you mean 'PORT'?"),
         ("NONSENSE_AT_ALL=1", "NONSENSE_AT_ALL: .env has it, but there is no such setting."),
-        ("PORT: 1", ".env, line 2: 'PORT: 1' sets nothing; a line is NAME=value. Did you mean 'PORT=1'?"),
+        ("PORT: 1",
+         ".env, line 2: 'PORT: 1' sets nothing; a line is NAME=value. Did you mean 'PORT=1'?"),
         ("PORT", ".env, line 2: 'PORT' sets nothing"),
         ("MONGO_URI: mongodb://u:hush@h", "Did you mean 'MONGO_URI=mongodb://…'?"),
     ],
@@ -85,8 +90,10 @@ def test_the_command_line_wins() -> None:
         ("MONGO_URI", "mongodb://user@host", "MONGO_URI: it names a user without a password"),
         ("MONGO_URI", "mongodb://host/?w=0", "MONGO_URI: w=0 leaves every write unconfirmed"),
         ("MONGO_URI", "mongodb+srv://host.example/?retryWrites=true&W=0", "w=0 leaves every write"),
-        ("MONGO_URI", "mongodb://h/?tls=true&tlsCAFile=/no/file", "MONGO_URI: a file for TLS can't"),
-        ("MONGO_URI", "mongodb://h/?tls=true&tlsCAFile=/etc/passwd", "a file for TLS can't be read"),
+        ("MONGO_URI", "mongodb://h/?tls=true&tlsCAFile=/no/file",
+         "MONGO_URI: a file for TLS can't"),
+        ("MONGO_URI", "mongodb://h/?tls=true&tlsCAFile=/etc/passwd",
+         "a file for TLS can't be read"),
         ("MONGO_URI", "mongodb://h/?authMechanism=GSSAPI", "MONGO_URI: GSSAPI requires a username"),
     ],
 )  # fmt: skip

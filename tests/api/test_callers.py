@@ -93,8 +93,12 @@ def test_own_page_may_write(http: httpx.Client, site: str) -> None:
 
 def test_named_origin_may_write_and_read_the_headers(cors: httpx.Client) -> None:
     headers = {"Origin": APP, "Sec-Fetch-Site": "cross-site"}
-    for answer in (cors.post("/users/", json=USER, headers=headers), cors.get("/users/", headers=headers),
-                   cors.get("/nowhere", headers=headers), cors.post("/users/", json={}, headers=headers)):  # fmt: skip
+    for answer in (
+        cors.post("/users/", json=USER, headers=headers),
+        cors.get("/users/", headers=headers),
+        cors.get("/nowhere", headers=headers),
+        cors.post("/users/", json={}, headers=headers),
+    ):
         assert answer.headers["access-control-allow-origin"] == APP
         assert set(answer.headers["access-control-expose-headers"].split(", ")) == set(EXPOSED)
     assert (

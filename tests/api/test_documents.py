@@ -44,7 +44,7 @@ def faults(answer: httpx.Response) -> list[str]:
     ]
 
 
-# --- create ----------------------------------------------------------------------------------------------------------
+# --- create ---------------------------------------------------------------------------------------
 
 
 def test_create_answers_the_document_with_its_address_and_tag(
@@ -105,8 +105,9 @@ def test_field_that_cannot_be_stored_is_named(
 
 def test_unknown_field_is_told_the_nearest(http: httpx.Client) -> None:
     answer = http.post("/users/", json={"name": "Ada", "email": "a@example.com", "profil": {}})
-    assert answer.json()["errors"] == [{"detail": "There is no field 'profil'. Did you mean 'profile'?",
-                                        "pointer": "#/profil"}]  # fmt: skip
+    assert answer.json()["errors"] == [
+        {"detail": "There is no field 'profil'. Did you mean 'profile'?", "pointer": "#/profil"}
+    ]
 
 
 def test_number_beyond_a_double_and_a_lone_surrogate_are_named(http: httpx.Client) -> None:
@@ -178,7 +179,7 @@ def test_two_hundred_creates_of_one_email_make_one_user(http: httpx.Client, user
     assert users.count_documents({}) == 1
 
 
-# --- read ------------------------------------------------------------------------------------------------------------
+# --- read -----------------------------------------------------------------------------------------
 
 
 def test_read_knows_what_the_client_has(http: httpx.Client) -> None:
@@ -245,15 +246,22 @@ def test_foreign_key_works_everywhere(
 
 def test_foreign_document_is_shown_as_it_is(http: httpx.Client, users: Any) -> None:
     late = bson.datetime_ms.DatetimeMS(253402300800000)
-    foreign = {"_id": bson.ObjectId(), "name": 5, "late": late, "nan": float("nan"), "price": bson.Decimal128("1.10"),
-               "odd": [bson.MinKey(), bson.Binary(b"x", 4), bson.Regex("a", "i")]}  # fmt: skip
+    foreign = {
+        "_id": bson.ObjectId(),
+        "name": 5,
+        "late": late,
+        "nan": float("nan"),
+        "price": bson.Decimal128("1.10"),
+        "odd": [bson.MinKey(), bson.Binary(b"x", 4), bson.Regex("a", "i")],
+    }
     users.insert_one(foreign)
     raw = bson.encode({"_id": bson.ObjectId(), "name": "brXXken", "email": "x"}).replace(
         b"XX", b"\xff\xfe"
     )
     insert_raw(users, raw)
     shown = {
-        "_id": str(foreign["_id"]), "name": 5, "late": {"$date": {"$numberLong": "253402300800000"}}, "nan": "NaN",
+        "_id": str(foreign["_id"]), "name": 5,
+        "late": {"$date": {"$numberLong": "253402300800000"}}, "nan": "NaN",
         "price": "1.10", "odd": [{"$minKey": 1}, {"$binary": {"base64": "eA==", "subType": "04"}},
                                  {"$regularExpression": {"pattern": "a", "options": "i"}}],
     }  # fmt: skip
@@ -267,7 +275,7 @@ def test_foreign_document_is_shown_as_it_is(http: httpx.Client, users: Any) -> N
     assert b"br\xff\xfeken" in read_raw(users, {"age": 3, "price": None})
 
 
-# --- replace ---------------------------------------------------------------------------------------------------------
+# --- replace --------------------------------------------------------------------------------------
 
 
 def test_put_replaces_whole(http: httpx.Client, users: Any) -> None:
@@ -300,7 +308,7 @@ def test_key_cannot_change(http: httpx.Client) -> None:
     assert http.patch(path(document), json={"_id": document["_id"]}).status_code == 200
 
 
-# --- patch -----------------------------------------------------------------------------------------------------------
+# --- patch ----------------------------------------------------------------------------------------
 
 
 def test_patch_merges_and_touches_nothing_else(http: httpx.Client, users: Any) -> None:
@@ -319,7 +327,8 @@ def test_patch_merges_and_touches_nothing_else(http: httpx.Client, users: Any) -
     address = {"street": None, "city": "北京", "zipcode": None, "country": None}
     assert answer.json() == {
         "_id": document["_id"], "name": "Ada", "email": "ada@example.com",
-        "profile": {"bio": "new", "age": "seven", "addresses": [address], "odd": "x"}, "foreign": {"deep": 1},
+        "profile": {"bio": "new", "age": "seven", "addresses": [address], "odd": "x"},
+        "foreign": {"deep": 1},
     }  # fmt: skip
     assert http.get(path(document)).json() == answer.json()
 
@@ -377,7 +386,7 @@ def test_write_that_changes_nothing_keeps_the_tag(http: httpx.Client) -> None:
     assert http.patch(path(document), json={"name": "Eva"}).headers["etag"] != tag
 
 
-# --- conditions ------------------------------------------------------------------------------------------------------
+# --- conditions -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
@@ -441,7 +450,8 @@ def test_if_match_of_a_read(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
 @pytest.mark.parametrize(
-    "value", ["", "x", "'x'", '"x', 'x"', '"x" "y"', '"x", y', "*, *", "w/\"x\"", '"a b"', ",", '""x""'],
+    "value", ["", "x", "'x'", '"x', 'x"', '"x" "y"', '"x", y', "*, *", "w/\"x\"", '"a b"', ",",
+    '""x""'],
 )  # fmt: skip
 def test_what_is_no_tag_is_422_and_shows_one(http: httpx.Client, header: str, value: str) -> None:
     document = create(http)
@@ -467,7 +477,8 @@ def test_tag_changes_with_any_change_by_whomever(http: httpx.Client, users: Any)
     document = create(http)
     tags = {http.get(path(document)).headers["etag"]}
     changes: list[dict[str, Any]] = [
-        {"$set": {"x": 1}}, {"$set": {"x": 1.0}}, {"$set": {"x": bson.Int64(1)}}, {"$rename": {"x": "y"}},
+        {"$set": {"x": 1}}, {"$set": {"x": 1.0}}, {"$set": {"x": bson.Int64(1)}},
+        {"$rename": {"x": "y"}},
         {"$unset": {"y": ""}, "$set": {"name": "Eva"}},
     ]  # fmt: skip
     for number, change in enumerate(changes, 2):
@@ -495,7 +506,7 @@ def test_order_of_what_is_wrong(http: httpx.Client, method: str) -> None:
     assert status(document["_id"], media, body, "*") == 200
 
 
-# --- concurrency -----------------------------------------------------------------------------------------------------
+# --- concurrency ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])

@@ -1,4 +1,4 @@
-"""Exports over HTTP, to the letter of the contract: parameters, headers, what comes, in which order."""
+"""Exports over HTTP, to the letter of the contract: parameters, headers, content, order."""
 
 import csv
 import gzip
@@ -63,7 +63,7 @@ def problem(answer: httpx.Response, status: int, parameter: str | None = None) -
     return str(body["detail"])
 
 
-# --- what can't be asked ----------------------------------------------------------------------------------------------
+# --- what can't be asked --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_http_1_0_is_505(server: LiveServer) -> None:
     assert b"HTTP/1.1" in answer.partition(b"\r\n\r\n")[2]
 
 
-# --- headers ----------------------------------------------------------------------------------------------------------
+# --- headers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_gzip_only_where_it_is_accepted(
     assert "content-encoding" not in http.get("/users/export/xlsx").headers
 
 
-# --- the record -------------------------------------------------------------------------------------------------------
+# --- the record -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -281,7 +281,7 @@ def test_records_are_forgotten_after_an_hour(http: httpx.Client, database: Any) 
     assert (index["key"], index["expireAfterSeconds"]) == ([("at", 1)], 3600)
 
 
-# --- what comes -------------------------------------------------------------------------------------------------------
+# --- what comes -----------------------------------------------------------------------------------
 
 
 def test_an_empty_collection(http: httpx.Client) -> None:
@@ -314,7 +314,8 @@ def test_one_document(http: httpx.Client, users: Any) -> None:
 def test_columns(http: httpx.Client, users: Any) -> None:
     key = users.insert_one(dict(ANNA)).inserted_id
     assert rows(http.get("/users/export/csv?columns=_id,*"))[0] == ["_id", *HEADER]
-    asked = "/users/export/csv?columns=profile.age:Age,profile.addresses.0.city:City%252C%20%253A,name,_id"
+    columns = "profile.age:Age,profile.addresses.0.city:City%252C%20%253A,name,_id"
+    asked = f"/users/export/csv?columns={columns}"
     assert rows(http.get(asked)) == [
         ["Age", "City, :", "name", "_id"],
         ["31", "北京", "Anna", str(key)],
@@ -467,8 +468,10 @@ def test_foreign_documents_come_as_they_are(http: httpx.Client, users: Any) -> N
 
 def test_ids_of_every_type_come_once(http: httpx.Client, users: Any) -> None:
     keys: list[Any] = [
-        bson.MinKey(), None, 1, 1.5, bson.Int64(2**60), bson.Decimal128("1.25"), "", "a", "ä", {}, {"a": 1}, {"a": "1"},
-        b"", b"bytes", uuid.UUID(int=5), bson.ObjectId(), True, False, bson.Timestamp(1, 1), float("nan"),
+        bson.MinKey(), None, 1, 1.5, bson.Int64(2**60), bson.Decimal128("1.25"), "", "a", "ä", {},
+        {"a": 1}, {"a": "1"},
+        b"", b"bytes", uuid.UUID(int=5), bson.ObjectId(), True, False, bson.Timestamp(1, 1),
+        float("nan"),
         bson.datetime_ms.DatetimeMS(2**50), bson.Code("x"), bson.MaxKey(), *range(100, 4_100),
         *(f"text {number}" for number in range(4_100)),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Never half a file that looks whole, and nothing left behind: what happens when something ends in mid-export."""
+"""Something ends in mid-export: never half a file that looks whole, and nothing left behind."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def cursors(client: "MongoClient[Any]") -> int:
     return int(client.admin.command("serverStatus")["metrics"]["cursor"]["open"]["total"])
 
 
-# --- something is killed ----------------------------------------------------------------------------------------------
+# --- something is killed --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -187,7 +187,7 @@ def _answers(live: LiveServer) -> bool:
         return False
 
 
-# --- a client that leaves, stalls, or is slow -------------------------------------------------------------------------
+# --- a client that leaves, stalls, or is slow -----------------------------------------------------
 
 
 @pytest.mark.parametrize("query", ["", "sort=name", "sort=-email", "name__contains=a"])
@@ -349,14 +349,14 @@ def test_a_hundred_stalled_clients_are_cut_off_and_the_rest_is_answered(
                 answer.read()
 
 
-# --- through a proxy --------------------------------------------------------------------------------------------------
+# --- through a proxy ------------------------------------------------------------------------------
 
 
 @contextmanager
 def nginx(
     folder: Path, servers: list[LiveServer], http_version: str = "1.1"
 ) -> Iterator[httpx.Client]:
-    """A client of nginx, which has the configuration of docs/operations.md, without TLS, and these servers."""
+    """A client of nginx with the configuration of docs/operations.md, without TLS."""
     documented = re.search(
         r"```nginx\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL
     )
@@ -414,7 +414,7 @@ def test_behind_nginx(mongo_uri: str, big: Any) -> None:
             assert http.get("/users/export/csv").status_code == 505
 
 
-# --- so many at once --------------------------------------------------------------------------------------------------
+# --- so many at once ------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -446,7 +446,7 @@ def test_no_waiting_at_all(mongo_uri: str, big: Any) -> None:
             time.sleep(0.1)
 
 
-# --- the server is stopped --------------------------------------------------------------------------------------------
+# --- the server is stopped ------------------------------------------------------------------------
 
 
 @pytest.mark.slow

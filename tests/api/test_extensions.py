@@ -1,4 +1,4 @@
-"""Endpoints of a user's own: FastAPI's whole way for them, our rules around them, no path of ours lost."""
+"""Endpoints of a user's own: in FastAPI's way, with our rules around them."""
 
 import re
 import sys
@@ -41,7 +41,9 @@ async def opened() -> AsyncIterator[str]:
 
 
 @router.get("/depends")
-async def depends(word: Annotated[str, Depends(opened)], x_level: Annotated[int, Header()] = 1) -> dict[str, object]:
+async def depends(
+    word: Annotated[str, Depends(opened)], x_level: Annotated[int, Header()] = 1
+) -> dict[str, object]:
     return {"word": word, "level": x_level, "closed": len(closed)}
 
 
@@ -218,8 +220,10 @@ async def test_openapi_has_both(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/users", "/users/", "/users/{key}", "/users/export/{word}", "/users/export/csv", "/", "/docs",
-             "/docs/mine", "/openapi.json", "/exports/{id}", "/exports/a/b", "/livez", "/auth/login", "/jobs"],
+    "path", ["/users", "/users/", "/users/{key}", "/users/export/{word}", "/users/export/csv", "/",
+    "/docs",
+             "/docs/mine", "/openapi.json", "/exports/{id}", "/exports/a/b", "/livez",
+             "/auth/login", "/jobs"],
 )  # fmt: skip
 def test_a_path_of_ours_stops_the_start(folder: Path, path: str) -> None:
     text = (

@@ -1,4 +1,7 @@
-"""A database that takes no writes: locked, or told to; reads and exports go on, and /readyz says so."""
+"""A database that takes no writes: locked, or told to.
+
+Reads and exports go on, and /readyz says so.
+"""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Paging by key on the real database: each document once, in the order that one sorted find gives."""
+"""Paging by key on the real database: each document once, in the order of one sorted find."""
 
 import datetime
 import itertools
@@ -28,20 +28,26 @@ DATABASE = "paging"
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 678000, datetime.UTC)
 SORTS = ("", "a", "-a", "b,-a", "-b,a", "inner.value", "-inner.value,a", "a,-_id", "-_id")
 VALUES: list[Any] = [
-    None, 0, 1, 1, 1.0, 1.5, -3, 2**53 + 1, float("nan"), float("inf"), -0.0, bson.Decimal128("1.10"), "", "a", "a",
-    "B", "王", True, False, NOW, bson.DatetimeMS(2**53), bson.ObjectId("0" * 24), uuid.UUID(int=5), b"", b"\xff",
-    [], [], [1], [3, None], [[]], [[1], 2], ["z", "a"], {}, {"x": 1}, {"x": []}, {"$date": "no"}, bson.Regex("a", "i"),
+    None, 0, 1, 1, 1.0, 1.5, -3, 2**53 + 1, float("nan"), float("inf"), -0.0,
+    bson.Decimal128("1.10"), "", "a", "a",
+    "B", "王", True, False, NOW, bson.DatetimeMS(2**53), bson.ObjectId("0" * 24), uuid.UUID(int=5),
+    b"", b"\xff",
+    [], [], [1], [3, None], [[]], [[1], 2], ["z", "a"], {}, {"x": 1}, {"x": []}, {"$date": "no"},
+    bson.Regex("a", "i"),
     bson.Timestamp(5, 1), bson.MinKey(), bson.MaxKey(), bson.Code("1"),
     bson.Binary(b"1", 128),
 ]  # fmt: skip
 KEYS: list[Any] = [
-    None, 0, 1, 1.5, -3, 2**53 + 1, float("nan"), float("inf"), bson.Decimal128("1.10"), "", "a", "B", "王",
-    True, False, NOW, bson.DatetimeMS(2**53), bson.ObjectId("0" * 24), uuid.UUID(int=5), b"", b"\xff", {}, {"x": 1},
+    None, 0, 1, 1.5, -3, 2**53 + 1, float("nan"), float("inf"), bson.Decimal128("1.10"), "", "a",
+    "B", "王",
+    True, False, NOW, bson.DatetimeMS(2**53), bson.ObjectId("0" * 24), uuid.UUID(int=5), b"",
+    b"\xff", {}, {"x": 1},
     {"x": []}, bson.Timestamp(5, 1), bson.MinKey(), bson.MaxKey(), bson.Code("1"),
     bson.Binary(b"1", 128),
 ]  # fmt: skip
 INNERS: list[Any] = [
-    None, {}, [], {"value": None}, {"value": 2}, {"value": []}, {"value": [5, 1]}, [{"value": 2}, {}],
+    None, {}, [], {"value": None}, {"value": 2}, {"value": []}, {"value": [5, 1]},
+    [{"value": 2}, {}],
     [1, {"value": 3}], [[{"value": 1}]], {"value": "text"}, [{"value": []}, {"value": 3}],
     "no object", {"value": {"x": 1}},
 ]  # fmt: skip
@@ -298,8 +304,10 @@ def test_documents_that_a_find_can_not_sort(
 
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 3), st.floats(width=16), st.text("aB王\0�", max_size=2),
-    st.binary(max_size=1), st.sampled_from([NOW, bson.ObjectId("1" * 24), bson.Decimal128("1"), bson.Timestamp(1, 1)]),
+    st.none(), st.booleans(), st.integers(-3, 3), st.floats(width=16),
+    st.text("aB王\0�", max_size=2),
+    st.binary(max_size=1),
+    st.sampled_from([NOW, bson.ObjectId("1" * 24), bson.Decimal128("1"), bson.Timestamp(1, 1)]),
 )  # fmt: skip
 ANY = st.one_of(
     SCALARS, st.lists(SCALARS, max_size=2), st.lists(st.lists(SCALARS, max_size=1), max_size=2)
@@ -358,7 +366,7 @@ def test_pages_of_any_documents(
     assert paged(client, f"/{collection}/?limit={limit}&sort={sort}&fields={only}") == expected
 
 
-# --- the Link header and the token -----------------------------------------------------------------------------------
+# --- the Link header and the token ----------------------------------------------------------------
 
 
 def test_link_is_absolute_and_repeats_what_was_asked(

@@ -1,4 +1,4 @@
-"""The doctor on sets that are fine and on sets that are not: what fails first, and the line that fixes it."""
+"""The doctor on sets that are fine and on others: what fails first, and how to fix it."""
 
 import io
 import os
@@ -170,7 +170,8 @@ def test_a_wrong_port(members: ReplicaSet, free_port: int) -> None:
     assert first_failing(uri) == (
         "ports",
         f"no MongoDB answers at 127.0.0.1:{free_port} (connection refused)",
-        f"start mongod at 127.0.0.1:{free_port}, or correct host and port in MONGO_URI; a firewall may be between.",
+        f"start mongod at 127.0.0.1:{free_port}, or correct host and port in MONGO_URI; a "
+        "firewall may be between.",
     )
 
 
@@ -186,7 +187,7 @@ def test_a_wrong_password(members: ReplicaSet) -> None:
 
 
 @pytest.mark.replica_set
-def test_no_user_where_one_is_wanted(members: ReplicaSet) -> None:
+def test_no_user_where_one_is_needed(members: ReplicaSet) -> None:
     step, _, fix = first_failing(f"mongodb://{','.join(members.members)}/?replicaSet=rs0")
     assert (step, fix[:35]) == ("credentials", "write mongodb://user:password@… int")
 
@@ -197,7 +198,8 @@ def test_a_database_that_the_user_has_no_rights_on(members: ReplicaSet) -> None:
     assert found["credentials"] == Finding(
         "fails",
         "'docsheet' has no rights on the database 'other'",
-        "give it some: db.getSiblingDB('admin').grantRolesToUser('docsheet', [{role: 'readWrite', db: 'other'}])",
+        "give it some: db.getSiblingDB('admin').grantRolesToUser('docsheet', [{role: "
+        "'readWrite', db: 'other'}])",
     )
 
 

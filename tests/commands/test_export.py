@@ -59,8 +59,22 @@ def people(users: Any) -> Any:
 def test_the_file_is_that_of_http(
     run: Any, http: httpx.Client, people: Any, tmp_path: Path, format_: str
 ) -> None:
-    done = run("export", "users", "-o", f"out.{format_}", "--where", "profile.age__gte=18", "--where",
-               "name__startswith=n1", "--sort", "-email", "--skip", "3", "--limit", "2500")  # fmt: skip
+    done = run(
+        "export",
+        "users",
+        "-o",
+        f"out.{format_}",
+        "--where",
+        "profile.age__gte=18",
+        "--where",
+        "name__startswith=n1",
+        "--sort",
+        "-email",
+        "--skip",
+        "3",
+        "--limit",
+        "2500",
+    )
     assert done.returncode == 0, done.stderr
     query = "profile.age__gte=18&name__startswith=n1&sort=-email&skip=3&limit=2500"
     expected = http.get(f"/users/export/{format_}?{query}").content

@@ -1,4 +1,4 @@
-"""Each field type, over HTTP: what is sent, what BSON holds, what is shown, filtered, sorted and patched."""
+"""Each field type, over HTTP: sent, stored as BSON, shown, filtered, sorted and patched."""
 
 import base64
 import datetime
@@ -36,11 +36,13 @@ TABLE: list[tuple[str, Any, Any, Any, str, str]] = [
     ("real", 1.5, 1.5, None, "real__lt=2", "real__lt=1.5"),
     ("real", 2, 2.0, None, "real=2", "real=3"),
     ("flag", True, True, None, "flag=true", "flag=false"),
-    ("moment", "2026-01-02T03:04:05.678901+02:00", datetime.datetime(2026, 1, 2, 1, 4, 5, 678000, UTC),
+    ("moment", "2026-01-02T03:04:05.678901+02:00",
+     datetime.datetime(2026, 1, 2, 1, 4, 5, 678000, UTC),
      "2026-01-02T01:04:05.678Z", "moment__gte=2026-01-02T01:04:05Z", "moment__lt=2026-01-02"),
     ("moment", "2026-01-02T03:04:05", datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
      "2026-01-02T03:04:05Z", "moment=2026-01-02T03:04:05Z", "moment=2026-01-02T03:04:06Z"),
-    ("day", "2026-01-02", datetime.datetime(2026, 1, 2, tzinfo=UTC), None, "day=2026-01-02", "day__gt=2026-01-02"),
+    ("day", "2026-01-02", datetime.datetime(2026, 1, 2, tzinfo=UTC), None, "day=2026-01-02",
+     "day__gt=2026-01-02"),
     ("amount", "1.10", bson.Decimal128("1.10"), None, "amount=1.1", "amount__gt=1.1"),
     ("code", CODE, uuid.UUID(CODE), None, f"code={CODE}", f"code={uuid.UUID(int=11)}"),
     ("color", "red", "red", None, "color=red", "color=green"),
@@ -56,9 +58,11 @@ TABLE: list[tuple[str, Any, Any, Any, str, str]] = [
     ("either", 5, 5, None, "either=5", "either=6"),
     ("texts", ["a", "b"], ["a", "b"], None, "texts=b", "texts=c"),
     ("wholes", [1, 2], [1, 2], None, "wholes__gt=1", "wholes__gt=2"),
-    ("moments", ["2026-01-02T03:04:05Z"], [datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)], None,
+    ("moments", ["2026-01-02T03:04:05Z"], [datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)],
+     None,
      "moments__gt=2026-01-01", "moments__gt=2027-01-01"),
-    ("days", ["2026-01-02"], [datetime.datetime(2026, 1, 2, tzinfo=UTC)], None, "days=2026-01-02", "days=2026-01-03"),
+    ("days", ["2026-01-02"], [datetime.datetime(2026, 1, 2, tzinfo=UTC)], None, "days=2026-01-02",
+     "days=2026-01-03"),
     ("amounts", ["1.10"], [bson.Decimal128("1.10")], None, "amounts=1.1", "amounts=2"),
     ("colors", ["red"], ["red"], None, "colors=red", "colors=green"),
     ("refs", [REF], [bson.ObjectId(REF)], None, f"refs={REF}", f"refs={REF[::-1]}"),
@@ -67,11 +71,14 @@ TABLE: list[tuple[str, Any, Any, Any, str, str]] = [
     ("pair", [1, "x"], [1, "x"], None, "pair__exists=true", "pair__exists=false"),
     ("grid", [[1, 2], [3]], [[1, 2], [3]], None, "grid__exists=true", "grid__exists=false"),
     ("counts", {"a": 1}, {"a": 1}, None, "counts.a=1", "counts.a=2"),
-    ("labels", {"a.b": "x", "$c": "y"}, {"a.b": "x", "$c": "y"}, None, "labels__exists=true", "labels__exists=false"),
-    ("amounts_by", {"a": "1.10"}, {"a": bson.Decimal128("1.10")}, None, "amounts_by.a=1.1", "amounts_by.a=2"),
+    ("labels", {"a.b": "x", "$c": "y"}, {"a.b": "x", "$c": "y"}, None, "labels__exists=true",
+     "labels__exists=false"),
+    ("amounts_by", {"a": "1.10"}, {"a": bson.Decimal128("1.10")}, None, "amounts_by.a=1.1",
+     "amounts_by.a=2"),
     ("days_by", {"a": "2026-01-02"}, {"a": datetime.datetime(2026, 1, 2, tzinfo=UTC)}, None,
      "days_by.a=2026-01-02", "days_by.b=2026-01-02"),
-    ("points_by", {"p": {"x": 1.5}}, {"p": POINT}, {"p": POINT}, "points_by.p.x=1.5", "points_by.p.x=2"),
+    ("points_by", {"p": {"x": 1.5}}, {"p": POINT}, {"p": POINT}, "points_by.p.x=1.5",
+     "points_by.p.x=2"),
     ("lists_by", {"a": [1]}, {"a": [1]}, None, "lists_by.a=1", "lists_by.a=2"),
     ("free", {"x": {"y": 1}}, {"x": {"y": 1}}, None, "free.x__exists=true", "free.y__exists=true"),
     ("point", {"x": 1.5}, POINT, POINT, "point.y=0.5", "point.y=1"),
@@ -84,9 +91,30 @@ TABLE: list[tuple[str, Any, Any, Any, str, str]] = [
      "tree.children.name=c", "tree.left.name=c"),
     ("otherName", "o", "o", None, "otherName=o", "otherName=p"),
 ]  # fmt: skip
-SORTED = ("text", "whole", "real", "flag", "moment", "day", "amount", "code", "color", "level", "word", "digit", "ref",
-          "data", "span", "anything", "either", "point.x", "line.start.x", "tree.left.name", "counts.a",
-          "otherName")  # fmt: skip
+SORTED = (
+    "text",
+    "whole",
+    "real",
+    "flag",
+    "moment",
+    "day",
+    "amount",
+    "code",
+    "color",
+    "level",
+    "word",
+    "digit",
+    "ref",
+    "data",
+    "span",
+    "anything",
+    "either",
+    "point.x",
+    "line.start.x",
+    "tree.left.name",
+    "counts.a",
+    "otherName",
+)
 
 
 @pytest.fixture(scope="module")
@@ -256,8 +284,12 @@ def test_key_is_made_where_the_model_makes_one_and_wanted_where_not(http: httpx.
 def test_read_only_resource_answers_writes_with_405(http: httpx.Client, stored: Any) -> None:
     key = stored["fixed"].insert_one({"name": "a"}).inserted_id
     assert sent(http.get(f"/fixed/{key}"))["name"] == "a"
-    for method, address in (("POST", "/fixed/"), ("PUT", f"/fixed/{key}"), ("PATCH", f"/fixed/{key}"),
-                            ("DELETE", f"/fixed/{key}")):  # fmt: skip
+    for method, address in (
+        ("POST", "/fixed/"),
+        ("PUT", f"/fixed/{key}"),
+        ("PATCH", f"/fixed/{key}"),
+        ("DELETE", f"/fixed/{key}"),
+    ):
         answer = http.request(method, address, json={"name": "b"})
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 

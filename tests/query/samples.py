@@ -1,4 +1,4 @@
-"""Document classes that hold anything, for tests of paging and filters (`MODELS=tests.query.samples`)."""
+"""Document classes that hold anything, for tests (`MODELS=tests.query.samples`)."""
 
 from typing import Annotated, Any
 

@@ -32,7 +32,7 @@ class Answer:
 
 @dataclass
 class Told:
-    """What one client was told of the one user that it goes on patching, and of those that it created."""
+    """What one client was told of the users that it created, and of the one that it patches."""
 
     created: list[str] = field(default_factory=list)  # e-mails, answered by 201
     unsure: list[str] = field(default_factory=list)  # e-mails, answered by anything else
@@ -144,7 +144,10 @@ class Load:
 
 
 def assert_kept(load: Load, users: Any) -> None:
-    """Every write that was confirmed is in the database, exactly once and whole; nothing else is."""
+    """Every write that was confirmed is in the database, exactly once and whole.
+
+    Nothing else is.
+    """
     stored = {document["email"]: document for document in users.find()}
     assert users.count_documents({}) == len(stored)
     created = [email for told in load.told for email in told.created]

@@ -40,7 +40,7 @@ def fill(users: Any, count: int) -> None:
         )
 
 
-def picture(users: Any) -> list[list[str]]:
+def snapshot(users: Any) -> list[list[str]]:
     """The rows that an export has to have, as CSV shows them."""
     return [
         [
@@ -56,7 +56,7 @@ def picture(users: Any) -> list[list[str]]:
 
 
 def change(users: Any, count: int) -> None:
-    """What an export that shows one picture must not show."""
+    """What an export of a snapshot must not show."""
     users.update_many(
         {"email": {"$regex": f"^u{count - 1}|^u{count - 9}"}}, {"$set": {"name": "changed"}}
     )
@@ -74,9 +74,9 @@ def read_rows(format: str, content: bytes) -> list[list[str]]:
 
 
 def export_through_a_kill(members: ReplicaSet, users: Any, address: str, count: int) -> None:
-    """CSV and XLSX as they come, and a CSV in the order of another index, all three side by side."""
+    """CSV and XLSX, and a CSV in the order of another index, all three side by side."""
     fill(users, count)
-    expected = picture(users)
+    expected = snapshot(users)
     by_email = sorted(expected, key=lambda row: row[1], reverse=True)
     wanted = {"csv": expected, "xlsx": expected, "csv?sort=-email": by_email}
     with slow_client(address) as http:
@@ -112,7 +112,8 @@ def test_an_export_survives_the_death_of_the_primary(
     began = time.monotonic()
     export_through_a_kill(members, users, str(http.base_url), 60_000)
     measured(
-        f"60,000 users three times, filled, exported and compared, in {time.monotonic() - began:.1f} s"
+        "60,000 users three times, filled, exported and compared, in "
+        f"{time.monotonic() - began:.1f} s"
     )
 
 
@@ -123,7 +124,8 @@ def test_a_large_export_survives_the_death_of_the_primary(
     began = time.monotonic()
     export_through_a_kill(members, users, str(http.base_url), 300_000)
     measured(
-        f"300,000 users three times, filled, exported and compared, in {time.monotonic() - began:.1f} s"
+        "300,000 users three times, filled, exported and compared, in "
+        f"{time.monotonic() - began:.1f} s"
     )
 
 

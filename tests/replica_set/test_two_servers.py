@@ -1,4 +1,4 @@
-"""Two servers behind one set have nothing of their own: tokens, ETags and records are the same on both."""
+"""Two servers behind one set: tokens, ETags and records are the same on both."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,7 @@
-"""What was confirmed is kept, whatever dies: the primary twice, all members, the server; hand-overs go unnoticed."""
+"""What was confirmed is kept, whatever dies: the primary twice, all members, the server.
+
+Hand-overs go unnoticed.
+"""
 
 import signal
 import time
@@ -111,7 +114,8 @@ def test_a_server_killed_in_mid_writes_leaves_nothing_half_written(
     assert_kept(load, users)
     with LiveServer(**settings) as second:
         assert httpx.get(f"{second.address}/readyz").status_code == 200
-        # The collection's own count, which `auto` shows, is off on members that other tests killed with -9.
+        # The collection's own count, which `auto` shows, is off on members that other tests killed
+        # with -9.
         listed = httpx.get(
             f"{second.address}/users/", params={"limit": 1000, "count": "exact"}, timeout=10
         )

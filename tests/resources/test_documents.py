@@ -80,8 +80,10 @@ def test_patch_of_names_with_dots_replaces_the_object_that_has_them() -> None:
 
 @pytest.mark.parametrize("name", ["a.b", "$set", ""])
 def test_open_model_takes_no_name_that_no_path_can_have(name: str) -> None:
-    for read in (lambda body: read_document(OPEN, {"name": "x", **body}),
-                 lambda body: read_patch(OPEN, body, to_bson({"_id": KEY, "name": "x"}))):  # fmt: skip
+    for read in (
+        lambda body: read_document(OPEN, {"name": "x", **body}),
+        lambda body: read_patch(OPEN, body, to_bson({"_id": KEY, "name": "x"})),
+    ):
         with pytest.raises(Invalid) as caught:
             read({name: 1})
         assert [fault.pointer for fault in caught.value.faults] == [f"#/{name}"]

@@ -71,7 +71,8 @@ def test_secrets_are_stored_and_never_shown() -> None:
     present(shown)
     text = to_json(shown)
     assert json.loads(text) == {
-        "_id": "0" * 24, "name": "n", "login": {"user": "u"}, "logins": [{"user": "u"}], "way": {"user": "u"},
+        "_id": "0" * 24, "name": "n", "login": {"user": "u"}, "logins": [{"user": "u"}],
+        "way": {"user": "u"},
         "ways": [[{"kind": "t"}]], "ways_by": {"t": {"kind": "t"}},
     }  # fmt: skip
     assert not any(

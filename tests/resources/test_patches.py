@@ -131,15 +131,18 @@ def places(patch: Any, raw: bytes) -> list[str | None]:
 
 
 RARE = {
-    "ref": KEY, "when": WHEN, "d": bson.Decimal128("1.10"), "n": bson.Int64(1), "t": bson.Timestamp(1, 2),
-    "r": bson.Regex("a", "i"), "c": Code("f", {"x": 1}), "b": bson.Binary(b"1", 3), "l": [KEY, {"w": WHEN}],
+    "ref": KEY, "when": WHEN, "d": bson.Decimal128("1.10"), "n": bson.Int64(1),
+    "t": bson.Timestamp(1, 2),
+    "r": bson.Regex("a", "i"), "c": Code("f", {"x": 1}), "b": bson.Binary(b"1", 3),
+    "l": [KEY, {"w": WHEN}],
     "link": DBRef("c", KEY), "far": bson.datetime_ms.DatetimeMS(2**60), "nan": float("nan"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "patch",
-    [{"a.b": 1}, {"$x": 1}, {"": 1}, {"a.b": None}, {"new": {"$y": {"z": 1}}}, {"old.name": {"x": 2}}, {"plain": 1}],
+    [{"a.b": 1}, {"$x": 1}, {"": 1}, {"a.b": None}, {"new": {"$y": {"z": 1}}},
+     {"old.name": {"x": 2}}, {"plain": 1}],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["free", "anything"])
 def test_siblings_in_an_object_keep_their_bson(name: str, patch: dict[str, Any]) -> None:
@@ -183,8 +186,9 @@ def test_wrong_value_beside_the_one_that_is_sent_is_no_fault() -> None:
     raw = raw_of({"labels": {"a": "x", "b": 5}, "days": {"a": "no day"}})
     patch = {"labels": {"c": "y"}, "days": {"b": "2026-01-02"}}
     assert read_patch(SHEET, patch, raw).set == {
-        "labels.c": "y", "days.b": datetime.datetime(2026, 1, 2),  # noqa: DTZ001 - as Beanie makes it
-    }  # fmt: skip
+        "labels.c": "y",
+        "days.b": datetime.datetime(2026, 1, 2),  # noqa: DTZ001 - as Beanie makes it
+    }
     assert places({"labels": {"c": 5}}, raw) == ["#/labels/c"]
     assert places({"labels": {"b": 6}}, raw) == ["#/labels/b"]
 
@@ -216,8 +220,15 @@ def test_model_validators_count_also_where_another_field_is_broken() -> None:
 
 
 def test_whole_document_sent_back_as_it_is_shown_changes_nothing() -> None:
-    stored = {"EXTRA": {"a": 1.0, "b": None}, "strict": "wrong", "end": 5.5, "box": {"size": 1, "more": KEY},
-              "many": [{"size": 1, "code": "hidden"}], "free": dict(RARE), "secret": "s"}  # fmt: skip
+    stored = {
+        "EXTRA": {"a": 1.0, "b": None},
+        "strict": "wrong",
+        "end": 5.5,
+        "box": {"size": 1, "more": KEY},
+        "many": [{"size": 1, "code": "hidden"}],
+        "free": dict(RARE),
+        "secret": "s",
+    }
     raw = raw_of(stored, UNDEFINED % b"u", SYMBOL % b"s", POINTER % b"p", BROKEN % b"x")
     shown = decode(raw)
     presenter(SHEET.shape)(shown)  # type: ignore[misc]
@@ -266,7 +277,8 @@ def test_what_cannot_be_stored_is_named_by_its_place() -> None:
 @pytest.mark.parametrize(
     "element",
     [SYMBOL % b"secret", UNDEFINED % b"secret", BROKEN % b"secret", POINTER % b"secret",
-     bson.encode({"secret": 5})[4:-1], bson.encode({"secret": {"k": KEY, "t": bson.Timestamp(1, 2)}})[4:-1]],
+     bson.encode({"secret": 5})[4:-1],
+     bson.encode({"secret": {"k": KEY, "t": bson.Timestamp(1, 2)}})[4:-1]],
 )  # fmt: skip
 def test_excluded_field_keeps_its_bson_whatever_it_is(element: bytes) -> None:
     raw = raw_of({"note": "a", "box": RawBSONDocument(document_of(
@@ -288,8 +300,15 @@ def test_fault_never_names_an_excluded_field_that_was_not_sent() -> None:
 
 
 def test_hidden_fields_stay_in_a_list_that_is_sent_as_it_is_shown() -> None:
-    raw = raw_of({"many": [{"size": 1, "label": "a", "code": "x"}, {"size": 2, "label": "b", "code": "y"}],
-                  "boxes": {"k": {"size": 1, "code": "z"}}})  # fmt: skip
+    raw = raw_of(
+        {
+            "many": [
+                {"size": 1, "label": "a", "code": "x"},
+                {"size": 2, "label": "b", "code": "y"},
+            ],
+            "boxes": {"k": {"size": 1, "code": "z"}},
+        }
+    )
     body = {
         "many": [{"size": 1, "label": "a"}, {"size": 3, "label": "b"}],
         "boxes": {"k": {"size": 5}},

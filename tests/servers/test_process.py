@@ -11,7 +11,10 @@ from app.servers import process as mongod
 from app.servers.process import Mongod, ask, explain, find_mongod, hello
 from tests.support.mongod import needs_mongod
 
-LOADER = "mongod: error while loading shared libraries: {}: cannot open shared object file: No such file or directory"
+LOADER = (
+    "mongod: error while loading shared libraries: {}: cannot open shared object file: No such "
+    "file or directory"
+)
 
 
 def fake_mongod(folder: Path, script: str) -> Path:

@@ -1,4 +1,4 @@
-"""The compose stack: what its file says, and its one-shot services on real mongods as its nodes are."""
+"""The compose stack: its file, and its one-shot services on real mongods."""
 
 import re
 import stat
@@ -33,7 +33,7 @@ def compose(text: str) -> dict[str, Any]:
     return loaded
 
 
-# --- the files -------------------------------------------------------------------------------------------------------
+# --- the files ------------------------------------------------------------------------------------
 
 
 def test_no_setting_of_the_committed_env_file_leaks_into_it(text: str) -> None:
@@ -102,7 +102,7 @@ def test_the_image_is_not_root_and_has_a_health_check() -> None:
     assert "HOST=0.0.0.0" in last
 
 
-# --- secrets ---------------------------------------------------------------------------------------------------------
+# --- secrets --------------------------------------------------------------------------------------
 
 
 def test_strong_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_key_that_mongod_would_refuse_is_refused_first(tmp_path: Path) -> None
         keep_secrets(tmp_path, {"DOCSHEET_REPLICA_KEY": "not base64!"})
 
 
-# --- founding, on three real nodes with a key file -------------------------------------------------------------------
+# --- founding, on three real nodes with a key file ------------------------------------------------
 
 
 @pytest.fixture(scope="module")

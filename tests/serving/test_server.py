@@ -17,8 +17,14 @@ from tests.support.waiting import LONGEST, wait_for
 
 
 def start(folder: Path, **settings: object) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PORT": "0", "MONGO_URI": "mongodb://127.0.0.1:1", "PRIMARY_WAIT_SECONDS": "1",
-                   "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", **{k: str(v) for k, v in settings.items()}}  # fmt: skip
+    environment = {
+        **os.environ,
+        "PORT": "0",
+        "MONGO_URI": "mongodb://127.0.0.1:1",
+        "PRIMARY_WAIT_SECONDS": "1",
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+        **{k: str(v) for k, v in settings.items()},
+    }
     command = [sys.executable, "-m", "app", "serve"]
     return subprocess.run(
         command,
@@ -41,7 +47,8 @@ def one_sentence(found: "subprocess.CompletedProcess[str]", *words: str) -> None
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("MODELS", "nowhere"), ("MODELS", "models.nowhere"), ("MONGO_URI", "mongodb://h:99999"), ("PORT", "x"),
+    [("MODELS", "nowhere"), ("MODELS", "models.nowhere"), ("MONGO_URI", "mongodb://h:99999"),
+     ("PORT", "x"),
      ("HOST", "no.such.host.invalid")],
 )  # fmt: skip
 def test_setting_that_hinders_the_start(tmp_path: Path, setting: str, value: str) -> None:
@@ -98,7 +105,8 @@ def test_the_banner_lists_the_resources_and_what_is_not_served(tmp_path: Path) -
         shown.append([line.rstrip("\n") for line in lines])
     assert shown[0][1:] == [
         "Resources           /books/",
-        "Not as declared     shown.py, line 11: Author is a pydantic BaseModel that no document uses; "
+        "Not as declared     shown.py, line 11: Author is a pydantic BaseModel that no "
+        "document uses; "
         "a beanie.Document is served",
         "Database            docsheet, new and empty, in a mongod of its own; its data go to "
         f"{tmp_path}/data",

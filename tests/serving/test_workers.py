@@ -1,4 +1,4 @@
-"""WORKERS processes behind one port: alike to clients, started again when killed, gone with their parent."""
+"""WORKERS processes behind one port: alike to clients, replaced, gone with their parent."""
 
 import os
 import signal

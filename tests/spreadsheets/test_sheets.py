@@ -218,7 +218,8 @@ def test_shared_and_rich_texts_prefixes_errors_and_formulas() -> None:
     rows = (
         '<row><c t="str"><v>a</v></c><c t="str"><v>b</v></c><c t="str"><v>c</v></c></row>'
         '<row r="3"><c r="B3" t="s"><v>1</v></c><c r="C3" t="s"><v>0</v></c></row>'
-        '<row r="4"><c t="e"><f>1/0</f><v>#DIV/0!</v></c><c><f>1+1</f><v>2</v></c><c><f>x</f></c></row>'
+        '<row r="4"><c t="e"><f>1/0</f><v>#DIV/0!</v></c>'
+        "<c><f>1+1</f><v>2</v></c><c><f>x</f></c></row>"
         '<row r="5"><c t="s"><v>2</v></c><c t="b"><v>0</v></c><c t="d"><v>2026-01-02</v></c></row>'
         '<row r="6"><c><v/></c><c t="str"><f>""</f><v></v></c></row>'
         '<row r="7"><c t="inlineStr"><is><r><t>in</t></r><r><t>line</t></r></is></c></row>'
@@ -338,7 +339,8 @@ BOMB = '<!DOCTYPE w [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
         (made(sheet_of(HEADER), **{"xl/vbaProject.bin": "x"}), "macros"),
         (made(sheet_of(HEADER), **{"xl/workbook.bin": "x"}), ".xlsb"),
         (made(sheet_of(HEADER), **{"mimetype": "x", "content.xml": "x"}), ".ods"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le"),
+         "encrypted"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, ".xls"),
         (made(sheet_of(f'<row><c t="str{"x" * 5_000_000}"/></row>')), "longer than"),
         (made(sheet_of(f"<row><c t=\"str\"><v>{'x' * 20_000_000}</v></c></row>")), "longer than"),

@@ -34,7 +34,8 @@ class Amounts(pydantic.BaseModel):
 
 
 GOLDEN_ROWS = (
-    '<sheetData><row><c s="1" t="inlineStr"><is><t>a</t></is></c><c s="1" t="inlineStr"><is><t>b</t></is></c></row>'
+    '<sheetData><row><c s="1" t="inlineStr"><is><t>a</t></is></c>'
+    '<c s="1" t="inlineStr"><is><t>b</t></is></c></row>'
     '<row><c t="inlineStr"><is><t>=1+1</t></is></c><c><v>1</v></c></row>'
     '<row><c t="inlineStr"><is><t>&lt;&amp;&gt;_x000D_</t></is></c><c/></row>'
     '</sheetData><autoFilter ref="A1:B3"/></worksheet>'
@@ -42,7 +43,8 @@ GOLDEN_ROWS = (
 COLUMNS = parse_columns(shape_of(Two), None, None, None, True)
 NASTY = [
     "\0", "\r", "a\r\nb", "_x000D_", "_x0041\x01", "_x005F_x0041_", " lead", "trail ", "\t", "\n",
-    "<&>]]>", "王小明", "😀", "مرحبا", "007", "1E5", "=1+1", "TRUE", "2026-01-02", "\x85\u2028", "_X0041_",
+    "<&>]]>", "王小明", "😀", "مرحبا", "007", "1E5", "=1+1", "TRUE", "2026-01-02", "\x85\u2028",
+    "_X0041_",
 ]  # fmt: skip
 nasty = st.text(
     st.one_of(

@@ -1,4 +1,4 @@
-"""Pages against what one plain cursor says, for every kind of value in the sorted field, on a real mongod."""
+"""Pages against one plain cursor, for every kind of value in the sorted field."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,8 +25,10 @@ from tests.support.mongod import needs_mongod
 pytestmark = needs_mongod
 BY_ID: Sort = (("_id", 1),)
 VALUES: list[Any] = [
-    1, 2.5, "a", "B", "", None, True, [], [3], [0, 9], ["z", 1], [[]], {"x": 1}, b"b", float("nan"), [None],
-    bson.Decimal128("8"), bson.MinKey(), bson.MaxKey(), [bson.MaxKey()], [bson.MaxKey(), 4], {"x": [1]}, {"x": 2}, ...,
+    1, 2.5, "a", "B", "", None, True, [], [3], [0, 9], ["z", 1], [[]], {"x": 1}, b"b", float("nan"),
+    [None],
+    bson.Decimal128("8"), bson.MinKey(), bson.MaxKey(), [bson.MaxKey()], [bson.MaxKey(), 4],
+    {"x": [1]}, {"x": 2}, ...,
 ]  # fmt: skip
 
 
@@ -178,10 +180,14 @@ def test_pages_of_large_documents_have_fewer(collection: Any) -> None:
 
 FOREIGN: list[Any] = [
     None, 7, "text", [], [1], {}, {"bio": ["x"], "age": [[1]]}, [{"bio": "no", "age": 3}],
-    [{"addresses": {"city": "no"}}], [{"addresses": [{"city": "no"}]}], [{"addresses": "no"}], [[{"bio": "no"}]],
-    {"addresses": {"city": "no"}}, {"addresses": 7}, {"addresses": [7, {"city": "B"}]}, {"addresses": [[{"city": 1}]]},
-    {"addresses": [{"city": ["D"]}]}, {"addresses": [{"city": {"x": 1}}]}, {"addresses": None}, {"addresses": []},
-    {"bio": "b", "age": 5, "addresses": [{"city": "E"}, {"city": "F"}]}, {"addresses": {"0": {"city": "no"}}}, ...,
+    [{"addresses": {"city": "no"}}], [{"addresses": [{"city": "no"}]}], [{"addresses": "no"}],
+    [[{"bio": "no"}]],
+    {"addresses": {"city": "no"}}, {"addresses": 7}, {"addresses": [7, {"city": "B"}]},
+    {"addresses": [[{"city": 1}]]},
+    {"addresses": [{"city": ["D"]}]}, {"addresses": [{"city": {"x": 1}}]}, {"addresses": None},
+    {"addresses": []},
+    {"bio": "b", "age": 5, "addresses": [{"city": "E"}, {"city": "F"}]},
+    {"addresses": {"0": {"city": "no"}}}, ...,
 ]  # fmt: skip
 
 
@@ -240,7 +246,7 @@ def test_flattening_by_the_database_shows_what_the_documents_have(
 def test_texts_that_cannot_be_joined_are_read_as_they_are(
     collection: Any, monkeypatch: pytest.MonkeyPatch, pages_of: int
 ) -> None:
-    """A separator in a text, a number where the model has a text: those pages are not flattened, and all is right."""
+    """A separator in a text, a number where the model has a text: such pages are not flattened."""
     monkeypatch.setattr(batches, "FIRST_PAGE", pages_of)
     monkeypatch.setattr(batches, "PAGE", pages_of)
     monkeypatch.setattr(batches, "FLATTEN_TRIES", 100)

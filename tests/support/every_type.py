@@ -1,6 +1,7 @@
-"""Documents with every field type that people declare; served by tests as a package of their own (`MODELS`).
+"""Documents with every field type that people declare.
 
-The file imports nothing of ours, so that its source can be copied into a temporary package: `tests.support.package`.
+Served by tests as a package of their own (`MODELS`). The file imports nothing of ours, so that its
+source can be copied into a temporary package: `tests.support.package`.
 """
 
 import datetime

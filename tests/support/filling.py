@@ -1,4 +1,4 @@
-"""Collections filled as a test needs them, past the API: with documents, or with the very bytes of some."""
+"""Collections filled past the API: with documents, or with the bytes of some."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ def fill(collection: Any, documents: Iterable[dict[str, Any]]) -> None:
 
 
 def insert_raw(collection: Any, *documents: bytes) -> None:
-    """Stores BSON as it is, byte for byte: texts that are no UTF-8, names that come twice, old types.
+    """Stores BSON byte for byte: texts that are no UTF-8, names that come twice, old types.
 
     Each must have an `_id`: the driver can't add one.
     """

@@ -1,6 +1,6 @@
-"""Tests that need a real mongod: skipped, with the reason, where none runs; under `CI` they fail instead.
+"""Tests that need a real mongod: skipped, with the reason, where none runs.
 
-pytestmark = needs_mongod
+Under `CI` they fail instead. pytestmark = needs_mongod
 """
 
 import os

@@ -11,7 +11,10 @@ RANGE = (15_000, 32_000)
 
 
 def free_ports(number: int) -> list[int]:
-    """So many free ports in a row; at random, since other tests look for theirs at the same time."""
+    """So many free ports in a row.
+
+    At random, since other tests look for theirs at the same time.
+    """
     for _ in range(1_000):
         first = random.randrange(*RANGE)
         ports = list(range(first, first + number))

@@ -1,4 +1,4 @@
-"""A format is a file: one that is put beside the others is offered, and its failures break the transfer."""
+"""A format is a file: one more is offered, and its failures break the transfer."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Records of exports: how one that is under way tells how far it is, and how it ended is never written over."""
+"""Records of exports: how far one is, and how it ended, which is never written over."""
 
 import asyncio
 import datetime

@@ -1,4 +1,7 @@
-"""One picture: a file's sums are those of one instant, whatever is written meanwhile; and what ends the picture."""
+"""One snapshot: a file's sums are those of one instant, whatever is written meanwhile.
+
+What ends the snapshot.
+"""
 
 import csv
 import io
@@ -81,7 +84,7 @@ def test_the_sum_is_that_of_one_instant(
             assert set(found) != {START}
 
 
-def test_a_picture_that_is_too_old_breaks_the_transfer_and_none_goes_on() -> None:
+def test_a_snapshot_that_is_too_old_breaks_the_transfer_and_none_goes_on() -> None:
     require_mongod()
     with (
         tempfile.TemporaryDirectory(prefix="docsheet-") as folder,
@@ -91,10 +94,10 @@ def test_a_picture_that_is_too_old_breaks_the_transfer_and_none_goes_on() -> Non
         fill(client[BIG]["users"], large_users())
         with serving(embedded.uri) as live, slow_client(live.address) as http:
             with (
-                download(http, "csv") as picture,
+                download(http, "csv") as snapshot,
                 download(http, "csv?consistency=none") as current,
             ):
-                old, new = picture.iter_raw(), current.iter_raw()
+                old, new = snapshot.iter_raw(), current.iter_raw()
                 next(old)
                 first = next(new)
                 until = time.monotonic() + 6
@@ -104,7 +107,7 @@ def test_a_picture_that_is_too_old_breaks_the_transfer_and_none_goes_on() -> Non
                 with pytest.raises(httpx.RemoteProtocolError):
                     list(old)
                 assert len((first + b"".join(new)).splitlines()) == 30_001
-            found = record(http, picture)
+            found = record(http, snapshot)
             assert found["state"] == "failed"
             assert "minSnapshotHistoryWindowInSeconds" in found["detail"]
             assert "minSnapshotHistoryWindowInSeconds" in live.log
