@@ -184,7 +184,7 @@ async def _running(parts: Sequence[Part], database: Database) -> AsyncIterator[N
 
 
 async def _prepare(parts: Sequence[Part]) -> None:
-    """Prepares each part, whatever hinders the others, and tries again what can't be yet."""
+    """Prepares each part, also where others fail, and tries again what can't be yet."""
     waiting = list(parts)
     while True:
         waiting = [part for part in waiting if not await _is_prepared(part)]

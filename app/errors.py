@@ -18,7 +18,7 @@
         ├── NotSupported           501
         ├── Unavailable            503, with Retry-After
         │   ├── TimeLimitExceeded  the query took more of the database's time than it may
-        │   └── SnapshotTooOld     the one picture that an export reads is gone from the database
+        │   └── SnapshotTooOld     the snapshot that an export reads is gone from the database
         └── ProtocolTooOld         505
 
 `app/api/problems.py` is the one place that makes responses of them.
@@ -54,7 +54,10 @@ class SettingError(StartError):
 
 
 class DeclarationError(StartError):
-    """A document class under `models/` declares what can't be true; the message names the class and the word."""
+    """A document class under `models/` declares what can't be true.
+
+    The message names the class and the word.
+    """
 
 
 class RequestError(DocsheetError):
@@ -138,7 +141,10 @@ class NotSupported(RequestError):
 
 
 class Unavailable(RequestError):
-    """The database can't be reached, or has no primary; worth trying again after `retry_after` seconds."""
+    """The database can't be reached, or has no primary.
+
+    Worth trying again after `retry_after` seconds.
+    """
 
     status, title, problem = 503, "Service Unavailable", "unavailable"
     retry_after = 5  # seconds
@@ -150,7 +156,10 @@ class Unavailable(RequestError):
 
 
 class TimeLimitExceeded(Unavailable):
-    """A query took more of the database's time than it may; the database has stopped working on it."""
+    """A query took more of the database's time than it may.
+
+    The database has stopped working on it.
+    """
 
     problem = "time-limit"
 

@@ -48,10 +48,12 @@ def test_examples_are_served(resources: dict[str, Resource]) -> None:
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("books", {"title": "红楼梦", "isbn": "978-7-02-000220-7", "published": "1996-12-01", "price": "59.70"}),
+        ("books", {"title": "红楼梦", "isbn": "978-7-02-000220-7", "published": "1996-12-01",
+         "price": "59.70"}),
         ("members", {"name": "Ada"}),
         ("films", {"title": "M", "year": 1931, "cast": [{"actor": "Peter Lorre"}]}),
-        ("events", {"kind": "talk", "startsAt": "2026-01-02T03:04:05Z", "lasts": "PT1H", "doorCode": "7",
+        ("events", {"kind": "talk", "startsAt": "2026-01-02T03:04:05Z", "lasts": "PT1H",
+         "doorCode": "7",
                     "program": {"title": "a", "parts": [{"title": "b"}]}, "poster": "AA=="}),
     ],
 )  # fmt: skip

@@ -101,7 +101,10 @@ OF_PROBLEMS = {  # the headers that a problem has besides
 
 
 def value_schema(field: Field) -> Schema:
-    """The schema of a value of the field in a path or a query; any text where it may be anything."""
+    """The schema of a value of the field in a path or a query.
+
+    Any text where it may be anything.
+    """
     if field.target is not None:
         return value_schema(field.target.key)
     return KINDS[field.kind].schema or {"type": "string"}

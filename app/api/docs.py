@@ -1,4 +1,7 @@
-"""The pages for people: `/`, `/docs`, `/redoc` and what a problem's `type` leads to; all work with no internet."""
+"""The pages for people: `/`, `/docs`, `/redoc` and what a problem's `type` leads to.
+
+All work with no internet.
+"""
 
 import html
 from collections.abc import Callable, Mapping
@@ -21,48 +24,58 @@ from app.spreadsheets.formats import FORMATS
 TITLE = "Docsheet"
 ASSETS = "/docs/assets"
 _STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;color:#1b1f24}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 "
+    "1rem;color:#1b1f24}"
     "a{color:#0b5cad}code{background:#f2f4f7;padding:.1em .3em;border-radius:3px}li{margin:.4em 0}"
 )
 PROBLEMS = {
     "conflict": (
         "A value is taken",
-        "A unique index has this value already, in another document. Send another value, or change the document that "
+        "A unique index has this value already, in another document. Send another value, or "
+        "change the document that "
         "has it.",
     ),
     "linked": (
         "Other documents link to this one",
-        "Deleting it would leave links that lead nowhere. `detail` says how many documents link to it and in which "
+        "Deleting it would leave links that lead nowhere. `detail` says how many documents "
+        "link to it and in which "
         'field: change or delete those first. A model that says on_delete = "keep" lets its documents go.',
     ),
     "precondition-failed": (
         "The document has changed",
-        "If-Match names a state of the document that is no longer the stored one: somebody wrote in between. Read the "
+        "If-Match names a state of the document that is no longer the stored one: somebody "
+        "wrote in between. Read the "
         "document again, look at what changed, and repeat the write with the new ETag.",
     ),
     "too-large": (
         "The body is too large",
-        "A JSON body has a limit (the setting BODY_LIMIT_MIB). MongoDB itself holds documents of up to 16 MiB.",
+        "A JSON body has a limit (the setting BODY_LIMIT_MIB). MongoDB itself holds documents "
+        "of up to 16 MiB.",
     ),
     "invalid": (
         "What was sent can't be accepted",
-        "`errors` names each field (`pointer`), parameter or header at fault, and says what would be right. Unknown "
+        "`errors` names each field (`pointer`), parameter or header at fault, and says what "
+        "would be right. Unknown "
         "names are refused, never ignored.",
     ),
     "unavailable": (
         "Not at the moment",
-        "The database can't be reached, has no primary, or too much is under way. Try again after the seconds that "
+        "The database can't be reached, has no primary, or too much is under way. Try again "
+        "after the seconds that "
         "Retry-After says. A write may have happened all the same: read before you repeat it.",
     ),
     "time-limit": (
         "The query took too long",
-        "Every query has a limit of the database's time (the setting QUERY_TIME_LIMIT_SECONDS). A filter or a sort on "
-        "an indexed field, a simpler pattern, or paging by the Link header instead of a large skip helps.",
+        "Every query has a limit of the database's time (the setting "
+        "QUERY_TIME_LIMIT_SECONDS). A filter or a sort on "
+        "an indexed field, a simpler pattern, or paging by the Link header instead of a large "
+        "skip helps.",
     ),
     "snapshot-too-old": (
-        "The picture is gone",
-        "An export shows one picture of the collection, which the database keeps for some minutes "
-        "(minSnapshotHistoryWindowInSeconds). For slower downloads widen it, or ask with consistency=none.",
+        "The snapshot has expired",
+        "An export reads a snapshot of the collection, which the database keeps for some minutes "
+        "(minSnapshotHistoryWindowInSeconds). For slower downloads widen it, or ask with "
+        "consistency=none.",
     ),
     "http-version": (
         "HTTP/1.0 is too old for downloads",
@@ -209,7 +222,10 @@ class Pages:
 
 
 def _wants_html(accept: str) -> bool:
-    """Whether HTML is preferred to JSON (RFC 9110, section 12.5.1); wanted alike, the one named first."""
+    """Whether HTML is preferred to JSON (RFC 9110, section 12.5.1).
+
+    Wanted alike, the one named first.
+    """
     qualities: dict[str, tuple[float, int]] = {}
     for number, part in enumerate(accept.lower().split(",")):
         media_type, *parameters = (piece.strip() for piece in part.split(";"))
@@ -232,6 +248,7 @@ def _quality(text: str) -> float:
 
 def _page(title: str, body: str) -> str:
     return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' "
+        "content='width=device-width'>"
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style><body>{body}</body></html>"
     )

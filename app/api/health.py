@@ -55,7 +55,10 @@ class Health(Part):
         return _json({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        """`GET /readyz`: a primary accepts writes and the indexes exist; else 503 that names what fails."""
+        """`GET /readyz`: a primary accepts writes and the indexes exist.
+
+        Else 503 that names what fails.
+        """
         requests.no_parameters(request)
         may_write, problems = True, []
         try:

@@ -1,7 +1,7 @@
 """Routes of our own: one for each path, which knows the methods of that path.
 
-They pass FastAPI's stack by: dependencies cost it about a tenth of a millisecond for each request, and our handlers
-have none. Whatever is no path of ours is FastAPI's.
+They pass FastAPI's stack by: dependencies cost it about a tenth of a millisecond for each request,
+and our handlers have none. Whatever is no path of ours is FastAPI's.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -72,7 +72,10 @@ class Paths:
             self._by_step.setdefault(route.first_step, []).append(route)
 
     def find(self, path: str) -> tuple[Route, dict[str, Any]] | None:
-        """The route of a path, and the parameters that the path has for it; None where there is none."""
+        """The route of a path, and the parameters that the path has for it.
+
+        None where there is none.
+        """
         for route in self._by_step.get(first_step(path), ()):
             parameters = route.match(path)
             if parameters is not None:

@@ -47,7 +47,10 @@ class QuickFaker:
         return self._locales[locale]
 
     def linked(self, path: str) -> Any:
-        """The `_id` of some document that the link at this path may lead to; None where there is none."""
+        """The `_id` of some document that the link at this path may lead to.
+
+        None where there is none.
+        """
         keys = self._links[path]
         return self.random.choice(keys) if keys else None
 

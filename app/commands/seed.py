@@ -82,7 +82,8 @@ class _Seeding:
         """Stores samples of a resource, after those that they link to."""
         if resource.options.sample is None:
             raise StartError(
-                f"{resource.model.__name__} has no Resource.sample(fake, number) to make documents with."
+                f"{resource.model.__name__} has no Resource.sample(fake, number) to make "
+                "documents with."
             )
         self._keys[resource.name] = []
         for link in resource.links:

@@ -17,7 +17,7 @@ class Plan:
 
     `sort` is a total order. `order` is the index that has it, and whether that is read backwards;
     None where no index has it. `is_view` says that `_id`s may repeat and be of any type.
-    `projection` keeps what is wanted, None whole documents. `flat`, where there is one, is tried
+    `projection` keeps what is asked for, None whole documents. `flat`, where there is one, is tried
     before it, page by page, until too many pages in a row were none that can be flattened.
     """
 

@@ -1,6 +1,7 @@
 """BSON ↔ documents, whatever another program stored, and the elements of BSON as they are (bsonspec.org).
 
-Types that BSON has retired (undefined, symbol, DBPointer) are decoded as the objects of their Extended JSON.
+Types that BSON has retired (undefined, symbol, DBPointer) are decoded as the objects of their
+Extended JSON.
 """
 
 import re
@@ -48,7 +49,10 @@ def decode(raw: bytes) -> dict[str, Any]:
 
 
 def decode_all(raw: bytes, *, modern: bool = False) -> list[dict[str, Any]]:
-    """The documents of some BSON, one after the other; `modern` spares the search for retired types."""
+    """The documents of some BSON, one after the other.
+
+    `modern` spares the search for retired types.
+    """
     if not modern and _may_have_retired(raw):
         raw = b"".join(map(_without_retired, _documents(raw)))
     try:
@@ -58,7 +62,10 @@ def decode_all(raw: bytes, *, modern: bool = False) -> list[dict[str, Any]]:
 
 
 def offsets(raw: bytes) -> list[int]:
-    """Where each document of some BSON begins; its first four bytes are its length (bsonspec.org)."""
+    """Where each document of some BSON begins.
+
+    Its first four bytes are its length (bsonspec.org).
+    """
     found, offset, end = [], 0, len(raw)
     while offset < end:
         found.append(offset)

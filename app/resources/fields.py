@@ -1,7 +1,8 @@
 """The fields of a document class, as MongoDB stores them: names, kinds, nesting.
 
-A `Shape` is what one model stores, by stored name (an alias where the field has one). A dotted path leads through
-nested shapes; `Shape.find` says what is at its end. Everything that reads a model's annotations is in this file.
+A `Shape` is what one model stores, by stored name (an alias where the field has one). A dotted path
+leads through nested shapes; `Shape.find` says what is at its end. Everything that reads a model's
+annotations is in this file.
 """
 
 import dataclasses
@@ -76,7 +77,10 @@ class Field:
         return KINDS[self.kind].filters
 
     def readings(self, text: str) -> list[Any]:
-        """The stored values that a text may stand for; raises `ValueError` with a sentence where there is none."""
+        """The stored values that a text may stand for.
+
+        Raises `ValueError` with a sentence where there is none.
+        """
         if self.target is not None:
             return self.target.key.readings(text)
         if self.text_type is not None:
@@ -86,7 +90,10 @@ class Field:
         return [read(text)] if read is not None else anything(text)
 
     def holds(self, value: Any) -> bool:
-        """Whether a decoded value is of this kind; where any may be, whether it is no list and no object."""
+        """Whether a decoded value is of this kind.
+
+        Where any may be, whether it is no list and no object.
+        """
         shown = KINDS[self.kind].shown
         return type(value) in shown if shown else not isinstance(value, list | dict | NoneType)
 
@@ -103,7 +110,10 @@ class Field:
 
 @dataclass(frozen=True)
 class FieldPath:
-    """What is at the end of a dotted path; `through_list`: some list on the way there is not numbered."""
+    """What is at the end of a dotted path.
+
+    `through_list`: some list on the way there is not numbered.
+    """
 
     path: str
     field: Field
@@ -112,7 +122,10 @@ class FieldPath:
 
 @dataclass(frozen=True)
 class Shape:
-    """The fields of one model by stored name; `open` where the model takes fields that it doesn't declare."""
+    """The fields of one model by stored name.
+
+    `open` where the model takes fields that it doesn't declare.
+    """
 
     model: type[pydantic.BaseModel]
     fields: Mapping[str, Field]
@@ -171,7 +184,10 @@ class Shape:
 
 
 def _is_number(step: str) -> bool:
-    """Whether the step may be the number of an element; no list in 16 MiB has more than millions of them."""
+    """Whether the step may be the number of an element.
+
+    No list in 16 MiB has more than millions of them.
+    """
     return step.isascii() and step.isdigit() and len(step) < 9
 
 
@@ -195,7 +211,10 @@ def once(function: Callable[P, T]) -> Callable[P, T]:
 
 @once
 def shape_of(model: type[pydantic.BaseModel]) -> Shape:
-    """The shape of a pydantic model; raises `DeclarationError` for a field that MongoDB or the contract can't hold."""
+    """The shape of a pydantic model.
+
+    Raises `DeclarationError` for a field that MongoDB or the contract can't hold.
+    """
     custom = getattr(getattr(model, "Settings", None), "bson_encoders", {})
     fields: dict[str, Field] = {}
     for attribute, info in model.model_fields.items():
@@ -246,7 +265,8 @@ def _stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInf
     name = info.alias or attribute
     if info.validation_alias not in (None, name):
         raise DeclarationError(
-            f"{model.__name__}.{attribute}: validation_alias {info.validation_alias!r} differs from the stored name "
+            f"{model.__name__}.{attribute}: validation_alias {info.validation_alias!r} differs "
+            "from the stored name "
             f"{name!r}; one name must serve everywhere, so use alias."
         )
     if "." in name or name.startswith("$") or "\0" in name or not name:
@@ -296,7 +316,8 @@ def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) ->
         raise DeclarationError(f"{where}: MongoDB can't store a {base.__name__}.")
     if isinstance(base, type) and dataclasses.is_dataclass(base):
         raise DeclarationError(
-            f"{where}: the dataclass {base.__name__} can't be stored; declare it as a pydantic BaseModel."
+            f"{where}: the dataclass {base.__name__} can't be stored; declare it as a pydantic "
+            "BaseModel."
         )
     return Field(name, "any")
 

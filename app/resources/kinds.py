@@ -1,7 +1,8 @@
 """The kinds of value that a field can have, one line each: everything that differs between them is here.
 
-A kind reads the text of a query string, a path or a cell as the stored value, and writes a stored value as text. A
-reader raises `ValueError` with a sentence that goes on after the name of what was read: "must be a whole number".
+A kind reads the text of a query string, a path or a cell as the stored value, and writes a stored
+value as text. A reader raises `ValueError` with a sentence that goes on after the name of what was
+read: "must be a whole number".
 """
 
 import base64

@@ -14,7 +14,7 @@ MAX_LIMIT = 1000  # documents on one page of a list
 
 @dataclass(frozen=True)
 class Options:
-    """The words of `class Resource:`; each one may be left out."""
+    """The words of `class Resource:`, all of them optional."""
 
     path: str = ""
     search: tuple[str, ...] = ()

@@ -21,7 +21,10 @@ _writers = writers()
 
 
 def to_json(value: Any, raw: bytes | None = None) -> bytes:
-    """The value as compact UTF-8 JSON; `raw`, its BSON where at hand, spares the search for NaN and Infinity."""
+    """The value as compact UTF-8 JSON.
+
+    `raw`, its BSON where at hand, spares the search for NaN and Infinity.
+    """
     text = orjson.dumps(value, default=_other, option=_OPTIONS)
     if b"null" not in text or (raw is not None and not may_hold_not_finite(raw)):
         return text  # orjson writes null for a double that is not finite
@@ -102,7 +105,10 @@ def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, An
 
 
 def _branch(field: Field, excluded: bool, above: tuple[type, ...]) -> dict[str, Any]:
-    """What to do in a nested model; in one of several that a value may be, what is excluded in any of them."""
+    """What to do in a nested model.
+
+    In one of several that a value may be, what is excluded in any of them.
+    """
     branch: dict[str, Any] = {}
     for model in (field.model,) if field.model is not None else field.models:
         if above.count(model) < MAX_NESTED:

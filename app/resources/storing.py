@@ -27,7 +27,10 @@ _PLAIN = frozenset(
 
 
 def encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
-    """The instance as Beanie would store it; raises `Invalid` for a decimal number that MongoDB can't hold."""
+    """The instance as Beanie would store it.
+
+    Raises `Invalid` for a decimal number that MongoDB can't hold.
+    """
     try:
         return _encoded(resource, instance)
     except decimal.DecimalException:

@@ -21,7 +21,10 @@ class Shown(float):
 
 
 class Broken(str):
-    """A cell that has no value, and why; `code` is the error that a spreadsheet shows, as `#N/A`."""
+    """A cell that has no value, and why.
+
+    `code` is the error that a spreadsheet shows, as `#N/A`.
+    """
 
     code: str
 

@@ -41,7 +41,7 @@ _NOT_GUARDED = frozenset(
 
 
 def guard(text: str) -> str:
-    """The text with `'` before it where a spreadsheet would take it for a formula, or where it begins with `'`."""
+    """The text, with `'` before it where it looks like a formula or begins with `'`."""
     return "'" + text if _begins_dangerously(text) else text
 
 
@@ -411,7 +411,7 @@ class _Typed(_Kind):
 
 
 class _Untyped(_Typed):
-    """A field that takes anything, in a file of texts: what is a number or a truth value in JSON."""
+    """A field that takes anything, in a file of texts: numbers and truth values are those of JSON."""
 
     def text(self, text: str) -> Any:
         if text in ("true", "false"):

@@ -1,6 +1,7 @@
 """Documents → column-major values: which columns a sheet has, and where in a document each one's values are.
 
-A batch of documents becomes one list of values for each column, all of one length; None where there is no value.
+A batch of documents becomes one list of values for each column, all of one length; None where there
+is no value.
 """
 
 from bisect import bisect_right
@@ -43,7 +44,10 @@ class Column:
         return cls(path, title, field.kind, field.many, present, steps)
 
     def presenter(self) -> Callable[[Values], Values] | None:
-        """What makes values presentable: excluded fields out, dates without a time; None where nothing is to do."""
+        """What makes values presentable: excluded fields out, dates without a time.
+
+        None where nothing is to do.
+        """
         present = self.present
         if present is None:
             return None
@@ -76,7 +80,8 @@ def parse_columns(
         path, colon, title = (unquote(part) for part in entry.partition(":"))
         if colon and not titles_allowed:
             raise _invalid(
-                f"A title ({title!r}) is possible in CSV and XLSX only: here columns={path} would be right."
+                f"A title ({title!r}) is possible in CSV and XLSX only: here columns={path} "
+                "would be right."
             )
         if path == "*" and not colon:
             there = {column.path for column in columns}
@@ -85,7 +90,8 @@ def parse_columns(
             )
         elif not path or (colon and not title):
             raise _invalid(
-                f"{entry!r} is no column; columns=name,profile.age:Age is a list of paths, with titles."
+                f"{entry!r} is no column; columns=name,profile.age:Age is a list of paths, "
+                "with titles."
             )
         else:
             columns.extend(_columns_at(shape, path, title or path, unwind))
@@ -105,7 +111,10 @@ def _default_columns(
 
 
 def _columns_at(shape: Shape, path: str, title: str, unwind: str | None) -> Iterator[Column]:
-    """The column at the path; where its elements become rows and are models, one for each of their fields."""
+    """The column at the path.
+
+    Where its elements become rows and are models, one for each of their fields.
+    """
     found = shape.find(path, numbered=True)
     if found is None:
         raise _invalid(
@@ -184,7 +193,10 @@ class _Branch:
 
 
 class Table:
-    """Turns batches of documents into column-major values; with `unwind`, a row for each element of that list."""
+    """Turns batches of documents into column-major values.
+
+    With `unwind`, a row for each element of that list.
+    """
 
     def __init__(self, columns: Sequence[Steps], unwind: str | None = None) -> None:
         self._width = len(columns)
@@ -233,7 +245,10 @@ class Table:
 
 
 def _elements(value: Any) -> list[Any]:
-    """What a list has; where another value is stored, that one, as it is for `$unwind` and for filters."""
+    """What a list has.
+
+    Where another value is stored, that one, as it is for `$unwind` and for filters.
+    """
     if type(value) is list:
         return value
     return [] if value is None else [value]

@@ -2,10 +2,10 @@
 
     Rows + faults ─▶ `add` ─▶ a CSV, or a workbook ─▶ `finish`
 
-A workbook marks a bad cell with a fill, and, so that nobody has to see colours, with `▲` and the name
-of the cell in the column `error`; the first ones have a note, too. In CSV the column names the cell.
-Corrected and sent again, the file is a whole import: the column `error` is overlooked, and the sheet
-`notes` still says which texts the export has cut.
+A workbook marks a bad cell with a fill, and, so that nobody has to see colours, with `▲` and the
+name of the cell in the column `error`; the first ones have a note, too. In CSV the column names the
+cell. Corrected and sent again, the file is a whole import: the column `error` is overlooked, and
+the sheet `notes` still says which texts the export has cut.
 """
 
 import csv
@@ -81,7 +81,8 @@ class CsvCorrections:
         cells = [*row, *[""] * (self._width - len(row))]
         if any(type(cell) is Cut for cell in cells):
             detail = (
-                "A text of this workbook was cut by its export, which a CSV can't mark: ask for the "
+                "A text of this workbook was cut by its export, which a CSV can't mark: ask "
+                "for the "
                 "sheet to correct as XLSX."
             )
             raise Invalid(detail, Fault(detail, header="Accept"))

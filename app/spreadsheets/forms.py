@@ -1,8 +1,8 @@
 """A file to fill in: the columns that can be imported as a header, and in a workbook what each takes.
 
-Required titles are bold; choices and truth values are drop-down lists; dates, numbers and texts have
-their formats (a text column keeps `007`); a note says each column's meaning, type and limits. Filled
-in and sent back, it is an import.
+Required titles are bold; choices and truth values are drop-down lists; dates, numbers and texts
+have their formats (a text column keeps `007`); a note says each column's meaning, type and limits.
+Filled in and sent back, it is an import.
 """
 
 import io

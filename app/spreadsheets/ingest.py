@@ -1,4 +1,4 @@
-"""Rows of a file → records: columns matched with the model's fields, cells as the JSON of their values.
+"""Rows of a file → records: columns matched with the model's fields, cells as JSON.
 
     reader.header ─ match ─▶ `Target`s ─┐
     reader's `Rows` ────────────────────┴─▶ `Ingest.records` ─▶ `Record`s ─ `body` ─▶ a JSON document
@@ -144,7 +144,7 @@ class Ingest:
         return document
 
     def path_of(self, steps: Sequence[str | int]) -> Target | None:
-        """The column that a fault of the validation is about: the one at this place, or above it."""
+        """The column that a fault of the validation is about: at this place, or above it."""
         whole = tuple(steps)
         found = [target for target in self.targets if target.steps == whole[: len(target.steps)]]
         below = [target for target in self.targets if whole == target.steps[: len(whole)]]
@@ -306,7 +306,10 @@ def _overlaps(targets: list[Target]) -> Iterator[str]:
         for length in range(1, len(target.steps)):
             wider = seen.get(target.steps[:length])
             if wider is not None:
-                yield f"The column {target.title!r} is a part of the column {wider.title!r}; keep one."
+                yield (
+                    f"The column {target.title!r} is a part of the column {wider.title!r}; "
+                    "keep one."
+                )
                 break
 
 

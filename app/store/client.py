@@ -1,7 +1,7 @@
 """The connection to MongoDB: the one file that imports Motor.
 
-PyMongo's own synchronous collections (`delegate`) run in worker threads: one hop for a whole piece of work, where
-Motor hops for each call of the driver.
+PyMongo's own synchronous collections (`delegate`) run in worker threads: one hop for a whole piece
+of work, where Motor hops for each call of the driver.
 """
 
 import asyncio
@@ -80,7 +80,10 @@ class Database:
         return MockDocuments(collection) if self.is_mock else Documents(collection, self.settings)
 
     async def open(self) -> None:
-        """Begins to watch the servers; returns when one answered, after two seconds at the latest."""
+        """Begins to watch the servers.
+
+        Returns when one answered, after two seconds at the latest.
+        """
         if self.is_mock:
             return
         first = asyncio.get_running_loop().run_in_executor(self._threads, self._ping)
@@ -118,7 +121,7 @@ class Database:
         return self._with_primary is not None
 
     def has_snapshots(self) -> bool:
-        """Whether the server can show one picture: a replica set or a sharded cluster, from MongoDB 5.0 on."""
+        """Whether the server has snapshots: a replica set or a sharded cluster, MongoDB 5.0 or later."""
         return not self.is_mock and has_snapshots(self.sync.client)
 
     def has_transactions(self) -> bool:
@@ -160,11 +163,12 @@ class Database:
         patterns: tuple[str, ...] = (),
         **words: Any,
     ) -> T:
-        """Runs synchronous work with the driver in a worker thread; the driver's errors become ours.
+        """Runs synchronous work with the driver in a worker thread.
 
-        While there is no primary it waits for one without holding a thread, PRIMARY_WAIT_SECONDS at most, then raises
-        `Unavailable`. A write has that long in all, on the server too: a locked one would keep it for ever.
-        Work with `patterns` (regular expressions) is bounded to SEARCHES_AT_ONCE.
+        The driver's errors become ours. While there is no primary it waits for one without holding
+        a thread, PRIMARY_WAIT_SECONDS at most, then raises `Unavailable`. A write has that long in
+        all, on the server too: a locked one would keep it for ever. Work with `patterns` (regular
+        expressions) is bounded to SEARCHES_AT_ONCE.
         """
         deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS
         with translated(writing=writing, patterns=patterns):
@@ -189,10 +193,12 @@ class Database:
             await asyncio.wait_for(self._searches.acquire(), _TURN_SECONDS)
         except TimeoutError:
             raise Unavailable(
-                "Too many searches are under way; try again soon, or search by a filter on an indexed field."
+                "Too many searches are under way; try again soon, or search by a filter on an "
+                "indexed field."
             ) from None
         running = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        # Its place is taken until the database is done with it, also when nobody waits for the answer any more.
+        # Its place is taken until the database is done with it, also when nobody waits for the
+        # answer any more.
         running.add_done_callback(lambda _: self._searches.release())
         return await asyncio.shield(running)
 
@@ -207,7 +213,10 @@ def _in_time(work: Callable[[], T], deadline: float) -> T:
 
 
 def connect(settings: Settings, uri: str) -> Any:
-    """A Motor client for the URI; nothing is sent yet. Raises `SettingError` for a URI that can't be read."""
+    """A Motor client for the URI; nothing is sent yet.
+
+    Raises `SettingError` for a URI that can't be read.
+    """
     try:
         return AsyncIOMotorClient(uri, **client_options(settings))
     except (InvalidURI, ConfigurationError, ValueError) as error:
@@ -215,7 +224,10 @@ def connect(settings: Settings, uri: str) -> Any:
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """The driver's options for this program, for Motor and PyMongo alike; the codec is that of every read."""
+    """The driver's options for this program, for Motor and PyMongo alike.
+
+    The codec is that of every read.
+    """
     wait = settings.PRIMARY_WAIT_SECONDS
     return {
         "appname": "docsheet",
@@ -239,12 +251,12 @@ def has_transactions(client: "MongoClient[Any]") -> bool:
 
 
 def has_snapshots(client: "MongoClient[Any]") -> bool:
-    """Whether the servers can show one picture, by what the client knows of them at this moment; asks nobody."""
+    """Whether the servers have snapshots, by what the client knows now; asks nobody."""
     servers = client.topology_description.server_descriptions().values()
     known = [server for server in servers if server.is_server_type_known]
     if not known:
         return (
-            True  # during an election, say: better an export that fails than one that is no picture
+            True  # during an election, say: better an export that fails than one without a snapshot
         )
     able = [
         server

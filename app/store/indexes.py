@@ -43,7 +43,7 @@ class Indexes:
     made: bool = False
     problem: str | None = None
     missing: tuple[IndexModel, ...] = ()
-    standing: tuple[Index, ...] = field(default_factory=tuple)
+    existing: tuple[Index, ...] = field(default_factory=tuple)
     nature: Nature = field(default_factory=Nature)
     again_at: float = float("-inf")  # of the monotonic clock: not before
 
@@ -79,7 +79,7 @@ def make_indexes(
     if not mock:
         state.nature = _look_at(collection)
     if state.nature.read_only:
-        state.standing, state.problem, state.missing, state.made = (), None, (), True
+        state.existing, state.problem, state.missing, state.made = (), None, (), True
         return
     problem, missing = None, []
     existing = {} if mock else _existing(collection)
@@ -92,7 +92,7 @@ def make_indexes(
         _log.error("%s", problem)
         if model.document.get("unique"):
             missing.append(model)
-    state.standing = read_indexes(collection)
+    state.existing = read_indexes(collection)
     state.again_at = time.monotonic() + REST * (time.monotonic() - began)
     state.problem, state.missing, state.made = problem, tuple(missing), True
 
@@ -100,7 +100,7 @@ def make_indexes(
 def look_at(collection: Collection[dict[str, Any]], state: Indexes) -> None:
     """Looks at the collection and its indexes again."""
     state.nature = _look_at(collection)
-    state.standing = () if state.nature.is_view else read_indexes(collection)
+    state.existing = () if state.nature.is_view else read_indexes(collection)
 
 
 def _look_at(collection: Collection[Any]) -> Nature:

@@ -1,12 +1,13 @@
 """Links in the database: whether what a document links to exists, and who links to a document.
 
-A write that adds links and a delete of what they lead to must not pass by each other unseen: each would find all well,
-and a link would lead nowhere. So both are transactions that check, write, and touch one document in common, of
-a small pool in `docsheet.links`: MongoDB then lets one of the two go first and the other look again
-(https://www.mongodb.com/docs/manual/core/transactions-production-consideration/).
-A writer touches one of `SLOTS` documents of its target, so that writers seldom meet; a delete
-touches them all. A server without transactions has the checks alone: what is written between a
-check and its write stays unseen there.
+A write that adds links and a delete of what they lead to must not pass by each other unseen: each
+would find all well, and a link would lead nowhere. So both are transactions that check, write, and
+touch one document in common, of a small pool in `docsheet.links`: MongoDB then lets one of the two
+go first and the other look again
+(https://www.mongodb.com/docs/manual/core/transactions-production-consideration/). A writer touches
+one of `SLOTS` documents of its target, so that writers seldom meet; a delete touches them all. A
+server without transactions has the checks alone: what is written between a check and its write
+stays unseen there.
 """
 
 import hashlib
@@ -177,7 +178,10 @@ def fault_of(reference: Reference) -> Fault:
 
 
 def added_references(before: Iterable[Reference], after: Iterable[Reference]) -> list[Reference]:
-    """The references that a write adds; what is stored already, and may lead nowhere, is not asked for."""
+    """The references that a write adds.
+
+    What is stored already, and may lead nowhere, is not asked for.
+    """
     known = {(one.collection, _identity(one.key)) for one in before}
     return [one for one in after if (one.collection, _identity(one.key)) not in known]
 

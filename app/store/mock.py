@@ -19,7 +19,10 @@ from app.store.pages import Page
 
 
 def is_mock(database: Any) -> bool:
-    """Whether a synchronous database is a mongomock's; mongomock-motor's own say they are Motor's."""
+    """Whether a synchronous database is a mongomock's.
+
+    Mongomock-motor's own say they are Motor's.
+    """
     return type(database).__module__.startswith("mongomock")
 
 

@@ -61,7 +61,7 @@ class Repository:
         """What MongoDB is asked for a query, by the indexes that are known at this moment."""
         known = self.indexes
         settings = self._database.settings
-        return make_plan(query, known.standing, settings, is_view=known.nature.is_view)
+        return make_plan(query, known.existing, settings, is_view=known.nature.is_view)
 
     async def page(self, query: Query) -> ListPage:
         """One page of a list."""
@@ -80,7 +80,10 @@ class Repository:
     # --- writing ---
 
     async def insert(self, document: Document) -> Stored:
-        """Stores a new document, `_id` first; raises `Conflict` where a unique index has a value of it already."""
+        """Stores a new document, `_id` first.
+
+        Raises `Conflict` where a unique index has a value of it already.
+        """
         await self._look_again()
         self.indexes.refuse_inserts()
         return await self._write(self._writes.insert, to_bson(document))
@@ -97,11 +100,17 @@ class Repository:
     async def patch(
         self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], Change]
     ) -> Stored:
-        """Writes the change that `build(stored document)` wants, and nothing else; raises as `replace`."""
+        """Writes the change that `build(stored document)` wants, and nothing else.
+
+        Raises as `replace`.
+        """
         return await self._write(self._writes.patch, keys, matches, build)
 
     async def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
-        """Deletes the document; raises `NotFound`, or `PreconditionFailed` where `matches` refuses the ETag."""
+        """Deletes the document.
+
+        Raises `NotFound`, or `PreconditionFailed` where `matches` refuses the ETag.
+        """
         await self._write(self._writes.delete, keys, matches)
 
     async def _look_again(self) -> None:

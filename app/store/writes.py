@@ -1,10 +1,11 @@
 """Writes of one resource's documents, each made only if the document is still the one that was read.
 
-The document that was read is compared whole, byte for byte (compare-and-set), and where another came in between, it is
-read and built anew, so a write is right against writers outside this program too. The comparison is a condition of the
-write itself (`exact`); a document that no condition tells from others, or that is too large to be sent along, is read
-and written in one transaction. A server without transactions has these ways left: the condition that compares values;
-for what is too large, a comparison right before the write, and 501 where `If-Match` demands more.
+The document that was read is compared whole, byte for byte (compare-and-set), and where another
+came in between, it is read and built anew, so a write is right against writers outside this program
+too. The comparison is a condition of the write itself (`exact`); a document that no condition tells
+from others, or that is too large to be sent along, is read and written in one transaction. A server
+without transactions has these ways left: the condition that compares values; for what is too large,
+a comparison right before the write, and 501 where `If-Match` demands more.
 
 Everything here is synchronous and raises the driver's errors: it runs within `Database.run`.
 """
@@ -106,7 +107,8 @@ class Writes:
             values: Any = decode(sets) if self._is_mock else change.set
             update = {"$set": dict(values), "$unset": dict.fromkeys(change.unset, "")}
             update = {operator: paths for operator, paths in update.items() if paths}
-            return self._if_linked(added, stored, size, matches, lambda collection, condition, words: (
+            return self._if_linked(added, stored, size, matches, lambda collection, condition,
+            words: (
                 collection.find_one_and_update(
                     condition, update, return_document=ReturnDocument.AFTER, **words
                 )

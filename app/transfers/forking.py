@@ -1,6 +1,7 @@
 """The fork server: started once with our modules loaded, so that an export's process is up in some milliseconds.
 
-A module of its own, that imports nothing else of ours, so that the start of a server can begin with it.
+A module of its own, that imports nothing else of ours, so that the start of a server can begin with
+it.
 """
 
 import importlib.util
@@ -16,7 +17,10 @@ _WORKER = "app.transfers.work"  # what a child runs
 
 
 def start_fork_server(models: str) -> None:
-    """Starts the fork server in the background; the first process waits for it where it isn't up yet."""
+    """Starts the fork server in the background.
+
+    The first process waits for it where it isn't up yet.
+    """
     vars(sys.modules["__main__"]).pop(
         "__file__", None
     )  # else every child would run the program's main file again
@@ -25,7 +29,10 @@ def start_fork_server(models: str) -> None:
 
 
 def _modules(package: str) -> list[str]:
-    """The modules of a package, found without importing them; a child needs the classes of its columns."""
+    """The modules of a package, found without importing them.
+
+    A child needs the classes of its columns.
+    """
     spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
     return [package, *(f"{package}.{found.name}" for found in pkgutil.iter_modules(folders or []))]

@@ -31,7 +31,7 @@ from app.store.pages import Page, pages
 
 T = TypeVar("T")
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
-AHEAD = 1  # pages read before they are wanted
+AHEAD = 1  # pages read before they are needed
 PART = 250  # documents decoded at a time; a whole page takes a third longer, for Python gives its memory back each time
 UNWOUND = (
     4 * 1024 * 1024
@@ -40,7 +40,7 @@ UNWOUND = (
 
 @dataclass(frozen=True)
 class Export:
-    """One file to be made, as plain data. `columns` is None where whole documents are wanted (NDJSON and JSON)."""
+    """One file to be made, as plain data. `columns` is None where whole documents are exported (NDJSON and JSON)."""
 
     collection: str
     plan: Plan
@@ -54,7 +54,7 @@ class Export:
 
     @property
     def is_of_all(self) -> bool:
-        """Whether every document of the collection is wanted."""
+        """Whether it holds every document of the collection."""
         plan = self.plan
         return not plan.filter and not plan.skip and plan.limit is None
 
@@ -65,7 +65,7 @@ def projected(export: Export) -> Export:
         return export
     found = FORMATS[export.format]
     steps = [column.steps for column in export.columns]
-    if not found.tabular:  # where elements that have nothing at a path are left out
+    if not found.tabular:  # where elements that have nothing at a path are skipped
         steps = [tuple(step for step in path if step is not None) for path in steps]
     plan = replace(export.plan, projection=inclusion([("_id",), *steps]))
     if found.tabular and export.unwind is None and plan.order is not None:
@@ -205,5 +205,5 @@ class Ahead(Generic[T]):
                 if self._closed.is_set():
                     return
             self._ready.put((None, None))
-        except Exception as error:  # noqa: BLE001 - it is raised again where the item is wanted
+        except Exception as error:  # noqa: BLE001 - it is raised again where the item is taken
             self._ready.put((None, error))

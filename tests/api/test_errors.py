@@ -76,8 +76,19 @@ async def test_all_routes_have_the_one_error_shape(http: httpx.Client) -> None:
 
 
 def test_unknown_parameter_is_422_on_every_route(http: httpx.Client) -> None:
-    for path in ("/", "/users/", "/users/5f43a1b2c3d4e5f60718293a", "/users/export/csv", "/livez", "/readyz", "/docs",
-                 "/redoc", "/openapi.json", "/exports/none", "/docs/problems/invalid"):  # fmt: skip
+    for path in (
+        "/",
+        "/users/",
+        "/users/5f43a1b2c3d4e5f60718293a",
+        "/users/export/csv",
+        "/livez",
+        "/readyz",
+        "/docs",
+        "/redoc",
+        "/openapi.json",
+        "/exports/none",
+        "/docs/problems/invalid",
+    ):
         answer = http.get(path, params={"nonsense": "1"})
         assert (path, answer.status_code, answer.json()["errors"][0]["parameter"]) == (
             path,
@@ -94,7 +105,8 @@ def test_type_of_a_problem_leads_to_a_page(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"nonsense\r\n\r\n", b"GET /users/ HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n",
+    [b"nonsense\r\n\r\n", b"GET /users/ HTTP/9.9\r\n\r\n",
+     b"GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n",
      b"POST /users/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n"],
 )  # fmt: skip
 def test_what_is_no_http_is_a_problem_too(server: LiveServer, sent: bytes) -> None:
@@ -131,7 +143,8 @@ async def test_head_is_where_get_is(mock_http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/users/{key}/", "/users/{key}/x", "/users//", "//users/", "/users/export/", "/livez/", "/docs/"],
+    "path", ["/users/{key}/", "/users/{key}/x", "/users//", "//users/", "/users/export/", "/livez/",
+    "/docs/"],
 )  # fmt: skip
 async def test_a_slash_more_is_404(mock_http: httpx.AsyncClient, path: str) -> None:
     created = await mock_http.post("/users/", json={"name": "Ada", "email": "ada@example.com"})

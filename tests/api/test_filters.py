@@ -172,9 +172,21 @@ def test_an_empty_text_is_a_text(things: tuple[httpx.Client, Any]) -> None:
     client, collection = things
     collection.delete_many({})
     collection.insert_many([{"text": "", "whole": 0}, {"text": "x", "whole": 1}, {"whole": 2}])
-    expected = {"": [0], "__eq": [0], "__ne": [1, 2], "__gt": [1], "__gte": [0, 1], "__lt": [], "__lte": [0],
-                "__in": [0], "__nin": [1, 2], "__contains": [0, 1], "__startswith": [0, 1],
-                "__regex": [0, 1, 2], "__exists": [0, 1, 2]}  # fmt: skip
+    expected = {
+        "": [0],
+        "__eq": [0],
+        "__ne": [1, 2],
+        "__gt": [1],
+        "__gte": [0, 1],
+        "__lt": [],
+        "__lte": [0],
+        "__in": [0],
+        "__nin": [1, 2],
+        "__contains": [0, 1],
+        "__startswith": [0, 1],
+        "__regex": [0, 1, 2],
+        "__exists": [0, 1, 2],
+    }
     for word, found in expected.items():
         answer = client.get(f"/things/?text{word}=&fields=whole&sort=whole")
         assert [document["whole"] for document in answer.json()] == found, word
@@ -232,8 +244,17 @@ def test_a_field_without_a_type_is_found_by_what_the_text_may_stand_for(
     things: tuple[httpx.Client, Any], text: str
 ) -> None:
     client, collection = things
-    stored = {"t": "t", "12": 12, "1.5": 1.5, "true": True, "2026-01-02T00:00:00Z": DAY, CODE: uuid.UUID(CODE),
-              KEY: bson.ObjectId(KEY), "-3": "-3", "王": ["王", "x"]}  # fmt: skip
+    stored = {
+        "t": "t",
+        "12": 12,
+        "1.5": 1.5,
+        "true": True,
+        "2026-01-02T00:00:00Z": DAY,
+        CODE: uuid.UUID(CODE),
+        KEY: bson.ObjectId(KEY),
+        "-3": "-3",
+        "王": ["王", "x"],
+    }
     collection.delete_many({})
     collection.insert_many([{"anything": value, "text": name} for name, value in stored.items()])
     found = client.get("/things/", params={"anything": text}).json()
@@ -246,7 +267,8 @@ def test_exists_through_a_list_asks_for_some_element(things: tuple[httpx.Client,
     client, collection = things
     collection.delete_many({})
     points: list[Any] = [
-        [{"x": 1, "label": "a"}, {"x": 2, "label": None}], [{"x": 1}], [], None, [{"label": "b"}], "none", [[1]],
+        [{"x": 1, "label": "a"}, {"x": 2, "label": None}], [{"x": 1}], [], None, [{"label": "b"}],
+        "none", [[1]],
     ]  # fmt: skip
     collection.insert_many([{"points": point, "whole": n} for n, point in enumerate(points)])
     for query, found in {"true": [0, 4], "false": [1, 2, 3, 5, 6]}.items():
@@ -271,19 +293,23 @@ def test_conditions_are_anded_each_on_its_own(things: tuple[httpx.Client, Any]) 
     assert client.get("/things/?whole=0&whole=1").json() == []
 
 
-# --- what can't be asked ---------------------------------------------------------------------------------------------
+# --- what can't be asked --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
     [
-        ("nmae", "name"), ("Name", "name"), ("agee__gte", "age__gte"), ("age__gtee", "age__gte"), ("age_gte", "age"),
-        ("profile.agee", "profile.age"), ("profile.addresses.citty__in", "profile.addresses.city__in"),
+        ("nmae", "name"), ("Name", "name"), ("agee__gte", "age__gte"), ("age__gtee", "age__gte"),
+        ("age_gte", "age"),
+        ("profile.agee", "profile.age"),
+        ("profile.addresses.citty__in", "profile.addresses.city__in"),
         ("limt", "limit"),
         ("Limit", "limit"), ("page", "age"), ("keywords", "keyword"),
         ("email__Contains", "email__contains"),
-        ("name[$ne]", "name"), ("name__$ne", "name__ne"), ("age__startswith", "eq, ne"), ("_idd", "_id"), ("__gte", ""),
-        ("name.", "name"), (".name", "name"), ("profile.addresses.0.city", "profile.addresses.city"), ("", ""),
+        ("name[$ne]", "name"), ("name__$ne", "name__ne"), ("age__startswith", "eq, ne"),
+        ("_idd", "_id"), ("__gte", ""),
+        ("name.", "name"), (".name", "name"),
+        ("profile.addresses.0.city", "profile.addresses.city"), ("", ""),
         ("$where", ""), ("name\0", "name"), ("profile", "profile__exists"),
         ("profile.addresses", "profile.addresses__exists"),
         ("profile__eq", "it has exists"),
@@ -393,22 +419,28 @@ def test_excluded_fields_can_not_be_asked_for(things: tuple[httpx.Client, Any]) 
     assert client.get("/things/?keyword=s").json() == []
 
 
-# --- dicts, and fields with the names of parameters ------------------------------------------------------------------
+# --- dicts, and fields with the names of parameters -----------------------------------------------
 
 
 def test_keys_of_dicts(counted: tuple[httpx.Client, Any]) -> None:
     client, collection = counted
     collection.delete_many({})
     collection.insert_many([
-        {"_id": 0, "tags": {"color": "Red", "a__b": "x"}, "numbers": {"k": 1, "ne": 5}, "anything": {"k": 1.5}},
-        {"_id": 1, "tags": {"color": "blue", "color__ne": "odd"}, "numbers": {"k": 9}, "anything": {"k": ["x"]}},
+        {"_id": 0, "tags": {"color": "Red", "a__b": "x"}, "numbers": {"k": 1, "ne": 5},
+         "anything": {"k": 1.5}},
+        {"_id": 1, "tags": {"color": "blue", "color__ne": "odd"}, "numbers": {"k": 9},
+         "anything": {"k": ["x"]}},
         {"_id": 2, "tags": {}, "numbers": None},
     ])  # fmt: skip
     expected = {
-        "tags.color=Red": [0], "tags.color__ne=Red": [1, 2], "tags.color__contains=e": [0, 1], "tags.a__b__eq=x": [0],
-        "tags.color__ne__eq=odd": [1], "tags.color__in=Red,blue": [0, 1], "tags.color__exists=true": [0, 1],
-        "numbers.k__gt=1": [1], "numbers.k__gte=1": [0, 1], "numbers.ne=5": [0], "anything.k=1.5": [0],
-        "anything.k=x": [1], "tags__exists=true": [0, 1, 2], "numbers__exists=false": [2], "tags.王=x": [],
+        "tags.color=Red": [0], "tags.color__ne=Red": [1, 2], "tags.color__contains=e": [0, 1],
+        "tags.a__b__eq=x": [0],
+        "tags.color__ne__eq=odd": [1], "tags.color__in=Red,blue": [0, 1],
+        "tags.color__exists=true": [0, 1],
+        "numbers.k__gt=1": [1], "numbers.k__gte=1": [0, 1], "numbers.ne=5": [0],
+        "anything.k=1.5": [0],
+        "anything.k=x": [1], "tags__exists=true": [0, 1, 2], "numbers__exists=false": [2],
+        "tags.王=x": [],
     }  # fmt: skip
     for query, found in expected.items():
         answer = client.get(f"/counted/?{query}&sort=_id")
@@ -540,7 +572,7 @@ def test_a_field_with_the_name_of_a_parameter(counted: tuple[httpx.Client, Any])
     assert client.get("/counted/export/csv?columns=count").text == "count\r\n5\r\n6\r\n"
 
 
-# --- what is stored in another form than it is sent ------------------------------------------------
+# --- what is stored in another form than it is sent -----------------------------------------------
 
 
 def test_finer_than_milliseconds_is_compared_exactly(things: tuple[httpx.Client, Any]) -> None:

@@ -67,7 +67,7 @@ def test_head_is_a_list_without_its_body(http: httpx.Client, users: Any) -> None
     assert http.head("/users/?limit=x").status_code == 422
 
 
-# --- keyword ---------------------------------------------------------------------------------------------------------
+# --- keyword --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_is_no_utf8_is_refused(http: httpx.Client, server: LiveServer) -> N
         assert "UTF-8" in answer.json()["detail"]
 
 
-# --- sort ------------------------------------------------------------------------------------------------------------
+# --- sort -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,8 @@ def test_what_is_no_utf8_is_refused(http: httpx.Client, server: LiveServer) -> N
 )  # fmt: skip
 def test_sort(http: httpx.Client, users: Any, sort: str, found: list[int]) -> None:
     users.insert_many([
-        user(0, age=5, profile={"age": 1}), user(1, age=5, profile={"age": 2}), user(2, profile={"age": 2}),
+        user(0, age=5, profile={"age": 1}), user(1, age=5, profile={"age": 2}),
+        user(2, profile={"age": 2}),
         user(3, age=None), user(4, age="text"),
     ])  # fmt: skip
     assert keys(http, f"sort={sort}") == found
@@ -140,9 +141,12 @@ def test_sort(http: httpx.Client, users: Any, sort: str, found: list[int]) -> No
 @pytest.mark.parametrize(
     ("sort", "says"),
     [
-        ("agee", "Did you mean 'age'"), ("profile.addresses.city", "list"), ("profile.addresses", "list"),
-        ("profile", "objects"), ("age,,name", "empty"), (",", "empty"), ("age,age", "twice"), ("age,-age", "twice"),
-        ("--age", "no field"), ("$natural", "no field"), ("age desc", "no field"), ("age:1", "no field"),
+        ("agee", "Did you mean 'age'"), ("profile.addresses.city", "list"),
+        ("profile.addresses", "list"),
+        ("profile", "objects"), ("age,,name", "empty"), (",", "empty"), ("age,age", "twice"),
+        ("age,-age", "twice"),
+        ("--age", "no field"), ("$natural", "no field"), ("age desc", "no field"),
+        ("age:1", "no field"),
         ("profile.$age", "no field"), ("name%00", "no field"), ('{"age":1}', "no field"),
         ("profile.addresses.0.city", "no"),
     ],
@@ -151,7 +155,7 @@ def test_a_sort_that_can_not_be(http: httpx.Client, sort: str, says: str) -> Non
     assert says in refused(http, f"sort={sort}", "sort")
 
 
-# --- fields ----------------------------------------------------------------------------------------------------------
+# --- fields ---------------------------------------------------------------------------------------
 
 
 PROFILE = {"age": 7, "bio": "b", "addresses": [{"city": "c", "street": "s"}]}
@@ -188,7 +192,7 @@ def test_a_field_that_can_not_be(http: httpx.Client, fields: str) -> None:
     assert "no field" in refused(http, f"fields={fields}", "fields")
 
 
-# --- limit and skip --------------------------------------------------------------------------------------------------
+# --- limit and skip -------------------------------------------------------------------------------
 
 
 def test_limit_and_skip(http: httpx.Client, users: Any) -> None:
@@ -245,7 +249,7 @@ def test_after_together_with_skip_is_refused(http: httpx.Client, users: Any, ski
     assert "skip" in refused(http, f"after={token}&skip={skip}", "after")
 
 
-# --- count -----------------------------------------------------------------------------------------------------------
+# --- count ----------------------------------------------------------------------------------------
 
 
 def count(http: httpx.Client, query: str) -> tuple[str | None, str | None]:
@@ -315,19 +319,20 @@ def test_auto_counts_up_to_ten_thousand(http: httpx.Client, users: Any) -> None:
     assert count(http, "") == ("10001", "estimated")
 
 
-# --- limits ----------------------------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def slow(mongo_uri: str) -> Iterator[httpx.Client]:
-    """A client of a server that gives queries 0.3 seconds and counts 0.05, with 3,000 names that hold a pattern up."""
+    """A client of a server with short limits, and 3,000 names that hold a pattern up."""
     with MongoClient[dict[str, Any]](mongo_uri) as mongo:
         mongo["slow"]["users"].insert_many(
             {"name": f"{'a' * 28}{n}!", "email": f"{n}@x.org", "age": n} for n in range(3000)
         )
     with (
         LiveServer(
-            MONGO_URI=mongo_uri, DB_NAME="slow", QUERY_TIME_LIMIT_SECONDS=0.3, COUNT_TIME_LIMIT_SECONDS=0.05,
+            MONGO_URI=mongo_uri, DB_NAME="slow", QUERY_TIME_LIMIT_SECONDS=0.3,
+            COUNT_TIME_LIMIT_SECONDS=0.05,
             SEARCHES_AT_ONCE=2,
         ) as live,
         httpx.Client(base_url=live.address, timeout=30) as client,

@@ -51,7 +51,8 @@ def test_it_names_every_route(described: Any) -> None:
     paths = {(method, path) for method, path, _ in operations(described)}
     assert paths >= {
         ("get", "/users/"), ("post", "/users/"), ("get", "/users/{_id}"), ("put", "/users/{_id}"),
-        ("patch", "/users/{_id}"), ("delete", "/users/{_id}"), ("get", "/exports/{id}"), ("get", "/livez"),
+        ("patch", "/users/{_id}"), ("delete", "/users/{_id}"), ("get", "/exports/{id}"),
+        ("get", "/livez"),
         ("get", "/readyz"), ("get", "/"),
         *(("get", f"/users/export/{word}") for word in ("csv", "xlsx", "excel", "ndjson", "json")),
     }  # fmt: skip
@@ -144,8 +145,16 @@ def test_it_is_valid_and_a_client_is_made_without_a_warning(
 
 def generate(folder: Path, name: str) -> str:
     """Makes the client `name` of `openapi.json` in the folder; what the generator said."""
-    command = [BIN / "openapi-python-client", "generate", "--path", folder / "openapi.json", "--meta", "none",
-               "--output-path", folder / name]  # fmt: skip
+    command = [
+        BIN / "openapi-python-client",
+        "generate",
+        "--path",
+        folder / "openapi.json",
+        "--meta",
+        "none",
+        "--output-path",
+        folder / name,
+    ]
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -236,9 +245,28 @@ def test_a_fuzzer_finds_no_server_error_and_nothing_undocumented(
         http.post(
             "/users/", json={"name": f"n{n}", "email": f"{n}@x.org", "age": n}
         ).raise_for_status()
-    command = [BIN / "schemathesis", "run", f"{server.address}/openapi.json", "--checks", CHECKS, "--max-time", "60",
-               "--phases", "coverage,fuzzing", "--seed", "1", "--generation-database", "none", "--no-color",
-               "--max-failures", "5", "--request-timeout", "20", "--suppress-health-check", "all"]  # fmt: skip
+    command = [
+        BIN / "schemathesis",
+        "run",
+        f"{server.address}/openapi.json",
+        "--checks",
+        CHECKS,
+        "--max-time",
+        "60",
+        "--phases",
+        "coverage,fuzzing",
+        "--seed",
+        "1",
+        "--generation-database",
+        "none",
+        "--no-color",
+        "--max-failures",
+        "5",
+        "--request-timeout",
+        "20",
+        "--suppress-health-check",
+        "all",
+    ]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=400, cwd=tmp_path
     )

@@ -43,7 +43,8 @@ class Person(pydantic.BaseModel):
 
 SHAPE = shape_of(Person)
 TITLES = [
-    "_id", "name", "age", "flag", "day", "moment", "color", "many", "tags", "main.city", "main.street",
+    "_id", "name", "age", "flag", "day", "moment", "color", "many", "tags", "main.city",
+    "main.street",
     "other.city", "other.street",
 ]  # fmt: skip
 

@@ -27,7 +27,8 @@ TABULAR = ["csv", "xlsx"]
 MARKER = ("int", "bool")  # columns that are never both empty, for an empty row is none
 OPTIONAL: dict[str, Any] = {
     "text": str | None, "int": int | None, "float": float | None, "bool": bool | None,
-    "datetime": datetime.datetime | None, "date": datetime.date | None, "decimal": DecimalAnnotation | None,
+    "datetime": datetime.datetime | None, "date": datetime.date | None,
+    "decimal": DecimalAnnotation | None,
     "uuid": uuid.UUID | None, "objectid": bson.ObjectId | None, "bytes": bytes | None,
     "duration": datetime.timedelta | None, "texts": list[str] | None, "map": dict[str, int] | None,
 }  # fmt: skip
@@ -151,11 +152,15 @@ def test_documents_come_back(stored: list[Any], format: str) -> None:
 
 NESTED: list[dict[str, Any]] = [
     {
-        "text": "=1+1", "texts": ["a", "", "三"], "counts": {"k": 1}, "pair": [1, "x"], "grid": [[1], []],
+        "text": "=1+1", "texts": ["a", "", "三"], "counts": {"k": 1}, "pair": [1, "x"],
+        "grid": [[1], []],
         "color": "red", "level": 2, "digit": 3, "point": {"x": 1.5, "y": -0.5, "label": "'q"},
-        "points": [{"x": 1.0, "y": 2.0}], "line": {"start": {"x": 0.0, "y": 0.0}, "others": [{"x": 1.0, "y": 1.0}]},
-        "tree": {"name": "t", "children": [{"name": "u", "children": []}]}, "free": {"a": [1, None, {"b": True}]},
-        "days_by": {"d": datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)}, "otherName": "\u0001_x0041_\r\n",
+        "points": [{"x": 1.0, "y": 2.0}],
+        "line": {"start": {"x": 0.0, "y": 0.0}, "others": [{"x": 1.0, "y": 1.0}]},
+        "tree": {"name": "t", "children": [{"name": "u", "children": []}]},
+        "free": {"a": [1, None, {"b": True}]},
+        "days_by": {"d": datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)},
+        "otherName": "\u0001_x0041_\r\n",
     },
     {"text": "b", "anything": "007x", "points": []},
 ]  # fmt: skip
@@ -190,6 +195,7 @@ def test_numbered_columns_come_back(format: str) -> None:
 
 def test_every_kind_is_tried() -> None:
     kinds = {field.kind for field in shape_of(Everything).fields.values()}
-    assert {field.kind for field in shape_of(Thing).fields.values() if isinstance(field, Field)} - kinds <= {
+    assert {field.kind for field in shape_of(Thing).fields.values() if isinstance(field,
+    Field)} - kinds <= {
         "object", "any", "lists",
     }  # fmt: skip

@@ -213,7 +213,7 @@ def test_many_notes_and_notes_on_later_sheets() -> None:
 
 def test_no_more_columns_than_a_sheet_has() -> None:
     columns = tuple(
-        Column(f"c{n}", f"c{n}", Field(f"c{n}", "text"), (f"c{n}",)) for n in range(16_385)
+        Column.of(f"c{n}", f"c{n}", Field(f"c{n}", "text"), (f"c{n}",)) for n in range(16_385)
     )
     with pytest.raises(Invalid) as caught:
         XlsxEncoder(columns, Options(), "wide")

@@ -44,7 +44,7 @@ def test_declared_indexes_are_made_and_known(collection: Any) -> None:
     state = Indexes()
     make_indexes(RESOURCE, collection, state)
     assert (state.made, state.problem) == (True, None)
-    keys = {index.name: (index.keys, index.unique) for index in state.standing}
+    keys = {index.name: (index.keys, index.unique) for index in state.existing}
     assert keys == {
         "_id_": ((("_id", 1),), True),
         "code_1": ((("code", 1),), True),
@@ -64,7 +64,7 @@ def test_index_over_equal_values_is_a_problem_until_they_are_gone(collection: An
         state.problem
         == "the index 'code_1' of 'indexable' can't be made: stored documents have equal values."
     )
-    assert "city_1" in {index.name for index in state.standing}
+    assert "city_1" in {index.name for index in state.existing}
     with pytest.raises(Unavailable, match="code_1"):
         state.refuse_inserts()
     state.refuse_writes()
