@@ -298,8 +298,7 @@ class Reader:
             return Entry(plan.filter)
         if not plan.is_by_id:
             return self._entry(position)
-        clustered = plan.order is not None and plan.order[0].clustered
-        if elements.has_duplicates(position) or (clustered and not plan.filter):
+        if elements.has_duplicates(position) or (self._is_clustered and not plan.filter):
             return self._entry(position)
         return Entry(self._behind(position))
 
@@ -354,6 +353,10 @@ class Reader:
             return projection
         return projection | ordering.computed(sort, is_view=self.plan.is_view)
 
+    @property
+    def _is_clustered(self) -> bool:
+        return self.plan.order is not None and self.plan.order[0].clustered
+
     def _entry(self, position: bytes | None) -> Entry:
         """How the page behind a position begins, by the index of the order where there is one."""
         plan = self.plan
@@ -363,7 +366,7 @@ class Reader:
         if position is None:
             return Entry(plan.filter, None if plan.filter else index.name)
         bound = None
-        if plan.is_by_id or len(position) <= LONG_POSITION:
+        if self.can_enter(position):
             bound = ordering.bound(plan.sort, position)
         if bound is not None and plan.is_by_id:
             condition = _both(plan.filter, _other_than(ordering.values(plan.sort, position)[0]))
@@ -408,7 +411,7 @@ class Reader:
             self._forget(reply.cursor)
         count = len(offsets(raw))
         is_last = not is_full and count < size
-        if is_last and entry.lower is not None:
+        if is_last and entry.lower is not None and not self._is_clustered:
             raw += self._greatest(entry, size - count, projection)
         return Page(raw, offsets(raw), is_last)
 
