@@ -171,7 +171,7 @@ class Writes:
         )
 
     def _sendable(self, raw: bytes) -> Any:
-        return decode(raw) if self._is_mock else RawBSONDocument(raw)
+        return decode(raw) if self._is_mock else RawBSONDocument(raw, RAW)
 
     def _again_and_again(
         self, keys: Iterable[Any], matches: Matches | None, write: Callable[[Stored], Stored | None]
