@@ -395,7 +395,8 @@ def _clock(case: Case) -> Finding:
 
 def _indexes(case: Case) -> Finding:
     """Each collection by itself: rights that are missing on one say nothing of the others."""
-    missing, fixes, others = [], [], []
+    missing, fixes = [], []
+    others: dict[str, list[str]] = {}  # reason → collections
     for resource in case.resources or ():
         collection = case.client[case.settings.DB_NAME][resource.name]
         try:
@@ -404,7 +405,7 @@ def _indexes(case: Case) -> Finding:
             reason = _WITHOUT_INDEXES.get(error.code or 0)
             if reason is None:
                 raise
-            others.append(f"{reason} for {resource.name}")
+            others.setdefault(reason, []).append(resource.name)
             continue
         for model in lost:
             name = f"{resource.name}.{model.document['name']}"
@@ -416,11 +417,11 @@ def _indexes(case: Case) -> Finding:
                 if values
                 else "start the server, which makes them."
             )
-    said = "; ".join(others)
+    said = "; ".join(f"{reason} for {', '.join(names)}" for reason, names in others.items())
     if missing:
         rest = f"; {said}" if said else ""
         return Finding("fails", f"missing: {', '.join(missing)}{rest}", fixes[0])
-    if any(other.startswith("not permitted") for other in others):
+    if _WITHOUT_INDEXES[Code.Unauthorized] in others:
         return Finding("not permitted", said)
     return Finding("ok", said or "all are there")
 
