@@ -103,7 +103,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     """
     settings = settings or read_settings()
     resources = discover(settings.MODELS)
-    compilers = [Compiler(resource) for resource in resources.values()]
+    compilers = [Compiler(resource, resources.values()) for resource in resources.values()]
     parts: list[Part] = []
     reserved: set[str] = set()
 

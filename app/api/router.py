@@ -1,6 +1,6 @@
 """The routes of a resource: reading, writing, downloading."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,6 +14,8 @@ from app.api.parts import Part
 from app.api.routing import Handler, Route
 from app.errors import Invalid, NotFound
 from app.query.compile import Compiler
+from app.query.conditions import Condition
+from app.query.expansions import Expansion
 from app.resources.documents import read_document, read_replacement
 from app.resources.keys import write_key
 from app.resources.patches import read_patch
@@ -88,12 +90,16 @@ class ResourceRouter(Part):
 
     async def list(self, request: Request) -> Response:
         """`GET /users/`: a page of documents."""
-        query = self.compiler.list(requests.pairs(request))
+        return await self._list(request, ())
+
+    async def _list(self, request: Request, below: Sequence[Condition]) -> Response:
+        query = self.compiler.list(requests.pairs(request), below)
         page = await self._repository.page(query)
         if self._present:
             for document in page.documents:
                 self._present(document)
-        return Response(to_json(page.documents, page.raw), 200, _page_headers(request, page), JSON)
+        raw = None if query.expand else page.raw
+        return Response(to_json(page.documents, raw), 200, _page_headers(request, page), JSON)
 
     async def create(self, request: Request) -> Response:
         """`POST /users/`: a new document."""
@@ -107,7 +113,7 @@ class ResourceRouter(Part):
 
     async def read(self, request: Request) -> Response:
         """`GET /users/{_id}`: one document, or 304 where the client has it."""
-        requests.no_parameters(request)
+        expansions = self.compiler.expand(requests.pairs(request))
         conditions = Conditions(request)
         try:
             stored = await self._found(request, self._repository.read)
@@ -117,7 +123,15 @@ class ResourceRouter(Part):
             raise
         if conditions.is_current(stored.etag):
             return Response(None, 304, {"ETag": stored.etag})
-        return self._whole(stored)
+        return await self._expanded(stored, expansions) if expansions else self._whole(stored)
+
+    async def _expanded(self, stored: Stored, expansions: Sequence[Expansion]) -> Response:
+        """The document with linked ones in place: no state of one document, so it has no ETag."""
+        document = stored.document
+        await self._repository.expand(document, expansions)
+        if self._present:
+            self._present(document)
+        return Response(to_json(document), 200, None, JSON)
 
     async def replace(self, request: Request) -> Response:
         """`PUT /users/{_id}`: the body in place of the document."""

@@ -4,14 +4,15 @@ Input is the pairs of the query string in their order. Whatever is wrong in them
 raised together as one `Invalid` with a fault for each parameter. docs/query.md shows the grammar.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from app.errors import DeclarationError
 from app.query import ordering, tokens
-from app.query.conditions import Condition, Filter, Search, render
+from app.query.conditions import AnyCondition, Condition, Filter, Join, Resolved, Through, render
+from app.query.expansions import Expansion
 from app.query.names import Names
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
@@ -31,7 +32,7 @@ class Query:
     it was asked; `after` is a place in `ordering.whole(sort)`.
     """
 
-    conditions: tuple[Condition | Search, ...]
+    conditions: tuple[AnyCondition, ...]
     sort: Sort
     skip: int
     limit: int | None
@@ -40,40 +41,64 @@ class Query:
     count: str = "auto"
     patterns: tuple[str, ...] = ()
     fingerprint: bytes = b""
+    expand: tuple[Expansion, ...] = ()
 
     @cached_property
     def filter(self) -> Filter:
-        """MongoDB's filter for the conditions."""
-        return render(self.conditions)
+        """MongoDB's filter for the conditions, but for those that reach through links."""
+        return render([one for one in self.conditions if not isinstance(one, Through)])
+
+    @cached_property
+    def joins(self) -> tuple[Join, ...]:
+        """What the conditions need that reach through links."""
+        return tuple(one.join() for one in self.conditions if isinstance(one, Through))
+
+    def resolved(self, filters: Sequence[Filter]) -> "Query":
+        """The query with these filters in place of its joins."""
+        plain = [one for one in self.conditions if not isinstance(one, Through)]
+        return replace(self, conditions=(*plain, *map(Resolved, filters)))
 
 
 class Compiler:
     """Reads query strings for one resource."""
 
-    def __init__(self, resource: Resource) -> None:
+    def __init__(self, resource: Resource, others: Iterable[Resource] = ()) -> None:
         self.resource = resource
-        self.names = Names(resource)
+        self.names = Names(resource, {other.name: other for other in others})
         self.default_sort = self._declared_sort()
 
-    def list(self, pairs: Pairs) -> Query:
-        """The query of a list; raises `Invalid`."""
+    def list(self, pairs: Pairs, below: Sequence[Condition] = ()) -> Query:
+        """The query of a list, with more conditions `below` those that are asked; raises `Invalid`."""
         reading = Reading(self.names, pairs, LIST)
         limit = reading.value("limit")
         skip = reading.value("skip")
         fields = reading.fields()
         count = reading.value("count")
-        reading.no_links()
-        conditions = reading.conditions()
+        expand = reading.expand()
+        conditions = (*reading.conditions(), *below)
         sort = reading.sort(self.default_sort)
         order = ordering.whole(sort)
         fingerprint = tokens.fingerprint(self.resource.name, _in_any_order(conditions), order)
         after = reading.after(fingerprint)
         reading.finish()
         patterns = tuple(reading.patterns)
-        return Query(conditions, sort, skip, limit, fields, after, count, patterns, fingerprint)
+        return Query(
+            conditions, sort, skip, limit, fields, after, count, patterns, fingerprint, expand
+        )
+
+    def expand(self, pairs: Pairs) -> tuple[Expansion, ...]:
+        """What a read of one document puts in the place of its links; raises `Invalid`."""
+        reading = Reading(self.names, pairs, parameters_of("read"))
+        expand = reading.expand()
+        reading.finish()
+        return expand
 
     def export(
-        self, pairs: Pairs, options: Collection[str] = (), foreign: Mapping[str, str] | None = None
+        self,
+        pairs: Pairs,
+        options: Collection[str] = (),
+        foreign: Mapping[str, str] | None = None,
+        below: Sequence[Condition] = (),
     ) -> tuple[Query, dict[str, Any]]:
         """The query of an export, and the values of its other parameters; raises `Invalid`.
 
@@ -84,7 +109,7 @@ class Compiler:
         reading = Reading(self.names, pairs, known, foreign or {})
         limit = reading.value("limit")
         skip = reading.value("skip")
-        conditions = reading.conditions()
+        conditions = (*reading.conditions(), *below)
         sort = reading.sort(())
         others = {name: reading.value(name) for name in known if name not in LIST}
         reading.finish()
@@ -99,6 +124,6 @@ class Compiler:
             raise DeclarationError(f"{model}.Resource.sort: {error}") from None
 
 
-def _in_any_order(conditions: Sequence[Condition | Search]) -> object:
+def _in_any_order(conditions: Sequence[AnyCondition]) -> object:
     """The same for the same conditions in another order."""
     return sorted(repr(condition.render()) for condition in conditions)

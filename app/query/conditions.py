@@ -6,6 +6,7 @@ from typing import Any
 
 from app.query.operators import OPERATORS, Operator, Test, ignoring_case
 from app.resources.fields import FieldPath
+from app.resources.links import stored_forms
 
 Filter = dict[str, Any]
 
@@ -32,6 +33,19 @@ class Condition:
     operator: Operator
     value: Any
 
+    @property
+    def is_negative(self) -> bool:
+        """Whether it says what is not."""
+        return bool(self.operator.opposite) or (
+            self.operator.takes == "presence" and not self.value
+        )
+
+    def opposite(self) -> "Condition":
+        """The condition that is true of just the other documents, of a negative one."""
+        if self.operator.opposite:
+            return replace(self, operator=OPERATORS[self.operator.opposite])
+        return replace(self, value=not self.value)
+
     def render(self) -> Filter:
         """MongoDB's filter; one of several values that a text may stand for has to match."""
         if not isinstance(self.value, Readings):
@@ -44,7 +58,70 @@ class Condition:
     def _test(self) -> Test:
         if self.operator.takes == "presence" and self.found.through_list:
             return _in_list(self.value)
+        target = self.found.field.target
+        if target is not None and self.operator.takes != "presence":
+            keys = self.value if self.operator.takes == "values" else [self.value]
+            forms = [form for key in keys for form in stored_forms(target.collection, key)]
+            return {"$nin" if self.is_negative else "$in": forms}
         return self.operator.test(self.value)
+
+
+@dataclass(frozen=True)
+class Through:
+    """What is asked of the documents that a link leads to: `author.name=…`.
+
+    What says what is not is true where no linked document is otherwise, also where there is none.
+    """
+
+    link: FieldPath
+    asked: "Condition | Through"
+
+    def join(self) -> "Join":
+        """What it takes to know which documents' links lead to such a document."""
+        target = self.link.field.target
+        assert target is not None
+        last = self.asked
+        while isinstance(last, Through):
+            last = last.asked
+        inner = self.asked if not last.is_negative else _positive(self.asked)
+        if isinstance(inner, Through):
+            return Join(self.link.path, target.collection, {}, inner.join(), last.is_negative)
+        return Join(self.link.path, target.collection, inner.render(), None, last.is_negative)
+
+    def render(self) -> Filter:
+        """As a part of a fingerprint only: its filter is known when the join is resolved."""
+        return {self.link.path: {"$linked": self.asked.render()}}
+
+
+def _positive(asked: "Condition | Through") -> "Condition | Through":
+    if isinstance(asked, Through):
+        return replace(asked, asked=_positive(asked.asked))
+    return asked.opposite()
+
+
+@dataclass(frozen=True)
+class Join:
+    """The documents whose link at `path` leads to one that is found in another collection.
+
+    `joined` is a further condition of those; `negated` asks for all the other documents. Plain data.
+    """
+
+    path: str
+    collection: str
+    filter: Filter
+    joined: "Join | None" = None
+    negated: bool = False
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A condition as MongoDB's filter."""
+
+    filter: Filter
+
+    def render(self) -> Filter:
+        """The filter."""
+        return self.filter
 
 
 @dataclass(frozen=True)
@@ -60,7 +137,10 @@ class Search:
         return alternatives[0] if len(alternatives) == 1 else {"$or": alternatives}
 
 
-def render(conditions: Sequence[Condition | Search]) -> Filter:
+AnyCondition = Condition | Search | Through | Resolved
+
+
+def render(conditions: Sequence[AnyCondition]) -> Filter:
     """MongoDB's filter for all the conditions, each on its own, ANDed."""
     rendered = [condition.render() for condition in conditions]
     if not rendered:

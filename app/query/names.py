@@ -1,9 +1,11 @@
 """What the names in a query string mean for one resource: filters, paths, sort keys."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+from app.query.conditions import Condition, Through
 from app.query.operators import OPERATORS, Operator
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
@@ -17,17 +19,27 @@ _PARAMETERS = frozenset(parameters_of("list"))
 
 @dataclass(frozen=True)
 class Asked:
-    """What a filter parameter names: a path and an operator."""
+    """What a filter parameter names: a path and an operator, behind the `links` on the way."""
 
     found: FieldPath
     operator: Operator
+    links: tuple[FieldPath, ...] = ()
+
+    def condition(self, value: Any) -> Condition | Through:
+        """The condition with this value."""
+        condition: Condition | Through = Condition(self.found, self.operator, value)
+        for link in reversed(self.links):
+            condition = Through(link, condition)
+        return condition
 
 
 class Names:
     """The names of one resource; of it the name, the shape and the options count."""
 
-    def __init__(self, resource: Resource) -> None:
+    def __init__(self, resource: Resource, others: Mapping[str, Resource] | None = None) -> None:
         self.resource = resource
+        self._others = others or {}  # by collection
+        self._linked: dict[str, Names] = {}
         self._declared = frozenset(resource.paths)
         self._asked = lru_cache(maxsize=1024)(self._find)
         self._sorts = lru_cache(maxsize=256)(self._read_sort)
@@ -69,7 +81,37 @@ class Names:
         path, separator, word = name.rpartition("__")
         if separator and self._takes_operator(path, word):
             return self._condition(path, word)
-        return self._condition(name, "eq")
+        return self._condition(name, "eq") or self._find_through(name)
+
+    def _find_through(self, name: str) -> Asked | None:
+        """The condition of a linked document that the name is: `author.name__contains`."""
+        link, rest = self.link(name)
+        if link is None or not rest:
+            return None
+        target = self.linked(link)
+        asked = target.asked(rest) if target is not None else None
+        return Asked(asked.found, asked.operator, (link, *asked.links)) if asked else None
+
+    def link(self, path: str) -> tuple[FieldPath | None, str]:
+        """The first link on a path, and the rest of the path behind it."""
+        steps = path.split(".")
+        for number in range(1, len(steps) + 1):
+            found = self.path(".".join(steps[:number]))
+            if found is None:
+                return None, ""
+            if found.field.target is not None:
+                return found, ".".join(steps[number:])
+        return None, ""
+
+    def linked(self, link: FieldPath) -> "Names | None":
+        """The names of the documents that a link leads to."""
+        assert link.field.target is not None
+        other = self._others.get(link.field.target.collection)
+        if other is None:
+            return None
+        if other.name not in self._linked:
+            self._linked[other.name] = Names(other, self._others)
+        return self._linked[other.name]
 
     def _takes_operator(self, path: str, word: str) -> bool:
         """Whether what follows the last `__` of a name is an operator, and no part of a path.

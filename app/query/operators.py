@@ -25,7 +25,8 @@ class Operator:
     Fields of the kinds that have filters up to `level` have it.
     `many` is the operator that takes its place where the text may stand for several values.
     `rounds_up`: a date-time that is finer than MongoDB's milliseconds is rounded up to the next
-    one, else down, so that the comparison is exact.
+    one, else down, so that the comparison is exact. `opposite` is the operator that is true of
+    just the other documents, of one that says what is not.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Operator:
     description: str
     many: str = ""
     rounds_up: bool = False
+    opposite: str = ""
 
     def fits(self, field: Field) -> bool:
         """Whether the field can be filtered by this operator."""
@@ -73,13 +75,14 @@ _PRESENCE, _EQUALITY, _ORDER, _TEXT = Filters
 _OPERATORS = (
     Operator("eq", "value", _EQUALITY, _mongo("$eq"), "equal to", many="in"),
     Operator("ne", "value", _EQUALITY, _mongo("$ne"),
-             "not equal to (missing counts as not equal)", many="nin"),
+             "not equal to (missing counts as not equal)", many="nin", opposite="eq"),
     Operator("gt", "value", _ORDER, _mongo("$gt"), "greater than"),
     Operator("gte", "value", _ORDER, _mongo("$gte"), "greater than or equal to", rounds_up=True),
     Operator("lt", "value", _ORDER, _mongo("$lt"), "less than", rounds_up=True),
     Operator("lte", "value", _ORDER, _mongo("$lte"), "less than or equal to"),
     Operator("in", "values", _EQUALITY, _mongo("$in"), "one of (comma-separated, or repeated)"),
-    Operator("nin", "values", _EQUALITY, _mongo("$nin"), "none of (comma-separated, or repeated)"),
+    Operator("nin", "values", _EQUALITY, _mongo("$nin"), "none of (comma-separated, or repeated)",
+             opposite="in"),
     Operator("exists", "presence", _PRESENCE, _exists, "there and not null"),
     Operator("contains", "literal", _TEXT, _contains, "contains this text"),
     Operator("startswith", "literal", _TEXT, _starts, "begins with"),

@@ -12,7 +12,7 @@ from app.query.operators import MAX_PATTERN
 from app.resources.options import MAX_LIMIT, Options
 from app.spelling import nearest
 
-Taker = Literal["list", "export"]
+Taker = Literal["list", "export", "read"]
 Schema = dict[str, Any]
 GREATEST = 2**63 - 1  # whole number that MongoDB has room for
 COUNTS = ("auto", "exact", "none")
@@ -146,7 +146,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("limit", _LIST, WholeNumber(1, MAX_LIMIT), "Documents on a page.", declared="limit"),
     Parameter("limit", _EXPORT, WholeNumber(1), "At most so many documents; all without it."),
     Parameter("fields", _LIST, Text(), "Paths with commas: only these are shown, and `_id`."),
-    Parameter("expand", _LIST, Text(),
+    Parameter("expand", ("list", "read"), Text(),
               "Links with commas: the documents that they lead to, in their place."),
     Parameter("after", _LIST, Text(), "The token of the Link header: the page that follows."),
     Parameter("count", _LIST, Choice(COUNTS), "How to count for X-Total-Count.", "auto"),

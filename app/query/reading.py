@@ -8,7 +8,8 @@ import bson
 
 from app.errors import Fault, Invalid
 from app.query import tokens
-from app.query.conditions import Condition, Readings, Search
+from app.query.conditions import AnyCondition, Readings, Search
+from app.query.expansions import Expansion, read_expand
 from app.query.names import Asked, Names
 from app.query.operators import MAX_LITERAL, MAX_PATTERN, Operator
 from app.query.ordering import Sort
@@ -111,14 +112,16 @@ class Reading:
             self._fault("sort", str(error))
             return default
 
-    def no_links(self) -> None:
-        """`expand` puts linked documents in place; no document has links yet."""
+    def expand(self) -> tuple[Expansion, ...]:
+        """The links in whose place the linked documents stand."""
         text = self.text("expand")
-        if text is not None:
-            self._fault(
-                "expand",
-                f"{text[:_SHOWN]!r} is no link to another document; only links can be expanded",
-            )
+        if text is None:
+            return ()
+        try:
+            return read_expand(self._names, text)
+        except ValueError as error:
+            self._fault("expand", str(error))
+            return ()
 
     def after(self, fingerprint: bytes) -> Place | Pointer | None:
         """The place of `after`."""
@@ -135,15 +138,15 @@ class Reading:
 
     # --- conditions ---
 
-    def conditions(self) -> tuple[Condition | Search, ...]:
+    def conditions(self) -> tuple[AnyCondition, ...]:
         """The keyword, and all filters."""
-        conditions: list[Condition | Search] = []
+        conditions: list[AnyCondition] = []
         keyword = self.text("keyword")
         if keyword is not None and self._is_pattern("keyword", keyword):
             conditions.append(self._search(keyword))
         for name, (asked, texts) in self._filters.items():
             values = self._read(name, asked, texts)
-            conditions += [Condition(asked.found, asked.operator, value) for value in values]
+            conditions += [asked.condition(value) for value in values]
         return tuple(conditions)
 
     def _search(self, keyword: str) -> Search:

@@ -16,6 +16,7 @@ from beanie import Link
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from app.resources.codec import CODEC
 from app.resources.fields import Field, Shape, Target, collection_of, key_annotation
 
 Steps = tuple[str | int, ...]
@@ -47,6 +48,13 @@ class Reference:
 def stored_forms(collection: str, key: Any) -> list[Any]:
     """What a link to this document may be stored as, for `$in`: one index serves all of them."""
     return [key, bson.DBRef(collection, key)]
+
+
+def identity(key: Any) -> Any:
+    """Equal for keys that MongoDB holds to be the same document's, and fit for a dict."""
+    if isinstance(key, dict | list):
+        return bson.encode({"": key}, codec_options=CODEC)
+    return (type(key) is bool, key)
 
 
 def link_paths(shape: Shape) -> tuple[LinkPath, ...]:

@@ -124,6 +124,13 @@ class Database:
         """Whether the server has snapshots: a replica set or a sharded cluster, MongoDB 5.0 or later."""
         return not self.is_mock and has_snapshots(self.sync.client)
 
+    @property
+    def time_limit(self) -> dict[str, int]:
+        """The option of a find that bounds the database's work, as words for the driver."""
+        if self.is_mock:
+            return {}
+        return {"max_time_ms": int(self.settings.QUERY_TIME_LIMIT_SECONDS * 1000)}
+
     def has_transactions(self) -> bool:
         """Whether the server has transactions: a replica set or a sharded cluster."""
         return not self.is_mock and has_transactions(self.sync.client)

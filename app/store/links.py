@@ -13,19 +13,17 @@ stays unseen there.
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import bson
 from pymongo import ReadPreference, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from app.errors import Fault, Invalid, Linked
-from app.resources.codec import CODEC
 from app.resources.faults import pointer
-from app.resources.links import LinkPath, Reference, stored_forms
+from app.resources.links import LinkPath, Reference, identity, stored_forms
 from app.resources.registry import Resource
 from app.store.client import Database
 
@@ -71,18 +69,18 @@ class Links:
         wanted: dict[str, dict[Any, Any]] = {}
         listed = list(references)
         for reference in listed:
-            wanted.setdefault(reference.collection, {})[_identity(reference.key)] = reference.key
+            wanted.setdefault(reference.collection, {})[identity(reference.key)] = reference.key
         existing = {
             (collection, identity)
             for collection, keys in wanted.items()
             for identity in self._existing(collection, keys.values(), words)
         }
-        return [one for one in listed if (one.collection, _identity(one.key)) not in existing]
+        return [one for one in listed if (one.collection, identity(one.key)) not in existing]
 
     def _existing(self, collection: str, keys: Iterable[Any], words: Words) -> set[Any]:
         condition = {"_id": {"$in": list(keys)}}
         found = self._database.collection(collection).find(condition, {"_id": 1}, **words)
-        return {_identity(document["_id"]) for document in found}
+        return {identity(document["_id"]) for document in found}
 
     def refuse_missing(self, references: Iterable[Reference], words: Words) -> None:
         """Raises `Invalid` with a pointer to each link that leads nowhere."""
@@ -182,18 +180,11 @@ def added_references(before: Iterable[Reference], after: Iterable[Reference]) ->
 
     What is stored already, and may lead nowhere, is not asked for.
     """
-    known = {(one.collection, _identity(one.key)) for one in before}
-    return [one for one in after if (one.collection, _identity(one.key)) not in known]
-
-
-def _identity(key: Any) -> Any:
-    """Equal for keys that MongoDB holds to be the same document's."""
-    if isinstance(key, Mapping | list):
-        return bson.encode({"": key}, codec_options=CODEC)
-    return (type(key) is bool, key)
+    known = {(one.collection, identity(one.key)) for one in before}
+    return [one for one in after if (one.collection, identity(one.key)) not in known]
 
 
 def _slot(collection: str, key: Any, number: int) -> int:
-    text = repr((collection, _identity(key))).encode("utf-8", "surrogatepass")
+    text = repr((collection, identity(key))).encode("utf-8", "surrogatepass")
     target = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) % TARGETS
     return target * SLOTS + number

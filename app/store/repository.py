@@ -1,18 +1,20 @@
 """Reads and writes of one resource's documents; the writes themselves are in `writes`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from pymongo.errors import OperationFailure
 
 from app.errors import MethodNotAllowed, NotFound
 from app.query.compile import Query
+from app.query.expansions import Expansion
 from app.query.plan import Plan, make_plan
 from app.resources.patches import Change
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
 from app.store.client import Database
 from app.store.indexes import Indexes, look_at, make_indexes
+from app.store.linked import expand, resolve
 from app.store.links import Links
 from app.store.lists import ListPage, Lists
 from app.store.stored import Stored
@@ -65,7 +67,24 @@ class Repository:
 
     async def page(self, query: Query) -> ListPage:
         """One page of a list."""
-        return await self._database.run(self._lists.page, query, patterns=query.patterns)
+        return await self._database.run(self._page, query, patterns=query.patterns)
+
+    def _page(self, query: Query) -> ListPage:
+        if query.joins:
+            words = self._database.time_limit
+            collections = self._database.collection
+            query = query.resolved([resolve(collections, join, words) for join in query.joins])
+        page = self._lists.page(query)
+        if query.expand:
+            self._expand(page.documents, query.expand)
+        return page
+
+    async def expand(self, document: Document, expansions: Sequence[Expansion]) -> None:
+        """Puts linked documents in the place of a document's links."""
+        await self._database.run(self._expand, [document], expansions)
+
+    def _expand(self, documents: Sequence[Document], expansions: Sequence[Expansion]) -> None:
+        expand(self._database.collection, documents, expansions, self._database.time_limit)
 
     def _look(self) -> None:
         look_at(self._collection, self.indexes)

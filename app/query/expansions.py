@@ -1,0 +1,50 @@
+"""The text of `expand` → the links in whose place the linked documents stand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.resources.registry import Resource
+
+if TYPE_CHECKING:
+    from app.query.names import Names
+
+MAX_LEVELS = 3
+_SHOWN = 60  # characters of a value that a message repeats
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A link in whose place the linked documents stand, and what stands in the place of theirs."""
+
+    path: str
+    target: Resource
+    inner: tuple["Expansion", ...] = ()
+
+
+def read_expand(names: "Names", text: str) -> tuple[Expansion, ...]:
+    """The links of `author,books.author`; raises `ValueError` with a sentence."""
+    paths = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    return tuple(_expansions(names, paths, 1))
+
+
+def _expansions(names: "Names", paths: list[str], level: int) -> Iterator[Expansion]:
+    """One expansion for each link, with all that is asked behind it."""
+    behind: dict[str, list[str]] = {}
+    for path in paths:
+        link, rest = names.link(path)
+        if link is None:
+            raise ValueError(
+                f"{path[:_SHOWN]!r} is no link to another document; only links can be expanded"
+            )
+        behind.setdefault(link.path, [])
+        if rest:
+            behind[link.path].append(rest)
+    for path, rests in behind.items():
+        link, _ = names.link(path)
+        assert link is not None
+        target = names.linked(link)
+        assert target is not None
+        if rests and level == MAX_LEVELS:
+            raise ValueError(f"it goes through {MAX_LEVELS} links at most")
+        yield Expansion(path, target.resource, tuple(_expansions(target, rests, level + 1)))
