@@ -28,6 +28,7 @@ from app.api.problems import (
     on_request_error,
     on_validation_error,
 )
+from app.api.reverse import reverse_routes
 from app.api.router import ResourceRouter
 from app.api.routing import Paths, reserved_steps
 from app.errors import RequestError
@@ -135,7 +136,8 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     own = [*pages.routes(), *health.routes(), *downloads.routes()]
     reserved |= reserved_steps(own)
     refuse_reserved(resources.values(), reserved)
-    app.paths = Paths([*own, *(route for router in routers for route in router.routes())])
+    served = [route for router in routers for route in router.routes()]
+    app.paths = Paths([*own, *served, *reverse_routes(routers)])
     app.openapi = lambda: _describe(app, resources.values())  # type: ignore[method-assign]
     if settings.ROUTES:
         include_routers(app, settings.ROUTES)

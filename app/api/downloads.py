@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from app.api.routing import Route
 from app.concurrency import cancel
 from app.errors import NotFound, ProtocolTooOld, RequestError, Unavailable
 from app.query.compile import Compiler
+from app.query.conditions import Condition
 from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Database
@@ -118,13 +120,17 @@ class Downloads(Part):
         return Response(orjson.dumps(asdict(record)), 200, headers, "application/json")
 
     async def answer(
-        self, request: Request, compiler: Compiler, repository: Repository
+        self,
+        request: Request,
+        compiler: Compiler,
+        repository: Repository,
+        below: Sequence[Condition] = (),
     ) -> Response:
         """The answer to `GET /users/export/{format}`, whose first chunk is there; for HEAD its headers alone."""
         if request.query_params.get("sort") and self._database.has_primary():
             with suppress(RequestError):  # what was known of them serves as well, mostly
                 await repository.look_at_indexes()
-        export = self._read(request, compiler, repository)
+        export = self._read(request, compiler, repository, below)
         headers = _headers(export)
         total = asyncio.ensure_future(self._total(export))
         try:
@@ -137,10 +143,16 @@ class Downloads(Part):
         finally:
             await cancel(total)
 
-    def _read(self, request: Request, compiler: Compiler, repository: Repository) -> Export:
+    def _read(
+        self,
+        request: Request,
+        compiler: Compiler,
+        repository: Repository,
+        below: Sequence[Condition],
+    ) -> Export:
         snapshots = self._database.has_snapshots()
         name, pairs = request.path_params["format"], requests.pairs(request)
-        export = read_export(name, pairs, compiler, repository.plan, snapshots)
+        export = read_export(name, pairs, compiler, repository.plan, snapshots, below)
         if request.scope["http_version"] == "1.0":
             raise ProtocolTooOld(
                 "HTTP/1.0 can't show that a transfer broke, so a cut-off file would look whole; "

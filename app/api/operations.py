@@ -1,6 +1,7 @@
 """What the routes of a resource say of themselves."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from app.api.descriptions import (
     JSON,
@@ -77,6 +78,24 @@ def of_document(compiler: Compiler) -> list[Description]:
                       (400, 403, 404, 409, 412, 422, 503), conditional),
         ]  # fmt: skip
     return described
+
+
+def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description]:
+    """`/authors/{_id}/books`: a list of what links to a document, then its downloads."""
+    path = f"/{target.resource.address}/{{_id}}/{name}"
+    key = in_path("_id", value_schema(target.resource.key), "The key of what is linked to.")
+    word = f"of_{target.resource.name}_in_{name}".replace(".", "_")
+    return [
+        replace(
+            described,
+            path=described.path.replace(f"/{other.resource.address}", path, 1).rstrip("/"),
+            name=f"{described.name}_{word}",
+            summary=f"{described.summary} that link to one of {target.resource.address}",
+            parameters=[key, *described.parameters],
+            problems=tuple(sorted({*described.problems, 404})),
+        )
+        for described in (of_collection(other)[0], *of_exports(other))
+    ]
 
 
 def of_exports(compiler: Compiler) -> list[Description]:

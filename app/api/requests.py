@@ -48,14 +48,14 @@ def no_parameters(request: Request) -> None:
         raise Invalid(faults[0].detail, *faults)
 
 
-def keys(request: Request, field: Field) -> tuple[Iterable[Any], ValueError | None]:
-    """The `_id`s that the last step of the path may stand for, the model's type first.
+def keys(request: Request, field: Field, step: int = -1) -> tuple[Iterable[Any], ValueError | None]:
+    """The `_id`s that a step of the path, the last one, may stand for, the model's type first.
 
     With them the error, if the text is none of these.
     """
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     try:
-        text = unquote(raw.rpartition(b"/")[2].decode("ascii"), errors="strict")
+        text = unquote(raw.split(b"/")[step].decode("ascii"), errors="strict")
     except UnicodeDecodeError as error:
         return [], error
     return read_key(field, text)

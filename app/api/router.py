@@ -88,11 +88,8 @@ class ResourceRouter(Part):
             Route(f"/{name}/{{key}}", item, operations.of_document(self.compiler)),
         ]
 
-    async def list(self, request: Request) -> Response:
-        """`GET /users/`: a page of documents."""
-        return await self._list(request, ())
-
-    async def _list(self, request: Request, below: Sequence[Condition]) -> Response:
+    async def list(self, request: Request, below: Sequence[Condition] = ()) -> Response:
+        """`GET /users/`: a page of documents, of those that meet the conditions `below`."""
         query = self.compiler.list(requests.pairs(request), below)
         page = await self._repository.page(query)
         if self._present:
@@ -121,9 +118,11 @@ class ResourceRouter(Part):
             if request.path_params["key"] == EXPORT:  # and no document has it as its key
                 raise _without_format(request) from None
             raise
+        if expansions:
+            return await self._expanded(stored, expansions)
         if conditions.is_current(stored.etag):
             return Response(None, 304, {"ETag": stored.etag})
-        return await self._expanded(stored, expansions) if expansions else self._whole(stored)
+        return self._whole(stored)
 
     async def _expanded(self, stored: Stored, expansions: Sequence[Expansion]) -> Response:
         """The document with linked ones in place: no state of one document, so it has no ETag."""
@@ -167,16 +166,20 @@ class ResourceRouter(Part):
         await self._repository.delete(keys, matches)
         return Response(None, 204)
 
-    async def export(self, request: Request) -> Response:
-        """`GET /users/export/{format}`: a download."""
-        return await self._downloads.answer(request, self.compiler, self._repository)
+    async def export(self, request: Request, below: Sequence[Condition] = ()) -> Response:
+        """`GET /users/export/{format}`: a download, of the documents that meet the conditions `below`."""
+        return await self._downloads.answer(request, self.compiler, self._repository, below)
+
+    async def find(self, request: Request, step: int) -> Stored:
+        """The document whose `_id` is this step of the path; raises `NotFound`, or `Invalid` for no `_id`."""
+        return await self._found(request, self._repository.read, step)
 
     async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
         requests.check_media_type(request, accepted)
         return requests.parse_json(await requests.read_body(request, self._body_limit))
 
-    async def _found(self, request: Request, read: Callable[[Any], Any]) -> Stored:
-        keys, error = requests.keys(request, self.resource.key)
+    async def _found(self, request: Request, read: Callable[[Any], Any], step: int = -1) -> Stored:
+        keys, error = requests.keys(request, self.resource.key, step)
         try:
             stored: Stored = await read(keys)
         except NotFound:

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.query import ordering
 from app.query.compile import Query
+from app.query.conditions import Join
 from app.query.flatten import Flattening
 from app.query.ordering import Index, Sort
 from app.settings import Settings
@@ -31,6 +32,7 @@ class Plan:
     is_view: bool = False
     time_limit: int = 10_000  # ms of the database's work for a page
     patience: float = 15.0  # seconds that a lost primary is waited for
+    joins: tuple[Join, ...] = ()  # what is asked of linked documents, and is no part of `filter`
     patterns: tuple[str, ...] = ()  # the parameters that are regular expressions
 
     @property
@@ -58,5 +60,6 @@ def make_plan(
         is_view=is_view,
         time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
         patience=settings.PRIMARY_WAIT_SECONDS,
+        joins=query.joins,
         patterns=query.patterns,
     )

@@ -19,6 +19,10 @@ def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
         if not path:
             raise ValueError("one key is empty; a sort looks like -profile.age,name")
         found = resource.shape.find(path)
+        if found is None and _reaches_through(resource, path):
+            raise ValueError(
+                f"{path!r} reaches through a link to another document; sort by a field of this one"
+            )
         if found is None:
             raise ValueError(f"there is no field {path!r}{_nearest(resource, path)}")
         if problem := _problem(found):
@@ -29,6 +33,10 @@ def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
         if len(seen) == ordering.MAX_KEYS:
             raise ValueError(f"MongoDB sorts by at most {ordering.MAX_KEYS - 1} keys, and `_id`")
         yield path, direction
+
+
+def _reaches_through(resource: Resource, path: str) -> bool:
+    return any(path.startswith(f"{link.path}.") for link in resource.links)
 
 
 def _key(part: str) -> tuple[str, int]:

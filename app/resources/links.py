@@ -50,6 +50,11 @@ def stored_forms(collection: str, key: Any) -> list[Any]:
     return [key, bson.DBRef(collection, key)]
 
 
+def leads_to(collection: str, value: Any) -> bool:
+    """Whether what is stored for a link may name a document of this collection."""
+    return value.collection == collection if isinstance(value, bson.DBRef) else value is not None
+
+
 def identity(key: Any) -> Any:
     """Equal for keys that MongoDB holds to be the same document's, and fit for a dict."""
     if isinstance(key, dict | list):

@@ -15,7 +15,7 @@ from app.errors import Invalid
 from app.query.conditions import Filter, Join
 from app.query.expansions import Expansion
 from app.resources.kinds import show_link
-from app.resources.links import identity, stored_forms
+from app.resources.links import identity, leads_to, stored_forms
 from app.resources.rendering import presenter
 from app.resources.storing import Document
 
@@ -54,10 +54,16 @@ def expand(
     """
     for expansion in expansions:
         places = [place for one in documents for place in _places(one, expansion.path.split("."))]
-        keys = {identity(holder[step]): show_link(holder[step]) for holder, step in places}
+        collection = expansion.target.name
+        keys = {}
+        for holder, step in places:
+            if leads_to(collection, holder[step]):
+                keys[identity(show_link(holder[step]))] = show_link(holder[step])
         linked = _read(collections, list(keys.values()), expansion, words)
         for holder, step in places:
-            holder[step] = linked.get(identity(show_link(holder[step])), holder[step])
+            if leads_to(collection, holder[step]):
+                key = identity(show_link(holder[step]))
+                holder[step] = linked.get(key, holder[step])
 
 
 def _read(

@@ -1,12 +1,13 @@
 """An export's query string → the export, as plain data; the same over HTTP and by command."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from itertools import takewhile
 from typing import Any
 
 from app.errors import Fault, Invalid, NotFound
 from app.query.compile import Compiler, Pairs, Query
+from app.query.conditions import Condition
 from app.query.parameters import PARAMETERS, parameters_of
 from app.query.plan import Plan
 from app.resources.registry import Resource, nearest
@@ -23,10 +24,11 @@ def read_export(
     compiler: Compiler,
     plan: Callable[[Query], Plan],
     snapshots: bool,
+    below: Sequence[Condition] = (),
 ) -> Export:
     """The export of that format's name with these parameters, as `plan` reads its query.
 
-    `snapshots` says that the server can show a snapshot.
+    `snapshots` says that the server can show a snapshot; `below` are more conditions.
 
     Raises `NotFound` for an unknown format, `Invalid` for parameters that can't be.
     """
@@ -36,7 +38,7 @@ def read_export(
         raise NotFound(
             f"There is no export format {name!r}.{nearest(name, FORMATS)} There are {known}."
         )
-    query, words = compiler.export(pairs, found.takes, _foreign(found))
+    query, words = compiler.export(pairs, found.takes, _foreign(found), below)
     return _export(compiler.resource, found, plan(query), words, snapshots)
 
 

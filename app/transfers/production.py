@@ -27,6 +27,7 @@ from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
+from app.store.linked import resolve
 from app.store.pages import Page, pages
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Export:
     def is_of_all(self) -> bool:
         """Whether it holds every document of the collection."""
         plan = self.plan
-        return not plan.filter and not plan.skip and plan.limit is None
+        return not (plan.filter or plan.joins) and not plan.skip and plan.limit is None
 
 
 def projected(export: Export) -> Export:
@@ -83,9 +84,19 @@ def produce(
     """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes."""
     found = FORMATS[export.format]
     encoder = found.encoder(export.columns or (), export.options, export.collection)
-    with closing(Ahead(pages(collection, export.plan, session))) as read:
+    plan = _resolved(export.plan, collection, session)
+    with closing(Ahead(pages(collection, plan, session))) as read:
         batches = _tables(export, read) if found.tabular else _documents(export, read)
         yield from chunks(batches, encoder, tally, gzip=export.gzip)
+
+
+def _resolved(plan: Plan, collection: Collection[Any], session: ClientSession | None) -> Plan:
+    """The plan with what is asked of linked documents as a filter, by the same snapshot."""
+    if not plan.joins:
+        return plan
+    words = {"session": session, "max_time_ms": plan.time_limit}
+    filters = [resolve(collection.database.get_collection, join, words) for join in plan.joins]
+    return replace(plan, filter={"$and": [plan.filter, *filters]}, joins=())
 
 
 def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator[bytes]:

@@ -1,0 +1,61 @@
+"""What links to a document: `GET /authors/{_id}/books` is a list like any other, so are its downloads.
+
+Where several fields of one resource link here, `/authors/{_id}/books.editors` names the field; it
+may always be named.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import operations
+from app.api.router import EXPORT, ResourceRouter
+from app.api.routing import Handler, Route
+from app.query.conditions import Condition
+from app.query.operators import OPERATORS
+from app.resources.fields import FieldPath
+from app.resources.links import LinkPath
+
+KEY_STEP = 2  # of `/authors/{_id}/books`
+
+
+def reverse_routes(routers: Sequence[ResourceRouter]) -> list[Route]:
+    """The routes of all lists of what links to a document of these resources."""
+    by_collection = {router.resource.name: router for router in routers}
+    routes: list[Route] = []
+    for other in routers:
+        fields = Counter(link.target.collection for link in other.resource.links)
+        for link in other.resource.links:
+            target = by_collection[link.target.collection]
+            names = [f"{other.resource.address}.{link.path}"]
+            if fields[link.target.collection] == 1:
+                names.insert(0, other.resource.address)
+            for name in names:
+                routes += _routes(target, other, link, name, is_described=name == names[0])
+    return routes
+
+
+def _routes(
+    target: ResourceRouter, other: ResourceRouter, link: LinkPath, name: str, *, is_described: bool
+) -> Iterator[Route]:
+    path = f"/{target.resource.address}/{{key}}/{name}"
+    described = operations.of_reverse(target.compiler, other.compiler, name)
+
+    async def below(request: Request) -> list[Condition]:
+        stored = await target.find(request, KEY_STEP)
+        field = FieldPath(link.path, link.field)
+        return [Condition(field, OPERATORS["eq"], stored.document["_id"])]
+
+    async def show(request: Request) -> Response:
+        return await other.list(request, await below(request))
+
+    async def export(request: Request) -> Response:
+        return await other.export(request, await below(request))
+
+    lists: dict[str, Handler] = {"GET": show}
+    yield Route(path, lists, described[:1] if is_described else ())
+    yield Route(
+        f"{path}/{EXPORT}/{{format}}", {"GET": export}, described[1:] if is_described else ()
+    )
