@@ -16,6 +16,7 @@ from beanie import Indexed, Link
 from beanie.odm.fields import IndexedAnnotation
 from bson.raw_bson import RawBSONDocument
 from mongomock_motor import AsyncMongoMockClient
+from pydantic_core import SchemaValidator
 from pymongo import read_preferences
 from pymongo.read_preferences import Secondary
 
@@ -62,6 +63,8 @@ THERE: dict[str, Callable[[], object]] = {
     "__pydantic_generic_metadata__": lambda: (
         set(Model.__pydantic_generic_metadata__) == {"origin", "args", "parameters"}
     ),
+    "_types_namespace": lambda: Model.model_rebuild(force=True, _types_namespace={}),
+    "_use_prebuilt": lambda: SchemaValidator({"type": "int"}, _use_prebuilt=False),
     "__pydantic_validator__": lambda: Model.__pydantic_validator__.validate_python({"x": 1}).x,
     # the standard library
     "_srcfile": lambda: hasattr(logging, "_srcfile"),
@@ -94,7 +97,7 @@ def standard_dunders() -> set[str]:
 
 
 def names_used(tree: ast.AST) -> Iterator[str]:
-    """Attributes, imported names, and the texts that `getattr`, `vars` and `__dict__` are asked for."""
+    """Attributes, imports, arguments, and what `getattr`, `vars` and `__dict__` are asked for."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.attr
@@ -103,6 +106,8 @@ def names_used(tree: ast.AST) -> Iterator[str]:
             yield from str(node.module).split(".")
         elif isinstance(node, ast.Call) and len(node.args) > 1 and is_getattr(node.func):
             yield from texts(node.args[1])
+        elif isinstance(node, ast.keyword) and node.arg is not None:
+            yield node.arg
         elif isinstance(node, ast.Subscript) and is_of_object(node.value):
             yield from texts(node.slice)
 
