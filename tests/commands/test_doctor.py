@@ -13,6 +13,7 @@ from pymongo import MongoClient
 from rich.console import Console
 
 from app.commands.doctor import STEPS, Case, Finding, examine, findings
+from app.resources.registry import discover
 from app.servers.process import Mongod, ask
 from app.servers.replica_set import ReplicaSet
 from app.settings import Settings
@@ -75,8 +76,9 @@ def test_the_embedded_database_is_fine(tmp_path: Path) -> None:
     is_fine, text = shown(settings(DATA_DIR=tmp_path / "data"))
     assert is_fine
     assert "fails" not in text
-    assert "not made yet (the server does at its start) for users" in text
-    assert "resources: users" in text
+    names = ", ".join(discover("models"))
+    assert f"not made yet (the server does at its start) for {names}" in text
+    assert f"resources: {names}" in text
 
 
 def test_a_mistake_in_the_models_is_a_step_of_its_own(
@@ -103,9 +105,11 @@ def test_values_that_keep_a_unique_index_from_being_made_are_named(mongo_uri: st
             found = dict(findings(Case(settings(DB_NAME="doubled"), mongo_uri)))
         finally:
             client.drop_database("doubled")
+    others = ", ".join(name for name in discover("models") if name != "users")
     assert found["indexes"] == Finding(
         "fails",
-        "missing: users.email_1 (several documents have email 'a@x.com')",
+        "missing: users.email_1 (several documents have email 'a@x.com'); "
+        f"not made yet (the server does at its start) for {others}",
         "leave one document alone with each of these values in 'users'; the server then makes the "
         "index by itself.",
     )
