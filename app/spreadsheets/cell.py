@@ -36,7 +36,7 @@ class Broken(str):
 
 
 class Cut(str):
-    """A text that the export has cut, as the sheet `notes` says: only its beginning is in the file."""
+    """A text that the export has cut, as the sheet `notes` says: only its begin is here."""
 
 
 # What a reader gives: a text ("" where the cell is empty), a number, a truth value, one of the

@@ -411,7 +411,7 @@ class _Typed(_Kind):
 
 
 class _Untyped(_Typed):
-    """A field that takes anything, in a file of texts: numbers and truth values are those of JSON."""
+    """A field that takes anything, in a file of texts: those that are JSON count as that."""
 
     def text(self, text: str) -> Any:
         if text in ("true", "false"):

@@ -1,4 +1,4 @@
-"""Documents → column-major values: which columns a sheet has, and where in a document each one's values are.
+"""Documents → column-major values: which columns a sheet has, and where their values are.
 
 A batch of documents becomes one list of values for each column, all of one length; None where there
 is no value.
@@ -26,8 +26,8 @@ Values = list[Any]  # of one column
 class Column:
     """One column of a sheet: its title, and the steps that lead to its values; plain data.
 
-    `kind` is what the model says of one cell, `many` that a cell holds a list of such values; a value of another type
-    may come. `present` makes the values presentable.
+    `kind` is what the model says of one cell, `many` that a cell holds a list of such
+    values; a value of another type may come. `present` makes the values presentable.
     """
 
     path: str
@@ -68,10 +68,10 @@ def parse_columns(
     unwind: str | None,
     titles_allowed: bool,
 ) -> tuple[Column, ...]:
-    """The columns of an export: those that were asked for, else those that the model declares, else all but `_id`.
+    """The columns of an export: those that were asked for, else the model's, else all but `_id`.
 
-    `asked` is the parameter `columns` (`_id,*`, `name,profile.age:Age`), `unwind` the path of the list whose elements
-    are rows. Raises `Invalid`, at the parameter, for what is unknown, doubled or empty.
+    `asked` is the parameter `columns` (`_id,*`, `name,profile.age:Age`), `unwind` the path of the
+    list whose elements are rows. Raises `Invalid`, at the parameter, for what is unknown, doubled or empty.
     """
     if unwind:
         _check_unwind(shape, unwind)
@@ -210,7 +210,7 @@ class Table:
                 self._documents.add(steps, position)
 
     def columns_of(self, documents: list[dict[str, Any]]) -> list[Values]:
-        """The values of each column, in the order of the columns, of documents that are a row each."""
+        """The values of each column, in the columns' order, of documents that are a row each."""
         table: list[Values] = [[]] * self._width
         _fill(table, self._documents, documents)
         return table
@@ -218,8 +218,9 @@ class Table:
     def slices_of(
         self, documents: list[dict[str, Any]], rows: int
     ) -> Iterator[tuple[int, list[Values]]]:
-        """The same with `unwind`, so many rows at a time (few documents may have very many), and the documents that
-        end in them.
+        """The same with `unwind`, so many rows at a time, and the documents that end in them.
+
+        Few documents may have very many rows.
         """
         lists: Values = documents
         for step in self._list:
@@ -271,7 +272,7 @@ def _fill(table: list[Values], branch: _Branch, values: Values) -> None:
 
 
 def _fill_with_lists(table: list[Values], branch: _Branch, lists: Values) -> None:
-    """One cell for each list: what the branch finds in its elements, null where an element has nothing there."""
+    """One cell for each list: what the branch finds in its elements, else null."""
     _fill(table, branch, list(chain.from_iterable(map(_elements, lists))))
     for position in _ends(branch):
         elements = iter(table[position])

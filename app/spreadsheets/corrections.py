@@ -1,4 +1,4 @@
-"""The sheet to correct: rows as they came, the bad cells marked, and a column that says what is wrong.
+"""The sheet to correct: rows as they came, bad cells marked, a column that says what is wrong.
 
     Rows + faults ─▶ `add` ─▶ a CSV, or a workbook ─▶ `finish`
 
@@ -56,8 +56,8 @@ class Corrections(Protocol):
 class CsvCorrections:
     """A sheet to correct as CSV, UTF-8 with a byte-order mark, which Excel needs.
 
-    `formulas` is as it was read: what lost its guard gets it again. Raises `Invalid` for a text that
-    the export has cut, which only a workbook can go on marking.
+    `formulas` is as it was read: what lost its guard gets it again. Raises `Invalid` for a text
+    that the export has cut, which only a workbook can go on marking.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A file to fill in: the columns that can be imported as a header, and in a workbook what each takes.
+"""A file to fill in: the columns that can be imported, and in a workbook what each takes.
 
 Required titles are bold; choices and truth values are drop-down lists; dates, numbers and texts
 have their formats (a text column keeps `007`); a note says each column's meaning, type and limits.

@@ -1,7 +1,7 @@
 """Rows of a file → records: columns matched with the model's fields, cells as JSON.
 
     reader.header ─ match ─▶ `Target`s ─┐
-    reader's `Rows` ────────────────────┴─▶ `Ingest.records` ─▶ `Record`s ─ `body` ─▶ a JSON document
+    reader's `Rows` ────────────────────┴─▶ `Ingest.records` ─▶ `Record`s ─ `body` ─▶ a document
 
 A `Record` says for each of its columns whether it has a value (`values`), is empty (`empty`), was
 cut by the export (`kept`) or is no value of its field (`faults`): what an empty cell means differs
@@ -55,8 +55,8 @@ class CellFault:
 class Record:
     """One row as its columns say, or one document.
 
-    `values` has the JSON of each cell that has one, by path in the order of the columns; `empty` the
-    paths whose cells are empty, `kept` those whose text the export has cut, so that only its
+    `values` has the JSON of each cell that has one, by path in the order of the columns; `empty`
+    the paths whose cells are empty, `kept` those whose text the export has cut, so that only its
     beginning is in the file. For a document of NDJSON or JSON `document` is that, and `values` is
     not filled.
     """
@@ -73,8 +73,8 @@ class Record:
 class Ingest:
     """Makes records of a reader's rows.
 
-    `shape` is that of the resource as its caller sees it, `declared` its `Resource.columns`, `asked`
-    the parameter `columns` (`name,profile.age:Age`, which names foreign titles). Making one matches
+    `shape` is that of the resource as its caller sees it, `declared` its `Resource.columns`,
+    `asked` the parameter `columns` (`name,profile.age:Age`, which names foreign titles). Making one matches
     the header: raises `Invalid` that names every column without a field.
     """
 
@@ -129,8 +129,8 @@ class Ingest:
     def body(self, record: Record) -> dict[str, Any]:
         """The document of a record as nested JSON, as POST takes it; empty cells are not in it.
 
-        Numbered columns make lists as long as the last element that has something; an element before
-        it that has nothing is `{}`, "" or null, as its kind has it.
+        Numbered columns make lists as long as the last element that has something; an element
+        before it that has nothing is `{}`, "" or null, as its kind has it.
         """
         if record.document is not None:
             return record.document

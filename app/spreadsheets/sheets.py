@@ -35,7 +35,7 @@ Row = tuple[int, list[Cell]]
 
 
 class XlsxReader:
-    """Reads the table of a workbook: the sheet that was asked for, or the first, and what continues it."""
+    """Reads the table of a workbook: a sheet by name, or the first, and what continues it."""
 
     typed = True
 
@@ -287,7 +287,7 @@ def _put(row: list[Cell], position: int, value: Cell) -> None:
 
 
 def _with_one_extra(row: list[Cell], width: int) -> list[Cell]:
-    """The row with the first of the cells that have no title, at the first place after the others."""
+    """The row with the first of the cells that have no title, right after the others."""
     return [*row[:width], next(cell for cell in row[width:] if cell != "")]
 
 

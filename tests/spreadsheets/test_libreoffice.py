@@ -12,6 +12,7 @@ import pydantic
 import pytest
 
 from tests.spreadsheets.files import csv_rows, export
+from tests.spreadsheets.test_round_trip import Everything, bodies
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("soffice") is None, reason="needs LibreOffice"),
@@ -65,6 +66,38 @@ def through_libreoffice(data: bytes, extension: str, folder: Path) -> list[list[
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     return csv_rows((folder / "out" / "in.csv").read_bytes())
+
+
+def test_what_libreoffice_has_saved_comes_back(tmp_path: Path) -> None:
+    """A float keeps 15 digits there, as in every spreadsheet."""
+    stored = [
+        {
+            "text": "007",
+            "int": 5,
+            "bool": True,
+            "datetime": MOMENT,
+            "decimal": bson.Decimal128("19.90"),
+        },
+        {
+            "text": "=1+1\n_x0041_",
+            "int": 2**60,
+            "bool": False,
+            "map": {"k": 1},
+            "texts": ["a", "三"],
+        },
+        {"text": "TRUE", "decimal": bson.Decimal128("1E+3"), "float": 1.5, "bytes": b"\0\xff"},
+    ]
+    source = tmp_path / "in.xlsx"
+    source.write_bytes(export("xlsx", Everything, stored))
+    command = [
+        "soffice", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless",
+        "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", str(tmp_path / "out"), str(source),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    saved = (tmp_path / "out" / "in.xlsx").read_bytes()
+    ours = bodies("xlsx", source.read_bytes(), Everything)
+    assert bodies("xlsx", saved, Everything) == ours
+    assert [body["text"] for body, _ in ours] == ["007", "=1+1\n_x0041_", "TRUE"]
 
 
 def as_csv_shows(cell: str) -> str:

@@ -144,7 +144,9 @@ class Notes:
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
-        self._spool = tempfile.SpooledTemporaryFile(SPOOL, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        self._spool = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+            SPOOL, "w+", encoding="utf-8", newline="\n"
+        )
         weakref.finalize(self, self._spool.close)  # an export may end anywhere
 
     def add(self, sheet: str, row: int, position: int, text: str) -> None:
