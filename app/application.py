@@ -1,4 +1,4 @@
-"""Joins everything: resources found, routes built, the database opened and closed with the server."""
+"""Joins everything: resources found, routes built, the database opened and closed."""
 
 import asyncio
 import logging
@@ -53,7 +53,7 @@ _log = logging.getLogger("docsheet.database")
 class Application(FastAPI):
     """FastAPI, with `Gate` outside of everything and a short way to the paths of our own.
 
-    Whatever is no path of ours goes through FastAPI's own stack: dependencies, WebSockets, security.
+    All other paths go through FastAPI's own stack: dependencies, WebSockets, security.
     """
 
     def __init__(self, settings: Settings, **words: Any) -> None:

@@ -31,8 +31,8 @@ from dataclasses import dataclass
 class Fault:
     """One thing that is wrong in a request, and where.
 
-    Exactly one of `pointer` (RFC 6901, into the body, as `#/profile/age`), `parameter` (of the query string) and
-    `header` is set.
+    Exactly one of `pointer` (RFC 6901, into the body, as `#/profile/age`), `parameter` (of the
+    query string) and `header` is set.
     """
 
     detail: str

@@ -39,7 +39,8 @@ PROBLEMS = {
         "Other documents link to this one",
         "Deleting it would leave links that lead nowhere. `detail` says how many documents "
         "link to it and in which "
-        'field: change or delete those first. A model that says on_delete = "keep" lets its documents go.',
+        "field: change or delete those first. "
+        'A model that says on_delete = "keep" lets its documents go.',
     ),
     "precondition-failed": (
         "The document has changed",

@@ -126,7 +126,10 @@ class Downloads(Part):
         repository: Repository,
         below: Sequence[Condition] = (),
     ) -> Response:
-        """The answer to `GET /users/export/{format}`, whose first chunk is there; for HEAD its headers alone."""
+        """The answer to `GET /users/export/{format}`, whose first chunk is there.
+
+        For HEAD its headers alone.
+        """
         if request.query_params.get("sort") and self._database.has_primary():
             with suppress(RequestError):  # what was known of them serves as well, mostly
                 await repository.look_at_indexes()
@@ -182,7 +185,8 @@ class Downloads(Part):
             await asyncio.wait_for(self._places.acquire(), self._settings.EXPORT_WAIT_SECONDS)
         except TimeoutError:
             raise Unavailable(
-                f"{self._settings.EXPORTS_AT_ONCE} exports are under way already; try again when one has ended."
+                f"{self._settings.EXPORTS_AT_ONCE} exports are under way already; try again "
+                "when one has ended."
             ) from None
 
     def _transfer(self, export: Export) -> Transfer:
@@ -205,7 +209,7 @@ class Downloads(Part):
 
 
 def _accepts_gzip(values: list[str]) -> bool:
-    """Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): `gzip;q=0` and `*;q=0` say no."""
+    """Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3); `gzip;q=0` says no."""
     weights: dict[str, bool] = {}
     for part in ",".join(values).lower().split(","):
         coding, *parameters = (piece.strip() for piece in part.split(";"))

@@ -179,7 +179,10 @@ def _put_under(root: str, scope: Scope) -> None:
 
 
 def _keep_encoded_slashes(scope: Scope) -> None:
-    """A `%2F` in the path belongs to a name; it must not look like a step when routes are matched."""
+    """A `%2F` in the path belongs to a name.
+
+    It must not look like a step when routes are matched.
+    """
     raw: bytes = scope.get("raw_path") or b""
     if b"%2f" in raw.lower():
         steps = [unquote_to_bytes(step).decode("utf-8", "replace") for step in raw.split(b"/")]

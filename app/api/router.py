@@ -70,7 +70,10 @@ class ResourceRouter(Part):
         return []
 
     def routes(self) -> list[Route]:
-        """The routes of this resource; the collection answers with and without a slash at its end."""
+        """The routes of this resource.
+
+        The collection answers with and without a slash at its end.
+        """
         name = self.resource.address
         collection: dict[str, Handler] = {"GET": self.list}
         item: dict[str, Handler] = {"GET": self.read}
@@ -189,7 +192,10 @@ class ResourceRouter(Part):
         return stored
 
     async def _keys_of_write(self, request: Request) -> Any:
-        """The `_id`s that the path may name; a malformed one that nobody stored is refused before all else."""
+        """The `_id`s that the path may name.
+
+        A malformed one that nobody stored is refused before all else.
+        """
         keys, error = requests.keys(request, self.resource.key)
         if error is not None:
             await self._found(request, self._repository.read)

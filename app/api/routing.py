@@ -89,5 +89,5 @@ def first_step(path: str) -> str:
 
 
 def reserved_steps(own: Iterable[Route]) -> frozenset[str]:
-    """The first steps that no resource and no endpoint of a user may have: of our routes, and of those to come."""
+    """The first steps that only our routes may have, those of now and of later ones."""
     return frozenset(route.first_step for route in own) | set(TO_COME)

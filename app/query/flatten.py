@@ -29,7 +29,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a projected document the values of the next columns are: one, or a run of `width`."""
+    """Where in a projected document the next columns' values are: of one, or a run of `width`."""
 
     steps: Steps
     width: int = 1

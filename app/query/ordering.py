@@ -38,7 +38,10 @@ EXACT: CodecOptions[Any] = CODEC.with_options(
 
 @dataclass(frozen=True)
 class Index:
-    """An existing index that can serve a sort: not partial, sparse, hidden, or of another collation."""
+    """An existing index that can serve a sort: none that is partial, sparse or hidden.
+
+    Nor one of another collation.
+    """
 
     name: str
     keys: Sort
@@ -65,7 +68,7 @@ def whole(keys: Sort) -> Sort:
 
 
 def total(keys: Sort, indexes: Sequence[Index]) -> Sort:
-    """The sort with `_id` behind it, unless its keys decide alone: an index of just these serves it."""
+    """The sort with `_id` behind it, unless its keys decide alone; an index of these serves."""
     paths = {path for path, _ in keys}
     if "_id" not in paths and any(
         index.unique and {path for path, _ in index.keys} <= paths for index in indexes

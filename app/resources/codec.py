@@ -1,4 +1,4 @@
-"""BSON ↔ documents, whatever another program stored, and the elements of BSON as they are (bsonspec.org).
+"""BSON ↔ documents, whatever another program stored; BSON's elements (bsonspec.org).
 
 Types that BSON has retired (undefined, symbol, DBPointer) are decoded as the objects of their
 Extended JSON.
@@ -94,7 +94,7 @@ def _with_uuids(value: Any) -> Any:
 
 
 class Element(NamedTuple):
-    """One element of an object or array: its type byte, its name, and where it and its value are in the BSON."""
+    """One element of an object or array: its type byte, its name, where it and its value are."""
 
     kind: int
     name: bytes

@@ -52,8 +52,8 @@ def read_document(resource: Resource, body: Any) -> Document:
 def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:
     """The BSON of the document that a PUT stores in place of the stored one, given as its BSON.
 
-    Excluded fields that were not sent stay as they are stored, whatever they are. Raises `Invalid` as `read_document`,
-    and where another `_id` is sent.
+    Excluded fields that were not sent stay as they are stored, whatever they are. Raises `Invalid`
+    as `read_document`, and where another `_id` is sent.
     """
     body = require_object(body)
     view = view_of(resource, raw)
@@ -71,7 +71,7 @@ def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:
 def _with_hidden(
     shape: Shape, body: Document, view: Document, shown: Document
 ) -> tuple[Document, Kept]:
-    """The body with the excluded fields of the stored document that it lacks, and which these are."""
+    """The body with the excluded fields that it lacks, as stored, and which these are."""
     whole, kept = dict(body), Kept()
     for name, known in shape.fields.items():
         if known.excluded:

@@ -55,9 +55,9 @@ class Target:
 class Field:
     """One field: what kind of value MongoDB holds under its name.
 
-    `kind` names one of `KINDS`. `many` says that it is a list of such values. `model` is the nested model of an
-    `object`, `values` what each value of a `map` is, `target` where a `link` leads. `text_type` is
-    what was declared for a text other than `str` alone.
+    `kind` names one of `KINDS`. `many` says that it is a list of such values. `model` is the nested
+    model of an `object`, `values` what each value of a `map` is, `target` where a `link` leads.
+    `text_type` is what was declared for a text other than `str` alone.
     """
 
     name: str
@@ -161,13 +161,13 @@ class Shape:
     def walk(self, *, excluded: bool = False) -> Iterator[FieldPath]:
         """Every path that is declared, parents before children, in declared order.
 
-        Excluded fields are skipped unless `excluded` asks for them. A model inside itself is named, and not walked
-        again.
+        Excluded fields are skipped unless `excluded` asks for them. A model inside itself is named,
+        and not walked again.
         """
         yield from _walk(self, "", False, (), excluded)
 
     def flat(self, prefix: str = "", above: tuple[type, ...] = ()) -> Iterator[FieldPath]:
-        """The paths that one flat row has: nested models flattened, a list or a map in one piece."""
+        """The paths of one flat row: nested models flattened, a list or a map in one piece."""
         for field in self.fields.values():
             if field.excluded:
                 continue
@@ -205,7 +205,7 @@ def _walk(
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
-    """`functools.cache` for functions of a model class, which mypy holds to have no hash (Beanie's Documents)."""
+    """`functools.cache` for functions of a model class, which mypy takes for unhashable."""
     return cache(function)  # type: ignore[return-value]
 
 
@@ -248,7 +248,8 @@ def nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseMod
 def is_stored(attribute: str, info: FieldInfo) -> bool:
     """Whether a field is part of the stored document.
 
-    The revision that Beanie adds to each class is not (documents with revisions are refused), nor is a `BackLink`.
+    The revision that Beanie adds to each class is not (documents with revisions are refused), nor
+    is a `BackLink`.
     """
     is_revision = attribute == "revision_id" and bool(info.exclude)
     return not is_revision and not _is_back_link(info.annotation)

@@ -1,4 +1,4 @@
-"""The kinds of value that a field can have, one line each: everything that differs between them is here.
+"""The kinds of value that a field can have, one line each, with all that differs between them.
 
 A kind reads the text of a query string, a path or a cell as the stored value, and writes a stored
 value as text. A reader raises `ValueError` with a sentence that goes on after the name of what was
@@ -190,9 +190,10 @@ class Filters(enum.IntEnum):
 class Kind:
     """One kind of value.
 
-    `classes` are what a model declares, `shown` the types that a decoded value has. `read` makes the stored value of
-    a text, None where any value may be stored; `write` the text of a value. `schema` describes the JSON, `stand_in` is
-    some JSON that is valid. `show` makes a stored value presentable, where it isn't already.
+    `classes` are what a model declares, `shown` the types that a decoded value has. `read` makes
+    the stored value of a text, None where any value may be stored; `write` the text of a value.
+    `schema` describes the JSON, `stand_in` is some JSON that is valid. `show` makes a stored value
+    presentable, where it isn't already.
     """
 
     name: str

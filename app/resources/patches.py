@@ -131,7 +131,7 @@ def _is_same(one: Any, other: Any, exactly: bool) -> bool:
 
 
 def _with_objects_only(view: Document, patch: Document, raw: bytes) -> Document:
-    """The view without what only looks like an object that a patch can change, such as a timestamp."""
+    """The view without what only looks like an object to patch, such as a timestamp."""
     inside = [name for name, value in patch.items() if isinstance(value, dict) and name in view]
     if not inside:
         return view

@@ -1,4 +1,4 @@
-"""A stored value as JSON, as the contract's table says: the one rendering for answers, cells and downloads.
+"""A stored value as JSON: the one rendering for answers, cells and downloads.
 
 Documents come from `codec.decode`; what JSON has no word for is canonical Extended JSON (v2).
 """
@@ -32,7 +32,7 @@ def to_json(value: Any, raw: bytes | None = None) -> bytes:
 
 
 def may_hold_not_finite(raw: bytes) -> bool:
-    """Whether the two last bytes of such a double are there, which may be others: F0 to FF, then 7F or FF."""
+    """Whether the last two bytes of such a double may be there: F0 to FF, then 7F or FF."""
     for last in (b"\x7f", b"\xff"):
         at = raw.find(last, 1)
         while at > 0:
@@ -72,7 +72,7 @@ MAX_NESTED = 8  # times that a model inside itself is gone into
 
 @dataclass(frozen=True)
 class Presenter:
-    """Makes a decoded document presentable, in place: excluded fields out, a model's dates without a time."""
+    """Makes a document presentable, in place: excluded fields out, dates without a time."""
 
     tree: dict[str, Any]
 

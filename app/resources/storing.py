@@ -64,7 +64,7 @@ def encoder_of(resource: Resource) -> Encoder:
 
 
 class _Encoder(Encoder):
-    """Beanie's encoder with a short way for what most values are, and with one order for the elements of a set."""
+    """Beanie's encoder with a short way for most values, and one order for a set's elements."""
 
     def encode(self, obj: Any) -> Any:
         """The value as BSON holds it."""
@@ -99,7 +99,7 @@ class _Encoder(Encoder):
 
 
 def _custom_encoder(obj: Any, encoders: Mapping[Any, Any]) -> Any:
-    """The model's own encoder (`Settings.bson_encoders`) of a value, by its class or one it derives from."""
+    """The model's own encoder (`Settings.bson_encoders`) of a value, by its class or a base."""
     if not encoders:
         return None
     exact = encoders.get(type(obj))

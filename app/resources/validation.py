@@ -64,8 +64,8 @@ def validate(
 ) -> Instance:
     """The instance that the body makes; raises `Invalid` with every fault, unknown fields included.
 
-    Faults at paths that `excuse` takes don't count: there the instance has what was sent, as it is. `sent` is the part
-    of the body in which no field may be unknown, without it all.
+    Faults at paths that `excuse` takes don't count: there the instance has what was sent, as it is.
+    `sent` is the part of the body in which no field may be unknown, without it all.
     """
     sent = body if sent is None else sent
     open_somewhere = _is_open(resource.model)

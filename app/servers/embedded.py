@@ -235,7 +235,7 @@ def _in_use(folder: Path, owner: _Lock) -> str:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Where the sockets are: in the data folder, or under the runtime's if that path can't be used."""
+    """Where the sockets are: in the data folder, or the runtime's if that can't be used."""
     longest = folder / "mongodb-27017.sock"  # mongod makes this one too
     if len(os.fsencode(longest)) <= SOCKET_BYTES and not UNSAFE.intersection(str(folder)):
         return folder

@@ -115,7 +115,7 @@ class Mongod:
     """A mongod on `folder`, reached at `address`: a unix socket's path, or `host:port` on loopback.
 
     Making one starts nothing: it may be running already, started by this process or by another.
-    With `outlives` it keeps running when this process ends; else it ends with it, even by `kill -9`.
+    With `outlives` it survives this process; else it ends with it, even by `kill -9`.
     """
 
     def __init__(self, folder: Path, address: str, *arguments: str, outlives: bool = False) -> None:
@@ -264,8 +264,8 @@ def _run(
 def _spawn_bound(command: list[str], output: int) -> subprocess.Popen[bytes]:
     """Start it so that the kernel ends it with us.
 
-    PR_SET_PDEATHSIG fires when the thread that forked ends, not the process: hence a thread that stays for as long
-    as mongod runs, whichever thread this is called from.
+    PR_SET_PDEATHSIG fires when the thread that forked ends, not the process: hence a thread that
+    stays for as long as mongod runs, whichever thread this is called from.
     """
     prctl = ctypes.CDLL(None).prctl  # looked up before the fork: afterwards only the call is left
     parent = os.getpid()

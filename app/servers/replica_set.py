@@ -210,7 +210,7 @@ class ReplicaSet:
             yield client
 
     def _found(self) -> None:
-        """Begin with one member, primary at once, and let the others join: an election takes 11 s."""
+        """Begin with one member, primary at once; the others join. An election would take 11 s."""
         first, *others = self.members
         root = self.accounts["root"]
         with MongoClient[dict[str, Any]](make_uri([first], direct=True)) as client:

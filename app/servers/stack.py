@@ -49,8 +49,8 @@ KEPT = {
 def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
     """Writes what isn't there yet: what the environment says, else something strong.
 
-    Raises `StartError` where the environment names another root password or key than the set was made with. The API's
-    password may change: `init` gives it to the database.
+    Raises `StartError` where the environment names another root password or key than the set was
+    made with. The API's password may change: `init` gives it to the database.
     """
     for name, variable in KEPT.items():
         chosen, kept = environment.get(variable, ""), _read(folder / name)

@@ -42,8 +42,8 @@ SNAPSHOTS = 13  # the wire version of MongoDB 5.0, the first with snapshot reads
 class Database:
     """One database of one MongoDB, for one server process; opened in the lifespan and handed down.
 
-    `sync` is PyMongo's (or the mock's) database; `is_mock` says that it is a mongomock, which has no raw batches,
-    no sessions and no topology. `uri` is by what other processes reach it.
+    `sync` is PyMongo's (or the mock's) database; `is_mock` says that it is a mongomock, which has
+    no raw batches, no sessions and no topology. `uri` is by what other processes reach it.
     """
 
     def __init__(self, client: Any, settings: Settings, uri: str = "") -> None:
@@ -98,7 +98,8 @@ class Database:
     async def close(self) -> None:
         """Waits for the calls under way, then closes every connection.
 
-        Not for long: without any server the driver would go on looking for one, to end its sessions there.
+        Not for long: without any server the driver would go on looking for one, to end its sessions
+        there.
         """
         closing = threading.Thread(target=self._close, name="closing", daemon=True)
         closing.start()
@@ -121,7 +122,7 @@ class Database:
         return self._with_primary is not None
 
     def has_snapshots(self) -> bool:
-        """Whether the server has snapshots: a replica set or a sharded cluster, MongoDB 5.0 or later."""
+        """Whether the server has snapshots: a replica set or sharded cluster, from MongoDB 5.0 on."""
         return not self.is_mock and has_snapshots(self.sync.client)
 
     @property

@@ -39,7 +39,7 @@ _int32 = struct.Struct("<i").unpack_from
 
 @dataclass(frozen=True)
 class Reply:
-    """The documents' BSON, one after the other, and the cursor's id where a reply doesn't hold all."""
+    """The documents' BSON, one after the other, and the cursor's id where there are more."""
 
     raw: bytes
     cursor: int

@@ -70,8 +70,8 @@ class CannotTell(Exception):
 def is_same(raw: bytes, *, collated: bool = False, most: int | None = None) -> list[Expression]:
     """The conditions that `$$ROOT` is this document; all of them must hold, in this order.
 
-    `collated`: the collection has a collation, so texts are compared as bytes too. Raises `CannotTell`, also where
-    more than `most` values would have to be asked for.
+    `collated`: the collection has a collation, so texts are compared as bytes too. Raises
+    `CannotTell`, also where more than `most` values would have to be asked for.
     """
     signature = _Signature(raw, collated)
     signature.add_object(0, "$$ROOT")
@@ -92,7 +92,8 @@ def is_equal(raw: bytes) -> list[Expression]:
 class _Signature:
     """What a document must be asked for, and what it must answer.
 
-    `asked` are expressions of types and `types` what they must be; `texts` are conditions of their own.
+    `asked` are expressions of types and `types` what they must be; `texts` are conditions of their
+    own.
     """
 
     def __init__(self, raw: bytes, collated: bool) -> None:

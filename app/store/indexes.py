@@ -134,7 +134,7 @@ def read_indexes(collection: Collection[dict[str, Any]]) -> tuple[Index, ...]:
 def equal_values(
     collection: Collection[Any], model: IndexModel, limit: int = EXAMPLES
 ) -> Iterator[dict[str, Any]]:
-    """The first values, `{path: value}`, that several documents have: no unique index can be made."""
+    """The first values, `{path: value}`, of several documents: no unique index can be made."""
     paths = list(model.document["key"])
     key = {str(number): f"${path}" for number, path in enumerate(paths)}
     stages: list[dict[str, Any]] = [

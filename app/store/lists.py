@@ -137,7 +137,7 @@ class Lists:
     def _ended(
         self, reader: ListReader, page: Page, before: Place | None, limit: int, fingerprint: bytes
     ) -> tuple[Page, str]:
-        """The page without the document that only tells that more come, and the next one's token."""
+        """The page without the document that only shows that more come, and the next token."""
         if self._needs_order(reader, page, limit):
             page = reader.sorted_page(before, limit + 1)
         last = reader.position(page, limit - 1)
@@ -159,7 +159,7 @@ class Lists:
         return not plan.is_by_id and elements.has_duplicates(last)
 
     def _shown(self, reader: ListReader, page: Page, before: Place | None, limit: int) -> int:
-        """How many documents at the last one's position were shown, where the next is there, too."""
+        """How many documents at the last one's position were shown, if the next is there, too."""
         positions = [reader.shown_position(page, number) for number in (limit - 1, limit)]
         sort = reader.plan.whole_sort
         last, following = positions
@@ -196,7 +196,7 @@ class Lists:
         return min(counted, most), "capped" if counted > most else "exact"
 
     def _estimated(self) -> int:
-        """The collection's own count, asked again after `ESTIMATE_SECONDS` and after every write."""
+        """The collection's own count, asked again after `ESTIMATE_SECONDS` and every write."""
         now, (counted, since) = time.monotonic(), self._estimate
         if now - since > ESTIMATE_SECONDS:
             counted = self._documents.estimate()

@@ -70,7 +70,7 @@ class Entry:
 
 
 def start_session(collection: Collection[Any], *, snapshot: bool) -> ClientSession:
-    """A session that shows a snapshot, where it is wanted and MongoDB has one of this collection."""
+    """A session of a snapshot, where it is asked for and MongoDB has one of this collection."""
     nature = read_nature(collection.database, collection.name)
     return collection.database.client.start_session(snapshot=snapshot and nature.has_snapshots)
 
@@ -292,7 +292,7 @@ class Reader:
         return Page(raw, begins, len(begins) < size)
 
     def _list_entry(self, position: bytes | None) -> Entry:
-        """As for exports, but the planner may choose the index where a condition has a better one."""
+        """As for exports, but the planner chooses the index where a condition has a better one."""
         plan = self.plan
         if position is None:
             return Entry(plan.filter)
@@ -507,7 +507,7 @@ def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _other_than(key: bytes | None) -> dict[str, Any]:
-    """The condition that leaves out the document with this `_id`, with which a `min` begins."""
+    """The condition that skips the document with this `_id`, with which a `min` begins."""
     return {"_id": RawBSONDocument(elements.make_document([("$ne", key or elements.NULL_VALUE)]))}
 
 

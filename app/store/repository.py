@@ -112,7 +112,8 @@ class Repository:
     ) -> Stored:
         """Stores `build(stored document)` in place of the stored one, whole.
 
-        Raises `NotFound`, `PreconditionFailed` where `matches` refuses the ETag, `Conflict`, and whatever `build` does.
+        Raises `NotFound`, `PreconditionFailed` where `matches` refuses the ETag, `Conflict`, and
+        whatever `build` does.
         """
         return await self._write(self._writes.replace, keys, matches, build)
 

@@ -1,4 +1,4 @@
-"""Writes of one resource's documents, each made only if the document is still the one that was read.
+"""Writes of documents, each made only if the document is still the one that was read.
 
 The document that was read is compared whole, byte for byte (compare-and-set), and where another
 came in between, it is read and built anew, so a write is right against writers outside this program
@@ -163,7 +163,7 @@ class Writes:
         matches: Matches | None,
         write: Write,
     ) -> Stored | None:
-        """Writes if what the document will link to exists, and if it is still the one that was read."""
+        """Writes if the targets of its links exist, and if it is still the one that was read."""
         if not added:
             return self._if_unchanged(stored, size, matches, write)
         return self._links.write(
@@ -200,8 +200,8 @@ class Writes:
     ) -> Stored | None:
         """Writes if the document is still the one that was read; None where it is not.
 
-        `size` is that of what is written; `matches` says how much depends on the comparison; `words` name the
-        transaction that it is part of, if it is.
+        `size` is that of what is written; `matches` says how much depends on the comparison;
+        `words` name the transaction that it is part of, if it is.
         """
         if words:
             written = self._compare_and_write(stored, write, words)

@@ -157,7 +157,7 @@ class Child(Generic[Outcome]):
         return f"{process} ended too early, with status {status}; the server's log has more"
 
     async def close(self) -> None:
-        """Ends the child, whatever it does, and releases the pipes, by which it knows that we left."""
+        """Ends the child, whatever it does, and releases the pipes, which tells it to stop."""
         if self._starting is not None:
             await asyncio.wait((self._starting,))
         for descriptor in (self._data, self._report):

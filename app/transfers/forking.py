@@ -1,4 +1,4 @@
-"""The fork server: started once with our modules loaded, so that an export's process is up in some milliseconds.
+"""The fork server: started once with our modules loaded; a child is up in milliseconds.
 
 A module of its own, that imports nothing else of ours, so that the start of a server can begin with
 it.

@@ -1,7 +1,7 @@
 """An export → the chunks of a file: pages from the store through columns and an encoder.
 
-An export is plain data, so that it can be handed to another process; the same function serves the tests' mock and the
-command line in their own process.
+An export is plain data, so that it can be handed to another process; the same function serves the
+tests' mock and the command line in their own process.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ from app.store.pages import Page, pages
 T = TypeVar("T")
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
 AHEAD = 1  # pages read before they are needed
-PART = 250  # documents decoded at a time; a whole page takes a third longer, for Python gives its memory back each time
+# Documents decoded at a time: a whole page takes a third longer, for its memory is given back.
+PART = 250
 UNWOUND = (
     4 * 1024 * 1024
 )  # bytes that a batch of unwound rows may come to, each as large as its document at most
@@ -41,7 +42,10 @@ UNWOUND = (
 
 @dataclass(frozen=True)
 class Export:
-    """One file to be made, as plain data. `columns` is None where whole documents are exported (NDJSON and JSON)."""
+    """One file to be made, as plain data.
+
+    `columns` is None where whole documents are exported (NDJSON and JSON).
+    """
 
     collection: str
     plan: Plan
@@ -61,7 +65,7 @@ class Export:
 
 
 def projected(export: Export) -> Export:
-    """The export with the projections that its columns need, flattened by the database where that is possible."""
+    """The export with the projections of its columns, flattened by the database where possible."""
     if export.columns is None:
         return export
     found = FORMATS[export.format]
@@ -100,7 +104,7 @@ def _resolved(plan: Plan, collection: Collection[Any], session: ClientSession | 
 
 
 def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator[bytes]:
-    """The same from a mongomock, which has no raw batches: documents of a plain cursor, encoded again."""
+    """The same from a mongomock, which has no raw batches: a plain cursor, encoded again."""
     plan = export.plan
     words = {"sort": list(plan.sort), "skip": plan.skip, "limit": plan.limit or 0}
     documents = list(collection.find(plan.filter, **words))
@@ -174,7 +178,7 @@ class InProcess:
 
 
 class Ahead(Generic[T]):
-    """Iterates over something in a thread, a little ahead of who takes it: reading and encoding overlap.
+    """Iterates over something in a thread, a little ahead: reading and encoding overlap.
 
     An error of the iteration is raised where it is taken; `close` ends the thread.
     """
@@ -196,7 +200,10 @@ class Ahead(Generic[T]):
             yield item
 
     def close(self) -> None:
-        """Ends the reading; what was read and not taken is lost. A read that the database works on ends by itself."""
+        """Ends the reading; what was read and not taken is lost.
+
+        A read that the database works on ends by itself.
+        """
         self._closed.set()
         deadline = time.monotonic() + CLOSING_SECONDS
         while self._thread.is_alive() and time.monotonic() < deadline:

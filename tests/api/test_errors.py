@@ -1,4 +1,4 @@
-"""One shape for every error: each route, each wrong method, unknown paths, and what nobody expected."""
+"""One shape for every error: each route, each wrong method, unknown paths, bugs."""
 
 import json
 import re

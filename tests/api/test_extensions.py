@@ -167,7 +167,9 @@ async def test_refusals_are_problems_with_faults(http: httpx.AsyncClient) -> Non
     assert [fault["pointer"] for fault in body["errors"]] == ["#/nick", "#/tags/0"]
     assert check(await http.post("/extra/users?limit=x", json={"nick": "a"}), 422)["errors"] == [
         {
-            "detail": "limit: Input should be a valid integer, unable to parse string as an integer.",
+            "detail": (
+                "limit: Input should be a valid integer, unable to parse string as an integer."
+            ),
             "parameter": "limit",
         }
     ]

@@ -1,4 +1,4 @@
-"""Links through the API, on the school of `models/`: what must exist, what may be deleted, how they are shown."""
+"""Links through the API, on the school of `models/`: what must exist, what may be deleted."""
 
 import threading
 from collections.abc import Iterator

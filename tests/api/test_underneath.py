@@ -1,4 +1,4 @@
-"""What lies under a resource: views, time series, capped and clustered collections, missing rights, equal values."""
+"""What lies under a resource: views, time series, capped collections, missing rights."""
 
 import datetime
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a model declares, as fields: secrets are hidden wherever they are, texts are read as they are written."""
+"""What a model declares, as fields: secrets are hidden, texts are read as they are written."""
 
 import dataclasses
 import json

@@ -31,22 +31,29 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ("text", "notes"),
     [
         ("class Lost(BaseModel):\n    x: int",
-         ["told/a.py, line 6: Lost is a pydantic BaseModel that no document uses; a beanie.Document is served"]),
-        ("class A(Document):\n    x: int\nclass V(View):\n    x: int\n    class Settings:\n        source = A",
+         ["told/a.py, line 6: Lost is a pydantic BaseModel that no document uses; "
+          "a beanie.Document is served"]),
+        ("class A(Document):\n    x: int\n"
+         "class V(View):\n    x: int\n    class Settings:\n        source = A",
          ["told/a.py, line 8: V is a Beanie View: views aren't served"]),
         ("from models.user import User",
          ["told.a imports User from models.user: only what told itself declares is served"]),
         ("class A(Document):\n    x: int\n    class Settings:\n        nmae = 'as'",
-         ["told/a.py, line 6: A.Settings.nmae has no effect: Beanie has no such setting. Did you mean 'name'?"]),
-        ("class A(Document):\n    name: str\n    class Settings:\n        indexes = ['nmae', [('name', -1)]]",
-         ["told/a.py, line 6: A has an index on 'nmae', which is no field of it. Did you mean 'name'?"]),
+         ["told/a.py, line 6: A.Settings.nmae has no effect: Beanie has no such setting. "
+          "Did you mean 'name'?"]),
+        ("class A(Document):\n    name: str\n"
+         "    class Settings:\n        indexes = ['nmae', [('name', -1)]]",
+         ["told/a.py, line 6: A has an index on 'nmae', which is no field of it. "
+          "Did you mean 'name'?"]),
         # what is served, or used, needs no word
-        ("class In(BaseModel):\n    x: int\nclass A(Document):\n    ins: dict[str, list[In]] | None = None", []),
+        ("class In(BaseModel):\n    x: int\n"
+         "class A(Document):\n    ins: dict[str, list[In]] | None = None", []),
         ("class In(BaseModel):\n    x: int\nclass Box(BaseModel, Generic[T]):\n    v: T\n"
          "class A(Document):\n    box: Box[In]", []),
         ("class Shared(BaseModel):\n    x: int\nclass A(Document, Shared):\n    pass", []),
         ("class A(Document):\n    made: int\n    class Resource:\n        abstract = True", []),
-        ("class A(Document):\n    d: dict[str, int]\n    s: str = Field('', exclude=True)\n    class Settings:\n"
+        ("class A(Document):\n    d: dict[str, int]\n"
+         "    s: str = Field('', exclude=True)\n    class Settings:\n"
          "        indexes = ['d.x', 's', '_id', '$**', [('s', 'text')]]", []),
     ],
 )  # fmt: skip
