@@ -122,7 +122,7 @@ class Database:
         return self._with_primary is not None
 
     def has_snapshots(self) -> bool:
-        """Whether the server has snapshots: a replica set or sharded cluster, from MongoDB 5.0 on."""
+        """Whether the server has snapshots: a replica set or sharded cluster, MongoDB 5.0+."""
         return not self.is_mock and has_snapshots(self.sync.client)
 
     @property

@@ -243,7 +243,7 @@ def test_each_of_any_documents_once(
     assert sorted(exported(collection, sort)) == expected
 
 
-# --- what is no plain collection -------------------------------------------------------------------------------------
+# --- what is no plain collection ------------------------------------------------------------------
 
 
 def unwound(collection: Any) -> Any:
@@ -302,7 +302,7 @@ def test_lists_and_exports_of_what_is_no_plain_collection(
             assert sorted(one["n"] for one in found) == expected, (limit, fields)
 
 
-# --- long keys -------------------------------------------------------------------------------------------------------
+# --- long keys ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("as_id", ["id", "text", "object", "binary"])
@@ -338,7 +338,7 @@ def test_texts_of_nine_mebibytes(collection: Any) -> None:
     assert exported(collection, (("n", 1),)) == [0, 1, 2]
 
 
-# --- another collection of the same name -----------------------------------------------------------------------------
+# --- another collection of the same name ----------------------------------------------------------
 
 
 def drop(collection: Any) -> None:

@@ -1,4 +1,4 @@
-"""Document classes that hold anything, and keys of every type, for tests (`MODELS=tests.support.any_bson`)."""
+"""Document classes that hold anything, and keys of every type (`MODELS=tests.support.any_bson`)."""
 
 import datetime
 from typing import Annotated, Any
