@@ -1,4 +1,4 @@
-"""What links to a document: `GET /authors/{_id}/books` is a list like any other, so are its downloads.
+"""What links to a document: `GET /authors/{_id}/books` is a list like any other.
 
 Where several fields of one resource link here, `/authors/{_id}/books.editors` names the field; it
 may always be named.

@@ -170,11 +170,14 @@ class ResourceRouter(Part):
         return Response(None, 204)
 
     async def export(self, request: Request, below: Sequence[Condition] = ()) -> Response:
-        """`GET /users/export/{format}`: a download, of the documents that meet the conditions `below`."""
+        """`GET /users/export/{format}`: a download of what meets the conditions `below`."""
         return await self._downloads.answer(request, self.compiler, self._repository, below)
 
     async def find(self, request: Request, step: int) -> Stored:
-        """The document whose `_id` is this step of the path; raises `NotFound`, or `Invalid` for no `_id`."""
+        """The document whose `_id` is this step of the path.
+
+        Raises `NotFound`, or `Invalid` for no `_id`.
+        """
         return await self._found(request, self._repository.read, step)
 
     async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:

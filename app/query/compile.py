@@ -68,7 +68,10 @@ class Compiler:
         self.default_sort = self._declared_sort()
 
     def list(self, pairs: Pairs, below: Sequence[Condition] = ()) -> Query:
-        """The query of a list, with more conditions `below` those that are asked; raises `Invalid`."""
+        """The query of a list, with more conditions `below` those that are asked.
+
+        Raises `Invalid`.
+        """
         reading = Reading(self.names, pairs, LIST)
         limit = reading.value("limit")
         skip = reading.value("skip")

@@ -103,7 +103,8 @@ def _positive(asked: "Condition | Through") -> "Condition | Through":
 class Join:
     """The documents whose link at `path` leads to one that is found in another collection.
 
-    `joined` is a further condition of those; `negated` asks for all the other documents. Plain data.
+    `joined` is a further condition of those; `negated` asks for all the other documents. Plain
+    data.
     """
 
     path: str

@@ -19,7 +19,8 @@ from app.resources.links import identity, leads_to, stored_forms
 from app.resources.rendering import presenter
 from app.resources.storing import Document
 
-MOST = 50_000  # linked documents of a condition: their `_id`s, each in two forms, are a part of the command
+# Linked documents of a condition: their `_id`s, each in two forms, are a part of the command.
+MOST = 50_000
 
 Collections = Callable[[str], Collection[Any]]
 Words = dict[str, Any]  # for the driver: the session, the time limit
