@@ -71,7 +71,8 @@ def parse_columns(
     """The columns of an export: those that were asked for, else the model's, else all but `_id`.
 
     `asked` is the parameter `columns` (`_id,*`, `name,profile.age:Age`), `unwind` the path of the
-    list whose elements are rows. Raises `Invalid`, at the parameter, for what is unknown, doubled or empty.
+    list whose elements are rows. Raises `Invalid`, at the parameter, for what is unknown, doubled
+    or empty.
     """
     if unwind:
         _check_unwind(shape, unwind)

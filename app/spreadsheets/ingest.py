@@ -74,8 +74,8 @@ class Ingest:
     """Makes records of a reader's rows.
 
     `shape` is that of the resource as its caller sees it, `declared` its `Resource.columns`,
-    `asked` the parameter `columns` (`name,profile.age:Age`, which names foreign titles). Making one matches
-    the header: raises `Invalid` that names every column without a field.
+    `asked` the parameter `columns` (`name,profile.age:Age`, which names foreign titles). Making one
+    matches the header: raises `Invalid` that names every column without a field.
     """
 
     def __init__(

@@ -91,7 +91,8 @@ def test_what_libreoffice_has_saved_comes_back(tmp_path: Path) -> None:
     source.write_bytes(export("xlsx", Everything, stored))
     command = [
         "soffice", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless",
-        "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", str(tmp_path / "out"), str(source),
+        "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", str(tmp_path / "out"),
+        str(source),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     saved = (tmp_path / "out" / "in.xlsx").read_bytes()
