@@ -1,6 +1,7 @@
 """Files that people and programs send → rows, and what is wrong with those that can't be read."""
 
 import codecs
+import gc
 import gzip
 import io
 import json
@@ -239,6 +240,18 @@ def test_a_gzip_that_is_broken_or_a_bomb_is_refused() -> None:
         assert "gzip" in error.detail
     assert isinstance(refused(gzip.compress(b"a\n" * 10_000), limits=SMALL), TooLarge)
     assert zlib.decompress(packed, 31) == b"a\n" + b"1\n" * 2_000
+
+
+@pytest.mark.parametrize("format", ["csv", "ndjson", "json"])
+def test_a_reader_leaves_the_file_open(format: str) -> None:
+    file = io.BytesIO(b"[]" if format == "json" else b"{}\n")
+    for iterate in (False, True):
+        with open_reader(FORMATS[format], file, ReadOptions()) as reader:
+            assert not iterate or list(reader) is not None
+        del reader
+        gc.collect()
+        file.seek(0)
+    assert not file.closed
 
 
 @pytest.mark.parametrize(

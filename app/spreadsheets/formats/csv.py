@@ -96,7 +96,7 @@ class CsvReader:
         self._file = file
         self._limits = options.limits
         self._guarded = options.formulas != "keep"
-        self._text = io.TextIOWrapper(file, self._encoding, newline="")
+        self._text = _Text(file, self._encoding, newline="")
         delimiter = "\t" if options.delimiter == "tab" else options.delimiter
         self._delimiter = self._find_delimiter(delimiter)
         self._size = 0  # characters of the lines since the last batch
@@ -104,12 +104,6 @@ class CsvReader:
         csv.field_size_limit(self._limits.cell)
         self._records = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
         self.header = read_header(self._titles())
-
-    def __iter__(self) -> Iterator[Rows]:
-        try:
-            yield from self._batches()
-        finally:
-            self._text.detach()  # else the file is closed with its wrapper
 
     def _find_delimiter(self, asked: str | None) -> str:
         """The delimiter; the text is then at the header, after a line `sep=;` too."""
@@ -143,7 +137,7 @@ class CsvReader:
         except csv.Error as error:
             raise BadRequest(f"Row {self._number + 1}: {_reason(error)}") from None
 
-    def _batches(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[Rows]:
         numbers: list[int] = []
         rows: list[list[str]] = []
         left = self._limits.rows
@@ -165,6 +159,13 @@ class CsvReader:
         if self._guarded:
             rows = [list(map(unguard, row)) if _some_guarded(row) else row for row in rows]
         return Rows(numbers, rows)
+
+
+class _Text(io.TextIOWrapper):
+    """The text of a file that its owner closes."""
+
+    def close(self) -> None:
+        """Leaves the file open."""
 
 
 def _most_frequent(sample: str) -> str:
