@@ -87,7 +87,10 @@ class Settings(BaseSettings):
         description="Seconds of the database's work for counting; past them the list has no count.",
     )
     PRIMARY_WAIT_SECONDS: float = Field(
-        15, gt=0, le=600, description="Seconds that a request waits for a primary."
+        15,
+        gt=0,
+        le=600,
+        description="Seconds that a request waits for a primary, and that a write may take in all.",
     )
     SEARCHES_AT_ONCE: int = Field(
         2,

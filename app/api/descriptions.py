@@ -90,6 +90,7 @@ STATUSES = {
     413: "The body is too large.",
     415: "The body has another media type.",
     422: "What was sent can't be accepted; `errors` says where and why.",
+    501: "The document is too large for If-Match on a MongoDB without transactions.",
     503: "Not at the moment: no primary, a time limit, or too much under way. A write may have "
     "happened all the same.",
     505: "HTTP/1.0 can't show that a transfer broke.",

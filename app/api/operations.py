@@ -24,7 +24,7 @@ _TAGS = "ETags, with commas, or *."
 _IF_MATCH = in_header("If-Match", f"Only if the document is in one of these states: {_TAGS}")
 _IF_NONE_MATCH = in_header("If-None-Match", f"Only if it is in none of these states: {_TAGS}")
 _CONDITIONS = (_IF_MATCH, _IF_NONE_MATCH)
-_WRITE = (400, 403, 404, 409, 412, 413, 415, 422, 503)
+_WRITE = (400, 403, 404, 405, 409, 412, 413, 415, 422, 501, 503)
 
 
 def of_collection(compiler: Compiler) -> list[Description]:
@@ -45,7 +45,7 @@ def of_collection(compiler: Compiler) -> list[Description]:
     if not compiler.resource.options.read_only:
         described.append(_describe(
             compiler, "post", path, "create", "Create a document", {201: created},
-            (400, 403, 409, 413, 415, 422, 503), body={JSON: Model(name)},
+            (400, 403, 405, 409, 413, 415, 422, 503), body={JSON: Model(name)},
         ))  # fmt: skip
     return described
 
@@ -75,7 +75,7 @@ def of_document(compiler: Compiler) -> list[Description]:
             _describe(compiler, "patch", path, "patch", "Change a document", changed,
                       _WRITE, conditional, patch),
             _describe(compiler, "delete", path, "delete", "Delete a document", deleted,
-                      (400, 403, 404, 409, 412, 422, 503), conditional),
+                      (400, 403, 404, 405, 409, 412, 422, 501, 503), conditional),
         ]  # fmt: skip
     return described
 
