@@ -1,10 +1,11 @@
 """`docsheet export`: writes a collection to a file, the same that HTTP gives."""
 
+import inspect
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from app.commands.database import find_resource, open_database
 from app.commands.terminal import can_ask, err
 from app.errors import Invalid, StartError
 from app.query.compile import Compiler, Pairs
+from app.query.parameters import Choice, Flag, Parameter, parameters_of
 from app.query.plan import make_plan
 from app.settings import Settings, read_settings
 from app.spreadsheets.chunks import Tally
@@ -63,37 +65,54 @@ def run(
         list[str] | None,
         typer.Option(help="A condition, as lists have it: 'profile.age__gte=18'; repeat for more."),
     ] = None,
-    keyword: Annotated[
-        str, typer.Option(help="A regular expression over the fields of the search.")
-    ] = "",
-    sort: Annotated[str, typer.Option(help="Such as '-profile.age,name'.")] = "",
-    skip: Annotated[str, typer.Option(help="How many documents to skip.")] = "",
-    limit: Annotated[str, typer.Option(help="How many documents at most.")] = "",
-    columns: Annotated[str, typer.Option(help="Such as '_id,*' or 'name,profile.age:Age'.")] = "",
-    unwind: Annotated[str, typer.Option(help="A list whose elements become rows.")] = "",
-    bom: Annotated[bool, typer.Option("--bom", help="A byte-order mark first, for Excel.")] = False,
-    delimiter: Annotated[str, typer.Option(help="One of , ; | tab (CSV).")] = "",
-    formulas: Annotated[str, typer.Option(help="escape or keep (CSV).")] = "",
-    timezone: Annotated[str, typer.Option(help="Such as Asia/Shanghai (CSV, XLSX).")] = "",
-    consistency: Annotated[str, typer.Option(help="snapshot or none.")] = "",
+    **parameters: str | bool,
 ) -> None:
     """Write a collection to a file, as GET /users/export/{format} does."""
-    parameters = {
-        "keyword": keyword,
-        "sort": sort,
-        "skip": skip,
-        "limit": limit,
-        "columns": columns,
-        "unwind": unwind,
-        "bom": "true" if bom else "",
-        "delimiter": delimiter,
-        "formulas": formulas,
-        "timezone": timezone,
-        "consistency": consistency,
-    }
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the part of a file goes, as at ^C
-    pairs = [*read_conditions(where or ()), *parameters.items()]
+    pairs = [*read_conditions(where or ()), *_pairs(parameters)]
     export(read_settings(), resource, format_, pairs, output, err, force=force)
+
+
+def _pairs(parameters: dict[str, str | bool]) -> Iterator[tuple[str, str]]:
+    """The parameters as a query string has them; a switch that is off is absent."""
+    for name, value in parameters.items():
+        yield name, value if isinstance(value, str) else "true" if value else ""
+
+
+def _options_of_parameters() -> list[inspect.Parameter]:
+    """An option for each parameter that an export has in some format."""
+    every = {option for found in FORMATS.values() for option in found.takes}
+    return [_option(parameter) for parameter in parameters_of("export", every).values()]
+
+
+def _option(parameter: Parameter) -> inspect.Parameter:
+    help_ = parameter.description.format(search="the fields that the model names for search")
+    if parameter.of_format:
+        takers = (found.names[0] for found in FORMATS.values() if parameter.name in found.takes)
+        help_ += f" ({', '.join(dict.fromkeys(takers)).upper()})"
+    if isinstance(parameter.type, Choice):
+        help_ += f" One of: {' '.join(parameter.type.words)}"
+    is_switch = isinstance(parameter.type, Flag)
+    option = typer.Option(f"--{parameter.name}", help=help_)
+    return inspect.Parameter(
+        parameter.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if is_switch else "",
+        annotation=Annotated[bool if is_switch else str, option],
+    )
+
+
+def _add_options(command: Callable[..., None]) -> None:
+    """Gives a command with `**parameters` an option for each parameter; typer reads signatures."""
+    signature = inspect.signature(command)
+    named = [
+        one for one in signature.parameters.values() if one.kind != inspect.Parameter.VAR_KEYWORD
+    ]
+    options = [*named, *_options_of_parameters()]
+    command.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
+
+
+_add_options(run)
 
 
 def export(

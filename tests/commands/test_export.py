@@ -1,6 +1,7 @@
 """`docsheet export` and `docsheet verify`, as a person runs them."""
 
 import gzip
+import inspect
 import os
 import pty
 import subprocess
@@ -13,6 +14,9 @@ import httpx
 import openpyxl
 import pytest
 
+from app.commands import export
+from app.query.parameters import parameters_of
+from app.spreadsheets.formats import FORMATS
 from tests.conftest import DATABASE
 from tests.support.mongod import needs_mongod
 from tests.support.server import ROOT
@@ -256,3 +260,11 @@ def test_beside_a_server_on_the_embedded_database(run: Any, tmp_path: Path) -> N
         assert run("export", "users", "-o", "-", **own).stdout == answer.content
         (tmp_path / "a.csv").write_bytes(answer.content)
         assert run("verify", "a.csv", answer.headers["x-export-id"], **own).returncode == 0
+
+
+def test_every_parameter_of_an_export_is_an_option() -> None:
+    every = {option for found in FORMATS.values() for option in found.takes}
+    options = inspect.signature(export.run).parameters
+    assert set(parameters_of("export", every)) == set(options) - {
+        "resource", "output", "format_", "force", "where",
+    }  # fmt: skip
