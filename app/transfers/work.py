@@ -94,7 +94,8 @@ def _failure(error: PyMongoError, plan: Plan) -> Exception:
     known = translate(error, patterns=plan.patterns)
     if isinstance(known, RequestError):
         return known
-    print(f"an export's process failed: {known!r}", file=sys.stderr, flush=True)  # noqa: T201 - the server's log
+    sys.stderr.write(f"an export's process failed: {known!r}\n")  # the server's log
+    sys.stderr.flush()
     return ChildFailed(
         f"the database refused to go on ({_named(known)}); the server's log has more"
     )
