@@ -37,6 +37,7 @@ from app.spreadsheets.formats import FORMATS
 from app.store.client import has_snapshots
 from app.store.errors import translated
 from app.store.indexes import read_indexes
+from app.store.pages import start_session
 from app.transfers.exports import read_export
 from app.transfers.production import Export, produce
 from app.transfers.work import export_options
@@ -276,7 +277,7 @@ def _write(
         TimeRemainingColumn(),
     )
     with (
-        collection.database.client.start_session(snapshot=download.snapshot) as session,
+        start_session(collection, snapshot=download.snapshot) as session,
         Progress(*columns, console=console, transient=True) as progress,
     ):
         total = _total(download, collection, settings)

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.spreadsheets.chunks import Tally
 from app.store.client import client_options
 from app.store.errors import translate
-from app.store.pages import CURSOR_PATIENCE
+from app.store.pages import CURSOR_PATIENCE, start_session
 from app.transfers.child import ChildFailed, Output
 from app.transfers.production import Export, produce
 
@@ -57,7 +57,7 @@ class ExportWork:
     def _write(self, output: Output, tally: Tally) -> None:
         client: pymongo.MongoClient[Any] = pymongo.MongoClient(self.uri, **self.options)
         collection = client[self.database][self.export.collection]
-        session = client.start_session(snapshot=self.export.snapshot)
+        session = start_session(collection, snapshot=self.export.snapshot)
         output.on_end(Opened(session).end)
         for chunk in produce(self.export, collection, session, tally):
             output.tell(tally.documents, tally.rows, tally.size)
