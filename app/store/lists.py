@@ -138,20 +138,23 @@ class Lists:
         self, reader: ListReader, page: Page, before: Place | None, limit: int, fingerprint: bytes
     ) -> tuple[Page, str]:
         """The page without the document that only shows that more come, and the next token."""
-        if self._needs_order(reader, page, limit):
+        last = reader.shown_position(page, limit - 1)
+        following = reader.shown_position(page, limit)
+        if self._needs_order(reader.plan, last, following):
             page = reader.sorted_page(before, limit + 1)
-        last = reader.position(page, limit - 1)
-        place = Place(last, self._shown(reader, page, before, limit))
+            shown = self._shown(reader, page, before, limit)
+            place = Place(reader.position(page, limit - 1), shown)
+        else:
+            place = Place(last or reader.position(page, limit - 1))
         token = tokens.write_token(place, reader.key(page, limit - 1), fingerprint)
         return Page(page.raw[: page.begins[limit]], page.begins[:limit]), token
 
-    def _needs_order(self, reader: ListReader, page: Page, limit: int) -> bool:
+    def _needs_order(self, plan: Plan, last: bytes | None, following: bytes | None) -> bool:
         """Whether the page ends where a find and an `$expr` may not agree which comes next."""
-        last = reader.shown_position(page, limit - 1)
-        following = reader.shown_position(page, limit)
-        plan = reader.plan
         if last is None or following is None:
             return plan.is_view
+        if plan.is_by_id:
+            return last == following
         if ordering.is_same(plan.sort, last, following):
             if plan.sort != plan.whole_sort:
                 raise Outdated  # the unique index that decided is there no more

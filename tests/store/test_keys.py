@@ -128,7 +128,7 @@ def lists(collection: Any, asked: Query) -> Iterator[list[dict[str, Any]]]:
     state = known(collection)
 
     def plan(query: Query) -> Plan:
-        return make_plan(query, state.standing, SETTINGS, is_view=state.nature.is_view)
+        return make_plan(query, state.existing, SETTINGS, is_view=state.nature.is_view)
 
     found = Lists(Documents(collection, SETTINGS), plan, lambda: look_at(collection, state))
     for _ in range(10_000):
@@ -145,7 +145,7 @@ def lists(collection: Any, asked: Query) -> Iterator[list[dict[str, Any]]]:
 def exported(collection: Any, sort: Sort, *, snapshot: bool = True, **words: Any) -> list[Any]:
     """The numbers of the documents of an export."""
     state = known(collection)
-    plan = make_plan(query(sort, None), state.standing, SETTINGS, is_view=state.nature.is_view)
+    plan = make_plan(query(sort, None), state.existing, SETTINGS, is_view=state.nature.is_view)
     with start_session(collection, snapshot=snapshot) as session:
         found = []
         for page in itertools.islice(pages(collection, plan, session), 10_000):
@@ -380,7 +380,7 @@ def test_an_export_of_a_replaced_collection_is_whole_or_fails(
     monkeypatch.setattr(paging, "FIRST_PAGE", 100)
     monkeypatch.setattr(paging, "PAGE", 100)
     collection.insert_many([{"_id": n, "n": n, "a": n} for n in range(1000)])
-    plan = make_plan(query(sort, None), known(collection).standing, SETTINGS)
+    plan = make_plan(query(sort, None), known(collection).existing, SETTINGS)
     found: list[int] = []
     with start_session(collection, snapshot=snapshot) as session:
         read = pages(collection, plan, session)
