@@ -6,14 +6,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import bson
 import pytest
 
 from app.api.routing import reserved_steps
 from app.application import create_app
 from app.commands.samples import QuickFaker
+from app.errors import Invalid
 from app.query.compile import Compiler
-from app.resources.documents import read_document
+from app.resources.codec import decode
+from app.resources.documents import read_document, read_replacement
 from app.resources.options import Options
+from app.resources.patches import read_patch
 from app.resources.registry import Resource, discover
 from app.settings import Settings
 
@@ -36,11 +40,11 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Re
 
 
 def test_every_python_block_is_a_file_of_models() -> None:
-    assert len(EXAMPLES) == TEXT.count("```python") == 4
+    assert len(EXAMPLES) == TEXT.count("```python") == 5
 
 
 def test_examples_are_served(resources: dict[str, Resource]) -> None:
-    assert set(resources) == {"books", "members", "films", "events"}
+    assert set(resources) == {"books", "members", "films", "events", "orders"}
     for resource in resources.values():
         Compiler(resource)
 
@@ -62,6 +66,18 @@ def test_examples_take_documents(
 ) -> None:
     stored = read_document(resources[name], body)
     assert set(body) < set(stored)
+
+
+def test_rules_about_changes_hold(resources: dict[str, Resource]) -> None:
+    orders = resources["orders"]
+    document = read_document(orders, {"item": "tea", "code": "7"})
+    raw = bson.encode(document)
+    assert document["code"].endswith(":7")
+    assert read_patch(orders, {"item": "tea", "state": "paid"}, raw).set == {"state": "paid"}
+    with pytest.raises(Invalid, match="an order that is new can't become sent"):
+        read_patch(orders, {"state": "sent"}, raw)
+    replacement = decode(read_replacement(orders, {"item": "ink"}, raw))
+    assert replacement["code"] == document["code"]
 
 
 def test_sample_of_the_example_makes_documents(resources: dict[str, Resource]) -> None:

@@ -1,5 +1,6 @@
 """The routes of a resource: reading, writing, downloading."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,6 +22,7 @@ from app.resources.keys import write_key
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
+from app.resources.storing import Document
 from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Database
@@ -105,7 +107,7 @@ class ResourceRouter(Part):
         """`POST /users/`: a new document."""
         requests.no_parameters(request)
         body = await self._body(request, requests.JSON)
-        stored = await self._repository.insert(read_document(self.resource, body))
+        stored = await self._repository.insert(await self._read_document(body))
         root = request.scope.get("root_path", "")
         key = write_key(self.resource.key, stored.document["_id"])
         location = f"{root}/{quote(self.resource.address)}/{key}"
@@ -183,6 +185,12 @@ class ResourceRouter(Part):
     async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
         requests.check_media_type(request, accepted)
         return requests.parse_json(await requests.read_body(request, self._body_limit))
+
+    async def _read_document(self, body: Any) -> Document:
+        """The new document that the body makes; in a thread where checking it may take long."""
+        if self.resource.has_excluded:
+            return await asyncio.to_thread(read_document, self.resource, body)
+        return read_document(self.resource, body)
 
     async def _found(self, request: Request, read: Callable[[Any], Any], step: int = -1) -> Stored:
         keys, error = requests.keys(request, self.resource.key, step)

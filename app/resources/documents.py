@@ -62,7 +62,9 @@ def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:
     whole["_id"] = (
         view["_id"] if _own_key(resource, view["_id"]) else KINDS[resource.key.kind].stand_in
     )
-    instance = validate(resource, whole, lambda steps: _is_kept(steps, kept), sent=body)
+    instance = validate(
+        resource, whole, lambda steps: _is_kept(steps, kept), sent=body, stored=view
+    )
     document = {"_id": None, **encode(resource, instance)}
     document["_id"] = None
     return check_size(_with_stored(to_bson(document), raw, {**kept, "_id": KEPT}))

@@ -9,7 +9,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from app.errors import Fault, Invalid
-from app.resources.fields import Shape
+from app.resources.fields import Shape, models_in, shape_of
 from app.resources.registry import nearest
 
 Steps = tuple[str | int, ...]
@@ -52,7 +52,8 @@ def faults_of(
         if one["type"] == "extra_forbidden":
             fault = unknown_field(_shape_at(shape, steps[:-1]), steps)
         else:
-            fault = Fault(_sentence(one), pointer=pointer(steps))
+            is_hidden = _is_hidden(shape, steps)
+            fault = Fault(_sentence(one, repeat=not is_hidden), pointer=pointer(steps))
         if all(steps != known for known, _ in pairs):
             pairs.append((steps, fault))
     return pairs
@@ -87,7 +88,20 @@ def _shape_at(shape: Shape | None, steps: Steps) -> Shape | None:
     return shape
 
 
-def _sentence(one: ErrorDetails) -> str:
+def _is_hidden(shape: Shape, steps: Steps) -> bool:
+    """Whether this is in an excluded field, of which no message repeats anything."""
+    shapes = [shape]
+    for step in map(str, steps):
+        fields = [inner.fields[step] for inner in shapes if step in inner.fields]
+        if any(field.excluded for field in fields):
+            return True
+        if fields:
+            shapes = [shape_of(model) for field in fields for model in models_in(field)]
+    return False
+
+
+def _sentence(one: ErrorDetails, *, repeat: bool) -> str:
+    """What is wrong, with what was sent if it may be repeated."""
     if one["type"] == "missing":
         return "This field is required."
     if one["type"] in ("bytes_type", "bytes_invalid_encoding"):
@@ -99,7 +113,7 @@ def _sentence(one: ErrorDetails) -> str:
         .removesuffix(".")
     )
     given = one.get("input")
-    if isinstance(given, str | int | float | bool) or given is None:
+    if repeat and (isinstance(given, str | int | float | bool) or given is None):
         shown = (
             orjson.dumps(given if not isinstance(given, str) else given[:60]).decode()
             if _dumps(given)

@@ -240,7 +240,7 @@ def nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseMod
     found = [model]
     for known in found:
         fields = shape_of(known).fields.values()
-        inner = dict.fromkeys(deep for field in fields for deep in _models_in(field))
+        inner = dict.fromkeys(deep for field in fields for deep in models_in(field))
         found += [deep for deep in inner if deep not in found]
     return found
 
@@ -373,7 +373,7 @@ def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str)
     if all(field == found[0] for field in found):
         return replace(found[0], text_type=None)
     excluded = any(field.excluded for field in found)
-    models = tuple(model for field in found for model in _models_in(field))
+    models = tuple(model for field in found for model in models_in(field))
     kinds, many = {field.kind for field in found}, {field.many for field in found}
     if many == {False} and kinds <= {"int", "float"}:
         return Field(name, "float")
@@ -382,7 +382,8 @@ def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str)
     return Field(name, "any", excluded=excluded, models=models)
 
 
-def _models_in(field: Field) -> tuple[type[pydantic.BaseModel], ...]:
+def models_in(field: Field) -> tuple[type[pydantic.BaseModel], ...]:
+    """The models that a value of the field may be, also each of a list or a map."""
     inner = (field.values or field).model
     return (inner,) if inner is not None else (field.values or field).models
 
@@ -402,7 +403,7 @@ def _list(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], wher
     element = _union(name, members, custom, where) if members else Field(name, "any")
     if not element.many:
         return replace(element, many=True)
-    return Field(name, "lists", many=True, excluded=element.excluded, models=_models_in(element))
+    return Field(name, "lists", many=True, excluded=element.excluded, models=models_in(element))
 
 
 def _map(name: str, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str) -> Field:

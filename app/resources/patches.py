@@ -69,7 +69,7 @@ def _read(resource: Resource, patch: Document, raw: bytes, view: Document) -> Ch
     faults = list(unknown_faults(resource.shape, patch, ()))
     if faults:
         raise invalid_body(faults)
-    view = _with_objects_only(view, patch, raw)
+    stored, view = view, _with_objects_only(view, patch, raw)
     places: set[Steps] | None = None
 
     def was_there(steps: Steps) -> bool:
@@ -79,7 +79,7 @@ def _read(resource: Resource, patch: Document, raw: bytes, view: Document) -> Ch
         places = fault_places(resource, view) if places is None else places
         return steps in places
 
-    instance = judge(resource, _merge(view, patch), was_there, strict_extra=False)
+    instance = judge(resource, _merge(view, patch), stored, was_there, strict_extra=False)
     edit = _edit(raw, patch, view, encode(resource, instance), resource.shape.fields, ())
     if edit.raw == raw:
         return Change()

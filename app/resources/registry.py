@@ -59,6 +59,15 @@ class Resource:
         """The fields that hold links to other documents."""
         return links.link_paths(self.shape)
 
+    @cached_property
+    def has_excluded(self) -> bool:
+        """Whether it has excluded fields, also in a nested model.
+
+        What checks them, such as a password's hash, may take long.
+        """
+        shapes = map(shape_of, nested_models(self.model))
+        return any(field.excluded for shape in shapes for field in shape.fields.values())
+
     @property
     def key(self) -> Field:
         """The `_id` field."""

@@ -1,12 +1,14 @@
 """How the type of a text writes it: an e-mail's domain in lower case, a URL with its slash."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pydantic
 from beanie.odm.utils.encoder import Encoder
 
-_REFUSALS = (ValueError, AssertionError, TypeError, LookupError)  # also of a user's own validators
+# Of the validators, a user's own included.
+_REFUSALS = (ValueError, AssertionError, TypeError, AttributeError, LookupError)
 
 
 class TextType:
@@ -30,6 +32,7 @@ class TextType:
 
 def _validator(annotation: Any) -> Callable[[str], Any]:
     try:
-        return pydantic.TypeAdapter(annotation).validate_python
+        validate = pydantic.TypeAdapter(annotation).validate_python
     except pydantic.errors.PydanticUserError:  # what pydantic can't check alone stays as it is
         return str
+    return partial(validate, context={"stored": {}})

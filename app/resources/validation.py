@@ -1,4 +1,8 @@
-"""A body, checked by the model: what is unknown, what is wrong, and where."""
+"""A body, checked by the model: what is unknown, what is wrong, and where.
+
+A model's validators find in `info.context["stored"]` the stored document as JSON, excluded fields
+included, and `{}` where a new one is made: so they tell what changes from what is there already.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -61,11 +65,13 @@ def validate(
     body: Document,
     excuse: Excuse | None = None,
     sent: Document | None = None,
+    stored: Document | None = None,
 ) -> Instance:
     """The instance that the body makes; raises `Invalid` with every fault, unknown fields included.
 
     Faults at paths that `excuse` takes don't count: there the instance has what was sent, as it is.
-    `sent` is the part of the body in which no field may be unknown, without it all.
+    `sent` is the part of the body in which no field may be unknown, without it all; `stored` the
+    stored document, as JSON, in whose place the new one comes.
     """
     sent = body if sent is None else sent
     open_somewhere = _is_open(resource.model)
@@ -73,12 +79,14 @@ def validate(
     for name in _hidden_names(resource.model):
         if name in sent:
             unknown.append(unknown_field(resource.shape, (name,)))
-    return judge(resource, body, excuse, unknown, strict_extra=not open_somewhere)
+    stored = {} if stored is None else stored
+    return judge(resource, body, stored, excuse, unknown, strict_extra=not open_somewhere)
 
 
 def judge(
     resource: Resource,
     body: Document,
+    stored: Document,
     excuse: Excuse | None,
     others: Sequence[Fault] = (),
     *,
@@ -89,12 +97,12 @@ def judge(
     Raises `Invalid` with its faults that `excuse` doesn't take, and `others`.
     """
     try:
-        instance = _run(resource, resource.model.__pydantic_validator__, body, strict_extra)
+        instance = _run(resource, resource.model.__pydantic_validator__, body, stored, strict_extra)
         found: Found = []
     except pydantic.ValidationError as error:
         found = faults_of(error, body, resource.shape)
         if excuse is not None:
-            instance, verdicts = _run_leniently(resource, body)
+            instance, verdicts = _run_leniently(resource, body, stored)
             there = {steps for steps, _ in found}
             found += [pair for pair in verdicts if pair[0] not in there]
             found = [(steps, fault) for steps, fault in found if not excuse(steps)]
@@ -110,32 +118,42 @@ def fault_places(resource: Resource, view: Document) -> set[Steps]:
     Fields that the model doesn't know are no faults.
     """
     try:
-        _run(resource, resource.model.__pydantic_validator__, view, strict_extra=False)
+        _run(resource, resource.model.__pydantic_validator__, view, view, strict_extra=False)
     except pydantic.ValidationError as error:
         found = faults_of(error, view, resource.shape)
-        _, verdicts = _run_leniently(resource, view)
+        _, verdicts = _run_leniently(resource, view, view)
         return {steps for steps, _ in (*found, *verdicts)}
     return set()
 
 
-def _run_leniently(resource: Resource, body: Document) -> tuple[Instance, Found]:
+def _run_leniently(resource: Resource, body: Document, stored: Document) -> tuple[Instance, Found]:
     """The instance as far as it can be made, and what the validators of whole models say of it."""
+    lenient, silent = lenient_validator(resource.model), silent_validator(resource.model)
     try:
-        return _run(resource, lenient_validator(resource.model), body, strict_extra=False), []
+        return _run(resource, lenient, body, stored, strict_extra=False), []
     except pydantic.ValidationError as error:
-        instance = _run(resource, silent_validator(resource.model), body, strict_extra=False)
+        instance = _run(resource, silent, body, stored, strict_extra=False)
         return instance, faults_of(error, body, resource.shape)
 
 
 def _run(
-    resource: Resource, validator: SchemaValidator, body: Document, strict_extra: bool
+    resource: Resource,
+    validator: SchemaValidator,
+    body: Document,
+    stored: Document,
+    strict_extra: bool,
 ) -> Instance:
     # `self_instance` passes by Document.__init__, which must have Beanie initialised with a
     # database.
     instance = resource.model.__new__(resource.model)
     extra: Any = "forbid" if strict_extra else None
     validator.validate_json(
-        dump(body), extra=extra, self_instance=instance, by_alias=True, by_name=False
+        dump(body),
+        extra=extra,
+        context={"stored": stored},
+        self_instance=instance,
+        by_alias=True,
+        by_name=False,
     )
     return instance
 
