@@ -20,7 +20,7 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
-from app.query import elements
+from app.resources import elements
 from app.resources.codec import CODEC
 
 Sort = tuple[tuple[str, int], ...]  # (path, 1 or -1), a total order

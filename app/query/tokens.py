@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from app.query import elements
+from app.resources import elements
 
 _DIGEST = 9  # bytes
 _HELD = 1_000  # bytes of a position that a token holds; what is longer is read again by `_id`

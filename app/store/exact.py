@@ -16,7 +16,7 @@ from typing import Any
 from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
 
-from app.query.elements import (
+from app.resources.elements import (
     ARRAY,
     BINARY,
     CODE,

@@ -8,11 +8,12 @@ from typing import Protocol
 from pymongo.errors import OperationFailure
 
 from app.errors import Fault, Invalid
-from app.query import elements, ordering, tokens
+from app.query import ordering, tokens
 from app.query.compile import Query
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
 from app.query.tokens import Place, Pointer
+from app.resources import elements
 from app.resources.codec import decode_all
 from app.resources.storing import Document
 from app.store.codes import Code

@@ -11,9 +11,10 @@ from typing import Any, cast
 import bson
 from pymongo.collection import Collection
 
-from app.query import elements, ordering
+from app.query import ordering
 from app.query.plan import Plan
 from app.query.tokens import Place
+from app.resources import elements
 from app.resources.codec import CODEC, offsets
 from app.store.pages import Page
 

@@ -21,10 +21,11 @@ from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 from pymongo.server_type import SERVER_TYPE
 
 from app.errors import Unavailable
-from app.query import elements, ordering
+from app.query import ordering
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
 from app.query.tokens import Place
+from app.resources import elements
 from app.resources.codec import offsets
 from app.store.codes import Code
 from app.store.collections import Nature, read_nature

@@ -9,11 +9,12 @@ from beanie import Document
 from pydantic import create_model
 
 from app.errors import Invalid
-from app.query import elements, tokens
+from app.query import tokens
 from app.query.compile import Compiler, Query
 from app.query.ordering import Index, Sort
 from app.query.plan import make_plan
 from app.query.tokens import Place, Pointer
+from app.resources import elements
 from app.resources.registry import make_resource
 from app.settings import Settings
 from models.user import User

@@ -18,10 +18,11 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, WriteError
 
 from app.errors import Invalid
-from app.query import elements, tokens
+from app.query import tokens
 from app.query.compile import Query
 from app.query.ordering import Sort
 from app.query.plan import Plan, make_plan
+from app.resources import elements
 from app.resources.codec import CODEC
 from app.settings import Settings
 from app.store import pages as paging
