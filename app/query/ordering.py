@@ -198,7 +198,7 @@ def is_same(sort: Sort, one: bytes, other: bytes) -> bool:
 
 
 def _is_same_number(one: bytes | None, other: bytes | None) -> bool:
-    if not one or not other or not {one[0], other[0]} <= set(elements.NUMBERS):
+    if not one or not other or not {one[0], other[0]} <= elements.NUMBERS:
         return False
     return bool(_number(one) == _number(other))
 

@@ -10,7 +10,6 @@ from app.resources import elements
 _DIGEST = 9  # bytes
 _HELD = 1_000  # bytes of a position that a token holds; what is longer is read again by `_id`
 _OF_ID = 600  # bytes of an `_id` that a token holds
-_INT32 = 0x10
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def write_token(place: Place, key: bytes, fingerprint: bytes) -> str:
         short = elements.lower_bound(key, _OF_ID)
         fields = [("d", _binary(_digest_of(position))), ("b" if short != key else "i", short)]
     if place.shown:
-        fields.append(("n", bytes([_INT32]) + place.shown.to_bytes(4, "little")))
+        fields.append(("n", bytes([elements.INT32]) + place.shown.to_bytes(4, "little")))
     payload = elements.make_document(fields)
     return _text(_digest(payload, fingerprint) + payload)
 
@@ -74,7 +73,7 @@ def _read(token: str, fingerprint: bytes) -> Place | Pointer:
     # Base64 has spare bits, and two alphabets: only the very text that was handed out is taken.
     if data[:_DIGEST] != _digest(payload, fingerprint) or _text(data) != token:
         raise ValueError(token)
-    found = {one.name: payload[one.begin : one.end] for one in elements.elements(payload)}
+    found = {one.name: payload[one.value : one.end] for one in elements.elements(payload)}
     shown = int.from_bytes(found.get(b"n", b""), "little")
     if (position := found.get(b"p")) is not None:
         for _ in elements.elements(position):

@@ -1,4 +1,4 @@
-"""BSON ↔ documents, whatever another program stored; BSON's elements (bsonspec.org).
+"""BSON ↔ documents, whatever another program stored.
 
 Types that BSON has retired (undefined, symbol, DBPointer) are decoded as the objects of their
 Extended JSON.
@@ -6,11 +6,22 @@ Extended JSON.
 
 import re
 import struct
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
+
+from app.resources.elements import (
+    ARRAY,
+    DBPOINTER,
+    OBJECT,
+    SYMBOL,
+    UNDEFINED,
+    Element,
+    elements,
+    join_elements,
+)
 
 # One strange document of another program must not break a read: dates past 9999 stay numbers,
 # broken UTF-8 is replaced.
@@ -22,10 +33,6 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 _ANY_UUID = CODEC.with_options(uuid_representation=bson.binary.UuidRepresentation.UNSPECIFIED)
 UUID_BYTES = 16
-DOUBLE, TEXT, OBJECT, ARRAY, BINARY, UNDEFINED = range(0x01, 0x07)  # the type bytes of BSON
-REGEX, DB_POINTER, CODE, SYMBOL, SCOPED_CODE = range(0x0B, 0x10)
-_SIZES = {DOUBLE: 8, UNDEFINED: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
-_SIZES |= {0x13: 16, 0xFF: 0, 0x7F: 0}  # bytes of the values that all have the same size
 _length = struct.Struct("<i").unpack_from
 # A type byte, a name and what can follow: what looks so may still be a part of another value.
 _perhaps_retired = [
@@ -93,50 +100,6 @@ def _with_uuids(value: Any) -> Any:
     return value
 
 
-class Element(NamedTuple):
-    """One element of an object or array: its type byte, its name, where it and its value are."""
-
-    kind: int
-    name: bytes
-    begin: int
-    value: int
-    end: int
-
-
-def elements(raw: bytes) -> Iterator[Element]:
-    """The elements of a document, in their order."""
-    begin, last = 4, len(raw) - 1
-    while begin < last:
-        kind = raw[begin]
-        value = raw.index(b"\0", begin + 1) + 1
-        end = value + _size(raw, kind, value)
-        yield Element(kind, raw[begin + 1 : value - 1], begin, value, end)
-        begin = end
-
-
-def _size(raw: bytes, kind: int, value: int) -> int:
-    """How many bytes a value has."""
-    if (size := _SIZES.get(kind)) is not None:
-        return size
-    if kind == REGEX:
-        options = raw.index(b"\0", value) + 1
-        return raw.index(b"\0", options) + 1 - value
-    length: int = _length(raw, value)[0]
-    if kind in (TEXT, CODE, SYMBOL):
-        return 4 + length
-    if kind == BINARY:
-        return 5 + length
-    if kind == DB_POINTER:
-        return 4 + length + 12
-    return length  # an object, an array, code with its scope
-
-
-def document_of(parts: Iterable[bytes]) -> bytes:
-    """The document that has these elements."""
-    body = b"".join(parts)
-    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
-
-
 def element_of(name: str, value: Any) -> bytes:
     """One element as BSON; raises what `bson.encode` raises."""
     return bson.encode({name: value}, codec_options=CODEC)[4:-1]
@@ -159,19 +122,19 @@ def _without_retired(raw: bytes) -> bytes:
     first, *others = elements(raw)
     is_key = first.name == b"_id"  # by which writes find the document
     start = raw[first.begin : first.end] if is_key else _modern(raw, first)
-    return document_of([start, *(_modern(raw, element) for element in others)])
+    return join_elements([start, *(_modern(raw, element) for element in others)])
 
 
 def _modern(raw: bytes, element: Element) -> bytes:
     kind, name, begin, value, end = element
     if kind in (OBJECT, ARRAY):
         inner = (_modern(raw[value:end], one) for one in elements(raw[value:end]))
-        return raw[begin:value] + document_of(inner)
+        return raw[begin:value] + join_elements(inner)
     if kind == UNDEFINED:
         extended: Any = {"$undefined": True}
     elif kind == SYMBOL:
         extended = {"$symbol": _text(raw, value)}
-    elif kind == DB_POINTER:
+    elif kind == DBPOINTER:
         key = bson.ObjectId(raw[end - 12 : end])
         extended = {"$dbPointer": {"$ref": _text(raw, value), "$id": {"$oid": str(key)}}}
     else:

@@ -9,7 +9,7 @@ import bson
 import pydantic
 
 from app.errors import Fault, Invalid
-from app.resources.codec import ARRAY, OBJECT, Element, document_of, elements
+from app.resources.elements import ARRAY, OBJECT, Element, elements, join_elements
 from app.resources.faults import Steps
 from app.resources.fields import Field, Shape
 from app.resources.keys import refusal
@@ -135,7 +135,7 @@ def _with_stored(new: bytes, old: bytes, kept: Kept) -> bytes:
     for name, inner in left.items():
         if inner is KEPT:
             parts.append(old[stored[name].begin : stored[name].end])
-    return document_of(parts)
+    return join_elements(parts)
 
 
 def _kept_element(

@@ -9,34 +9,36 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-STRING, OBJECT, ARRAY, BINARY, UNDEFINED = 0x02, 0x03, 0x04, 0x05, 0x06
-NULL, REGEX, DBPOINTER, CODE, SYMBOL, CODE_WITH_SCOPE = 0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F
+DOUBLE, STRING, OBJECT, ARRAY, BINARY, UNDEFINED = range(0x01, 0x07)  # the type bytes
+OBJECT_ID, BOOLEAN, DATE, NULL, REGEX, DBPOINTER, CODE = range(0x07, 0x0E)
+SYMBOL, CODE_WITH_SCOPE, INT32, TIMESTAMP, INT64, DECIMAL = range(0x0E, 0x14)
 MIN_KEY, MAX_KEY = b"\xff", b"\x7f"
 NULL_VALUE = bytes([NULL])
-NUMBERS = (0x01, 0x10, 0x12, 0x13)  # double, int32, int64, Decimal128
-_FIXED = {
-    0x01: 8,
+NUMBERS = frozenset({DOUBLE, INT32, INT64, DECIMAL})
+_FIXED = {  # bytes of the values that all have the same size
+    DOUBLE: 8,
     UNDEFINED: 0,
-    0x07: 12,
-    0x08: 1,
-    0x09: 8,
+    OBJECT_ID: 12,
+    BOOLEAN: 1,
+    DATE: 8,
     NULL: 0,
-    0x10: 4,
-    0x11: 8,
-    0x12: 8,
-    0x13: 16,
-    0x7F: 0,
-    0xFF: 0,
+    INT32: 4,
+    TIMESTAMP: 8,
+    INT64: 8,
+    DECIMAL: 16,
+    MIN_KEY[0]: 0,
+    MAX_KEY[0]: 0,
 }
 _length = struct.Struct("<i")
 
 
 class Element(NamedTuple):
-    """A field: its name, its type byte, and where its value is."""
+    """A field: its type byte, its name, and where it and its value begin and end."""
 
-    name: bytes
     kind: int
+    name: bytes
     begin: int
+    value: int
     end: int
 
 
@@ -52,7 +54,7 @@ def elements(raw: bytes, begin: int = 0) -> Iterator[Element]:
         stop = start + value_size(kind, raw, start)
         if stop > end:
             raise ValueError("an element is longer than its document")
-        yield Element(raw[position + 1 : start - 1], kind, start, stop)
+        yield Element(kind, raw[position + 1 : start - 1], position, start, stop)
         position = stop
 
 
@@ -94,13 +96,13 @@ def value_at(raw: bytes, path: str, begin: int = 0) -> bytes | None:
             return NULL_VALUE
         if element.kind == ARRAY:
             return None
-        begin = element.begin
+        begin = element.value
     element = _find(raw, last, begin)
     if element is None:
         return NULL_VALUE
     if element.kind == ARRAY:
         return None
-    return bytes([element.kind]) + raw[element.begin : element.end]
+    return _typed(raw, element)
 
 
 def _find(raw: bytes, name: bytes, begin: int) -> Element | None:
@@ -113,15 +115,27 @@ def _find(raw: bytes, name: bytes, begin: int) -> Element | None:
 def field(raw: bytes, name: str, begin: int = 0) -> bytes | None:
     """The value of a field, whatever its type; None where there is none."""
     element = _find(raw, name.encode(), begin)
-    return None if element is None else bytes([element.kind]) + raw[element.begin : element.end]
+    return None if element is None else _typed(raw, element)
+
+
+def _typed(raw: bytes, element: Element) -> bytes:
+    return bytes([element.kind]) + raw[element.value : element.end]
 
 
 def make_document(fields: Iterable[tuple[str, bytes]]) -> bytes:
     """A document of names and values."""
-    body = b"".join(
-        value[:1] + name.encode("utf-8", "surrogatepass") + b"\0" + value[1:]
-        for name, value in fields
+    return join_elements(
+        _make_element(name.encode("utf-8", "surrogatepass"), value) for name, value in fields
     )
+
+
+def _make_element(name: bytes, value: bytes) -> bytes:
+    return value[:1] + name + b"\0" + value[1:]
+
+
+def join_elements(parts: Iterable[bytes]) -> bytes:
+    """The document that has these elements."""
+    body = b"".join(parts)
     return _length.pack(len(body) + 5) + body + b"\0"
 
 
@@ -137,7 +151,7 @@ def has_duplicates(raw: bytes, begin: int = 0) -> bool:
         if element.name in names:
             return True
         names.add(element.name)
-        if element.kind in (OBJECT, ARRAY) and has_duplicates(raw, element.begin):
+        if element.kind in (OBJECT, ARRAY) and has_duplicates(raw, element.value):
             return True
     return False
 
@@ -161,14 +175,13 @@ def lower_bound(value: bytes, size: int) -> bytes:
 
 def _first_fields(raw: bytes, size: int) -> bytes:
     kept = []
-    for name, kind, begin, end in elements(raw):
-        value = bytes([kind]) + raw[begin:end]
-        room = size - len(name)
+    for element in elements(raw):
+        value = _typed(raw, element)
+        room = size - len(element.name)
         if room < len(value):
-            if room > 0 and kind in (STRING, OBJECT, SYMBOL, CODE):
-                kept.append((name, lower_bound(value, room)))
+            if room > 0 and element.kind in (STRING, OBJECT, SYMBOL, CODE):
+                kept.append(_make_element(element.name, lower_bound(value, room)))
             break
-        kept.append((name, value))
+        kept.append(raw[element.begin : element.end])
         size = room - len(value)
-    body = b"".join(value[:1] + name + b"\0" + value[1:] for name, value in kept)
-    return _length.pack(len(body) + 5) + body + b"\0"
+    return join_elements(kept)

@@ -13,7 +13,8 @@ from typing import Any
 from bson.raw_bson import RawBSONDocument
 
 from app.errors import Invalid
-from app.resources.codec import OBJECT, Element, document_of, element_of, elements
+from app.resources.codec import element_of
+from app.resources.elements import OBJECT, Element, elements, join_elements
 from app.resources.faults import Steps, invalid_body, unknown_field
 from app.resources.fields import Field, Shape
 from app.resources.registry import Resource
@@ -226,7 +227,7 @@ def _edit(
                 edit.sets[_path(steps)] = value
         new[name.encode(errors="replace")] = element
         edit.is_whole = edit.is_whole or len(here) > 1 or not is_step(name)
-    edit.raw = document_of(_replaced(raw, stored, new))
+    edit.raw = join_elements(_replaced(raw, stored, new))
     return edit
 
 

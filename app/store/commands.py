@@ -5,7 +5,6 @@ reply that is decoded lazily (`RawBSONDocument`) has none but its own, and the d
 of it in one go.
 """
 
-import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from pymongo.read_preferences import _ServerMode
 
 from app.resources.codec import CODEC
+from app.resources.elements import ARRAY, elements
 from app.store.errors import LOST
 
 
@@ -33,8 +33,6 @@ class RawReply(RawBSONDocument):
 
 RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawReply)
 _PAUSE = 0.1  # seconds
-_ARRAY = 4  # the type byte
-_int32 = struct.Struct("<i").unpack_from
 
 
 @dataclass(frozen=True)
@@ -72,28 +70,12 @@ def find(
 
 def _cut(cursor: bytes) -> Reply:
     """The documents of `{firstBatch: [...], id: …, ns: …}`, in whatever order its fields come."""
-    documents, others, position = b"", [], 4
-    while (kind := cursor[position]) != 0:
-        end = cursor.index(0, position + 1) + 1
-        if kind == _ARRAY:
-            length = _int32(cursor, end)[0]
-            documents = bson._array_of_documents_to_buffer(
-                memoryview(cursor)[end : end + length]
-            )  # as raw batches are cut
-            stop = end + length
-        else:
-            stop = end + _size(kind, cursor, end)
-            others.append(cursor[position:stop])
-        position = stop
-    body = b"".join(others)
-    rest = bson.decode(struct.pack("<i", len(body) + 5) + body + b"\0")
-    return Reply(documents, int(rest["id"]))
-
-
-def _size(kind: int, data: bytes, position: int) -> int:
-    """The bytes of a value of the few types that a cursor's reply has (bsonspec.org)."""
-    if kind == 0x02:
-        return 4 + int(_int32(data, position)[0])
-    if kind == 0x03:
-        return int(_int32(data, position)[0])
-    return {0x01: 8, 0x08: 1, 0x10: 4, 0x11: 8, 0x12: 8}[kind]
+    documents, identifier = b"", 0
+    for element in elements(cursor):
+        if element.kind == ARRAY:  # `firstBatch` or `nextBatch`
+            batch = memoryview(cursor)[element.value : element.end]
+            documents = bson._array_of_documents_to_buffer(batch)  # as raw batches are cut
+        elif element.name == b"id":
+            value = cursor[element.value : element.end]
+            identifier = int.from_bytes(value, "little", signed=True)
+    return Reply(documents, identifier)

@@ -19,47 +19,56 @@ from bson.raw_bson import RawBSONDocument
 from app.resources.elements import (
     ARRAY,
     BINARY,
+    BOOLEAN,
     CODE,
     CODE_WITH_SCOPE,
+    DATE,
     DBPOINTER,
+    DECIMAL,
+    DOUBLE,
+    INT32,
+    INT64,
+    MAX_KEY,
+    MIN_KEY,
     NULL,
     OBJECT,
+    OBJECT_ID,
     REGEX,
     STRING,
     SYMBOL,
+    TIMESTAMP,
     UNDEFINED,
     elements,
 )
 
 Expression = Any  # of an aggregation
 
-_DOUBLE, _DECIMAL = 0x01, 0x13
 _TYPES = {  # https://www.mongodb.com/docs/manual/reference/operator/aggregation/type/
-    _DOUBLE: "double",
+    DOUBLE: "double",
     STRING: "string",
     OBJECT: "object",
     ARRAY: "array",
     BINARY: "binData",
     UNDEFINED: "undefined",
-    0x07: "objectId",
-    0x08: "bool",
-    0x09: "date",
+    OBJECT_ID: "objectId",
+    BOOLEAN: "bool",
+    DATE: "date",
     NULL: "null",
     REGEX: "regex",
     DBPOINTER: "dbPointer",
     CODE: "javascript",
     SYMBOL: "symbol",
     CODE_WITH_SCOPE: "javascriptWithScope",
-    0x10: "int",
-    0x11: "timestamp",
-    0x12: "long",
-    _DECIMAL: "decimal",
-    0x7F: "maxKey",
-    0xFF: "minKey",
+    INT32: "int",
+    TIMESTAMP: "timestamp",
+    INT64: "long",
+    DECIMAL: "decimal",
+    MAX_KEY[0]: "maxKey",
+    MIN_KEY[0]: "minKey",
 }
 # What may hold something that has to be asked for, beside its own type.
-_INNER = frozenset({OBJECT, ARRAY, _DECIMAL, _DOUBLE, CODE_WITH_SCOPE, SYMBOL})
-_AMBIGUOUS = frozenset({_DOUBLE, SYMBOL, 0x10, 0x12, _DECIMAL})
+_INNER = frozenset({OBJECT, ARRAY, DECIMAL, DOUBLE, CODE_WITH_SCOPE, SYMBOL})
+_AMBIGUOUS = frozenset({DOUBLE, SYMBOL, INT32, INT64, DECIMAL})
 _double = struct.Struct("<d").unpack_from
 
 
@@ -108,7 +117,7 @@ class _Signature:
 
     def add_object(self, position: int, where: Expression) -> None:
         names = set()
-        for name, kind, begin, end in elements(self._raw, position):
+        for kind, name, _, begin, end in elements(self._raw, position):
             if name in names:
                 raise CannotTell  # two fields of one name: a path reaches only one of them
             names.add(name)
@@ -120,7 +129,7 @@ class _Signature:
 
     def _add_list(self, position: int, where: Expression) -> None:
         kinds = []
-        for number, (_, kind, begin, end) in enumerate(elements(self._raw, position)):
+        for number, (kind, _, _, begin, end) in enumerate(elements(self._raw, position)):
             kinds.append(kind)
             if kind in self._inner:
                 self._add(kind, begin, end, {"$arrayElemAt": [where, number]})
@@ -134,9 +143,9 @@ class _Signature:
             self.add_object(begin, where)
         elif kind == ARRAY:
             self._add_list(begin, where)
-        elif kind == _DECIMAL:
+        elif kind == DECIMAL:
             self._add_number(where, _decimal(self._raw[begin:end]))
-        elif kind == _DOUBLE:
+        elif kind == DOUBLE:
             (number,) = _double(self._raw, begin)
             if math.isnan(number):
                 raise CannotTell  # there are many, and all are written NaN

@@ -15,7 +15,7 @@ from bson.dbref import DBRef
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.resources.codec import document_of, elements
+from app.resources.elements import elements, join_elements
 from tests.support.filling import insert_raw, read_raw
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
@@ -76,7 +76,7 @@ def element(raw: bytes) -> Any:
 def objects(values: Any) -> Any:
     """Objects as BSON; names may come twice."""
     pairs = st.lists(st.tuples(NAMES, values), max_size=5)
-    return pairs.map(lambda found: document_of(make(name) for name, make in found))
+    return pairs.map(lambda found: join_elements(make(name) for name, make in found))
 
 
 OBJECTS = objects(st.recursive(LEAVES, lambda inner: objects(inner).map(element), max_leaves=6))
@@ -145,7 +145,7 @@ def test_patch_leaves_every_byte_alone_that_was_not_sent(
     patch: Any,
 ) -> None:
     fields = {"free": free, "anything": anything, "inner": inner, "inners": inners}
-    raw = document_of(
+    raw = join_elements(
         [bson.encode({"_id": KEY, "secret": 5})[4:-1],
          *(element(value)(name) for name, value in fields.items())]
     )  # fmt: skip
@@ -175,7 +175,7 @@ def test_excluded_value_survives_a_replacement_in_its_bson(
     for raw in (SYMBOL, UNDEFINED, BROKEN, POINTER, b"\x10%b\0\x05\0\0\0"):
         secret = raw % b"secret"
         stored["loose"].delete_many({})
-        insert_raw(stored["loose"], document_of([bson.encode({"_id": KEY})[4:-1], secret]))
+        insert_raw(stored["loose"], join_elements([bson.encode({"_id": KEY})[4:-1], secret]))
         answer = client.put(HERE, json={"note": "m"})
         assert (answer.status_code, "secret" in answer.text) == (200, False), raw
         found = read_raw(stored["loose"], {})
@@ -187,8 +187,8 @@ def test_excluded_value_survives_a_replacement_in_its_bson(
 def test_retired_types_are_canonical_extended_json(client: httpx.Client, stored: Any) -> None:
     stored["loose"].delete_many({})
     parts = [SYMBOL % b"s", UNDEFINED % b"u", POINTER % b"p"]
-    nested = bytes([OBJECT]) + b"free\0" + document_of(parts)
-    insert_raw(stored["loose"], document_of([bson.encode({"_id": KEY})[4:-1], *parts, nested]))
+    nested = bytes([OBJECT]) + b"free\0" + join_elements(parts)
+    insert_raw(stored["loose"], join_elements([bson.encode({"_id": KEY})[4:-1], *parts, nested]))
     shown = {
         "s": {"$symbol": "ab"},
         "u": {"$undefined": True},
@@ -206,7 +206,7 @@ def test_field_that_is_there_twice_shows_the_last_and_patches_it(
 ) -> None:
     stored["loose"].delete_many({})
     twice = [bson.encode({"_id": KEY, "note": "a"})[4:-1], bson.encode({"note": "b"})[4:-1]]
-    insert_raw(stored["loose"], document_of(twice))
+    insert_raw(stored["loose"], join_elements(twice))
     assert client.get(HERE).json()["note"] == "b"
     assert client.patch(HERE, json={"note": "c"}).json() == {"_id": str(KEY), "note": "c"}
     assert client.get(HERE).json()["note"] == "c"

@@ -13,8 +13,9 @@ from bson.raw_bson import RawBSONDocument
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from app.errors import Invalid
-from app.resources.codec import decode, document_of, elements
+from app.resources.codec import decode
 from app.resources.documents import read_replacement
+from app.resources.elements import elements, join_elements
 from app.resources.patches import Change, read_patch
 from app.resources.registry import make_resource
 from app.resources.rendering import presenter, to_json
@@ -81,7 +82,7 @@ SHEET = make_resource(Sheet)
 def raw_of(document: dict[str, Any], *more: bytes) -> bytes:
     """A stored document, with some elements of raw BSON at its end."""
     raw = bson.encode({"_id": KEY, **document})
-    return document_of([raw[4:-1], *more])
+    return join_elements([raw[4:-1], *more])
 
 
 def patched(patch: Any, raw: bytes) -> bytes:
@@ -112,7 +113,7 @@ def apply(raw: bytes, values: dict[str, Any], unset: tuple[str, ...], prefix: st
         name = path[len(prefix) :]
         if path.startswith(prefix) and "." not in name and name not in names:
             parts.append(to_bson({name: value})[4:-1])
-    return document_of(parts)
+    return join_elements(parts)
 
 
 def by_name(raw: bytes) -> dict[str, bytes]:
@@ -146,7 +147,7 @@ RARE = {
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["free", "anything"])
 def test_siblings_in_an_object_keep_their_bson(name: str, patch: dict[str, Any]) -> None:
-    inner = document_of([bson.encode({"old.name": {"w": WHEN}, **RARE})[4:-1], SYMBOL % b"s",
+    inner = join_elements([bson.encode({"old.name": {"w": WHEN}, **RARE})[4:-1], SYMBOL % b"s",
                          UNDEFINED % b"u", BROKEN % b"x", POINTER % b"p"])  # fmt: skip
     raw = raw_of({name: RawBSONDocument(inner)})
     after = inside(patched({name: patch}, raw), name)
@@ -249,7 +250,7 @@ def test_number_of_another_type_is_a_change() -> None:
 
 
 def test_field_with_a_name_twice_is_patched_where_it_is_shown() -> None:
-    twice = document_of([bson.encode({"x": 1, "y": 2})[4:-1], bson.encode({"x": 3})[4:-1]])
+    twice = join_elements([bson.encode({"x": 1, "y": 2})[4:-1], bson.encode({"x": 3})[4:-1]])
     raw = raw_of({"free": RawBSONDocument(twice)})
     assert decode(patched({"free": {"x": 4}}, raw))["free"] == {"x": 4, "y": 2}
     whole = raw_of({"note": "a", "end": 4}, bson.encode({"note": "b"})[4:-1])
@@ -281,7 +282,7 @@ def test_what_cannot_be_stored_is_named_by_its_place() -> None:
      bson.encode({"secret": {"k": KEY, "t": bson.Timestamp(1, 2)}})[4:-1]],
 )  # fmt: skip
 def test_excluded_field_keeps_its_bson_whatever_it_is(element: bytes) -> None:
-    raw = raw_of({"note": "a", "box": RawBSONDocument(document_of(
+    raw = raw_of({"note": "a", "box": RawBSONDocument(join_elements(
         [bson.encode({"size": 1})[4:-1], element.replace(b"secret", b"code")]
     ))}, element)  # fmt: skip
     after = read_replacement(SHEET, {"note": "m", "box": {"size": 2}}, raw)
