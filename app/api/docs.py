@@ -31,22 +31,20 @@ _STYLE = (
 PROBLEMS = {
     "conflict": (
         "A value is taken",
-        "A unique index has this value already, in another document. Send another value, or "
-        "change the document that "
-        "has it.",
+        "A unique index has this value already, in another document. Send another value, or change "
+        "the document that has it.",
     ),
     "linked": (
         "Other documents link to this one",
-        "Deleting it would leave links that lead nowhere. `detail` says how many documents "
-        "link to it and in which "
-        "field: change or delete those first. "
+        "Deleting it would leave links that lead nowhere. `detail` says how many documents link to "
+        "it and in which field: change or delete those first. "
         'A model that says on_delete = "keep" lets its documents go.',
     ),
     "precondition-failed": (
         "The document has changed",
-        "If-Match names a state of the document that is no longer the stored one: somebody "
-        "wrote in between. Read the "
-        "document again, look at what changed, and repeat the write with the new ETag.",
+        "If-Match names a state of the document that is no longer the stored one: somebody wrote "
+        "in between. Read the document again, look at what changed, and repeat the write with the "
+        "new ETag.",
     ),
     "too-large": (
         "The body is too large",
@@ -55,22 +53,20 @@ PROBLEMS = {
     ),
     "invalid": (
         "What was sent can't be accepted",
-        "`errors` names each field (`pointer`), parameter or header at fault, and says what "
-        "would be right. Unknown "
-        "names are refused, never ignored.",
+        "`errors` names each field (`pointer`), parameter or header at fault, and says what would "
+        "be right. Unknown names are refused, never ignored.",
     ),
     "unavailable": (
         "Not at the moment",
-        "The database can't be reached, has no primary, or too much is under way. Try again "
-        "after the seconds that "
-        "Retry-After says. A write may have happened all the same: read before you repeat it.",
+        "The database can't be reached, has no primary, or too much is under way. Try again after "
+        "the seconds that Retry-After says. A write may have happened all the same: read before "
+        "you repeat it.",
     ),
     "time-limit": (
         "The query took too long",
-        "Every query has a limit of the database's time (the setting "
-        "QUERY_TIME_LIMIT_SECONDS). A filter or a sort on "
-        "an indexed field, a simpler pattern, or paging by the Link header instead of a large "
-        "skip helps.",
+        "Every query has a limit of the database's time (the setting QUERY_TIME_LIMIT_SECONDS). A "
+        "filter or a sort on an indexed field, a simpler pattern, or paging by the Link header "
+        "instead of a large skip helps.",
     ),
     "snapshot-too-old": (
         "The snapshot has expired",

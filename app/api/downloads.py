@@ -113,8 +113,8 @@ class Downloads(Part):
         record = await self.records.read(export_id)
         if record is None:
             raise NotFound(
-                f"Nothing is known of an export {export_id!r}; "
-                "they are remembered for a while only."
+                f"Nothing is known of an export {export_id!r}; they are remembered for a while "
+                "only."
             )
         headers = {"Cache-Control": "no-store"}
         return Response(orjson.dumps(asdict(record)), 200, headers, "application/json")

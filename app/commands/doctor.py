@@ -216,9 +216,8 @@ def _names(case: Case) -> Finding:
     return Finding(
         "fails",
         f"no address is known for {', '.join(lost)}",
-        f"correct the name in MONGO_URI, or make {lost[0]} known to this machine (DNS, "
-        "/etc/hosts; a compose "
-        "service's name is known within its network only).",
+        f"correct the name in MONGO_URI, or make {lost[0]} known to this machine (DNS, /etc/hosts; "
+        "a compose service's name is known within its network only).",
     )
 
 
@@ -286,9 +285,8 @@ def _member_names(case: Case) -> Finding:
             "fails",
             f"the set names its members {', '.join(case.members)}; no address is known here "
             f"for {', '.join(lost)}",
-            f"make {lost[0].rpartition(':')[0]} known to this machine (DNS, /etc/hosts), run "
-            "where it is, or use one "
-            "node alone with directConnection=true.",
+            f"make {lost[0].rpartition(':')[0]} known to this machine (DNS, /etc/hosts), run where "
+            "it is, or use one node alone with directConnection=true.",
         )
     silent = []
     for address in case.members:
@@ -336,8 +334,7 @@ def _credentials(case: Case) -> Finding:
                 "fails",
                 f"{user!r} is not let in (its users are looked up in {where or 'admin'!r})",
                 "correct user and password in MONGO_URI; a user made in admin needs "
-                "authSource=admin, and @ : / % in "
-                "the password must be percent-encoded.",
+                "authSource=admin, and @ : / % in the password must be percent-encoded.",
             )
         if error.code == Code.Unauthorized and not user:
             return Finding(
@@ -413,7 +410,7 @@ def _indexes(case: Case) -> Finding:
             missing.append(f"{name} ({values})" if values else name)
             fixes.append(
                 f"leave one document alone with each of these values in {resource.name!r}; the "
-                f"server then makes the index by itself."
+                "server then makes the index by itself."
                 if values
                 else "start the server, which makes them."
             )

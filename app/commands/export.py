@@ -177,8 +177,8 @@ def _format_of(output: str) -> str:
     if ending not in FORMATS:
         known = ", ".join(dict.fromkeys(found.extension for found in FORMATS.values()))
         raise StartError(
-            f"{output}: no format ends with .{ending}; the endings are {known}. "
-            f"--format chooses one."
+            f"{output}: no format ends with .{ending}; the endings are {known}. --format chooses "
+            "one."
         )
     return ending
 
@@ -194,7 +194,7 @@ def _refuse_terminal(format_: str) -> None:
     if found is not None and not found.compressible and sys.stdout.isatty():
         raise StartError(
             f"{format_} is no text that a terminal can show: name a file with -o, or send the "
-            f"output on with | or >."
+            "output on with | or >."
         )
 
 

@@ -267,8 +267,7 @@ def _stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInf
     if info.validation_alias not in (None, name):
         raise DeclarationError(
             f"{model.__name__}.{attribute}: validation_alias {info.validation_alias!r} differs "
-            "from the stored name "
-            f"{name!r}; one name must serve everywhere, so use alias."
+            f"from the stored name {name!r}; one name must serve everywhere, so use alias."
         )
     if "." in name or name.startswith("$") or "\0" in name or not name:
         raise DeclarationError(

@@ -42,15 +42,14 @@ def _unserved(modules: Iterable[ModuleType], package: str) -> Iterator[str]:
             if issubclass(model, Document):
                 yield (
                     f"{module.__name__} imports {model.__name__} from {model.__module__}: only "
-                    "what "
-                    f"{package} itself declares is served"
+                    f"what {package} itself declares is served"
                 )
         elif issubclass(model, View):
             yield f"{locate(model)}: {model.__name__} is a Beanie View: views aren't served"
         elif not issubclass(model, Document) and model not in used:
             yield (
                 f"{locate(model)}: {model.__name__} is a pydantic BaseModel that no document uses; "
-                f"a beanie.Document is served"
+                "a beanie.Document is served"
             )
 
 

@@ -122,7 +122,7 @@ def _refuse_unserved_targets(resources: Collection[Resource]) -> None:
             if link.target.collection not in served:
                 raise DeclarationError(
                     f"{resource.model.__name__}.{link.path}: it links to {link.target.model}, "
-                    f"which is not served; documents can link to those of a resource only."
+                    "which is not served; documents can link to those of a resource only."
                 )
 
 
@@ -258,8 +258,8 @@ def _refuse_name(resource: Resource) -> None:
     is_clean = address == address.strip() and address not in (".", "..")
     if not is_clean or any(character in address for character in "/?#%$\\\0"):
         raise DeclarationError(
-            f"{name}: {address!r} can't be a path; say another one in `class Resource: path`, "
-            f"of letters, digits, - and _."
+            f"{name}: {address!r} can't be a path; say another one in `class Resource: path`, of "
+            "letters, digits, - and _."
         )
 
 

@@ -229,8 +229,7 @@ def _in_use(folder: Path, owner: _Lock) -> str:
         )
     return (
         f"Another server{process} uses the data folder {folder}: stop it, or give this one a "
-        "folder of its own "
-        f"with DATA_DIR."
+        "folder of its own with DATA_DIR."
     )
 
 
@@ -285,9 +284,8 @@ def _wait_for_leftover(mongod: Mongod) -> None:
     while (pid := mongod.pid) is not None:
         if time.monotonic() > deadline:
             raise StartError(
-                f"A mongod (process {pid}) still uses the data folder {mongod.folder}: end it "
-                f"with `kill {pid}`, "
-                f"or set DATA_DIR to another folder."
+                f"A mongod (process {pid}) still uses the data folder {mongod.folder}: end it with "
+                f"`kill {pid}`, or set DATA_DIR to another folder."
             )
         time.sleep(POLL_SECONDS)
 

@@ -64,10 +64,9 @@ def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
         elif chosen and chosen != kept:
             if name != "api":
                 raise StartError(
-                    f"{variable} is not the one that this stack's volumes were made with: set "
-                    "the old one, or none "
-                    "(it is kept in the volume `secrets`). To begin anew WITHOUT the data: "
-                    "`docker compose down -v`."
+                    f"{variable} is not the one that this stack's volumes were made with: set the "
+                    "old one, or none (it is kept in the volume `secrets`). To begin anew WITHOUT "
+                    "the data: `docker compose down -v`."
                 )
             write_secret(folder / name, chosen)
 
@@ -160,12 +159,10 @@ def _again(work: Callable[[], object], deadline: float) -> None:
             if error.code != Code.AuthenticationFailed:
                 raise
             raise StartError(
-                "The database does not know root by the password in the volume `secrets`: its "
-                "data were made with "
-                "another one, or its first start was cut off. Set DOCSHEET_ROOT_PASSWORD to "
-                "the old one after "
-                "`docker volume rm docsheet_secrets`; to begin anew WITHOUT the data: `docker "
-                "compose down -v`."
+                "The database does not know root by the password in the volume `secrets`: its data "
+                "were made with another one, or its first start was cut off. Set "
+                "DOCSHEET_ROOT_PASSWORD to the old one after `docker volume rm docsheet_secrets`; "
+                "to begin anew WITHOUT the data: `docker compose down -v`."
             ) from error
         else:
             return

@@ -166,13 +166,13 @@ def _explain_listening(settings: Settings, error: OSError) -> StartError:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return SettingError(
             f"HOST: {settings.HOST} is no address of this machine; 127.0.0.1 is its loopback "
-            f"address, 0.0.0.0 stands for all that it has."
+            "address, 0.0.0.0 stands for all that it has."
         )
     where = f"{settings.HOST}:{settings.PORT}"
     if error.errno in (errno.EACCES, errno.EPERM):
         return StartError(
             f"PORT: {where} can't be listened on ({error.strerror}): ports below 1024 are for "
-            f"root; choose another: PORT=8000 scripts/serve."
+            "root; choose another: PORT=8000 scripts/serve."
         )
     return StartError(
         f"PORT: {where} can't be listened on ({error.strerror}); stop what uses it, or choose "

@@ -81,9 +81,8 @@ class CsvCorrections:
         cells = [*row, *[""] * (self._width - len(row))]
         if any(type(cell) is Cut for cell in cells):
             detail = (
-                "A text of this workbook was cut by its export, which a CSV can't mark: ask "
-                "for the "
-                "sheet to correct as XLSX."
+                "A text of this workbook was cut by its export, which a CSV can't mark: ask for "
+                "the sheet to correct as XLSX."
             )
             raise Invalid(detail, Fault(detail, header="Accept"))
         texts = [_as_csv(cell) for cell in cells]

@@ -273,10 +273,9 @@ class _Names:
         length = next(n for n in range(1, len(above)) if self._is_list(".".join(above[:n])))
         listed, below = ".".join(above[:length]), ".".join(above[length:])
         return (
-            f"The column {title!r} goes through the list {listed} without a number, as in a "
-            "file that "
-            f"was unwound: there a row is an element and no document. Use {listed}.0.{below}, or "
-            f"one column {listed} with JSON."
+            f"The column {title!r} goes through the list {listed} without a number, as in a file "
+            f"that was unwound: there a row is an element and no document. Use {listed}.0.{below}, "
+            f"or one column {listed} with JSON."
         )
 
     def _is_list(self, path: str) -> bool:

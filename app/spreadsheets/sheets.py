@@ -74,9 +74,8 @@ class XlsxReader:
             title for title in self.header if title
         ]:
             raise BadRequest(
-                f"The sheet {sheet.name!r} continues {self._sheets[0].name!r}, so that its "
-                "first row "
-                "must have the same titles; it has others. Rename it, if it is another table."
+                f"The sheet {sheet.name!r} continues {self._sheets[0].name!r}, so that its first "
+                "row must have the same titles; it has others. Rename it, if it is another table."
             )
         return rows
 

@@ -105,9 +105,8 @@ def _refuse_numbered(columns: tuple[Column, ...], found: Format) -> None:
             whole = ".".join(str(step) for step in column.steps[: numbers[0]] if step is not None)
             detail = (
                 f"{column.path!r}: one element of a list has no place of its own in "
-                f"{found.names[0]}, where documents "
-                f"keep their shape; {whole!r} is the whole list, CSV and XLSX have columns for "
-                "elements."
+                f"{found.names[0]}, where documents keep their shape; {whole!r} is the whole list, "
+                "CSV and XLSX have columns for elements."
             )
             raise Invalid(detail, Fault(detail, parameter="columns"))
 
