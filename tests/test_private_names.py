@@ -23,7 +23,7 @@ from pymongo.read_preferences import Secondary
 ROOT = Path(__file__).parents[1]
 STANDARD = frozenset(dir(type) + dir(object) + dir(lambda: None) + dir(logging) + dir(Exception))
 LANGUAGE = {  # that Python's own reference documents
-    *("__file__", "__path__", "__dict__", "__func__", "_exit"),
+    *("__file__", "__path__", "__dict__", "__func__", "__signature__", "_exit"),
     *("__bound__", "__forward_arg__", "__supertype__", "__value__"),
 }
 

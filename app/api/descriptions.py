@@ -44,7 +44,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Description:
-    """One method of one path; `name` is the `operationId`, `problems` are statuses."""
+    """One method of one path; `name` is the `operationId`, `problems` are statuses.
+
+    `schemas` are those that its answers refer to.
+    """
 
     method: str
     path: str
@@ -55,9 +58,7 @@ class Description:
     parameters: Sequence[Schema] = ()
     body: Content | None = None
     tag: str = "server"
-    schemas: Mapping[str, Schema] = dataclasses.field(
-        default_factory=dict
-    )  # that its answers refer to
+    schemas: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
 
 
 HEADERS: dict[str, str | Schema] = {

@@ -16,10 +16,8 @@ from app.resources.keys import read_key
 
 JSON = ("application/json",)
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
-_JSON_ALL_THE_SAME = (
-    "surrogate",
-    "infinity",
-)  # orjson refuses them; the model's check says where they stand
+# What orjson refuses, though it is JSON: the model's check says where it stands.
+_JSON_ALL_THE_SAME = ("surrogate", "infinity")
 MANY_DIGITS = 40
 _long_integer = re.compile(rb"[0-9]{19}").search
 
@@ -124,9 +122,8 @@ def parse_json(body: bytes) -> Any:
 
 
 def _integer(text: str) -> int:
-    return (
-        int(text) if len(text) < MANY_DIGITS else 10**MANY_DIGITS
-    )  # Python refuses to read thousands of digits
+    # Python refuses to read thousands of digits.
+    return int(text) if len(text) < MANY_DIGITS else 10**MANY_DIGITS
 
 
 def _float(text: str) -> float:

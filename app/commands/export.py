@@ -77,7 +77,9 @@ def run(
 def _pairs(parameters: dict[str, str | bool]) -> Iterator[tuple[str, str]]:
     """The parameters as a query string has them; a switch that is off is absent."""
     for name, value in parameters.items():
-        yield name, value if isinstance(value, str) else "true" if value else ""
+        if isinstance(value, bool):
+            value = "true" if value else ""
+        yield name, value
 
 
 def _options_of_parameters() -> list[inspect.Parameter]:

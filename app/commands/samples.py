@@ -13,12 +13,8 @@ from faker import Faker
 LOCALES = ("en_US", "zh_CN", "de_DE", "fr_FR")
 POOL = 1_000  # values of each method; documents up to that number have values of their own
 MAX_POOLS = 200  # of one method: one that is called with ever new arguments draws anew each time
-AS_THEY_ARE = (
-    "random_",
-    "py",
-    "uuid",
-    "seed",
-)  # methods that are quick, or whose values must differ
+# Methods that are quick, or whose values must differ, by how their names begin.
+AS_THEY_ARE = ("random_", "py", "uuid", "seed")
 
 
 class QuickFaker:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from app.resources.elements import ARRAY
+
 Step = str | int | None  # the name of a field, the number of an element, every element
 Steps = tuple[Step, ...]
 # No end of it is its beginning: an occurrence in a text can't hide one between two texts.
@@ -45,13 +47,11 @@ class Flattening:
 
     def is_true_of(self, raw: bytes, documents: int) -> bool:
         """Whether these projected documents, as BSON, show what the documents have."""
-        marks = (
-            b"\x04" + name.encode() + b"\0" for name in self.computed
-        )  # the type byte of an array, then its name
+        for name in self.computed:
+            if bytes([ARRAY]) + name.encode() + b"\0" in raw:
+                return False
         separators = sum(place.width - 1 for place in self.places)
-        return not any(mark in raw for mark in marks) and (
-            not separators or raw.count(SEPARATOR.encode()) == separators * documents
-        )
+        return not separators or raw.count(SEPARATOR.encode()) == separators * documents
 
     def columns_of(self, values: Iterable[list[Any]]) -> list[list[Any]]:
         """The values of each column, of those that the projected documents have at each place."""

@@ -1,6 +1,6 @@
 """The parameters of lists and exports, one line each; filters are not here, they come from fields.
 
-A line is read by `query/compile.py`, described by `api/openapi.py` and offered as an option by
+A line is read by `query/reading.py`, described by `api/descriptions.py` and offered as an option by
 `docsheet export`. Its `type` reads the text of a query string, and has the schema of what it reads.
 """
 

@@ -1,8 +1,7 @@
 """The fields of a document class, as MongoDB stores them: names, kinds, nesting.
 
 A `Shape` is what one model stores, by stored name (an alias where the field has one). A dotted path
-leads through nested shapes; `Shape.find` says what is at its end. Everything that reads a model's
-annotations is in this file.
+leads through nested shapes; `Shape.find` says what is at its end.
 """
 
 import dataclasses

@@ -64,7 +64,9 @@ def write_float(value: float) -> str:
 
 def word(value: float) -> str:
     """What stands for a double that JSON has no number for: NaN, Infinity, -Infinity."""
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 def read_decimal(text: str) -> bson.Decimal128:

@@ -39,9 +39,8 @@ from app.settings import Settings
 
 OPLOG_MIB = 1024  # mongod's own choice is 5 % of the free disk
 SOCKET_BYTES = 107  # sun_path, less the NUL
-UNSAFE = frozenset(
-    ",:[]%"
-)  # in a socket's path: the list of addresses and `host:port` are cut there
+# In a socket's path: the list of addresses and `host:port` are cut there.
+UNSAFE = frozenset(",:[]%")
 LEFTOVER_SECONDS = 15.0  # for the mongod of a killed server to end
 STOP_SECONDS = 10.0
 

@@ -86,9 +86,8 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
 
 def _work(settings: Settings, listening: socket.socket, report: Report) -> None:
     """What a worker does: serve, on the port and the database that its parent opened."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches every process of the terminal; the parent tells us
+    # Ctrl-C reaches every process of the terminal; the parent tells us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     start_fork_server(settings.MODELS)
     application = importlib.import_module("app.application")
     configure_logging()

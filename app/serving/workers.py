@@ -9,7 +9,6 @@ import logging
 import multiprocessing
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any, Self
 
 from app.errors import StartError
 from app.settings import Settings
+from app.transfers.forking import forget_main_file
 
 CONTEXT = multiprocessing.get_context("spawn")
 START_SECONDS = 60.0
@@ -27,9 +27,8 @@ YOUNG_SECONDS = 10.0  # a worker that dies younger is started again later and la
 LONGEST_PAUSE = 30.0  # seconds
 _log = logging.getLogger("docsheet.workers")
 
-Report = Callable[
-    [str], None
-]  # a worker's one word to its parent: empty when it serves, else why it can't
+# A worker's one word to its parent: empty when it serves, else why it can't.
+Report = Callable[[str], None]
 Work = Callable[[Settings, socket.socket, Report], None]
 
 
@@ -48,9 +47,7 @@ class Workers:
         self._woken, self._waker = socket.socketpair()
 
     def __enter__(self) -> Self:
-        vars(sys.modules["__main__"]).pop(
-            "__file__", None
-        )  # else each would run the program's main file again
+        forget_main_file()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._waker.setblocking(False)

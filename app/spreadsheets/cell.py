@@ -1,4 +1,4 @@
-"""What a reader of files gives for a cell; `cells` writes them, `values` makes values of them."""
+"""What a reader of files gives for a cell; `cells` makes values of them."""
 
 GENERAL, DATE = None, -1  # formats of numbers; n ≥ 0: n decimals are shown
 SCIENTIFIC = -2  # SCIENTIFIC - n: n decimals and an exponent, such as `0.00E+0`

@@ -30,9 +30,8 @@ Text = Callable[[Any], str]
 
 _DANGEROUS = "'=+\\-@\t\r＝＋－＠"  # a spreadsheet would run what begins so; `'` is our own mark
 _begins_dangerously = re.compile(f"[{_DANGEROUS}]").match  # at the position that is given
-_some_begins_dangerously = re.compile(
-    f"\n[{_DANGEROUS}]"
-).search  # a literal first character: found by memchr
+# With a literal first character, which memchr finds.
+_some_begins_dangerously = re.compile(f"\n[{_DANGEROUS}]").search
 _NULL = {type(None)}
 _MINUTE = datetime.timedelta(minutes=1)
 _NOT_GUARDED = frozenset(
@@ -66,10 +65,8 @@ def guard_column(values: list[Any], texts: list[str]) -> list[str]:
 
     Numbers and dates are left alone, as their types in `values` say.
     """
-    return [
-        text if type(value) in _NOT_GUARDED else guard(text) for value,
-        text in zip(values, texts, strict=True)
-    ]  # fmt: skip
+    pairs = zip(values, texts, strict=True)
+    return [text if type(value) in _NOT_GUARDED else guard(text) for value, text in pairs]
 
 
 def zone(name: str) -> datetime.tzinfo:

@@ -9,12 +9,10 @@ from isal import isal_zlib
 
 from app.spreadsheets.format import Encoder
 
-CHUNK = (
-    256 * 1024
-)  # bytes; a smaller chunk waits for the next batch, but the first, which leaves at once
-_GZIP = (
-    16 + isal_zlib.MAX_WBITS
-)  # window bits that ask for a gzip header (zlib's manual, deflateInit2)
+# Bytes; a smaller chunk waits for the next batch, but the first, which leaves at once.
+CHUNK = 256 * 1024
+# Window bits that ask for a gzip header (zlib's manual, deflateInit2).
+_GZIP = 16 + isal_zlib.MAX_WBITS
 
 
 @dataclass(frozen=True)

@@ -278,13 +278,14 @@ def _fill_with_lists(table: list[Values], branch: _Branch, lists: Values) -> Non
     for position in _ends(branch):
         elements = iter(table[position])
         table[position] = [
-            [next(elements) for _ in value]
-            if type(value) is list
-            else None
-            if value is None
-            else next(elements)
+            list(islice(elements, len(value))) if type(value) is list else _only(elements, value)
             for value in lists
         ]
+
+
+def _only(elements: Iterator[Any], value: Any) -> Any:
+    """What was found in a value that is there instead of a list."""
+    return None if value is None else next(elements)
 
 
 def _step(values: Values, step: str | int) -> Values:

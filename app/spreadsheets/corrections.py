@@ -188,7 +188,7 @@ class XlsxCorrections:
             return self._text(cell) if cell else None
         written: Any = WriteOnlyCell(self._sheet, float(cell) if isinstance(cell, float) else cell)
         if isinstance(cell, Serial):
-            written.number_format = _TIME if cell < 1 else _DAY if cell.is_integer() else _MOMENT
+            written.number_format = _date_format(cell)
         elif isinstance(cell, Shown):
             written.number_format = _number_format(cell.format)
         return written
@@ -226,6 +226,12 @@ def _as_csv(cell: Cell) -> str:
 
 def _is_number(text: str) -> bool:
     return text[:1] in "+-" and text[1:].replace(".", "", 1).isdigit()
+
+
+def _date_format(days: Serial) -> str:
+    if days < 1:
+        return _TIME
+    return _DAY if days.is_integer() else _MOMENT
 
 
 def _number_format(format: int) -> str:

@@ -8,9 +8,8 @@ import orjson
 from app.resources.codec import offsets
 from app.resources.rendering import may_hold_not_finite, to_json
 
-_NEWLINE = orjson.Fragment(
-    b"\n"
-)  # as an element: JSON itself has no raw newline, so `,\n,` is between two values
+# As an element: JSON itself has no raw newline, so `,\n,` is between two values.
+_NEWLINE = orjson.Fragment(b"\n")
 
 
 def json_lines(values: list[Any], raw: bytes | None = None) -> bytes:

@@ -26,17 +26,8 @@ PARTS = 10_000  # of one package
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # [MS-OFFCRYPTO] 2.3.4.4
 _BROKEN = "The workbook is broken or was cut off: {0}. Save it again as .xlsx and send it whole."
-_DECIMALS = {
-    1: 0,
-    2: 2,
-    3: 0,
-    4: 2,
-    11: SCIENTIFIC - 2,
-    37: 0,
-    38: 0,
-    39: 2,
-    40: 2,
-}  # ECMA-376, 18.8.30
+# The built-in formats of numbers, and those of dates (ECMA-376, 18.8.30).
+_DECIMALS = {1: 0, 2: 2, 3: 0, 4: 2, 11: SCIENTIFIC - 2, 37: 0, 38: 0, 39: 2, 40: 2}
 _DATES = {*range(14, 23), *range(27, 37), 45, 46, 47, *range(50, 59)}
 _literals = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
 _date = re.compile(r"[dmyhs]|\[[hms]+\]|上午|下午", re.IGNORECASE).search

@@ -1,1 +1,1 @@
-"""MongoDB: the connection, the embedded database, and every read and write."""
+"""MongoDB: the connection, what is asked and how, every read and write."""

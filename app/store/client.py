@@ -19,6 +19,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.server_description import ServerDescription
 from pymongo.server_type import SERVER_TYPE
 
 from app.errors import SettingError, Unavailable
@@ -115,9 +116,8 @@ class Database:
         if self.is_mock:
             return True
         topology = self.sync.client.topology_description
-        if (
-            topology is not self._with_primary
-        ):  # a new one for every change that the driver has seen
+        # There is a new one for every change that the driver has seen.
+        if topology is not self._with_primary:
             self._with_primary = topology if topology.has_writable_server() else None
         return self._with_primary is not None
 
@@ -253,22 +253,19 @@ def client_options(settings: Settings) -> dict[str, Any]:
 def has_transactions(client: "MongoClient[Any]") -> bool:
     """Whether the servers have transactions, by what the client knows of them; asks nobody."""
     servers = client.topology_description.server_descriptions().values()
-    return any(
-        server.replica_set_name or server.server_type == SERVER_TYPE.Mongos for server in servers
-    )
+    return any(map(_is_of_set, servers))
 
 
 def has_snapshots(client: "MongoClient[Any]") -> bool:
     """Whether the servers have snapshots, by what the client knows now; asks nobody."""
     servers = client.topology_description.server_descriptions().values()
     known = [server for server in servers if server.is_server_type_known]
-    if not known:
-        return (
-            True  # during an election, say: better an export that fails than one without a snapshot
-        )
-    able = [
-        server
-        for server in known
-        if server.replica_set_name or server.server_type == SERVER_TYPE.Mongos
-    ]
+    if not known:  # during an election, say
+        return True  # better an export that fails than one without a snapshot
+    able = list(filter(_is_of_set, known))
     return bool(able) and all(server.max_wire_version >= SNAPSHOTS for server in able)
+
+
+def _is_of_set(server: ServerDescription) -> bool:
+    """Whether a server belongs to a replica set, or stands before a sharded cluster."""
+    return bool(server.replica_set_name) or server.server_type == SERVER_TYPE.Mongos

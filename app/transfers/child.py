@@ -28,9 +28,8 @@ Outcome = TypeVar("Outcome", covariant=True)
 PIPE = 1024 * 1024  # bytes that wait in the pipe while nobody takes them
 READ = 256 * 1024  # bytes of one chunk, at most
 NICENESS = 10
-SWITCH_SECONDS = (
-    0.0005  # that reading waits for the encoding thread; after 5 ms the database would wait as well
-)
+# That reading waits for the encoding thread; after 5 ms the database would wait as well.
+SWITCH_SECONDS = 0.0005
 LEAVING_SECONDS = 0.7  # that a child has to end what it has open at the database
 
 

@@ -21,11 +21,14 @@ def start_fork_server(models: str) -> None:
 
     The first process waits for it where it isn't up yet.
     """
-    vars(sys.modules["__main__"]).pop(
-        "__file__", None
-    )  # else every child would run the program's main file again
+    forget_main_file()
     CONTEXT.set_forkserver_preload([_FIRST, _WORKER, *_modules(models)])
     threading.Thread(target=_start, name="fork server", daemon=True).start()
+
+
+def forget_main_file() -> None:
+    """Keeps children of this process from running the program's main file again."""
+    vars(sys.modules["__main__"]).pop("__file__", None)
 
 
 def _modules(package: str) -> list[str]:

@@ -35,9 +35,8 @@ CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any
 AHEAD = 1  # pages read before they are needed
 # Documents decoded at a time: a whole page takes a third longer, for its memory is given back.
 PART = 250
-UNWOUND = (
-    4 * 1024 * 1024
-)  # bytes that a batch of unwound rows may come to, each as large as its document at most
+# Bytes that a batch of unwound rows may come to, each as large as its document at most.
+UNWOUND = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from app.store.client import Database
 
 COLLECTION = "docsheet.exports"
 REFRESH_SECONDS = 60.0  # between two records of one that is under way, at most
-SILENT_SECONDS = (
-    5 * REFRESH_SECONDS
-)  # without a record, after which one that is under way is so no more
+# Without a record, after which one that is under way is so no more.
+SILENT_SECONDS = 5 * REFRESH_SECONDS
 GONE = "its server was killed, or lost the database for good"
 State = Literal["running", "complete", "failed", "left"]
 

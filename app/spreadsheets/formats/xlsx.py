@@ -331,9 +331,8 @@ def _rows(columns: list[Cells]) -> bytes:
     for before, cells, after in columns:
         pieces += (repeat(markup + before), cells)
         markup = after
-    return b"".join(
-        map(b"".join, zip(*pieces, repeat(markup + b"</row>")))
-    )  # the repeated have no end
+    rows = zip(*pieces, repeat(markup + b"</row>"))  # the repeated have no end
+    return b"".join(map(b"".join, rows))
 
 
 def _number(digits: str, style: int | None = None) -> bytes:
