@@ -10,7 +10,7 @@ import enum
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from types import NoneType
 from typing import (
     Annotated,
@@ -31,7 +31,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
 from app.errors import DeclarationError
-from app.resources.kinds import KINDS, Filters, anything, kind_of
+from app.resources.kinds import KINDS, Filters, anything, kind_of, show_link
 from app.resources.texts import TextType
 
 P = ParamSpec("P")
@@ -74,6 +74,13 @@ class Field:
     def filters(self) -> Filters:
         """Which filters the field takes."""
         return KINDS[self.kind].filters
+
+    @property
+    def show(self) -> Callable[[Any], Any] | None:
+        """What makes a stored value presentable; None where it is already."""
+        if self.target is not None:
+            return partial(show_link, self.target.collection)
+        return KINDS[self.kind].show
 
     def readings(self, text: str) -> list[Any]:
         """The stored values that a text may stand for.

@@ -104,7 +104,7 @@ def _extended(text: str) -> list[Any]:
 
 def _plain_texts(field: Field, key: Any) -> Iterator[str]:
     kind = KINDS[field.kind]
-    shown = kind.show(key) if kind.show is not None else key
+    shown = field.show(key) if field.show is not None else key
     for value in (shown, key):
         write = kind.write if isinstance(value, kind.shown) else writers().get(type(value))
         if write is not None:

@@ -174,9 +174,17 @@ def write_bytes(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def show_link(value: Any) -> Any:
-    """The `_id` that a stored link names; what is stored in place of one as it is."""
-    return value.id if isinstance(value, bson.DBRef) else value
+def show_link(collection: str, value: Any) -> Any:
+    """The `_id` that a stored link to this collection names; any other value as it is."""
+    return value.id if is_reference(collection, value) else value
+
+
+def is_reference(collection: str, value: Any) -> bool:
+    """Whether a stored value is a link to this collection, with no database and nothing else in it.
+
+    Beanie writes none other, and only that one is found by the value of a filter.
+    """
+    return isinstance(value, bson.DBRef) and value == bson.DBRef(collection, value.id)
 
 
 class Filters(enum.IntEnum):
@@ -257,7 +265,7 @@ KINDS: dict[str, Kind] = {  # a class is of the first kind that has it or a clas
         Kind("bytes", _O, _RAW, (bytes,), read_bytes, write_bytes, _BYTES, ""),
         Kind("object", _P),
         Kind("map", _P),
-        Kind("link", _E, write=str, schema=_ID, show=show_link),
+        Kind("link", _E, write=str, schema=_ID),
         Kind("lists", _P),  # of lists: no path leads into them
         Kind("any", _T, (pydantic.NameEmail,)),
     )

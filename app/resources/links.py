@@ -6,7 +6,7 @@ program stored in its place is understood too. `BackLink` is a declaration only:
 for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -18,6 +18,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from app.resources.codec import CODEC
 from app.resources.fields import Field, Shape, Target, collection_of, key_annotation
+from app.resources.keys import refusal
+from app.resources.kinds import show_link
 
 Steps = tuple[str | int, ...]
 
@@ -52,14 +54,15 @@ def stored_forms(collection: str, key: Any) -> list[Any]:
 
 def leads_to(collection: str, value: Any) -> bool:
     """Whether what is stored for a link may name a document of this collection."""
-    return value.collection == collection if isinstance(value, bson.DBRef) else value is not None
+    key = show_link(collection, value)
+    return key is not None and not isinstance(key, bson.DBRef) and refusal(key) is None
 
 
 def identity(key: Any) -> Any:
     """Equal for keys that MongoDB holds to be the same document's, and fit for a dict."""
-    if isinstance(key, dict | list):
-        return bson.encode({"": key}, codec_options=CODEC)
-    return (type(key) is bool, key)
+    if isinstance(key, Hashable) and not isinstance(key, bson.DBRef):
+        return (type(key) is bool, key)
+    return bson.encode({"": key}, codec_options=CODEC)
 
 
 def link_paths(shape: Shape) -> tuple[LinkPath, ...]:
@@ -86,10 +89,9 @@ def _references(field: Field, value: Any, steps: Steps) -> Iterator[Reference]:
         for key, inner in value.items():
             yield from _references(field.values, inner, (*steps, key))
     elif field.target is not None:
-        if isinstance(value, bson.DBRef) and value.collection == field.target.collection:
-            yield Reference(steps, value.collection, value.id)
-        elif field.target.key.holds(value):
-            yield Reference(steps, field.target.collection, value)
+        key = show_link(field.target.collection, value)
+        if key is not value or field.target.key.holds(value):
+            yield Reference(steps, field.target.collection, key)
     elif field.shape is not None and isinstance(value, dict):
         yield from references(field.shape, value, steps)
 

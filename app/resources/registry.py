@@ -134,7 +134,7 @@ def refuse_reserved(resources: Iterable[Resource], steps: Collection[str]) -> No
 
 
 def _resolve_names(modules: list[ModuleType], package: str) -> None:
-    """Completes models that name others (`Link["Course"]`) of another file or a later line."""
+    """Completes models that name others (`Link["Author"]`) of another file or a later line."""
     models: dict[str, Any] = {
         name: value
         for module in modules

@@ -14,7 +14,7 @@ from bson import json_util
 from bson.datetime_ms import DatetimeMS
 
 from app.resources.fields import Field, Shape, shape_of
-from app.resources.kinds import KINDS, word, writers
+from app.resources.kinds import word, writers
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 _writers = writers()
@@ -97,7 +97,7 @@ def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, An
                 tree[name] = _EXCLUDED
             continue
         known = field.values or field
-        if (show := KINDS[known.kind].show) is not None:
+        if (show := known.show) is not None:
             tree[name] = show
         elif branch := _branch(known, excluded, above):
             tree[name] = branch if field.values is None else {"*": branch}

@@ -56,15 +56,15 @@ def expand(
     for expansion in expansions:
         places = [place for one in documents for place in _places(one, expansion.path.split("."))]
         collection = expansion.target.name
-        keys = {}
-        for holder, step in places:
-            if leads_to(collection, holder[step]):
-                keys[identity(show_link(holder[step]))] = show_link(holder[step])
+        named = [
+            (holder, step, show_link(collection, holder[step]))
+            for holder, step in places
+            if leads_to(collection, holder[step])
+        ]
+        keys = {identity(key): key for _, _, key in named}
         linked = _read(collections, list(keys.values()), expansion, words)
-        for holder, step in places:
-            if leads_to(collection, holder[step]):
-                key = identity(show_link(holder[step]))
-                holder[step] = linked.get(key, holder[step])
+        for holder, step, key in named:
+            holder[step] = linked.get(identity(key), holder[step])
 
 
 def _read(

@@ -106,7 +106,8 @@ class Links:
         if places:
             listed = " and ".join(places)
             verb = "links" if listed.startswith("1 ") and len(places) == 1 else "link"
-            raise Linked(f"{listed} {verb} to this document; change or delete them first.")
+            them = "it" if verb == "links" else "them"
+            raise Linked(f"{listed} {verb} to this document; change or delete {them} first.")
 
     def _count(self, referrer: Referrer, resource: Resource, key: Any, words: Words) -> int:
         condition: dict[str, Any] = {

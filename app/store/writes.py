@@ -144,14 +144,21 @@ class Writes:
         self._again_and_again(keys, matches, write)
 
     def _links_of(self, raw: bytes) -> list[Reference]:
-        return list(references(self._resource.shape, decode(raw))) if self._resource.links else []
+        """The links of a new document, but for those to itself."""
+        if not self._resource.links:
+            return []
+        document = decode(raw)
+        own = Reference((), self._resource.name, document["_id"])
+        return added_references([own], references(self._resource.shape, document))
 
     def _added_links(self, stored: Stored, new: bytes | Change) -> list[Reference]:
         """The links that a write adds to a document."""
         if not self._resource.links:
             return []
         before = decode(stored.raw)
-        after = decode(new) if isinstance(new, bytes) else apply(new, decode(stored.raw))
+        if not isinstance(new, bytes):
+            new = to_bson(apply(new, decode(stored.raw)))
+        after = decode(new)
         shape = self._resource.shape
         return added_references(references(shape, before), references(shape, after))
 

@@ -113,3 +113,113 @@ def test_a_link_and_the_deletion_of_its_target_never_both_succeed(school: httpx.
         thread.join()
         outcomes.append((statuses["link"], statuses["delete"]))
     assert set(outcomes) <= {(201, 409), (422, 204)}
+
+
+GARBAGE = [
+    bson.DBRef("courses", bson.ObjectId(NOBODY), "elsewhere"),
+    bson.DBRef("teachers", bson.ObjectId(NOBODY)),
+    bson.DBRef("courses", {"$gt": 1}),
+    {"$gt": 1},
+    {"a": 1},
+    [bson.ObjectId(NOBODY)],
+    5,
+    "x",
+    bson.Regex("."),
+    bson.Code("x"),
+    bson.MinKey(),
+]
+
+
+def test_what_is_no_link_breaks_nothing(school: httpx.Client, database: Any) -> None:
+    course = create_course(school)
+    values = [*GARBAGE, bson.ObjectId(course)]
+    database["students"].insert_many(
+        [
+            {"sno": 1001 + number, "name": "x", "clas": value, "courses": [value, *values]}
+            for number, value in enumerate(values)
+        ]
+    )
+    plain = school.get("/students/?limit=100").json()
+    shown = plain[0]["courses"][1:]
+    assert shown[0]["$db"] == "elsewhere"
+    assert shown[1] == {"$ref": "teachers", "$id": {"$oid": NOBODY}}
+    assert shown[-1] == course
+
+    expanded = school.get("/students/?limit=100&expand=clas,courses.teacher").json()
+    assert expanded[0]["courses"][1:-1] == shown[:-1]
+    assert expanded[0]["courses"][-1]["name"] == "Logic"
+    assert [one["clas"] for one in expanded] == [one["clas"] for one in plain]
+
+    for query in ("courses.name=Logic", f"courses={course}", "courses.teacher.name=王"):
+        assert len(school.get(f"/students/?{query}&limit=100").json()) == len(values)
+    assert school.get("/students/?clas.name=x").json() == []
+    assert len(school.get("/students/?clas.name__ne=x&limit=100").json()) == len(values)
+    assert len(school.get("/students/export/ndjson").text.splitlines()) == len(values)
+    for one in plain:
+        assert school.patch(f"/students/{one['_id']}", json={"name": "y"}).status_code == 200
+    assert len(school.get(f"/courses/{course}/students?limit=100").json()) == len(values)
+    assert school.delete(f"/courses/{course}").status_code == 409
+    for one in plain:
+        assert school.delete(f"/students/{one['_id']}").status_code == 204
+    assert school.delete(f"/courses/{course}").status_code == 204
+
+
+def test_if_match_holds_for_documents_with_links(school: httpx.Client) -> None:
+    clas = create(school, "classes", name="1")
+    course = create_course(school)
+    student = f"/students/{create(school, 'students', sno=1001, name='x', clas=clas)}"
+    old = school.get(student).headers["ETag"]
+    linked = {"courses": [course]}
+    new = school.patch(student, json=linked, headers={"If-Match": old}).headers["ETag"]
+    body = {"sno": 1001, "name": "y", "clas": clas, "courses": [course]}
+    for answer in (
+        school.patch(student, json={"clas": None}, headers={"If-Match": old}),
+        school.put(student, json=body, headers={"If-Match": old}),
+        school.delete(student, headers={"If-Match": old}),
+        school.delete(f"/classes/{clas}", headers={"If-Match": old}),
+    ):
+        assert answer.status_code == 412
+    tag = school.get(f"/classes/{clas}").headers["ETag"]
+    assert school.delete(f"/classes/{clas}", headers={"If-Match": tag}).status_code == 409
+    answer = school.put(student, json=body, headers={"If-Match": new})
+    assert (answer.status_code, answer.json()["name"]) == (200, "y")
+    assert school.put(student, json={**body, "clas": NOBODY}).status_code == 422
+    newest = answer.headers["ETag"]
+    assert school.delete(student, headers={"If-Match": newest}).status_code == 204
+    assert school.delete(f"/classes/{clas}", headers={"If-Match": tag}).status_code == 204
+
+
+def test_many_writers_that_link_to_one_document_all_succeed(
+    school: httpx.Client, database: Any
+) -> None:
+    clas = create(school, "classes", name="1")
+    statuses: list[int] = []
+
+    def link(number: int) -> None:
+        body = {"sno": 1001 + number, "name": "x", "clas": clas}
+        answer = httpx.post(f"{school.base_url}/students/", json=body, timeout=60)
+        statuses.append(answer.status_code)
+
+    threads = [threading.Thread(target=link, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [201] * len(threads)
+    assert database["students"].count_documents({}) == len(threads)
+
+
+async def test_a_server_without_transactions_has_the_checks(mock_http: httpx.AsyncClient) -> None:
+    clas = (await mock_http.post("/classes/", json={"name": "1"})).json()["_id"]
+    body = {"sno": 1001, "name": "x", "clas": clas}
+    wrong = await mock_http.post("/students/", json={**body, "clas": NOBODY})
+    assert [fault["pointer"] for fault in wrong.json()["errors"]] == ["#/clas"]
+    student = f"/students/{(await mock_http.post('/students/', json=body)).json()['_id']}"
+    assert (await mock_http.patch(student, json={"clas": NOBODY})).status_code == 422
+    assert (await mock_http.put(student, json={**body, "clas": NOBODY})).status_code == 422
+    assert (await mock_http.delete(f"/classes/{clas}")).status_code == 409
+    expanded = (await mock_http.get("/students/?expand=clas&clas.name=1")).json()
+    assert [one["clas"]["name"] for one in expanded] == ["1"]
+    assert len((await mock_http.get(f"/classes/{clas}/students")).json()) == 1
+    assert (await mock_http.delete(student)).status_code == 204
+    assert (await mock_http.delete(f"/classes/{clas}")).status_code == 204

@@ -89,6 +89,16 @@ TABLE: list[tuple[str, Any, Any, Any, str, str]] = [
      {"name": "r", "children": [{"name": "c", **LEAF}], "left": {"name": "l", **LEAF}},
      {"name": "r", "children": [{"name": "c", **LEAF}], "left": {"name": "l", **LEAF}},
      "tree.children.name=c", "tree.left.name=c"),
+    ("link", 7, bson.DBRef("numbered", 7), None, "link=7", "link=8"),
+    ("link", 7, bson.DBRef("numbered", 7), None, "link.name=seven", "link.name=eight"),
+    ("links", [CODE], [bson.DBRef("coded", uuid.UUID(CODE))], None, f"links={CODE}",
+     "links__exists=false"),
+    ("signed", {"by": "a/b"}, {"by": bson.DBRef("named", "a/b"), "at": None},
+     {"by": "a/b", "at": None}, "signed.by=a/b", "signed.by=b"),
+    ("all_signed", [{"by": "a/b"}, {"at": "x"}],
+     [{"by": bson.DBRef("named", "a/b"), "at": None}, {"by": None, "at": "x"}],
+     [{"by": "a/b", "at": None}, {"by": None, "at": "x"}], "all_signed.by.name=n",
+     "all_signed.by.name=m"),
     ("otherName", "o", "o", None, "otherName=o", "otherName=p"),
 ]  # fmt: skip
 SORTED = (
@@ -138,6 +148,14 @@ def stored(database: Any) -> Any:
 
 
 @pytest.fixture
+def targets(stored: Any) -> None:
+    """What the links of the table lead to."""
+    stored["numbered"].insert_one({"_id": 7, "name": "seven"})
+    stored["named"].insert_one({"_id": "a/b", "name": "n"})
+    stored["coded"].insert_one({"_id": uuid.UUID(CODE)})
+
+
+@pytest.fixture
 def http(server: LiveServer, stored: Any) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.address, timeout=30) as client:
         yield client
@@ -149,6 +167,7 @@ def sent(answer: httpx.Response) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.usefixtures("targets")
 @pytest.mark.parametrize(("name", "value", "in_bson", "shown", "finds", "misses"), TABLE)
 def test_type(
     http: httpx.Client,
@@ -184,6 +203,26 @@ def test_type(
 def test_table_has_every_field() -> None:
     names = {info.alias or name for name, info in every_type.Thing.model_fields.items()}
     assert {row[0] for row in TABLE} == names - {"_id", "revision_id", "secret"}
+
+
+def test_documents_link_to_their_own_class(http: httpx.Client, stored: Any) -> None:
+    """One that links to itself can be made, and goes with its own link."""
+    first = sent(http.post("/nodes/", json={"_id": 1, "parent": 1}))
+    second = sent(http.post("/nodes/", json={"_id": 2, "parent": 1}))
+    assert (first, second) == ({"_id": 1, "parent": 1}, {"_id": 2, "parent": 1})
+    assert stored["nodes"].find_one({"_id": 2})["parent"] == bson.DBRef("nodes", 1)
+    assert http.get("/nodes/1/nodes").json() == [first, second]
+    assert http.get("/nodes/?parent.parent=1&_id__gt=1").json() == [second]
+    deep = {"_id": 2, "parent": {"_id": 1, "parent": {"_id": 1, "parent": first}}}
+    assert http.get("/nodes/2?expand=parent.parent.parent").json() == deep
+    assert http.post("/nodes/", json={"_id": 3, "parent": 4}).status_code == 422
+    refused = http.delete("/nodes/1")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "1 document of 'nodes' (in parent) links to this document; change or delete it first.",
+    )
+    assert http.delete("/nodes/2").status_code == 204
+    assert http.delete("/nodes/1").status_code == 204
 
 
 @pytest.mark.parametrize("path", SORTED)

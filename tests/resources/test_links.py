@@ -10,12 +10,17 @@ import orjson
 import pytest
 
 from app.errors import DeclarationError, Invalid
+from app.resources.codec import CODEC
 from app.resources.documents import read_document
 from app.resources.links import references, stored_forms
+from app.resources.patches import read_patch
 from app.resources.registry import Resource, discover
 from app.resources.rendering import presenter, to_json
+from app.store.links import added_references
 
 BOOKS = '''
+from typing import List, Optional
+
 from beanie import Document, Link
 from pydantic import BaseModel
 
@@ -33,13 +38,19 @@ class Book(Document):
     author: Link["Author"]
     shelf: Link["Shelf"] | None = None
     editors: list[Link["Author"]] = []
+    translators: list[Link["Author"]] | None = None
+    printer: Optional[Link["Author"]] = None
+    readers: Optional[List[Link["Author"]]] = None
     chapters: list[Chapter] = []
+    preface: Chapter | None = None
     sequel: Link["Book"] | None = None
 
     class Settings:
         name = "books"
 '''
 PEOPLE = '''
+from typing import Optional
+
 from beanie import BackLink, Document
 from pydantic import Field
 
@@ -49,6 +60,10 @@ class Author(Document):
 
     name: str
     books: list[BackLink["Book"]] = Field(json_schema_extra={"original_field": "author"})
+    first: BackLink["Book"] = Field(json_schema_extra={"original_field": "printer"})
+    edited: Optional[list[BackLink["Book"]]] = Field(
+        None, json_schema_extra={"original_field": "editors"}
+    )
 
     class Settings:
         name = "authors"
@@ -91,7 +106,11 @@ def test_links_are_found_wherever_they_stand(library: dict[str, Resource]) -> No
         ("author", "authors"),
         ("shelf", "shelves"),
         ("editors", "authors"),
+        ("translators", "authors"),
+        ("printer", "authors"),
+        ("readers", "authors"),
         ("chapters.by", "authors"),
+        ("preface.by", "authors"),
         ("sequel", "books"),
     ]
     assert library["authors"].links == ()
@@ -107,7 +126,11 @@ def test_an_id_is_stored_as_beanie_stores_a_link(library: dict[str, Resource]) -
         "author": author,
         "shelf": bson.DBRef("shelves", 3),
         "editors": [author],
+        "translators": None,
+        "printer": None,
+        "readers": None,
         "chapters": [{"by": author}, {"by": None}],
+        "preface": None,
         "sequel": None,
     }
     found = [(one.steps, one.key) for one in references(library["books"].shape, document)]
@@ -141,6 +164,49 @@ def test_a_link_is_shown_as_the_id(library: dict[str, Resource]) -> None:
     assert orjson.loads(to_json(document)) == shown
 
 
+GARBAGE = [
+    bson.DBRef("authors", KEY, "elsewhere"),
+    bson.DBRef("authors", KEY, note="x"),
+    bson.DBRef("shelves", KEY),
+    bson.DBRef("authors", {"$gt": 1}),
+    {"$gt": 1},
+    {"a": 1},
+    [KEY],
+    5,
+    "x",
+    True,
+    bson.Regex("."),
+    bson.Code("x"),
+    bson.Timestamp(1, 1),
+    bson.MinKey(),
+    None,
+]
+
+
+@pytest.mark.parametrize("value", GARBAGE, ids=repr)
+def test_what_is_no_link_of_this_field_is_shown_as_it_is(
+    library: dict[str, Resource], value: Any
+) -> None:
+    present = presenter(library["books"].shape)
+    assert present is not None
+    document = {"author": value, "editors": [KEY, value]}
+    present(document)
+    if value == bson.DBRef("authors", {"$gt": 1}):
+        value = {"$gt": 1}  # a link, if one that can't lead anywhere
+    elif isinstance(value, list):
+        value = [ID]
+    shown = orjson.loads(to_json(value))
+    assert orjson.loads(to_json(document)) == {"author": shown, "editors": [ID, shown]}
+
+
+@pytest.mark.parametrize("value", GARBAGE, ids=repr)
+def test_a_patch_elsewhere_passes_what_is_no_link(library: dict[str, Resource], value: Any) -> None:
+    raw = bson.encode({"_id": KEY, "title": "x", "author": value, "editors": [KEY, value]})
+    assert read_patch(library["books"], {"title": "y"}, raw).set == {"title": "y"}
+    references_there = list(references(library["books"].shape, bson.decode(raw, CODEC)))
+    assert added_references(references_there, references_there) == []
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
@@ -163,8 +229,9 @@ def test_what_is_no_id_is_named(
 def test_a_back_link_is_declared_and_not_stored(library: dict[str, Resource]) -> None:
     document = read_document(library["authors"], {"name": "x"})
     assert list(document) == ["_id", "name"]
-    with pytest.raises(Invalid, match="There is no field 'books'"):
-        read_document(library["authors"], {"name": "x", "books": []})
+    for name in ("books", "first", "edited"):
+        with pytest.raises(Invalid, match=f"There is no field '{name}'"):
+            read_document(library["authors"], {"name": "x", name: []})
 
 
 def test_a_link_to_what_is_not_served_stops_the_start(tmp_path: Path) -> None:

@@ -160,6 +160,9 @@ NESTED: list[dict[str, Any]] = [
         "tree": {"name": "t", "children": [{"name": "u", "children": []}]},
         "free": {"a": [1, None, {"b": True}]},
         "days_by": {"d": datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)},
+        "link": bson.DBRef("numbered", 7),
+        "signed": {"by": bson.DBRef("named", "=a")},
+        "links": [bson.DBRef("coded", uuid.UUID(int=1))],
         "otherName": "\u0001_x0041_\r\n",
     },
     {"text": "b", "anything": "007x", "points": []},
@@ -171,6 +174,7 @@ def test_nested_models_lists_and_maps_come_back(format: str) -> None:
     read = bodies(format, export(format, Thing, NESTED), Thing)
     expected = orjson.loads(to_json(NESTED))
     expected[0]["days_by"] = {"d": "2026-01-02"}
+    expected[0] |= {"link": 7, "signed": {"by": "=a"}, "links": [str(uuid.UUID(int=1))]}
     assert [body for body, _ in read] == expected
 
 
@@ -197,5 +201,5 @@ def test_every_kind_is_tried() -> None:
     kinds = {field.kind for field in shape_of(Everything).fields.values()}
     assert {field.kind for field in shape_of(Thing).fields.values() if isinstance(field,
     Field)} - kinds <= {
-        "object", "any", "lists",
+        "object", "any", "lists", "link",
     }  # fmt: skip

@@ -7,9 +7,9 @@ source can be copied into a temporary package: `tests.support.package`.
 import datetime
 import enum
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
-from beanie import DecimalAnnotation, Document, Indexed, PydanticObjectId
+from beanie import BackLink, DecimalAnnotation, Document, Indexed, Link, PydanticObjectId
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -49,6 +49,46 @@ class Tree(BaseModel):
     name: str
     children: list["Tree"] = []
     left: "Tree | None" = None
+
+
+class Numbered(Document):
+    """An integer for a key."""
+
+    id: int = Field(alias="_id")
+    name: str | None = None
+    things: list[BackLink["Thing"]] | None = Field(
+        None, json_schema_extra={"original_field": "link"}
+    )
+
+    class Settings:
+        name = "numbered"
+
+
+class Named(Document):
+    """A text for a key."""
+
+    id: str = Field(alias="_id")
+    name: Annotated[str | None, Indexed(unique=True, sparse=True)] = None
+
+    class Settings:
+        name = "named"
+
+
+class Coded(Document):
+    """A UUID for a key, made where none is sent."""
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, alias="_id")
+    name: str | None = None
+
+    class Settings:
+        name = "coded"
+
+
+class Signed(BaseModel):
+    """A model with a link."""
+
+    by: Link[Named] | None = None
+    at: str | None = None
 
 
 class Thing(Document):
@@ -93,6 +133,10 @@ class Thing(Document):
     points: list[Point] = []
     line: Line | None = None
     tree: Tree | None = None
+    link: Link[Numbered] | None = None
+    links: list[Link[Coded]] | None = None
+    signed: Signed | None = None
+    all_signed: list[Signed] | None = None
     aliased: str | None = Field(None, alias="otherName")
     secret: str | None = Field(None, exclude=True)
 
@@ -139,34 +183,15 @@ class Open(Document):
         name = "open"
 
 
-class Numbered(Document):
-    """An integer for a key."""
+class Node(Document):
+    """A document that links to its own class."""
 
     id: int = Field(alias="_id")
-    name: str | None = None
+    parent: Optional[Link["Node"]] = None  # noqa: UP045 - as people declare it
+    children: list[BackLink["Node"]] = Field(json_schema_extra={"original_field": "parent"})
 
     class Settings:
-        name = "numbered"
-
-
-class Named(Document):
-    """A text for a key."""
-
-    id: str = Field(alias="_id")
-    name: Annotated[str | None, Indexed(unique=True, sparse=True)] = None
-
-    class Settings:
-        name = "named"
-
-
-class Coded(Document):
-    """A UUID for a key, made where none is sent."""
-
-    id: uuid.UUID = Field(default_factory=uuid.uuid4, alias="_id")
-    name: str | None = None
-
-    class Settings:
-        name = "coded"
+        name = "nodes"
 
 
 class Fixed(Document):
