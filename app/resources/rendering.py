@@ -11,12 +11,16 @@ from typing import Any
 import bson
 import orjson
 from bson import json_util
+from bson.binary import UuidRepresentation
 from bson.datetime_ms import DatetimeMS
 
 from app.resources.fields import Field, Shape, shape_of
 from app.resources.kinds import word, writers
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+_CANONICAL = json_util.CANONICAL_JSON_OPTIONS.with_options(
+    uuid_representation=UuidRepresentation.STANDARD
+)
 _writers = writers()
 
 
@@ -53,7 +57,7 @@ def extended(value: Any) -> Any:
     """A value of a rarer BSON type as canonical Extended JSON: a dict of plain values."""
     if isinstance(value, DatetimeMS):
         return {"$date": {"$numberLong": str(int(value))}}
-    return json_util.default(value, json_util.CANONICAL_JSON_OPTIONS)
+    return json_util.default(value, _CANONICAL)
 
 
 def _without_not_finite(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Links as a kind of field: how they are declared, read from JSON, stored and shown."""
 
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import bson
 import orjson
 import pytest
+from bson.datetime_ms import DatetimeMS
 
 from app.errors import DeclarationError, Invalid
 from app.resources.codec import CODEC
@@ -168,6 +170,9 @@ GARBAGE = [
     bson.DBRef("authors", KEY, "elsewhere"),
     bson.DBRef("authors", KEY, note="x"),
     bson.DBRef("shelves", KEY),
+    bson.DBRef("shelves", uuid.UUID(int=1)),
+    bson.DBRef("shelves", DatetimeMS(2**60)),
+    bson.Code("x", {"y": uuid.UUID(int=1)}),
     bson.DBRef("authors", {"$gt": 1}),
     {"$gt": 1},
     {"a": 1},
@@ -201,7 +206,8 @@ def test_what_is_no_link_of_this_field_is_shown_as_it_is(
 
 @pytest.mark.parametrize("value", GARBAGE, ids=repr)
 def test_a_patch_elsewhere_passes_what_is_no_link(library: dict[str, Resource], value: Any) -> None:
-    raw = bson.encode({"_id": KEY, "title": "x", "author": value, "editors": [KEY, value]})
+    stored = {"_id": KEY, "title": "x", "author": value, "editors": [KEY, value]}
+    raw = bson.encode(stored, codec_options=CODEC)
     assert read_patch(library["books"], {"title": "y"}, raw).set == {"title": "y"}
     references_there = list(references(library["books"].shape, bson.decode(raw, CODEC)))
     assert added_references(references_there, references_there) == []
