@@ -16,9 +16,12 @@ from urllib.parse import quote
 import typer
 from pymongo import IndexModel, MongoClient
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
+    ExecutionTimeout,
     InvalidURI,
+    NetworkTimeout,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -34,12 +37,14 @@ from app.resources.registry import Resource, discover
 from app.settings import Settings, read_settings
 from app.store.client import client_options
 from app.store.codes import Code
+from app.store.dangling import count_dangling
 from app.store.indexes import equal_values, serves
 
 ANSWER_MS = 3_000  # that a node has to answer
 CLOCK_SECONDS = 5.0  # that two clocks may differ
 LAG_SECONDS = 10.0  # that the majority may be behind the primary
 OLDEST = (5, 0)  # the first MongoDB with snapshot reads
+LINKS_MS = 30_000  # that counting the links of one field may take
 SHORT_WINDOW = 300  # seconds, MongoDB's own default
 LONGEST_VALUE = 60  # characters that are shown of a stored value
 
@@ -112,6 +117,11 @@ class Case:
         """As the server connects, but less patient."""
         options = {**client_options(self.settings), "serverSelectionTimeoutMS": ANSWER_MS}
         return MongoClient(self.uri, **options)
+
+    @property
+    def database(self) -> "Database[dict[str, Any]]":
+        """The database of DB_NAME."""
+        return self.client[self.settings.DB_NAME]
 
     def ask_node(self, address: str) -> dict[str, Any]:
         """What one node says of itself, to whom it hasn't let in; raises `PyMongoError`."""
@@ -395,7 +405,7 @@ def _indexes(case: Case) -> Finding:
     missing, fixes = [], []
     others: dict[str, list[str]] = {}  # reason → collections
     for resource in case.resources or ():
-        collection = case.client[case.settings.DB_NAME][resource.name]
+        collection = case.database[resource.name]
         try:
             lost = _missing_indexes(resource, collection)
         except OperationFailure as error:
@@ -453,6 +463,38 @@ def _shorten(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
+def _links(case: Case) -> Finding:
+    """Links that lead nowhere; where their documents may be deleted all the same, that is fine."""
+    resources = {resource.name: resource for resource in case.resources or ()}
+    lost, kept, slow = [], [], []
+    fix = ""
+    for resource in resources.values():
+        for link in resource.links:
+            field = f"{resource.name}.{link.path}"
+            try:
+                dangling = count_dangling(case.database, resource, link, LINKS_MS)
+            except (ExecutionTimeout, NetworkTimeout):
+                slow.append(field)
+                continue
+            if dangling is None:
+                continue
+            told = f"{dangling.links:,} in {field} (such as {_shorten(dangling.example)})"
+            if resources[link.target.collection].options.on_delete == "keep":
+                kept.append(told)
+                continue
+            lost.append(told)
+            fix = fix or (
+                f"store the document of {link.target.collection!r} that is missing again, or "
+                f"change {link.path!r} in those of {resource.name!r} that link to it."
+            )
+    said = [f"lead nowhere: {', '.join(lost)}"] if lost else []
+    said += [f"lead nowhere, as on_delete = 'keep' allows: {', '.join(kept)}"] if kept else []
+    said += [f"not counted within {LINKS_MS // 1000} s: {', '.join(slow)}"] if slow else []
+    if lost:
+        return Finding("fails", "; ".join(said), fix)
+    return Finding("ok", "; ".join(said) or "all lead to a document")
+
+
 def _versions(case: Case) -> Finding:
     found = case.client.admin.command("buildInfo")
     if tuple(found["versionArray"][:2]) < OLDEST:
@@ -490,6 +532,7 @@ STEPS: tuple[
     ("majority", _majority, lambda case: bool(case.hellos)),
     ("clocks", _clock, lambda case: case.is_let_in),
     ("indexes", _indexes, lambda case: case.is_let_in and case.resources is not None),
+    ("links", _links, lambda case: case.is_let_in and case.resources is not None),
     ("version", _versions, lambda case: case.is_let_in),
     ("snapshots", _snapshots, lambda case: case.is_let_in),
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bson import DBRef
 from pymongo import MongoClient
 from rich.console import Console
 
@@ -113,6 +114,60 @@ def test_values_that_keep_a_unique_index_from_being_made_are_named(mongo_uri: st
         "leave one document alone with each of these values in 'users'; the server then makes the "
         "index by itself.",
     )
+
+
+def test_links_that_lead_nowhere_are_counted_by_field(
+    tmp_path: Path, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dangling.py").write_text(
+        "from beanie import Document, Link\nfrom pydantic import BaseModel\n"
+        "class Author(Document):\n    id: int\n"
+        "class Shelf(Document):\n    id: int\n"
+        "    class Resource:\n        on_delete = 'keep'\n"
+        "class Part(BaseModel):\n    by: list[Link[Author]] = []\n"
+        "class Book(Document):\n    author: Link[Author] | None = None\n"
+        "    parts: list[Part] = []\n    shelf: Link[Shelf] | None = None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def examined() -> Finding:
+        chosen = settings(DB_NAME="dangling", MODELS="dangling")
+        return dict(findings(Case(chosen, mongo_uri)))["links"]
+
+    def to(number: int) -> DBRef:
+        return DBRef("Author", number)
+
+    with MongoClient[dict[str, object]](mongo_uri) as client:
+        database = client["dangling"]
+        database["Author"].insert_many([{"_id": 1}, {"_id": 2}])
+        database["Book"].insert_many(
+            [
+                {"author": to(1), "parts": [{"by": [to(1), 2]}, {"by": []}, {}], "shelf": None},
+                {"author": 2, "parts": []},
+                {},
+                {"author": None, "parts": [{"by": [to(2)]}]},
+            ]
+        )
+        try:
+            assert examined() == Finding("ok", "all lead to a document")
+            database["Book"].insert_one({"shelf": DBRef("Shelf", 5)})
+            kept = "lead nowhere, as on_delete = 'keep' allows: 1 in Book.shelf (such as 5)"
+            assert examined() == Finding("ok", kept)
+            database["Author"].delete_one({"_id": 2})
+            assert examined() == Finding(
+                "fails",
+                "lead nowhere: 1 in Book.author (such as 2), 2 in Book.parts.by (such as 2); "
+                f"{kept}",
+                "store the document of 'Author' that is missing again, or change 'author' in "
+                "those of 'Book' that link to it.",
+            )
+            database["Author"].insert_one({"_id": 2})
+            database["Book"].insert_one({"author": {"a": 1}, "parts": [{"by": [[1]]}, 7]})
+            assert examined().detail.startswith(
+                "lead nowhere: 1 in Book.author (such as {'a': 1});"
+            )
+        finally:
+            client.drop_database("dangling")
 
 
 def test_an_index_of_another_name_and_a_view_are_fine(
