@@ -146,7 +146,7 @@ def under_uvicorn(name: str) -> Starter:
         port = free_port()
         command = [
             *(
-                str(_peers_python()),
+                str(peers_python()),
                 "-m",
                 "uvicorn",
                 f"benchmarks.peers.{name}:app",
@@ -167,7 +167,7 @@ def under_gunicorn(name: str, threads: int) -> Starter:
     def start(data: Data, *, quiet: bool = False) -> Server:
         port = free_port()
         command = [
-            *(str(_peers_python()), "-m", "gunicorn", f"benchmarks.peers.{name}:app"),
+            *(str(peers_python()), "-m", "gunicorn", f"benchmarks.peers.{name}:app"),
             *(
                 "--bind",
                 f"127.0.0.1:{port}",
@@ -192,7 +192,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _peers_python() -> Path:
+def peers_python() -> Path:
+    """The Python of the peers' packages; exits where they are missing."""
     if not PEERS_PYTHON.exists():
         raise SystemExit("The peers' packages are missing: scripts/bench installs them.")
     return PEERS_PYTHON
