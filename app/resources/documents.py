@@ -14,6 +14,7 @@ from app.resources.faults import Steps
 from app.resources.fields import Field, Shape
 from app.resources.keys import refusal
 from app.resources.kinds import KINDS
+from app.resources.quick import quick_reader
 from app.resources.registry import Resource
 from app.resources.storing import Document, check_size, encode, to_bson
 from app.resources.validation import (
@@ -35,8 +36,9 @@ def read_document(resource: Resource, body: Any) -> Document:
 
     Raises `Invalid` with a pointer per fault.
     """
-    instance = validate(resource, require_object(body))
-    document = encode(resource, instance)
+    document = _read_quickly(resource, body)
+    if document is None:
+        document = encode(resource, validate(resource, require_object(body)))
     if document.get("_id") is None:
         if resource.key.kind != "objectid":
             raise Invalid(
@@ -47,6 +49,15 @@ def read_document(resource: Resource, body: Any) -> Document:
     if reason is not None:
         raise Invalid(reason, Fault(reason, pointer="#/_id"))
     return {"_id": document.pop("_id"), **document}
+
+
+def _read_quickly(resource: Resource, body: Any) -> Document | None:
+    quick = quick_reader(resource.model)
+    if quick is None or not isinstance(body, dict):
+        return None
+    if not quick.is_flat:
+        require_object(body)
+    return quick.document(body)
 
 
 def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:

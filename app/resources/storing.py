@@ -38,7 +38,7 @@ def encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
 
 
 def _encoded(resource: Resource, instance: pydantic.BaseModel) -> Document:
-    encoder = encoder_of(resource)
+    encoder = encoder_of(resource.model)
     document = {}
     for attribute, name in _stored_names(resource.model):
         value = getattr(instance, attribute)
@@ -55,8 +55,9 @@ def _stored_names(model: type[pydantic.BaseModel]) -> tuple[tuple[str, str], ...
     return tuple((name, info.alias or name) for name, info in fields if is_stored(name, info))
 
 
-def encoder_of(resource: Resource) -> Encoder:
-    settings = getattr(resource.model, "Settings", None)
+def encoder_of(model: type[pydantic.BaseModel]) -> Encoder:
+    """What encodes the values of a model's instances."""
+    settings = getattr(model, "Settings", None)
     custom = getattr(settings, "bson_encoders", {})
     return _Encoder(
         custom_encoders=custom, to_db=True, keep_nulls=getattr(settings, "keep_nulls", True)

@@ -1,0 +1,310 @@
+"""A shorter way from a right body to its document, without an instance of the model between.
+
+Making the instance and encoding it is most of the time of an insert. Where nobody looks at the
+instance (the model has no validator of the whole, no `model_post_init`, no encoders of its own),
+pydantic's core schema is rewritten so that a model gives a dict by stored names instead. Parts that
+have no line here stay as they are, and what they give is encoded as ever. A body that this way
+refuses goes the whole way, which says what is wrong with it: so this way may refuse too much, and
+never takes or makes anything else than the whole one.
+"""
+
+import decimal
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import pydantic
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
+from pydantic import EmailStr
+from pydantic_core import SchemaValidator, core_schema
+
+from app.resources.fields import is_stored, once
+from app.resources.storing import Document, encoder_of
+
+Schema = dict[str, Any]
+Encode = Callable[[Any], Any]
+
+_STORED_AS_THEY_ARE = frozenset({"str", "int", "float", "bool", "none"})
+_SCALARS = _STORED_AS_THEY_ARE | {
+    "date", "datetime", "timedelta", "decimal", "uuid", "url", "multi-host-url", "enum", "literal",
+    "bytes",
+}  # fmt: skip
+_AROUND_SCALARS = frozenset({"nullable", "default", "function-after"})
+_NO_SCHEMAS = frozenset(
+    {"metadata", "serialization", "config", "cls", "default", "default_factory", "expected"}
+)
+_OF_PYDANTIC = "init_private_attributes"  # the `model_post_init` that nobody wrote
+_check_address: Callable[[str], str] = EmailStr._validate  # type: ignore[attr-defined]
+_LONGEST = 200  # characters of an address that may go the short way; 254 are allowed
+_LOCAL = 64  # characters before the @ that are allowed
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_address = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([A-Za-z0-9.-]+)").fullmatch
+
+
+class QuickReader:
+    """Bodies → documents of one model, for the bodies that are right.
+
+    Raises `NotPlain` for a model that must have its instances.
+    """
+
+    def __init__(self, model: type[pydantic.BaseModel]) -> None:
+        encoder = encoder_of(model)
+        if encoder.custom_encoders or not encoder.keep_nulls:
+            raise NotPlain
+        whole = _Rewriting(model.__pydantic_core_schema__, encoder.encode)
+        part = whole.part_of_model(whole.schema, ())
+        definitions = whole.definitions
+        schema = core_schema.definitions_schema(part.schema, definitions) if definitions else None
+        # Without `_use_prebuilt=False` pydantic takes the classes' own validators.
+        self._validator = SchemaValidator(schema or part.schema, _use_prebuilt=False)
+        self._encode = part.encode
+        self.is_flat = part.is_flat  # whether no body that is right is nested deeper than the model
+
+    def document(self, body: Document) -> Document | None:
+        """The document, None where the body must go the whole way."""
+        try:
+            document: Document = self._validator.validate_json(
+                orjson.dumps(body),
+                context={"stored": {}},
+                extra="forbid",
+                by_alias=True,
+                by_name=False,
+            )
+            if self._encode is not None:
+                self._encode(document)
+        except (TypeError, pydantic.ValidationError, decimal.DecimalException):
+            return None
+        return document
+
+
+@once
+def quick_reader(model: type[pydantic.BaseModel]) -> QuickReader | None:
+    """The quick reader of a model, None where it must have its instances."""
+    try:
+        return QuickReader(model)
+    except NotPlain:
+        return None
+
+
+class NotPlain(Exception):
+    """Somebody looks at an instance of the model, or at its other fields."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A rewritten part of the schema.
+
+    `encode` makes what is stored of a value other than None; without one it is stored as it is.
+    """
+
+    schema: Any
+    encode: Encode | None
+    is_flat: bool
+
+
+class _Rewriting:
+    """The rewriting of a model's schema; `definitions` are what its parts still refer to."""
+
+    def __init__(self, schema: Any, encode: Encode) -> None:
+        self._encode = encode
+        self.definitions: list[Any] = []
+        while schema["type"] == "definitions":
+            self.definitions += schema["definitions"]
+            schema = schema["schema"]
+        self._by_ref: dict[str, Schema] = {known["ref"]: known for known in self.definitions}
+        if schema["type"] == "definition-ref":
+            schema = self._by_ref[schema["schema_ref"]]
+        self.schema = schema
+        for known in self.definitions:
+            _refuse_lookers(known)
+
+    def part_of_model(self, schema: Schema, above: tuple[str, ...]) -> _Part:
+        """A model as a dict by stored names."""
+        _refuse_own_making(schema, is_root=not above)
+        model = schema["cls"]
+        above = (*above, str(schema.get("ref", model)))
+        parts: dict[str, _Part] = {}
+        for attribute, field in schema["schema"]["fields"].items():
+            info = model.model_fields[attribute]
+            if not is_stored(attribute, info):
+                continue
+            name = info.alias or attribute
+            if field.get("validation_alias", attribute) != name:
+                raise NotPlain
+            parts[name] = self._part(field["schema"], above)
+        fields = {name: _field(part.schema) for name, part in parts.items()}
+        config = schema.get("config")
+        made = core_schema.typed_dict_schema(fields, extra_behavior="forbid", config=config)
+        encoders = [(name, part.encode) for name, part in parts.items() if part.encode]
+        is_flat = all(part.is_flat for part in parts.values())
+        return _Part(made, _each_field(encoders) if encoders else None, is_flat)
+
+    def _part(self, schema: Schema, above: tuple[str, ...]) -> _Part:
+        kind = schema["type"]
+        if kind in ("default", "nullable"):
+            inner = self._part(schema["schema"], above)
+            return self._around(schema, inner)
+        if kind == "list" and "items_schema" in schema:
+            inner = self._part(schema["items_schema"], above)
+            encode = _each_element(inner.encode) if inner.encode else None
+            rewritten = {**_without_ref(schema), "items_schema": inner.schema}
+            return _Part(rewritten, encode, inner.is_flat)
+        if kind == "function-after" and schema["function"]["function"] == _check_address:
+            inner = self._part(schema["schema"], above)
+            function = {**schema["function"], "function": read_address}
+            rewritten = {**_without_ref(schema), "schema": inner.schema, "function": function}
+            return _Part(rewritten, None, inner.is_flat)
+        found = self._by_ref[schema["schema_ref"]] if kind == "definition-ref" else schema
+        if found["type"] == "model" and found.get("ref", found["cls"]) not in above:
+            try:
+                return self.part_of_model(found, above)
+            except NotPlain:
+                return self._kept(schema)
+        return self._kept(schema)
+
+    def _around(self, schema: Schema, inner: _Part) -> _Part:
+        encode = inner.encode
+        if schema["type"] == "default":
+            if schema.get("default_factory_takes_data"):
+                raise NotPlain
+            if "default_factory" in schema or not _is_plain(schema["default"]):
+                encode = self._encode
+        return _Part({**_without_ref(schema), "schema": inner.schema}, encode, inner.is_flat)
+
+    def _kept(self, schema: Schema) -> _Part:
+        """A part that stays as it is."""
+        _refuse_lookers(schema)
+        encode = None if schema["type"] in _STORED_AS_THEY_ARE else self._encode
+        return _Part(_without_refs(schema), encode, self._is_scalar(schema))
+
+    def _is_scalar(self, schema: Schema) -> bool:
+        """Whether what it takes is no list and no object."""
+        kind = schema["type"]
+        if kind == "definition-ref":
+            return self._is_scalar(self._by_ref[schema["schema_ref"]])
+        if kind in _AROUND_SCALARS:
+            return self._is_scalar(schema["schema"])
+        if kind == "json-or-python":
+            return self._is_scalar(schema["json_schema"])
+        return kind in _SCALARS
+
+
+def _refuse_own_making(schema: Schema, *, is_root: bool) -> None:
+    """Raises `NotPlain` for a model that makes its instances in a way of its own, or is open.
+
+    The root's `__init__` is Beanie's, which is passed by in any case.
+    """
+    fields = schema["schema"] if schema["type"] == "model" else {"type": None}
+    post_init = getattr(schema["cls"], schema["post_init"]) if schema.get("post_init") else None
+    config = schema.get("config", {})
+    behavior = fields.get("extra_behavior") or config.get("extra_fields_behavior")
+    own = (
+        fields["type"] != "model-fields",
+        schema.get("root_model"),
+        schema.get("strict"),
+        schema.get("custom_init") and not is_root,
+        post_init is not None and post_init.__name__ != _OF_PYDANTIC,
+        behavior == "allow",
+    )
+    if any(own):
+        raise NotPlain
+
+
+def _refuse_lookers(schema: Any) -> None:
+    """Raises `NotPlain` where a function of a part looks at the other fields of its model."""
+    for inner in _parts_of(schema):
+        if inner.get("type") == "with-info" or inner.get("default_factory_takes_data"):
+            raise NotPlain
+
+
+def _parts_of(schema: Any) -> Iterator[Schema]:
+    """The schema and all in it, except what is in a model inside it, which has its own fields."""
+    if isinstance(schema, list | tuple):
+        for inner in schema:
+            yield from _parts_of(inner)
+    elif isinstance(schema, dict) and not _is_of_model(schema):
+        yield schema
+        for word, inner in schema.items():
+            if _is_schema(schema, word):
+                yield from _parts_of(inner)
+
+
+def _is_of_model(schema: Schema) -> bool:
+    """Whether it is a model, or a validator of a whole one."""
+    while str(schema.get("type")).startswith("function-") and "schema" in schema:
+        schema = schema["schema"]
+    return schema.get("type") == "model"
+
+
+def _without_refs(schema: Any) -> Any:
+    """A part without the names that only definitions must have, so that it may be there twice."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_without_refs, schema))
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        word: _without_refs(inner) if _is_schema(schema, word) else inner
+        for word, inner in _without_ref(schema).items()
+    }
+
+
+def _without_ref(schema: Schema) -> Schema:
+    return {word: inner for word, inner in schema.items() if word != "ref" or type(inner) is dict}
+
+
+def _is_schema(schema: Schema, word: str) -> bool:
+    """Whether there may be schemas under a word; a dict without `type` has the names of fields."""
+    return word not in _NO_SCHEMAS or not isinstance(schema.get("type"), str)
+
+
+def _field(schema: Any) -> Any:
+    return core_schema.typed_dict_field(schema, required=schema["type"] != "default")
+
+
+def _is_plain(default: Any) -> bool:
+    return default is None or default == [] or type(default) in (str, int, float, bool)
+
+
+def _each_field(encoders: list[tuple[str, Encode]]) -> Encode:
+    def encode(document: Document) -> Document:
+        for name, encode_value in encoders:
+            value = document[name]
+            if value is not None:
+                document[name] = encode_value(value)
+        return document
+
+    return encode
+
+
+def _each_element(encode_element: Encode) -> Encode:
+    def encode(values: list[Any]) -> list[Any]:
+        return [None if value is None else encode_element(value) for value in values]
+
+    return encode
+
+
+def read_address(text: str) -> str:
+    """What `EmailStr` makes of an address, quickly where it is an ordinary one.
+
+    Checking the domain takes most of the time, and domains repeat.
+    """
+    found = _address(text)
+    if found is not None and len(text) <= _LONGEST:
+        local, domain = found.groups()
+        normal = _read_domain(domain)
+        is_ordinary = len(local) <= _LOCAL and local.lower() not in CASE_INSENSITIVE_MAILBOX_NAMES
+        if normal is not None and is_ordinary:
+            return f"{local}@{normal}"
+    return _check_address(text)
+
+
+@lru_cache(4096)
+def _read_domain(domain: str) -> str | None:
+    """The domain as `EmailStr` writes it, None where it refuses it."""
+    try:
+        return _check_address(f"a@{domain}").rpartition("@")[2]
+    except ValueError:
+        return None
