@@ -19,6 +19,7 @@ from app.commands.samples import QuickFaker
 from app.commands.terminal import out
 from app.errors import Invalid, StartError
 from app.resources.documents import read_document
+from app.resources.links import identity
 from app.resources.registry import Resource, discover
 from app.resources.rendering import to_json
 from app.resources.storing import Document
@@ -95,10 +96,19 @@ class _Seeding:
     def _store(self, resource: Resource, count: int) -> None:
         collection = self._database[resource.name]
         make_indexes(resource, collection, Indexes())
-        stored = sum(_insert(collection, bulk) for bulk in self._make_bulks(resource, count))
-        skipped = _describe_skipped(count - stored, self._seed)
+        stored = 0
+        for bulk in self._make_bulks(resource, count):
+            skipped = _insert(collection, bulk)
+            stored += len(bulk) - len(skipped)
+            if resource.name in self._targets:
+                there = _without_lost(collection, bulk, skipped)
+                self._keys[resource.name] += [_shown(one["_id"]) for one in there]
+        if resource.name in self._targets and not self._keys[resource.name]:
+            others = collection.find({}, {"_id": 1}, sort=[("_id", 1)], limit=count)
+            self._keys[resource.name] = [_shown(one["_id"]) for one in others]
+        more = _describe_skipped(count - stored, self._seed)
         self._console.print(
-            f"{stored:,} documents stored in {resource.name!r}{skipped}.", highlight=False
+            f"{stored:,} documents stored in {resource.name!r}{more}.", highlight=False
         )
 
     def _make_bulks(self, resource: Resource, count: int) -> Iterator[list[Document]]:
@@ -124,14 +134,11 @@ class _Seeding:
         if resource.key.kind == "objectid":
             sample.setdefault("_id", self._make_key(resource, number))
         try:
-            document = read_document(resource, sample)
+            return read_document(resource, sample)
         except Invalid as error:
             raise StartError(
                 f"{resource.model.__name__}.Resource.sample makes what the model refuses: {error}"
             ) from None
-        if resource.name in self._targets:
-            self._keys[resource.name].append(orjson.loads(to_json(document["_id"])))
-        return document
 
     def _make_key(self, resource: Resource, number: int) -> str:
         """The `_id` of a sample: the same for the same seed."""
@@ -145,13 +152,30 @@ def _describe_skipped(number: int, seed: int) -> str:
     return f"; {number:,} were there already (--seed {seed + 1} makes other ones)"
 
 
-def _insert(collection: Collection[Document], documents: list[Document]) -> int:
-    """How many of the documents were stored."""
+def _shown(key: Any) -> Any:
+    """An `_id` as JSON has it, in which samples name what they link to."""
+    return orjson.loads(to_json(key))
+
+
+def _insert(collection: Collection[Document], documents: list[Document]) -> list[Document]:
+    """Stores the documents; those that were skipped, for one with a value of theirs is there."""
     try:
         collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:
         failed = error.details["writeErrors"]
         if any(one["code"] != Code.DuplicateKey for one in failed):
             raise
-        return len(documents) - len(failed)
-    return len(documents)
+        return [documents[one["index"]] for one in failed]
+    return []
+
+
+def _without_lost(
+    collection: Collection[Document], documents: list[Document], skipped: list[Document]
+) -> list[Document]:
+    """The documents that are stored by now, those that were there already included."""
+    if not skipped:
+        return documents
+    condition = {"_id": {"$in": [one["_id"] for one in skipped]}}
+    there = {identity(one["_id"]) for one in collection.find(condition, {"_id": 1})}
+    lost = {identity(one["_id"]) for one in skipped} - there
+    return [one for one in documents if identity(one["_id"]) not in lost]
