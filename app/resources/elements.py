@@ -106,9 +106,16 @@ def value_at(raw: bytes, path: str, begin: int = 0) -> bytes | None:
 
 
 def _find(raw: bytes, name: bytes, begin: int) -> Element | None:
-    for element in elements(raw, begin):
-        if element.name == name:
-            return element
+    """The first field of that name, without an object for each field before it."""
+    position = begin + 4
+    end = begin + _read_length(raw, begin) - 1
+    while position < end:
+        kind = raw[position]
+        value = raw.index(0, position + 1) + 1
+        stop = value + value_size(kind, raw, value)
+        if value - position - 2 == len(name) and raw.startswith(name, position + 1):
+            return Element(kind, name, position, value, stop)
+        position = stop
     return None
 
 

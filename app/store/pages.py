@@ -410,11 +410,12 @@ class Reader:
         is_full = reply.cursor != 0 and not whole
         if is_full:
             self._forget(reply.cursor)
-        count = len(offsets(raw))
-        is_last = not is_full and count < size
+        begins = offsets(raw)
+        is_last = not is_full and len(begins) < size
         if is_last and entry.lower is not None and not self._is_clustered:
-            raw += self._greatest(entry, size - count, projection)
-        return Page(raw, offsets(raw), is_last)
+            raw += self._greatest(entry, size - len(begins), projection)
+            begins = offsets(raw)
+        return Page(raw, begins, is_last)
 
     def _greatest(self, entry: Entry, size: int, projection: dict[str, Any] | None) -> bytes:
         """The document whose keys are all the last there is: a scan from `min` ends before it."""
