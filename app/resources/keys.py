@@ -76,7 +76,9 @@ class _Keys:
 
     def __iter__(self) -> Iterator[Any]:
         yield self._first
-        yield from (key for key in _others(self._text) if type(key) is not type(self._first))
+        for key in _others(self._text):
+            if type(key) is not type(self._first) or key in NO_STEPS:
+                yield key
 
 
 def _others(text: str) -> list[Any]:

@@ -16,10 +16,11 @@ from app.resources.fields import once
 
 Schema = dict[str, Any]
 Call = Callable[..., Any]
-# What a validator raises because it was handed a wrong value; it says nothing of what was sent.
-_CANNOT_JUDGE = (TypeError, AttributeError, LookupError, ArithmeticError)
+# What a validator raises because it, or one before it, was handed a wrong value.
+CANNOT_JUDGE = (TypeError, AttributeError, LookupError, ArithmeticError)
 _VERDICT = "verdict"  # the type of the errors that validators of whole models raise
 _FUNCTIONS = ("function-before", "function-after", "function-wrap")
+_CALLED = (*_FUNCTIONS, "function-plain")
 _NO_SCHEMAS = ("default", "metadata", "serialization", "config", "function", "cls", "expected")
 
 
@@ -35,23 +36,79 @@ def silent_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
     return _validator(model, silent=True)
 
 
+@once
+def passing_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
+    """The model's own, but a function of it that can't judge a value lets it pass.
+
+    So it says what is wrong where such a function, as `info.data["start"]` in one, raises.
+    """
+    return _compiled(_guarded(model.__pydantic_core_schema__, _let_pass))
+
+
+@once
+def naming_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
+    """The model's own, but a function of it that can't judge a value makes that value a fault."""
+    return _compiled(_guarded(model.__pydantic_core_schema__, _refuse))
+
+
 def _validator(model: type[pydantic.BaseModel], *, silent: bool) -> SchemaValidator:
-    schema = _rewrite(model.__pydantic_core_schema__, silent=silent)
+    guarded = _guarded(model.__pydantic_core_schema__, _let_pass)
+    return _compiled(_lenient(guarded, silent=silent))
+
+
+def _compiled(schema: Any) -> SchemaValidator:
     # Without `_use_prebuilt=False` pydantic takes the classes' own validators for the rewritten.
     return SchemaValidator(schema, _use_prebuilt=False)
 
 
-def _rewrite(schema: Any, *, silent: bool) -> Any:
-    """The schema with every field made lenient."""
+def _rewritten(schema: Any, rewrite: Call) -> Any:
+    """The schema with `rewrite` of every schema in it."""
     if isinstance(schema, list | tuple):
-        return type(schema)(_rewrite(inner, silent=silent) for inner in schema)
+        return type(schema)(map(rewrite, schema))
     if not isinstance(schema, dict):
         return schema
     kind = schema.get("type")
     rewritten: Schema = {}
     for word, value in schema.items():
         is_schema = not isinstance(kind, str) or word not in _NO_SCHEMAS
-        rewritten[word] = _rewrite(value, silent=silent) if is_schema else value
+        rewritten[word] = rewrite(value) if is_schema else value
+    return rewritten
+
+
+def _guarded(schema: Any, otherwise: Call) -> Any:
+    """The schema with `otherwise` in place of what a function raises that can't judge a value."""
+    rewritten = _rewritten(schema, partial(_guarded, otherwise=otherwise))
+    if not isinstance(schema, dict) or schema.get("type") not in _CALLED:
+        return rewritten
+    declared = schema["function"]
+    is_wrap = schema["type"] == "function-wrap"
+    guard = partial(_call, declared["function"], partial(otherwise, is_wrap))
+    return {**rewritten, "function": {**declared, "function": guard}}
+
+
+def _call(function: Call, otherwise: Call, *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except CANNOT_JUDGE as error:
+        return otherwise(error, *arguments)
+
+
+def _let_pass(is_wrap: bool, error: Exception, value: Any, *others: Any) -> Any:
+    return others[0](value) if is_wrap else value
+
+
+def _refuse(is_wrap: bool, error: Exception, *arguments: Any) -> Any:
+    raise PydanticCustomError(
+        "unjudged", "The model can't check this value ({error})", {"error": type(error).__name__}
+    ) from error
+
+
+def _lenient(schema: Any, *, silent: bool) -> Any:
+    """The schema with every field made lenient."""
+    rewritten = _rewritten(schema, partial(_lenient, silent=silent))
+    if not isinstance(schema, dict):
+        return rewritten
+    kind = schema.get("type")
     if kind == "model-field":
         rewritten["schema"] = _never_missing(rewritten["schema"], silent)
     elif kind == "dict" and "values_schema" in rewritten:
@@ -86,7 +143,7 @@ def _never_wrong(schema: Schema, silent: bool) -> Schema:
             if not silent and _has_verdict(error):
                 raise
             return value
-        except _CANNOT_JUDGE:
+        except CANNOT_JUDGE:
             return value
 
     return _wrap(core_schema.no_info_wrap_validator_function, validate, schema)
@@ -137,7 +194,7 @@ def _judge(function: Call, info: Any, silent: bool, *values: Any, otherwise: Cal
     except (ValueError, AssertionError) as error:
         if not silent:
             raise PydanticCustomError(_VERDICT, "{detail}", {"detail": str(error)}) from None
-    except _CANNOT_JUDGE:
+    except CANNOT_JUDGE:
         pass
     return otherwise()
 

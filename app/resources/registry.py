@@ -17,6 +17,7 @@ from app.resources import links
 from app.resources.fields import Field, Shape, is_stored, nested_models, shape_of
 from app.resources.options import Options, read_options
 from app.resources.packages import import_modules, locate
+from app.resources.schemas import refuse_unsendable
 from app.spelling import nearest as nearest  # part of what this room offers
 
 OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself
@@ -182,6 +183,8 @@ def make_resource(model: type[Document]) -> Resource:
     indexes = list(_indexes(model, settings))
     indexes += _indexes_of_links(shape, indexes)
     resource = Resource(name, model, shape, read_options(model, shape), tuple(indexes))
+    if not resource.options.read_only:
+        refuse_unsendable(model)
     _refuse_name(resource)
     return resource
 

@@ -4,6 +4,7 @@ A model's validators find in `info.context["stored"]` the stored document as JSO
 included, and `{}` where a new one is made: so they tell what changes from what is there already.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,14 +16,22 @@ from app.errors import Fault, Invalid
 from app.resources.codec import decode
 from app.resources.faults import Steps, faults_of, invalid_body, unknown_field
 from app.resources.fields import Shape, is_stored, nested_models, once, shape_of
-from app.resources.leniency import lenient_validator, silent_validator
+from app.resources.leniency import (
+    CANNOT_JUDGE,
+    lenient_validator,
+    naming_validator,
+    passing_validator,
+    silent_validator,
+)
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
+from app.resources.schemas import field_schemas
 from app.resources.storing import Document, is_step, unstorable
 
 Excuse = Callable[[Steps], bool]  # whether a fault at this place doesn't count
 Found = list[tuple[Steps, Fault]]
 Instance = pydantic.BaseModel
+_log = logging.getLogger("docsheet.validation")
 MAX_DEPTH = 100  # levels of nesting that MongoDB takes
 
 
@@ -96,19 +105,15 @@ def judge(
 
     Raises `Invalid` with its faults that `excuse` doesn't take, and `others`.
     """
-    try:
-        instance = _run(resource, resource.model.__pydantic_validator__, body, stored, strict_extra)
-        found: Found = []
-    except pydantic.ValidationError as error:
-        found = faults_of(error, body, resource.shape)
-        if excuse is not None:
-            instance, verdicts = _run_leniently(resource, body, stored)
-            there = {steps for steps, _ in found}
-            found += [pair for pair in verdicts if pair[0] not in there]
-            found = [(steps, fault) for steps, fault in found if not excuse(steps)]
+    instance, found = _run_strictly(resource, body, stored, strict_extra)
+    if instance is None and excuse is not None:
+        instance, verdicts = _run_leniently(resource, body, stored)
+        there = {steps for steps, _ in found}
+        found += [pair for pair in verdicts if pair[0] not in there]
+        found = [(steps, fault) for steps, fault in found if not excuse(steps)]
     faults = [*others, *(fault for _, fault in found)]
-    if faults:
-        raise invalid_body(faults) from None
+    if faults or instance is None:
+        raise invalid_body(faults)
     return instance
 
 
@@ -117,13 +122,35 @@ def fault_places(resource: Resource, view: Document) -> set[Steps]:
 
     Fields that the model doesn't know are no faults.
     """
+    instance, found = _run_strictly(resource, view, view, strict_extra=False)
+    if instance is not None:
+        return set()
+    _, verdicts = _run_leniently(resource, view, view)
+    return {steps for steps, _ in (*found, *verdicts)}
+
+
+def _run_strictly(
+    resource: Resource, body: Document, stored: Document, strict_extra: bool
+) -> tuple[Instance | None, Found]:
+    """The instance, or what is wrong.
+
+    Where a validator of the model can't judge a value, most often because another is wrong, it is
+    the other one that is at fault.
+    """
+    model = resource.model
     try:
-        _run(resource, resource.model.__pydantic_validator__, view, view, strict_extra=False)
+        return _run(resource, model.__pydantic_validator__, body, stored, strict_extra), []
     except pydantic.ValidationError as error:
-        found = faults_of(error, view, resource.shape)
-        _, verdicts = _run_leniently(resource, view, view)
-        return {steps for steps, _ in (*found, *verdicts)}
-    return set()
+        return None, faults_of(error, body, resource.shape)
+    except CANNOT_JUDGE as error:
+        reason = error
+    try:
+        _run(resource, passing_validator(model), body, stored, strict_extra)
+        _log.error("a validator of %s failed", model.__name__, exc_info=reason)
+        _run(resource, naming_validator(model), body, stored, strict_extra)
+    except pydantic.ValidationError as error:
+        return None, faults_of(error, body, resource.shape)
+    raise reason
 
 
 def _run_leniently(resource: Resource, body: Document, stored: Document) -> tuple[Instance, Found]:
@@ -189,18 +216,10 @@ def shown_of(resource: Resource, view: Document) -> Document:
 @once
 def validator_of(model: type[pydantic.BaseModel], attribute: str) -> SchemaValidator:
     """A validator of one field alone, its decorated validators included."""
-    schema: Any = model.__pydantic_core_schema__
-    definitions: list[Any] = []
-    while schema["type"] != "model-fields":
-        definitions += schema.get("definitions", ())
-        if schema["type"] == "definition-ref":
-            schema = next(known for known in definitions if known["ref"] == schema["schema_ref"])
-        else:
-            schema = schema["schema"]
-    inner = schema["fields"][attribute]["schema"]
-    return SchemaValidator(
-        core_schema.definitions_schema(inner, definitions) if definitions else inner
-    )
+    schemas, definitions = field_schemas(model)
+    inner: Any = schemas[attribute]
+    known: Any = definitions
+    return SchemaValidator(core_schema.definitions_schema(inner, known) if known else inner)
 
 
 def unknown_faults(shape: Shape, body: Document, above: Steps) -> Iterator[Fault]:

@@ -296,6 +296,16 @@ def test_key_of_another_program_has_an_address(
     assert client.patch(f"/loose/{quote(text, safe='')}", json={"note": "m"}).status_code == 200
 
 
+@pytest.mark.parametrize("key", ["", ".", ".."])
+def test_text_that_is_no_step_of_a_path_has_an_address_where_keys_are_texts(
+    client: httpx.Client, stored: Any, key: str
+) -> None:
+    stored["by_text"].delete_many({})
+    stored["by_text"].insert_one({"_id": key})
+    assert client.get(f"/by_text/%22{key}%22").json() == {"_id": key}
+    assert client.delete(f"/by_text/%22{key}%22").status_code == 204
+
+
 @pytest.mark.parametrize(
     "text", ['{"$gt":""}', '{"$regularExpression":{"pattern":".","options":""}}', '{"$ne":1}',
     '["a"]', "{", '{"a":']

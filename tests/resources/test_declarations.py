@@ -3,11 +3,21 @@
 import datetime
 import re
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any, ForwardRef
 
+import bson
 import pytest
 from beanie import Document, Insert, Link, before_event
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+)
 
 from app.application import create_app
 from app.errors import DeclarationError
@@ -41,6 +51,27 @@ def document(
 
 class Nested(BaseModel):
     at: datetime.time
+
+
+class Pixel:
+    """A class that pydantic knows nothing of."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Framed(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    pixel: Pixel
+
+
+READ = Annotated[Pixel, BeforeValidator(Pixel)]
+
+
+def arbitrary(annotation: Any, resource: dict[str, Any] | None = None, **settings: Any) -> Any:
+    fields = {"field": annotation}
+    config = ConfigDict(arbitrary_types_allowed=True)
+    return document(fields, settings=settings, resource=resource, model_config=config)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +115,17 @@ class Nested(BaseModel):
         (lambda: document({"others": list[NOWHERE]}), "Thing.others: it links to 'Nowhere'"),
         (lambda: document({"at": datetime.time}), "Thing.at: MongoDB can't store a time"),
         (lambda: document({"nested": Nested}), "Nested.at: MongoDB can't store a time"),
+        (lambda: arbitrary(Pixel), "Thing.field: no JSON is a Pixel.*BeforeValidator"),
+        (lambda: arbitrary(Pixel | None, bson_encoders={Pixel: str}), "no JSON is a Pixel"),
+        (lambda: arbitrary(list[Pixel]), "Thing.field: no JSON is a Pixel"),
+        (lambda: arbitrary(dict[str, Pixel]), "Thing.field: no JSON is a Pixel"),
+        (lambda: arbitrary(Annotated[Pixel, AfterValidator(Pixel)]), "no JSON is a Pixel"),
+        (lambda: arbitrary(bson.Decimal128), "no JSON is a Decimal128.*DecimalAnnotation"),
+        (lambda: arbitrary(Callable[[int], int]), "Thing.field: no JSON is a function"),
+        (lambda: arbitrary(type[int]), "Thing.field: no JSON is a class"),
+        (lambda: arbitrary(READ), "Thing.field: MongoDB can't store a Pixel.*bson_encoders"),
+        (lambda: arbitrary(READ, bson_encoders={int: str}), "MongoDB can't store a Pixel"),
+        (lambda: document({"nested": Framed}), "Framed.pixel: no JSON is a Pixel"),
         (lambda: document({"dot": Annotated[str, Field(alias="a.b")]}), "Thing.dot: 'a.b'"),
         (lambda: document({"dollar": Annotated[str, Field(alias="$a")]}), "Thing.dollar: '\\$a'"),
         (lambda: document({"v": Annotated[str, Field(validation_alias="w")]}),
@@ -109,6 +151,16 @@ def test_what_cannot_be_true_is_named(model: Any, words: str) -> None:
 )  # fmt: skip
 def test_what_can_be_true_is_served(options: dict[str, Any]) -> None:
     Compiler(make_resource(document({"tags": list[str], "deep": dict[str, int]}, resource=options)))
+
+
+def test_class_that_pydantic_knows_nothing_of_is_served_where_it_can_be_sent_and_stored() -> None:
+    for model in (
+        arbitrary(READ, bson_encoders={Pixel: lambda pixel: pixel.value}),
+        arbitrary(list[READ], bson_encoders={object: str}),
+        arbitrary(Annotated[Pixel, PlainValidator(str)]),
+        arbitrary(Pixel, resource={"read_only": True}),
+    ):
+        make_resource(model)
 
 
 def write(folder: Any, **files: str) -> str:

@@ -40,6 +40,16 @@ class KeyedByAny(Document):
         name = "by_any"
 
 
+class KeyedByText(Document):
+    """A text for a key."""
+
+    id: str = Field(alias="_id")
+    note: str | None = None
+
+    class Settings:
+        name = "by_text"
+
+
 class KeyedByObject(Document):
     """An object for a key."""
 
