@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.resources.links import MAX_LEVELS
 from app.resources.registry import Resource
 
 if TYPE_CHECKING:
     from app.query.names import Names
 
-MAX_LEVELS = 3
 _SHOWN = 60  # characters of a value that a message repeats
 
 

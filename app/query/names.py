@@ -10,7 +10,8 @@ from app.query.operators import OPERATORS, Operator
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
 from app.query.sorting import read_sort
-from app.resources.fields import FieldPath
+from app.resources.fields import FieldPath, Shape
+from app.resources.links import first_link
 from app.resources.registry import Resource
 
 LONG = 200  # characters of a name, past which it is neither remembered nor compared
@@ -61,6 +62,11 @@ class Names:
         """Whether the model itself has this path, so that no key of a dict is a step of it."""
         return path in self._declared
 
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes of the documents that links may lead to, by their collection."""
+        return {name: other.shape for name, other in self._others.items()}
+
     def filters(self, parameters: Collection[str] = ()) -> dict[str, Asked]:
         """Every filter with its condition, for describing them beside these parameters."""
         every: dict[str, Asked] = {}
@@ -94,14 +100,7 @@ class Names:
 
     def link(self, path: str) -> tuple[FieldPath | None, str]:
         """The first link on a path, and the rest of the path behind it."""
-        steps = path.split(".")
-        for number in range(1, len(steps) + 1):
-            found = self.path(".".join(steps[:number]))
-            if found is None:
-                return None, ""
-            if found.field.target is not None:
-                return found, ".".join(steps[number:])
-        return None, ""
+        return first_link(self.resource.shape, path)
 
     def linked(self, link: FieldPath) -> "Names | None":
         """The names of the documents that a link leads to."""

@@ -149,7 +149,7 @@ class Shape:
         through_list = False
         while field is not None and not field.excluded and rest:
             step, rest = rest[0], rest[1:]
-            if field.many and numbered and _is_number(step):
+            if field.many and numbered and is_number(step):
                 field = field.single
                 continue
             through_list = through_list or field.many
@@ -189,7 +189,7 @@ class Shape:
                 yield from shape.flat(f"{prefix}{field.name}.", (*above, self.model))
 
 
-def _is_number(step: str) -> bool:
+def is_number(step: str) -> bool:
     """Whether the step may be the number of an element.
 
     No list in 16 MiB has more than millions of them.

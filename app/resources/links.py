@@ -6,7 +6,7 @@ program stored in its place is understood too. `BackLink` is a declaration only:
 for it.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -17,11 +17,22 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from app.resources.codec import CODEC
-from app.resources.fields import Field, Shape, Target, collection_of, key_annotation
+from app.resources.fields import (
+    Field,
+    FieldPath,
+    Shape,
+    Target,
+    collection_of,
+    is_number,
+    key_annotation,
+)
 from app.resources.keys import refusal
 from app.resources.kinds import show_link
+from app.spelling import nearest
 
 Steps = tuple[str | int, ...]
+Shapes = Mapping[str, Shape]  # of the documents that links lead to, by their collection
+MAX_LEVELS = 3  # links on one path
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,63 @@ def link_paths(shape: Shape) -> tuple[LinkPath, ...]:
     """The fields of a shape that hold links, also inside nested models and lists of them."""
     paths = shape.walk(excluded=True)
     return tuple(LinkPath(known.path, known.field) for known in paths if known.field.kind == "link")
+
+
+def first_link(shape: Shape, path: str, *, numbered: bool = False) -> tuple[FieldPath | None, str]:
+    """The first link on a dotted path, and the rest of the path behind it.
+
+    `numbered` allows the number of a list's element on the way: `authors.0.name`.
+    """
+    steps = path.split(".")
+    for number in range(1, len(steps) + 1):
+        found = shape.find(".".join(steps[:number]), numbered=numbered)
+        if found is None:
+            return None, ""
+        rest = steps[number:]
+        is_element_next = numbered and found.field.many and bool(rest) and is_number(rest[0])
+        if found.field.target is not None and not is_element_next:
+            return found, ".".join(rest)
+    return None, ""
+
+
+def find_through(shape: Shape, shapes: Shapes, path: str) -> FieldPath | None:
+    """What a path of a column leads to, also behind links; None where that is no field."""
+    found = shape.find(path, numbered=True)
+    levels = 0
+    while found is None and levels < MAX_LEVELS:
+        link, path = first_link(shape, path, numbered=True)
+        linked = shapes.get(link.field.target.collection) if link and link.field.target else None
+        if linked is None:
+            return None
+        shape, levels = linked, levels + 1
+        found = shape.find(path, numbered=True)
+    return found
+
+
+def split_title(shape: Shape, shapes: Shapes, declared: str) -> tuple[str, str]:
+    """The path and the title of a declared column, `path` or `path:Title`."""
+    if find_through(shape, shapes, declared) is not None:
+        return declared, declared
+    path, _, title = declared.partition(":")
+    return path, title or path
+
+
+def nearest_through(shape: Shape, shapes: Shapes, path: str) -> str:
+    """` Did you mean 'author.name'?`, of the paths of a shape and those behind its links."""
+    link, rest = first_link(shape, path, numbered=True)
+    before, known, level = "", shape, 0
+    while link is not None and link.field.target is not None and rest and level < MAX_LEVELS:
+        linked = shapes.get(link.field.target.collection)
+        if linked is None:
+            break
+        before, known, level = f"{before}{link.path}.", linked, level + 1
+        link, rest = first_link(known, rest, numbered=True)
+    paths = [before + found.path for found in known.walk()]
+    for one in link_paths(known) if level < MAX_LEVELS else ():
+        behind = shapes.get(one.target.collection)
+        if behind is not None:
+            paths += [f"{before}{one.path}.{found.path}" for found in behind.walk()]
+    return nearest(path, paths)
 
 
 def references(shape: Shape, document: dict[str, Any], above: Steps = ()) -> Iterator[Reference]:

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from app.errors import DeclarationError
 from app.resources.fields import Shape
+from app.resources.links import Shapes, find_through, first_link, nearest_through, split_title
 from app.spelling import nearest
 
 OnDelete = Literal["refuse", "keep"]
@@ -92,22 +93,35 @@ def _check_seeds(name: str, seeds: Mapping[str, int], shape: Shape) -> None:
 
 
 def _check_columns(name: str, columns: tuple[str, ...], shape: Shape) -> None:
-    """Each column is `path` or `path:Title`; a list's element is a step of a path: `tags.0`."""
+    """Each column is `path` or `path:Title`; a list's element is a step of a path: `tags.0`.
+
+    What is behind a link is checked when all classes are known (`check_linked_columns`).
+    """
     titles = set()
     for column in columns:
-        path, _, title = (
-            (column, "", "") if shape.find(column, numbered=True) else column.partition(":")
-        )
-        if shape.find(path, numbered=True) is None:
+        path, title = split_title(shape, {}, column)
+        link, behind = first_link(shape, path, numbered=True)
+        if not (link and behind) and shape.find(path, numbered=True) is None:
             known = nearest(path, [found.path for found in shape.walk()])
             raise DeclarationError(
                 f"{name}.Resource.columns: {path!r} is no field of this document.{known}"
             )
-        if (title or path) in titles:
+        if title in titles:
             raise DeclarationError(
-                f"{name}.Resource.columns: two columns have the title {title or path!r}."
+                f"{name}.Resource.columns: two columns have the title {title!r}."
             )
-        titles.add(title or path)
+        titles.add(title)
+
+
+def check_linked_columns(name: str, columns: tuple[str, ...], shape: Shape, shapes: Shapes) -> None:
+    """Checks the columns that reach through links, to documents of these shapes."""
+    for column in columns:
+        path, _ = split_title(shape, shapes, column)
+        if find_through(shape, shapes, path) is None:
+            raise DeclarationError(
+                f"{name}.Resource.columns: {path!r} is no field of what the link leads to."
+                f"{nearest_through(shape, shapes, path)}"
+            )
 
 
 def _top_level_texts(shape: Shape) -> tuple[str, ...]:

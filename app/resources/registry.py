@@ -15,7 +15,7 @@ from pymongo import IndexModel
 from app.errors import DeclarationError
 from app.resources import links
 from app.resources.fields import Field, Shape, is_stored, nested_models, shape_of
-from app.resources.options import Options, read_options
+from app.resources.options import Options, check_linked_columns, read_options
 from app.resources.packages import import_modules, locate
 from app.resources.schemas import refuse_unsendable
 from app.spelling import nearest as nearest  # part of what this room offers
@@ -104,6 +104,7 @@ def discover(package: str) -> dict[str, Resource]:
         _refuse_doubled(resource, resources.values())
         resources[resource.address] = resource
     _refuse_unserved_targets(resources.values())
+    _check_linked_columns(resources.values())
     return resources
 
 
@@ -125,6 +126,16 @@ def _refuse_unserved_targets(resources: Collection[Resource]) -> None:
                     f"{resource.model.__name__}.{link.path}: it links to {link.target.model}, "
                     "which is not served; documents can link to those of a resource only."
                 )
+
+
+def _check_linked_columns(resources: Collection[Resource]) -> None:
+    shapes = {resource.name: resource.shape for resource in resources}
+    for resource in resources:
+        model, columns = resource.model, resource.options.columns
+        try:
+            check_linked_columns(model.__name__, columns, resource.shape, shapes)
+        except DeclarationError as error:
+            raise DeclarationError(f"{locate(model)}: {error}") from None
 
 
 def refuse_reserved(resources: Iterable[Resource], steps: Collection[str]) -> None:

@@ -16,10 +16,30 @@ from pydantic import BaseModel
 from app.errors import Fault, Invalid
 from app.query.flatten import Step, Steps
 from app.resources.fields import Field, FieldPath, Shape
-from app.resources.registry import nearest
+from app.resources.links import (
+    Shapes,
+    find_through,
+    first_link,
+    nearest_through,
+    split_title,
+)
 from app.resources.rendering import Presenter, presenter
+from app.spelling import nearest
 
 Values = list[Any]  # of one column
+NO_SHAPES: Shapes = {}
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What a column shows of the documents to which the links at its steps lead; plain data.
+
+    Where `inner` is there, their values are links again.
+    """
+
+    collection: str
+    steps: Steps
+    inner: "Linked | None" = None
 
 
 @dataclass(frozen=True)
@@ -27,7 +47,8 @@ class Column:
     """One column of a sheet: its title, and the steps that lead to its values; plain data.
 
     `kind` is what the model says of one cell, `many` that a cell holds a list of such
-    values; a value of another type may come. `present` makes the values presentable.
+    values; a value of another type may come. `present` makes the values presentable. With `linked`
+    the steps lead to links, and the values are those of the documents to which they lead.
     """
 
     path: str
@@ -36,12 +57,23 @@ class Column:
     many: bool
     present: Presenter | None
     steps: Steps
+    linked: Linked | None = None
 
     @classmethod
-    def of(cls, path: str, title: str, field: Field, steps: Steps) -> "Column":
+    def of(
+        cls, path: str, title: str, field: Field, steps: Steps, linked: Linked | None = None
+    ) -> "Column":
         """The column of a field."""
         present = presenter(Shape(BaseModel, {path: field}))
-        return cls(path, title, field.kind, field.many, present, steps)
+        return cls(path, title, field.kind, field.many, present, steps, linked)
+
+    @property
+    def whole_steps(self) -> Steps:
+        """The steps, with those in the linked documents."""
+        steps, linked = self.steps, self.linked
+        while linked is not None:
+            steps, linked = (*steps, *linked.steps), linked.inner
+        return steps
 
     def presenter(self) -> Callable[[Values], Values] | None:
         """What makes values presentable: excluded fields out, dates without a time.
@@ -67,15 +99,18 @@ def parse_columns(
     asked: str | None,
     unwind: str | None,
     titles_allowed: bool,
+    shapes: Shapes = NO_SHAPES,
 ) -> tuple[Column, ...]:
     """The columns of an export: those that were asked for, else the model's, else all but `_id`.
 
     `asked` is the parameter `columns` (`_id,*`, `name,profile.age:Age`), `unwind` the path of the
-    list whose elements are rows. Raises `Invalid`, at the parameter, for what is unknown, doubled
-    or empty.
+    list whose elements are rows. Columns reach through links to documents of these `shapes`; where
+    a model's own columns reach to others, the link is the column. Raises `Invalid`, at the
+    parameter, for what is unknown, doubled or empty.
     """
     if unwind:
         _check_unwind(shape, unwind)
+    offered = Offer(shape, shapes, unwind)
     columns: list[Column] = []
     for entry in asked.split(",") if asked else ["*"]:
         path, colon, title = (unquote(part) for part in entry.partition(":"))
@@ -87,7 +122,7 @@ def parse_columns(
         if path == "*" and not colon:
             there = {column.path for column in columns}
             columns.extend(
-                one for one in _default_columns(shape, declared, unwind) if one.path not in there
+                one for one in _default_columns(offered, declared) if one.path not in there
             )
         elif not path or (colon and not title):
             raise _invalid(
@@ -95,45 +130,94 @@ def parse_columns(
                 "with titles."
             )
         else:
-            columns.extend(_columns_at(shape, path, title or path, unwind))
+            columns.extend(_columns_at(offered, path, title or path))
     _refuse_doubled(columns)
     return tuple(columns)
 
 
-def _default_columns(
-    shape: Shape, declared: tuple[str, ...] | None, unwind: str | None
-) -> Iterator[Column]:
+@dataclass(frozen=True)
+class Offer:
+    """Of what columns can be made: a shape, those behind its links, and what is unwound."""
+
+    shape: Shape
+    shapes: Shapes
+    unwind: str | None
+
+
+def _default_columns(offered: Offer, declared: tuple[str, ...] | None) -> Iterator[Column]:
+    shape = offered.shape
     entries = declared or [found.path for found in shape.flat() if found.path != "_id"] or ["_id"]
+    links = set()
     for entry in entries:
-        path, _, title = (
-            (entry, "", "") if shape.find(entry, numbered=True) else entry.partition(":")
-        )
-        yield from _columns_at(shape, path, title or path, unwind)
+        path, title = split_title(shape, offered.shapes, entry)
+        if find_through(shape, offered.shapes, path) is None:
+            link, _ = first_link(shape, path, numbered=True)
+            if link is not None:  # which leads to documents that nobody has a shape of here
+                links.add(link.path)
+                continue
+        yield from _columns_at(offered, path, title)
+    declared_paths = {split_title(shape, offered.shapes, entry)[0] for entry in entries}
+    for path in sorted(links - declared_paths):
+        yield from _columns_at(offered, path, path)
 
 
-def _columns_at(shape: Shape, path: str, title: str, unwind: str | None) -> Iterator[Column]:
+def _columns_at(offered: Offer, path: str, title: str) -> Iterator[Column]:
     """The column at the path.
 
     Where its elements become rows and are models, one for each of their fields.
     """
-    found = shape.find(path, numbered=True)
+    found = offered.shape.find(path, numbered=True)
     if found is None:
-        raise _invalid(
-            f"{path!r} is no field.{nearest(path, [known.path for known in shape.walk()])}"
-        )
-    if path == unwind:
-        for inner in _element(found.field).flat(path + "."):
-            name = title + inner.path[len(path) :]
-            yield from _columns_at(shape, inner.path, name, unwind)
-        if not list(_element(found.field).flat()):
+        yield _through(offered, path, title)
+    elif path == offered.unwind:
+        element = _element(found.field)
+        for inner in element.flat(path + "."):
+            yield from _columns_at(offered, inner.path, title + inner.path[len(path) :])
+        if not list(element.flat()):
             yield Column.of(path, title, found.field.single, (*path.split("."), None))
-        return
-    steps = tuple(_steps(shape, path))
+    else:
+        steps = tuple(_steps(offered.shape, path))
+        field = replace(found.field, many=_is_many(found, steps, offered.unwind))
+        yield Column.of(path, title, field, steps)
+
+
+def _through(offered: Offer, path: str, title: str) -> Column:
+    """The column of a path through a link."""
+    shape, shapes = offered.shape, offered.shapes
+    found = find_through(shape, shapes, path)
+    if found is None:
+        raise _invalid(f"{path!r} is no field.{nearest_through(shape, shapes, path)}")
+    link, rest = first_link(shape, path, numbered=True)
+    assert link is not None
+    steps = tuple(_steps(shape, link.path))
+    if link.path == offered.unwind:
+        steps = (*steps, None)
+    many = link.path != offered.unwind and _is_many(link, steps, offered.unwind)
+    linked, is_list = _linked(link, rest, shapes)
+    field = replace(found.field, many=found.field.many or many or is_list)
+    return Column.of(path, title, field, steps, linked)
+
+
+def _linked(link: FieldPath, rest: str, shapes: Shapes) -> tuple[Linked, bool]:
+    """What the rest of a path leads to behind a link, and whether it goes through a list there."""
+    assert link.field.target is not None
+    collection = link.field.target.collection
+    shape = shapes[collection]
+    found = shape.find(rest, numbered=True)
+    if found is not None:
+        steps = tuple(_steps(shape, rest))
+        return Linked(collection, steps), None in steps
+    further, rest = first_link(shape, rest, numbered=True)
+    assert further is not None
+    steps = tuple(_steps(shape, further.path))
+    inner, is_list = _linked(further, rest, shapes)
+    return Linked(collection, steps, inner), is_list or further.field.many or None in steps
+
+
+def _is_many(found: FieldPath, steps: Steps, unwind: str | None) -> bool:
     unwound = _row_steps(unwind)
     below = steps[len(unwound) :] if unwound == steps[: len(unwound)] else steps
-    yield Column.of(
-        path, title, replace(found.field, many=found.field.many or None in below), steps
-    )
+    return found.field.many or None in below
 
 
 def _element(field: Field) -> Shape:
