@@ -9,6 +9,8 @@ session with a snapshot both questions see the same moment.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import bson
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from app.errors import Invalid
@@ -18,7 +20,10 @@ from app.resources.kinds import show_link
 from app.resources.links import identity, leads_to, stored_forms
 from app.resources.rendering import presenter
 from app.resources.storing import Document
+from app.store.collections import read_nature
+from app.store.commands import Reply, find
 
+KEYS = 1_000  # `_id`s of one command
 # Linked documents of a condition: their `_id`s, each in two forms, are a part of the command.
 MOST = 50_000
 
@@ -54,7 +59,7 @@ def expand(
     One question for each link of each level, however many documents there are.
     """
     for expansion in expansions:
-        places = [place for one in documents for place in _places(one, expansion.path.split("."))]
+        places = [place for one in documents for place in places(one, expansion.path.split("."))]
         collection = expansion.target.name
         named = [
             (holder, step, show_link(collection, holder[step]))
@@ -82,15 +87,65 @@ def _read(
     return by_key
 
 
-def _places(value: Any, steps: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+class LinkedReader:
+    """Reads parts of linked documents for an export, in its session where that has a snapshot."""
+
+    def __init__(
+        self,
+        collection: Collection[Any],
+        session: ClientSession | None,
+        time_limit: int,
+        patience: float,
+    ) -> None:
+        """`collection` is that of the export; `time_limit` is in ms, `patience` in seconds."""
+        self._database = collection.database
+        self._preference = collection.read_preference
+        self._session = session
+        self._time_limit = time_limit
+        self._patience = patience
+        self._sessions: dict[str, ClientSession | None] = {}
+
+    def read(self, name: str, keys: Sequence[Any], projection: Words) -> bytes:
+        """The BSON of the documents with these `_id`s, in any order."""
+        parts = [keys[begin : begin + KEYS] for begin in range(0, len(keys), KEYS)]
+        return b"".join(raw for part in parts for raw in self._replies(name, part, projection))
+
+    def _replies(self, name: str, keys: Sequence[Any], projection: Words) -> Iterator[bytes]:
+        command: dict[str, Any] = {
+            "find": name,
+            "filter": {"_id": {"$in": keys}},
+            "projection": projection,
+            "batchSize": len(keys) + 1,
+            "maxTimeMS": self._time_limit,
+        }
+        reply = self._ask(name, command, self._patience)
+        yield reply.raw
+        while reply.cursor:  # a reply holds 16 MiB
+            command = {"getMore": bson.Int64(reply.cursor), "collection": name}
+            reply = self._ask(name, command, 0)
+            yield reply.raw
+
+    def _ask(self, name: str, command: Words, patience: float) -> Reply:
+        session = self._session_for(name)
+        return find(self._database, command, patience, session, self._preference)
+
+    def _session_for(self, name: str) -> ClientSession | None:
+        """The session, where the collection has what it shows."""
+        if name not in self._sessions:
+            nature = read_nature(self._database, name)
+            self._sessions[name] = self._session if nature.has_snapshots else None
+        return self._sessions[name]
+
+
+def places(value: Any, steps: Sequence[str]) -> Iterator[tuple[Any, Any]]:
     """Where the links at a path stand: what holds each, and under which name or number."""
     if isinstance(value, list):
         for inner in value:
-            yield from _places(inner, steps)
+            yield from places(inner, steps)
     elif isinstance(value, dict) and steps[0] in value:
         inner = value[steps[0]]
         if len(steps) > 1:
-            yield from _places(inner, steps[1:])
+            yield from places(inner, steps[1:])
         elif isinstance(inner, list):
             yield from ((inner, number) for number in range(len(inner)))
         else:

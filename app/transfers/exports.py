@@ -1,6 +1,6 @@
 """An export's query string → the export, as plain data; the same over HTTP and by command."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from itertools import takewhile
 from typing import Any
@@ -10,8 +10,9 @@ from app.query.compile import Compiler, Pairs, Query
 from app.query.conditions import Condition
 from app.query.parameters import PARAMETERS, parameters_of
 from app.query.plan import Plan
+from app.resources.links import Shapes
 from app.resources.registry import Resource, nearest
-from app.resources.rendering import presenter
+from app.resources.rendering import Presenter, presenter
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
@@ -39,7 +40,7 @@ def read_export(
             f"There is no export format {name!r}.{nearest(name, FORMATS)} There are {known}."
         )
     query, words = compiler.export(pairs, found.takes, _foreign(found), below)
-    return _export(compiler.resource, found, plan(query), words, snapshots)
+    return _export(compiler, found, plan(query), words, snapshots)
 
 
 def _foreign(found: Format) -> dict[str, str]:
@@ -56,14 +57,15 @@ def _foreign(found: Format) -> dict[str, str]:
 
 
 def _export(
-    resource: Resource,
+    compiler: Compiler,
     found: Format,
     plan: Plan,
     words: dict[str, Any],
     snapshots: bool,
 ) -> Export:
+    resource, shapes = compiler.resource, compiler.names.shapes
     options = _options(words)
-    columns = _columns(resource, found, words)
+    columns = _columns(resource, shapes, found, words)
     export = Export(
         resource.name,
         plan,
@@ -73,19 +75,38 @@ def _export(
         options,
         presenter(resource.shape),
         snapshot=words["consistency"] == "snapshot" and snapshots,
+        linked=_presenters(columns or (), shapes),
     )
     found.encoder(columns or (), options, resource.name)  # refuses what the format can't hold
     return projected(export)
 
 
-def _columns(resource: Resource, found: Format, words: dict[str, Any]) -> tuple[Column, ...] | None:
+def _presenters(columns: Iterable[Column], shapes: Shapes) -> dict[str, Presenter | None]:
+    """What makes the linked documents presentable to which the columns reach."""
+    found: dict[str, Presenter | None] = {}
+    for column in columns:
+        linked = column.linked
+        while linked is not None:
+            found[linked.collection] = presenter(shapes[linked.collection])
+            linked = linked.inner
+    return found
+
+
+def _columns(
+    resource: Resource, shapes: Shapes, found: Format, words: dict[str, Any]
+) -> tuple[Column, ...] | None:
     if not found.tabular and words["columns"] is None:
         return None
     declared = resource.options.columns or None
     if declared and not found.tabular:
         declared = tuple(dict.fromkeys(map(_unnumbered, declared)))
     columns = parse_columns(
-        resource.shape, declared, words["columns"], words.get("unwind"), "titles" in found.takes
+        resource.shape,
+        declared,
+        words["columns"],
+        words.get("unwind"),
+        "titles" in found.takes,
+        shapes,
     )
     if not found.tabular:
         _refuse_numbered(columns, found)
@@ -100,9 +121,10 @@ def _unnumbered(declared: str) -> str:
 
 def _refuse_numbered(columns: tuple[Column, ...], found: Format) -> None:
     for column in columns:
-        numbers = [number for number, step in enumerate(column.steps) if isinstance(step, int)]
+        steps = column.whole_steps
+        numbers = [number for number, step in enumerate(steps) if isinstance(step, int)]
         if numbers:
-            whole = ".".join(str(step) for step in column.steps[: numbers[0]] if step is not None)
+            whole = ".".join(str(step) for step in steps[: numbers[0]] if step is not None)
             detail = (
                 f"{column.path!r}: one element of a list has no place of its own in "
                 f"{found.names[0]}, where documents keep their shape; {whole!r} is the whole list, "

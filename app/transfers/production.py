@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
@@ -27,8 +27,17 @@ from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
-from app.store.linked import resolve
+from app.store.linked import LinkedReader, resolve
 from app.store.pages import Page, pages
+from app.transfers.linked import (
+    BATCH,
+    Batching,
+    LinkedCells,
+    LinkedDocuments,
+    Presenters,
+    Read,
+    read_columns,
+)
 
 T = TypeVar("T")
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
@@ -55,6 +64,12 @@ class Export:
     present: Presenter | None
     gzip: bool = False
     snapshot: bool = True
+    linked: Presenters = field(default_factory=dict)  # where columns reach through links
+
+    @property
+    def has_links(self) -> bool:
+        """Whether columns reach through links."""
+        return any(column.linked is not None for column in self.columns or ())
 
     @property
     def is_of_all(self) -> bool:
@@ -74,7 +89,12 @@ def projected(export: Export) -> Export:
     plan = replace(export.plan, projection=inclusion([("_id",), *steps]))
     if found.tabular and export.unwind is None and plan.order is not None:
         flat = flatten(
-            [Wanted(column.steps, column.many, column.kind == "text") for column in export.columns]
+            [
+                Wanted(column.steps, True, False)
+                if column.linked is not None
+                else Wanted(column.steps, column.many, column.kind == "text")
+                for column in export.columns
+            ]
         )
         if flat.computed:
             plan = replace(plan, flat=flat)
@@ -88,9 +108,36 @@ def produce(
     found = FORMATS[export.format]
     encoder = found.encoder(export.columns or (), export.options, export.collection)
     plan = _resolved(export.plan, collection, session)
-    with closing(Ahead(pages(collection, plan, session))) as read:
-        batches = _tables(export, read) if found.tabular else _documents(export, read)
-        yield from chunks(batches, encoder, tally, gzip=export.gzip)
+    turn = threading.Lock()  # of those who read in the session
+    reader = LinkedReader(collection, session, plan.time_limit, plan.patience)
+
+    def read(name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
+        with turn:
+            return reader.read(name, keys, projection)
+
+    with closing(Ahead(_in_turn(pages(collection, plan, session), turn))) as ahead:
+        batches = _batches(export, ahead, read)
+        if not export.has_links:
+            yield from chunks(batches, encoder, tally, gzip=export.gzip)
+            return
+        with closing(Ahead(batches)) as linked:  # while what was there before is encoded
+            yield from chunks(linked, encoder, tally, gzip=export.gzip)
+
+
+def _in_turn(read: Iterator[Page], turn: threading.Lock) -> Iterator[Page]:
+    """The pages, each read while nobody else reads."""
+    while True:
+        with turn:
+            page = next(read, None)
+        if page is None:
+            return
+        yield page
+
+
+def _batches(export: Export, pages: Iterable[Page], read: Read) -> Iterator[Batch]:
+    if FORMATS[export.format].tabular:
+        return _tables(export, pages, read)
+    return _documents(export, pages, read)
 
 
 def _resolved(plan: Plan, collection: Collection[Any], session: ClientSession | None) -> Plan:
@@ -105,17 +152,29 @@ def _resolved(plan: Plan, collection: Collection[Any], session: ClientSession | 
 def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator[bytes]:
     """The same from a mongomock, which has no raw batches: a plain cursor, encoded again."""
     plan = export.plan
+    filters = [resolve(collection.database.get_collection, join, {}) for join in plan.joins]
+    condition = {"$and": [plan.filter, *filters]} if filters else plan.filter
     words = {"sort": list(plan.sort), "skip": plan.skip, "limit": plan.limit or 0}
-    documents = list(collection.find(plan.filter, **words))
-    raw = b"".join(bson.encode(document, codec_options=CODEC) for document in documents)
     found = FORMATS[export.format]
+    projection = None if found.tabular else plan.projection
+    raw = _encoded(collection.find(condition, projection, **words))
+
+    def read(name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
+        return _encoded(collection.database[name].find({"_id": {"$in": keys}}, projection))
+
     encoder = found.encoder(export.columns or (), export.options, export.collection)
-    read = [Page(raw, offsets(raw))] if documents else []
-    batches = _tables(export, read) if found.tabular else _documents(export, read)
-    yield from chunks(batches, encoder, tally, gzip=export.gzip)
+    pages_ = [Page(raw, offsets(raw))] if raw else []
+    yield from chunks(_batches(export, pages_, read), encoder, tally, gzip=export.gzip)
 
 
-def _tables(export: Export, read: Iterable[Page]) -> Iterator[Batch]:
+def _encoded(documents: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(bson.encode(document, codec_options=CODEC) for document in documents)
+
+
+def _tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
+    if export.has_links:
+        yield from _linked_tables(export, read, read_linked)
+        return
     whole = Table([column.steps for column in export.columns or ()], export.unwind)
     flattening = export.plan.flat
     flat = Table([place.steps for place in flattening.places]) if flattening else whole
@@ -130,12 +189,38 @@ def _tables(export: Export, read: Iterable[Page]) -> Iterator[Batch]:
             yield Batch(len(documents), whole.columns_of(documents))
 
 
-def _parts(read: Iterable[Page]) -> Iterator[tuple[Page, bytes]]:
-    """The pages in parts, each the BSON of some documents."""
+def _linked_tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
+    """The same with values of linked documents in the place of links."""
+    columns = export.columns or ()
+    steps = [column.steps for column in columns]
+    cells = LinkedCells(columns, read_linked)
+    whole = Table(steps, export.unwind)
+    flattening = export.plan.flat
+    flat = Table([place.steps for place in flattening.places]) if flattening else whole
+    for page, raw in _parts(read, cells.batch):
+        if export.unwind:
+            rows = max(1, min(BATCH, UNWOUND // _largest(raw)))
+            for ended, values in whole.slices_of(decode_all(raw), rows):
+                yield Batch(ended, cells.place(values))
+            continue
+        if flattening and page.flat:
+            places = [place.steps for place in flattening.places]
+            read_ = read_columns(raw, flat, places, modern=True)
+            values = flattening.columns_of(read_)
+        else:
+            values = read_columns(raw, whole, steps)
+        yield Batch(len(offsets(raw)), cells.place(values))
+
+
+def _parts(read: Iterable[Page], batch: Batching | None = None) -> Iterator[tuple[Page, bytes]]:
+    """The pages in parts, each the BSON of some documents; `batch` says how many."""
     for page in read:
-        begins = [*page.begins[::PART], len(page.raw)]
-        for begin, end in pairwise(begins):
-            yield page, page.raw[begin:end]
+        ends = [*page.begins, len(page.raw)]
+        begin = 0
+        while begin < page.documents:
+            end = min(begin + (batch.size if batch else PART), page.documents)
+            yield page, page.raw[ends[begin] : ends[end]]
+            begin = end
 
 
 def _largest(raw: bytes) -> int:
@@ -144,10 +229,16 @@ def _largest(raw: bytes) -> int:
     return max(end - begin for begin, end in pairwise(begins))
 
 
-def _documents(export: Export, read: Iterable[Page]) -> Iterator[Batch]:
-    with_id = export.columns is None or any(column.steps[0] == "_id" for column in export.columns)
-    for _, raw in _parts(read):
+def _documents(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
+    columns = export.columns
+    with_id = columns is None or any(column.steps[0] == "_id" for column in columns)
+    linked = None
+    if export.has_links:
+        linked = LinkedDocuments(columns or (), export.linked, read_linked)
+    for _, raw in _parts(read, linked.batch if linked else None):
         documents: list[dict[str, Any]] = decode_all(raw)
+        if linked is not None:
+            linked.place(documents)
         for document in documents:
             if not with_id:
                 del document["_id"]
