@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from app.commands.terminal import err
 from app.errors import StartError
+from app.query.compile import Compiler
 from app.resources.registry import Resource, discover
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings
@@ -13,13 +14,18 @@ from app.spelling import nearest
 
 def find_resource(settings: Settings, name: str) -> Resource:
     """The resource of this name; raises `StartError` with the nearest that there is."""
+    return find_compiler(settings, name).resource
+
+
+def find_compiler(settings: Settings, name: str) -> Compiler:
+    """What reads queries of the resource of this name, and of those to which it links."""
     resources = discover(settings.MODELS)
     if name not in resources:
         known = ", ".join(resources) or "none"
         raise StartError(
             f"There is no collection {name!r}.{nearest(name, resources)} Declared are: {known}."
         )
-    return resources[name]
+    return Compiler(resources[name], resources.values())
 
 
 @contextmanager

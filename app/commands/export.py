@@ -25,10 +25,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from app.commands.database import find_resource, open_database
+from app.commands.database import find_compiler, open_database
 from app.commands.terminal import can_ask, err
 from app.errors import Invalid, StartError
-from app.query.compile import Compiler, Pairs
+from app.query.compile import Pairs
 from app.query.parameters import Choice, Flag, Parameter, parameters_of
 from app.query.plan import make_plan
 from app.settings import Settings, read_settings
@@ -133,7 +133,7 @@ def export(
     `-` is standard output. Raises `StartError` for an unknown resource and a file that can't be
     written, `RequestError` as HTTP would.
     """
-    resource = find_resource(settings, name)
+    compiler = find_compiler(settings, name)
     format_ = format_ or _format_of(output)
     if output == STDOUT:
         _refuse_terminal(format_)
@@ -146,8 +146,7 @@ def export(
         translated(),
         MongoClient[dict[str, Any]](uri, **_options(settings)) as client,
     ):
-        collection = client[settings.DB_NAME][resource.name]
-        compiler = Compiler(resource)
+        collection = client[settings.DB_NAME][compiler.resource.name]
         indexes = read_indexes(collection)
         plan = partial(make_plan, indexes=indexes, settings=settings)
         download = read_export(format_, pairs, compiler, plan, has_snapshots(client))
@@ -292,9 +291,11 @@ def _write(
 def _total(download: Export, collection: Collection[Any], settings: Settings) -> int | None:
     """How many documents there will be, for the time that is left.
 
-    None where counting them takes too long.
+    None where counting them takes too long, or is asked of linked documents.
     """
     plan = download.plan
+    if plan.joins:
+        return None
     if plan.filter:
         limit = int(settings.COUNT_TIME_LIMIT_SECONDS * 1000)
         try:

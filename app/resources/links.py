@@ -99,11 +99,13 @@ def first_link(shape: Shape, path: str, *, numbered: bool = False) -> tuple[Fiel
     return None, ""
 
 
-def find_through(shape: Shape, shapes: Shapes, path: str) -> FieldPath | None:
+def find_through(
+    shape: Shape, shapes: Shapes, path: str, most: int = MAX_LEVELS
+) -> FieldPath | None:
     """What a path of a column leads to, also behind links; None where that is no field."""
     found = shape.find(path, numbered=True)
     levels = 0
-    while found is None and levels < MAX_LEVELS:
+    while found is None and levels < most:
         link, path = first_link(shape, path, numbered=True)
         linked = shapes.get(link.field.target.collection) if link and link.field.target else None
         if linked is None:

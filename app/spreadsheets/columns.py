@@ -17,6 +17,7 @@ from app.errors import Fault, Invalid
 from app.query.flatten import Step, Steps
 from app.resources.fields import Field, FieldPath, Shape
 from app.resources.links import (
+    MAX_LEVELS,
     Shapes,
     find_through,
     first_link,
@@ -186,6 +187,8 @@ def _through(offered: Offer, path: str, title: str) -> Column:
     shape, shapes = offered.shape, offered.shapes
     found = find_through(shape, shapes, path)
     if found is None:
+        if find_through(shape, shapes, path, most=len(path)) is not None:
+            raise _invalid(f"{path!r}: a column goes through {MAX_LEVELS} links at most.")
         raise _invalid(f"{path!r} is no field.{nearest_through(shape, shapes, path)}")
     link, rest = first_link(shape, path, numbered=True)
     assert link is not None

@@ -59,7 +59,9 @@ def expand(
     One question for each link of each level, however many documents there are.
     """
     for expansion in expansions:
-        places = [place for one in documents for place in places(one, expansion.path.split("."))]
+        places = [
+            place for one in documents for place in link_places(one, expansion.path.split("."))
+        ]
         collection = expansion.target.name
         named = [
             (holder, step, show_link(collection, holder[step]))
@@ -137,15 +139,15 @@ class LinkedReader:
         return self._sessions[name]
 
 
-def places(value: Any, steps: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+def link_places(value: Any, steps: Sequence[str]) -> Iterator[tuple[Any, Any]]:
     """Where the links at a path stand: what holds each, and under which name or number."""
     if isinstance(value, list):
         for inner in value:
-            yield from places(inner, steps)
+            yield from link_places(inner, steps)
     elif isinstance(value, dict) and steps[0] in value:
         inner = value[steps[0]]
         if len(steps) > 1:
-            yield from places(inner, steps[1:])
+            yield from link_places(inner, steps[1:])
         elif isinstance(inner, list):
             yield from ((inner, number) for number in range(len(inner)))
         else:

@@ -15,10 +15,12 @@ import orjson
 
 from app.query.flatten import Step, Steps, inclusion
 from app.resources.codec import decode_all
+from app.resources.keys import refusal
+from app.resources.kinds import is_reference
 from app.resources.links import identity
 from app.resources.rendering import Presenter, to_json
 from app.spreadsheets.columns import Column, Linked, Table, Values
-from app.store.linked import places
+from app.store.linked import link_places
 
 KEPT = 20_000  # linked documents' values
 KEPT_BYTES = 8 * 1024 * 1024  # of BSON, from which they were made
@@ -30,8 +32,7 @@ GROWTH = 4  # times the batch before, at most
 # name before it is decoded, where nothing but references has these bytes: see `read_columns`.
 _REFERENCE, _MARKED = b"\x02$ref\0", b"\x02\x1eref\0"
 _MARK = "\x1eref"
-_NEVER = frozenset((list, bson.Regex))  # types that no `_id` has
-_PLAIN = frozenset((bson.ObjectId, str))  # types of `_id`s that are their own identity
+_PLAIN = frozenset((bson.ObjectId, int))  # types of `_id`s that stand for themselves
 
 # The BSON of the documents with these `_id`s, as far as a projection keeps them.
 Read = Callable[[str, list[Any], dict[str, Any]], bytes]
@@ -180,7 +181,9 @@ class _Level:
         for one in fetched:
             one.node.finish(one.columns, resolved)
             rows = zip(*one.columns, strict=True)
-            found[one.node.collection].update(zip(one.ids, rows, strict=True))
+            found_rows = found[one.node.collection]
+            found_rows.update(dict.fromkeys(one.missing))
+            found_rows.update(zip(one.ids, rows, strict=True))
         for name, rows_of in found.items():
             self._nodes[name].kept.add(rows_of, self._nodes[name].average)
         return found
@@ -234,14 +237,14 @@ class _Node:
         self, keys: Mapping[Any, Any], rows: Mapping[Any, Any], read: Read
     ) -> "_Fetched | None":
         """The documents with these keys that have no row yet; None where all have one."""
-        missing = [key for one, key in keys.items() if one not in rows]
+        missing = {one: key for one, key in keys.items() if one not in rows}
         if not missing:
             return None
-        raw = read(self.collection, missing, self.projection)
+        raw = read(self.collection, list(missing.values()), self.projection)
         ids, columns = self.read_columns(raw)
         self._bytes += len(raw)
         self._documents += len(ids)
-        return _Fetched(self, ids, columns)
+        return _Fetched(self, missing, ids, columns)
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
         """What identifies each document, and the values of each thing that is wanted."""
@@ -258,9 +261,10 @@ class _Node:
 
 @dataclass(frozen=True)
 class _Fetched:
-    """Documents that were read: what identifies each, and the values of what is wanted."""
+    """What was missing, and of the documents that are there the ids and what is wanted of them."""
 
     node: _Node
+    missing: Iterable[Any]
     ids: list[Any]
     columns: list[Values]
 
@@ -383,14 +387,15 @@ class _Links:
 def _key(value: Any, collection: str) -> Any:
     """The `_id` to which a link leads; None where it leads to no document of the collection."""
     if type(value) is dict and _MARK in value:
-        value = value.get("$id") if value[_MARK] == collection else None
+        is_link = len(value) == 2 and value[_MARK] == collection
+        value = value.get("$id") if is_link else None
     elif type(value) is bson.DBRef:
-        value = value.id if value.collection == collection else None
-    return None if type(value) in _NEVER else value
+        value = value.id if is_reference(collection, value) else None
+    return value if type(value) in _PLAIN or refusal(value) is None else None
 
 
 def _identity(key: Any) -> Any:
-    return key if type(key) in _PLAIN or key is None else identity(key)
+    return key if type(key) is bson.ObjectId or key is None else identity(key)
 
 
 def read_columns(
@@ -528,4 +533,4 @@ def _put_parts(
 def _all_places(documents: Sequence[Any], steps: Steps) -> Iterator[tuple[Any, Any]]:
     path = [str(step) for step in steps]
     for document in documents:
-        yield from places(document, path)
+        yield from link_places(document, path)

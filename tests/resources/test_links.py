@@ -1,6 +1,5 @@
 """Links as a kind of field: how they are declared, read from JSON, stored and shown."""
 
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,10 @@ from app.resources.codec import CODEC
 from app.resources.documents import read_document
 from app.resources.links import references, stored_forms
 from app.resources.patches import read_patch
-from app.resources.registry import Resource, discover
+from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.store.links import added_references
+from tests.support.packages import served
 
 BOOKS = '''
 from typing import List, Optional
@@ -86,20 +86,7 @@ KEY = bson.ObjectId(ID)
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Resource]]:
     folder = tmp_path_factory.mktemp("links")
-    yield from _served(folder, "library", {"books": BOOKS, "people": PEOPLE})
-
-
-def _served(folder: Path, name: str, files: dict[str, str]) -> Iterator[dict[str, Resource]]:
-    package = folder / name
-    package.mkdir()
-    (package / "__init__.py").touch()
-    for module, source in files.items():
-        (package / f"{module}.py").write_text(source)
-    sys.path.insert(0, str(folder))
-    try:
-        yield discover(name)
-    finally:
-        sys.path.remove(str(folder))
+    yield from served(folder, "library", {"books": BOOKS, "people": PEOPLE})
 
 
 def test_links_are_found_wherever_they_stand(library: dict[str, Resource]) -> None:
@@ -245,4 +232,4 @@ def test_a_link_to_what_is_not_served_stops_the_start(tmp_path: Path) -> None:
         'Link["Shelf"]', "Link[Document]"
     )
     with pytest.raises(DeclarationError, match="author: it links to Document, which is not served"):
-        next(_served(tmp_path, "unserved", {"books": source}))
+        next(served(tmp_path, "unserved", {"books": source}))
