@@ -31,6 +31,7 @@ from app.api.problems import (
 from app.api.reverse import reverse_routes
 from app.api.router import ResourceRouter
 from app.api.routing import Paths, reserved_steps
+from app.api.uploads import Uploads
 from app.errors import RequestError
 from app.query.compile import Compiler
 from app.resources.registry import Resource, discover, refuse_reserved
@@ -126,10 +127,12 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         exception_handlers=_HANDLERS,
     )
     downloads = Downloads(settings)
+    uploads = Uploads(settings, resources.values())
     routers = [
-        ResourceRouter(compiler, resources.values(), settings, downloads) for compiler in compilers
+        ResourceRouter(compiler, resources.values(), settings, downloads, uploads)
+        for compiler in compilers
     ]
-    parts += [*routers, downloads]
+    parts += [*routers, downloads, uploads]
     health = Health(parts)
     parts.append(health)
     pages = Pages(resources, lambda: app.openapi(), settings.ROOT_PATH)

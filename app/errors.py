@@ -25,6 +25,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class RequestError(DocsheetError):
         self.detail = detail
         self.faults = faults
         self.headers = headers or {}
+        self.members: dict[str, Any] = {}  # of the problem document besides (RFC 9457, 3.2)
 
 
 class BadRequest(RequestError):

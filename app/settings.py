@@ -121,6 +121,13 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds without taking a byte after which a download is cut off.",
     )
+    IMPORT_LIMIT_MIB: int = Field(
+        1024, ge=1, le=1024 * 1024, description="MiB that an uploaded file may have."
+    )
+    IMPORT_ROWS: int = Field(
+        2_000_000, ge=1, le=4_000_000_000, description="Rows that one import may have."
+    )
+    IMPORTS_AT_ONCE: int = Field(2, ge=1, le=1000, description="Imports side by side, per process.")
     SHUTDOWN_GRACE_SECONDS: int = Field(
         8, ge=0, le=600, description="Seconds that SIGTERM leaves to open requests."
     )

@@ -124,11 +124,15 @@ def in_header(name: str, description: str) -> Schema:
 
 def in_query(compiler: Compiler, taker: Taker, options: Sequence[str] = ()) -> list[Schema]:
     """The parameters of a list or an export, its filters last."""
-    resource = compiler.resource
-    known = parameters_of(taker, options)
-    described = [_of_query(parameter, resource) for parameter in known.values()]
-    filters = compiler.names.filters(known)
+    filters = compiler.names.filters(parameters_of(taker, options))
+    described = of_parameters(compiler, taker, options)
     return described + [_filter(name, asked) for name, asked in filters.items()]
+
+
+def of_parameters(compiler: Compiler, taker: Taker, options: Sequence[str] = ()) -> list[Schema]:
+    """The parameters of a request that has no filters."""
+    known = parameters_of(taker, options)
+    return [_of_query(parameter, compiler.resource) for parameter in known.values()]
 
 
 def _of_query(parameter: Parameter, resource: Resource) -> Schema:

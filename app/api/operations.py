@@ -13,6 +13,7 @@ from app.api.descriptions import (
     in_header,
     in_path,
     in_query,
+    of_parameters,
     value_schema,
 )
 from app.query.compile import Compiler
@@ -25,6 +26,9 @@ _IF_MATCH = in_header("If-Match", f"Only if the document is in one of these stat
 _IF_NONE_MATCH = in_header("If-None-Match", f"Only if it is in none of these states: {_TAGS}")
 _CONDITIONS = (_IF_MATCH, _IF_NONE_MATCH)
 _WRITE = (400, 403, 404, 405, 409, 412, 413, 415, 422, 501, 503)
+
+
+_OCTETS: Schema = {"type": "string", "format": "binary"}
 
 
 def of_collection(compiler: Compiler) -> list[Description]:
@@ -98,6 +102,83 @@ def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description
     ]
 
 
+_REPORT: Schema = {
+    "title": "ImportReport",
+    "type": "object",
+    "required": ["rows", "inserted", "updated", "unchanged", "failed", "errors"],
+    "additionalProperties": False,
+    "properties": {
+        "rows": {"type": "integer", "description": "Rows of the file, the header not counted."},
+        "inserted": {"type": "integer", "description": "New documents."},
+        "updated": {"type": "integer", "description": "Documents that were changed."},
+        "unchanged": {"type": "integer", "description": "Rows that say what is stored already."},
+        "failed": {"type": "integer", "description": "Rows that can't be imported."},
+        "errors": {
+            "type": "array",
+            "description": "What is wrong, cell by cell; the first 100.",
+            "items": {
+                "title": "RowError",
+                "type": "object",
+                "required": ["row", "column", "value", "detail"],
+                "properties": {
+                    "row": {"type": "integer", "description": "As the spreadsheet shows it."},
+                    "sheet": {"type": "string", "description": "Where there are several."},
+                    "column": {"type": ["string", "null"], "description": "Its title."},
+                    "value": {"type": "string", "description": "What is in the cell."},
+                    "detail": {"type": "string", "description": "What would be right."},
+                },
+            },
+        },
+        "changes": {
+            "type": "array",
+            "description": "Of a dry run: what would change; the first 100.",
+            "items": {
+                "title": "RowChange",
+                "type": "object",
+                "required": ["row", "field", "before", "after"],
+                "properties": {
+                    "row": {"type": "integer", "description": "As the spreadsheet shows it."},
+                    "field": {"type": "string", "description": "The dotted path."},
+                    "before": {"description": "What is stored."},
+                    "after": {"description": "What would be."},
+                },
+            },
+        },
+    },
+}
+
+
+def of_import(compiler: Compiler) -> tuple[Description, Description]:
+    """`/users/import`: a file's documents; `/users/import/{format}`: an empty file to fill in."""
+    path = f"/{compiler.resource.address}/import"
+    readable = [found for found in dict.fromkeys(FORMATS.values()) if found.reader]
+    sheets = _file(FORMATS["csv"]) | {FORMATS["xlsx"].media_type: _OCTETS}
+    form: Schema = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {**_OCTETS, "description": "By its name's ending."}},
+    }
+    options = sorted({name for found in readable for name in found.reads})
+    body: dict[str, Schema | Model] = {"multipart/form-data": form}
+    for found in readable:
+        body |= _file(found)
+    del body["application/octet-stream"]
+    report = {JSON: {"$ref": "#/components/schemas/ImportReport"}, **sheets}
+    imported = _describe(
+        compiler, "post", path, "import", "Import a file",
+        {200: Answer("What was done; as CSV or XLSX the rows that are wrong.", report,
+                     ("Cache-Control",))},
+        (400, 403, 405, 409, 413, 415, 422, 503), of_parameters(compiler, "import", options), body,
+    )  # fmt: skip
+    empty = _describe(
+        compiler, "get", f"{path}/{{format}}", "import_form", "An empty file to fill in",
+        {200: Answer("The file.", sheets, ("Content-Disposition", "Cache-Control"))},
+        (400, 404, 422),
+        [in_path("format", {"type": "string", "enum": ["csv", "xlsx", "excel"]}, "The format.")],
+    )  # fmt: skip
+    return replace(imported, schemas={"ImportReport": _REPORT}), empty
+
+
 def of_exports(compiler: Compiler) -> list[Description]:
     """`/users/export/csv` and so on: a download in each format, under each of its names."""
     return [_export(compiler, word, found) for word, found in FORMATS.items()]
@@ -119,7 +200,7 @@ def _export(compiler: Compiler, word: str, found: Format) -> Description:
     )
 
 
-def _file(found: Format) -> Content:
+def _file(found: Format) -> dict[str, Schema | Model]:
     """The content of a download.
 
     `application/octet-stream` is for generators of clients that know no other type.
@@ -130,8 +211,7 @@ def _file(found: Format) -> Content:
         return {media_type: documents}
     if media_type.startswith("text/"):
         return {media_type: {"type": "string"}}
-    octets: Schema = {"type": "string", "format": "binary"}
-    return {media_type: octets, "application/octet-stream": octets}
+    return {media_type: _OCTETS, "application/octet-stream": _OCTETS}
 
 
 def _describe(

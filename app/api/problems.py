@@ -1,6 +1,7 @@
 """Our errors as answers: `application/problem+json` (RFC 9457), the one place that makes them."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -26,7 +27,14 @@ def problem(error: RequestError, scope: Scope) -> Response:
     if error.problem:
         page = f"{scope.get('root_path', '')}/docs/problems/{error.problem}"
     return _response(
-        scope, error.status, error.title, error.detail, error.faults, error.headers, page
+        scope,
+        error.status,
+        error.title,
+        error.detail,
+        error.faults,
+        error.headers,
+        page,
+        error.members,
     )
 
 
@@ -131,6 +139,7 @@ def _response(
     faults: tuple[Fault, ...] = (),
     headers: dict[str, str] | None = None,
     page: str = "about:blank",
+    members: Mapping[str, Any] | None = None,
 ) -> Response:
     scope.setdefault("state", {})[REASON] = detail
     body: dict[str, Any] = {
@@ -145,6 +154,7 @@ def _response(
             {key: value for key, value in vars(fault).items() if value is not None}
             for fault in faults
         ]
+    body |= members or {}
     return Response(_json(body), status, headers, MEDIA_TYPE)
 
 

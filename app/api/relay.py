@@ -65,7 +65,7 @@ class Relay(Response):
 
         `total` are headers that may come meanwhile. Raises what went wrong as a proper error.
         """
-        self._watch = asyncio.ensure_future(_wait_for_disconnect(receive))
+        self._watch = asyncio.ensure_future(wait_for_disconnect(receive))
         try:
             await self._unless_client_leaves(self._start(total))
         except ClientLeft:
@@ -192,7 +192,8 @@ class Guard:
             then()
 
 
-async def _wait_for_disconnect(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Returns when the client is gone; what it may still send is not looked at."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

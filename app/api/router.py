@@ -1,7 +1,7 @@
 """The routes of a resource: reading, writing, downloading."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -13,6 +13,7 @@ from app.api.conditions import Conditions
 from app.api.downloads import Downloads
 from app.api.parts import Part
 from app.api.routing import Handler, Route
+from app.api.uploads import Uploads
 from app.errors import Invalid, NotFound
 from app.query.compile import Compiler
 from app.query.conditions import Condition
@@ -31,7 +32,7 @@ from app.store.repository import Repository
 from app.store.stored import Stored
 
 JSON = "application/json"
-EXPORT = "export"  # the step before a format
+EXPORT, IMPORT = "export", "import"  # the steps before a format
 
 
 class ResourceRouter(Part):
@@ -43,12 +44,14 @@ class ResourceRouter(Part):
         resources: Collection[Resource],
         settings: Settings,
         downloads: Downloads,
+        uploads: Uploads,
     ) -> None:
         self.resource: Resource = compiler.resource
         self.compiler = compiler
         self._resources = resources
         self._repository: Repository
         self._downloads = downloads
+        self._uploads = uploads
         self._body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
         self._present = presenter(self.resource.shape)
 
@@ -90,8 +93,18 @@ class ResourceRouter(Part):
                 {"GET": self.export},
                 operations.of_exports(self.compiler),
             ),
+            *self._import_routes(item),
             Route(f"/{name}/{{key}}", item, operations.of_document(self.compiler)),
         ]
+
+    def _import_routes(self, item: dict[str, Handler]) -> Iterator[Route]:
+        """`/users/import`, which may also be the address of a document with that key."""
+        if self.resource.options.read_only:
+            return
+        path = f"/{self.resource.address}/{IMPORT}"
+        imported, form = operations.of_import(self.compiler)
+        yield Route(path, {**item, "POST": self.import_file}, (imported,))
+        yield Route(f"{path}/{{format}}", {"GET": self.form}, (form,))
 
     async def list(self, request: Request, below: Sequence[Condition] = ()) -> Response:
         """`GET /users/`: a page of documents, of those that meet the conditions `below`."""
@@ -120,8 +133,11 @@ class ResourceRouter(Part):
         try:
             stored = await self._found(request, self._repository.read)
         except (NotFound, Invalid):
-            if request.path_params["key"] == EXPORT:  # and no document has it as its key
+            word = request.path_params.get("key", IMPORT)
+            if word == EXPORT:  # and no document has it as its key
                 raise _without_format(request) from None
+            if word == IMPORT and not self.resource.options.read_only:
+                raise _without_file(request) from None
             raise
         if expansions:
             return await self._expanded(stored, expansions)
@@ -175,6 +191,14 @@ class ResourceRouter(Part):
         """`GET /users/export/{format}`: a download of what meets the conditions `below`."""
         return await self._downloads.answer(request, self.compiler, self._repository, below)
 
+    async def import_file(self, request: Request) -> Response:
+        """`POST /users/import`: documents of a file."""
+        return await self._uploads.answer(request, self.resource, self._repository)
+
+    async def form(self, request: Request) -> Response:
+        """`GET /users/import/{format}`: an empty sheet to fill in."""
+        return await asyncio.to_thread(self._uploads.form, request, self.resource)
+
     async def find(self, request: Request, step: int) -> Stored:
         """The document whose `_id` is this step of the path.
 
@@ -226,6 +250,11 @@ class ResourceRouter(Part):
 def _without_format(request: Request) -> NotFound:
     formats = ", ".join(f"{request.scope['path']}/{word}" for word in FORMATS)
     return NotFound(f"A download's address ends with its format: {formats}.")
+
+
+def _without_file(request: Request) -> NotFound:
+    path = request.scope["path"]
+    return NotFound(f"POST a file to {path}; {path}/xlsx is an empty one to fill in.")
 
 
 def _page_headers(request: Request, page: ListPage) -> dict[str, str]:

@@ -1,24 +1,29 @@
-"""The parameters of lists and exports, one line each; filters are not here, they come from fields.
+"""The parameters of lists, exports and imports, one line each; filters come from fields.
 
 A line is read by `query/reading.py`, described by `api/descriptions.py` and offered as an option by
-`docsheet export`. Its `type` reads the text of a query string, and has the schema of what it reads.
+`docsheet export` and `docsheet import`. Its `type` reads the text of a query string, and has the
+schema of what it reads.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from app.errors import Fault, Invalid
 from app.query.operators import MAX_PATTERN
 from app.resources.options import MAX_LIMIT, Options
 from app.spelling import nearest
 
-Taker = Literal["list", "export", "read"]
+Taker = Literal["list", "export", "read", "import", "many"]
 Schema = dict[str, Any]
 GREATEST = 2**63 - 1  # whole number that MongoDB has room for
 COUNTS = ("auto", "exact", "none")
 DELIMITERS = (",", ";", "|", "tab")
 FORMULAS = ("escape", "keep")
 CONSISTENCIES = ("snapshot", "none")
+MODES = ("insert", "upsert", "update")
+ON_ERROR = ("abort", "skip")
+MOST_AFFECTED = 100_000  # documents that one PATCH or DELETE with conditions may write
 
 
 class Type(Protocol):
@@ -132,6 +137,8 @@ class Parameter:
 _BOTH: tuple[Taker, ...] = ("list", "export")
 _LIST: tuple[Taker, ...] = ("list",)
 _EXPORT: tuple[Taker, ...] = ("export",)
+_IMPORT: tuple[Taker, ...] = ("import",)
+_MANY: tuple[Taker, ...] = ("many",)
 _ANY_SIZE = WholeNumber(0)
 
 # fmt: off
@@ -162,6 +169,26 @@ PARAMETERS: tuple[Parameter, ...] = (
               "Whether texts that look like formulas get a `'`.", "escape", of_format=True),
     Parameter("timezone", _EXPORT, Text(),
               "An IANA time zone for date-times, such as Asia/Shanghai.", "UTC", of_format=True),
+    Parameter("mode", _IMPORT, Choice(MODES),
+              "Insert new documents, update existing ones, or whichever fits (upsert).", "insert"),
+    Parameter("key", _IMPORT, Text(),
+              "The field by which existing documents are found: _id, or one of a unique index."),
+    Parameter("on_error", _IMPORT, Choice(ON_ERROR),
+              "Where a row is wrong: write nothing, or skip that row.", "abort"),
+    Parameter("dry_run", ("import", "many"), Flag(), "Only say what would happen.", False),
+    Parameter("max_affected", _MANY, WholeNumber(1, MOST_AFFECTED),
+              "Where more documents match, nothing is written; required."),
+    Parameter("keyword", _MANY, Text(MAX_PATTERN),
+              "A regular expression, upper and lower case alike, over {search}."),
+    Parameter("columns", _IMPORT, Text(),
+              "Titles of the file's columns, by path: `name:Full name,age:Age`.", of_format=True),
+    Parameter("sheet", _IMPORT, Text(), "The sheet to read; the first by default.",
+              of_format=True),
+    Parameter("formulas", _IMPORT, Choice(FORMULAS),
+              "Whether the `'` that an export put before texts is taken off.", "escape",
+              of_format=True),
+    Parameter("timezone", _IMPORT, Text(),
+              "The IANA time zone of date-times without an offset.", "UTC", of_format=True),
 )
 # fmt: on
 
@@ -173,3 +200,44 @@ def parameters_of(taker: Taker, options: Collection[str] = ()) -> dict[str, Para
         for parameter in PARAMETERS
         if taker in parameter.takers and (not parameter.of_format or parameter.name in options)
     }
+
+
+def read_parameters(
+    pairs: Sequence[tuple[str, str]],
+    known: Mapping[str, Parameter],
+    options: Options,
+    foreign: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The values of a request that has no conditions, by name; raises `Invalid` with every fault.
+
+    `foreign` says of parameters that belong elsewhere where.
+    """
+    faults: list[Fault] = []
+    given: dict[str, str] = {}
+    for name, text in pairs:
+        if name in given:
+            faults.append(_fault(name, "it is given twice; it can have one value only"))
+        elif name in known:
+            given[name] = text
+        elif foreign and name in foreign:
+            if text:
+                faults.append(_fault(name, foreign[name]))
+        else:
+            faults.append(_fault(name, f"there is no such parameter here.{nearest(name, known)}"))
+    values: dict[str, Any] = {}
+    for name, parameter in known.items():
+        text = given.get(name, "")
+        values[name] = parameter.default_of(options)
+        try:
+            values[name] = parameter.type.read(text) if text else values[name]
+        except ValueError as error:
+            faults.append(_fault(name, str(error)))
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise Invalid(f"The query can't be accepted: {faults[0].detail}{more}", *faults)
+    return values
+
+
+def _fault(name: str, detail: str) -> Fault:
+    sentence = f"{name}: {detail}".rstrip(".")
+    return Fault(sentence if sentence.endswith("?") else f"{sentence}.", parameter=name)

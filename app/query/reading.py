@@ -20,7 +20,7 @@ from app.resources.kinds import read_bool
 
 _SUGGESTED = 10  # unknown parameters of one request for which the nearest name is looked for
 _SHOWN = 60  # characters of a value that a message repeats
-_EVERYWHERE = frozenset(parameter.name for parameter in PARAMETERS)
+_OF_EXPORTS = frozenset(one.name for one in PARAMETERS if "export" in one.takers)
 
 
 class Reading:
@@ -54,7 +54,7 @@ class Reading:
                 self._fault(name, self._foreign[name])
         elif (asked := self._names.asked(name)) is not None:
             self._filters.setdefault(name, (asked, []))[1].append(value)
-        elif name in _EVERYWHERE:
+        elif name in _OF_EXPORTS:
             self._fault(name, "this is for exports, such as …/export/csv")
         else:
             suggest = len(self._faults) < _SUGGESTED

@@ -141,3 +141,4 @@ class Format:
     reader: Callable[[BinaryIO, ReadOptions], Reader] | None = None
     endings: tuple[str, ...] = ()  # of file names, besides `extension`
     media_types: tuple[str, ...] = ()  # that mean this format too, in lower case
+    reads: frozenset[str] = frozenset()  # the parameters of an import that are this format's own

@@ -195,6 +195,12 @@ def _is_required(shape: Shape, path: str) -> bool:
     return bool(infos) and all(info.is_required() for info in infos)
 
 
+def is_required_where_it_is(shape: Shape, path: str) -> bool:
+    """Whether the field is required in the model that has it, wherever that one is."""
+    infos = list(_infos(shape, path))
+    return len(infos) == path.count(".") + 1 and infos[-1].is_required()
+
+
 def _infos(shape: Shape, path: str) -> Iterator[FieldInfo]:
     """What the models say of each step of a path, as far as they are models."""
     inner: Shape | None = shape

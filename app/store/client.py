@@ -10,8 +10,9 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import pymongo
@@ -40,22 +41,56 @@ HEARTBEATS = "docsheet.heartbeats"  # a collection with one document
 SNAPSHOTS = 13  # the wire version of MongoDB 5.0, the first with snapshot reads
 
 
-class Database:
-    """One database of one MongoDB, for one server process; opened in the lifespan and handed down.
+class Connection:
+    """One database for synchronous work with the driver, wherever it runs: a child, a command.
 
     `sync` is PyMongo's (or the mock's) database; `is_mock` says that it is a mongomock, which has
-    no raw batches, no sessions and no topology. `uri` is by what other processes reach it.
+    no raw batches, no sessions and no topology.
+    """
+
+    def __init__(self, sync: Any, settings: Settings) -> None:
+        self.settings = settings
+        self.is_mock = is_mock(sync)
+        self.sync: Any = sync
+        if not self.is_mock:  # what MONGO_URI prefers is right for no write, nor for reads after it
+            self.sync = sync.with_options(read_preference=ReadPreference.PRIMARY)
+
+    def collection(self, name: str) -> Collection[dict[str, Any]]:
+        """PyMongo's synchronous collection."""
+        return cast("Collection[dict[str, Any]]", self.sync[name])
+
+    def documents(self, name: str) -> Documents | MockDocuments:
+        """The collection's documents as bytes."""
+        collection = self.collection(name)
+        return MockDocuments(collection) if self.is_mock else Documents(collection, self.settings)
+
+    @property
+    def time_limit(self) -> dict[str, int]:
+        """The option of a find that bounds the database's work, as words for the driver."""
+        if self.is_mock:
+            return {}
+        return {"max_time_ms": int(self.settings.QUERY_TIME_LIMIT_SECONDS * 1000)}
+
+    def has_transactions(self) -> bool:
+        """Whether the server has transactions: a replica set or a sharded cluster."""
+        return not self.is_mock and has_transactions(self.sync.client)
+
+    def has_snapshots(self) -> bool:
+        """Whether the server has snapshots: a replica set or sharded cluster, MongoDB 5.0+."""
+        return not self.is_mock and has_snapshots(self.sync.client)
+
+
+class Database(Connection):
+    """One database of one MongoDB, for one server process; opened in the lifespan and handed down.
+
+    `uri` is by what other processes reach it.
     """
 
     def __init__(self, client: Any, settings: Settings, uri: str = "") -> None:
-        self.settings = settings
         self.uri = uri
         self._client = client
         self._database = client[settings.DB_NAME]
-        self.sync: Any = self._database.delegate
-        self.is_mock = is_mock(self.sync)
-        if not self.is_mock:  # what MONGO_URI prefers is right for no write, nor for reads after it
-            self.sync = self.sync.with_options(read_preference=ReadPreference.PRIMARY)
+        super().__init__(self._database.delegate, settings)
         self._with_primary: Any = None
         calls = settings.DATABASE_CALLS_AT_ONCE
         self._threads = ThreadPoolExecutor(calls, thread_name_prefix="database")
@@ -74,11 +109,6 @@ class Database:
         if self.is_mock:
             return mock_collection(self._database[name])
         return cast("Collection[dict[str, Any]]", self.sync[name])
-
-    def documents(self, name: str) -> Documents | MockDocuments:
-        """The collection's documents as bytes, to be used within `run`."""
-        collection = self.collection(name)
-        return MockDocuments(collection) if self.is_mock else Documents(collection, self.settings)
 
     async def open(self) -> None:
         """Begins to watch the servers.
@@ -120,21 +150,6 @@ class Database:
         if topology is not self._with_primary:
             self._with_primary = topology if topology.has_writable_server() else None
         return self._with_primary is not None
-
-    def has_snapshots(self) -> bool:
-        """Whether the server has snapshots: a replica set or sharded cluster, MongoDB 5.0+."""
-        return not self.is_mock and has_snapshots(self.sync.client)
-
-    @property
-    def time_limit(self) -> dict[str, int]:
-        """The option of a find that bounds the database's work, as words for the driver."""
-        if self.is_mock:
-            return {}
-        return {"max_time_ms": int(self.settings.QUERY_TIME_LIMIT_SECONDS * 1000)}
-
-    def has_transactions(self) -> bool:
-        """Whether the server has transactions: a replica set or a sharded cluster."""
-        return not self.is_mock and has_transactions(self.sync.client)
 
     async def beat(self, seconds: float) -> bool:
         """Writes a heartbeat, confirmed as every write is; False where the user may only read.
@@ -229,6 +244,14 @@ def connect(settings: Settings, uri: str) -> Any:
         return AsyncIOMotorClient(uri, **client_options(settings))
     except (InvalidURI, ConfigurationError, ValueError) as error:
         raise SettingError(f"MONGO_URI: {error}") from None
+
+
+@contextmanager
+def direct_connection(settings: Settings, uri: str) -> Iterator[Connection]:
+    """A connection for synchronous work in a process of its own."""
+    client: MongoClient[Any] = MongoClient(uri, **client_options(settings))
+    with client:
+        yield Connection(client[settings.DB_NAME], settings)
 
 
 def client_options(settings: Settings) -> dict[str, Any]:

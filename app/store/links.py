@@ -25,7 +25,7 @@ from app.errors import Fault, Invalid, Linked
 from app.resources.faults import pointer
 from app.resources.links import LinkPath, Reference, identity, stored_forms
 from app.resources.registry import Resource
-from app.store.client import Database
+from app.store.client import Connection
 
 T = TypeVar("T")
 LOCKS = "docsheet.links"
@@ -48,7 +48,7 @@ class Referrer:
 class Links:
     """The links between the documents of all resources."""
 
-    def __init__(self, database: Database, resources: Iterable[Resource]) -> None:
+    def __init__(self, database: Connection, resources: Iterable[Resource]) -> None:
         self._database = database
         self._referrers: dict[str, list[Referrer]] = {}
         for resource in resources:

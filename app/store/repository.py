@@ -133,6 +133,18 @@ class Repository:
         """
         await self._write(self._writes.delete, keys, matches)
 
+    async def begin_import(self, *, inserting: bool) -> None:
+        """Raises what a single write would, where this collection takes none for now."""
+        await self._look_again()
+        if inserting:
+            self.indexes.refuse_inserts()
+        else:
+            self.indexes.refuse_writes()
+
+    def end_import(self) -> None:
+        """Forgets what was known of the number of documents."""
+        self._lists.forget_estimate()
+
     async def _look_again(self) -> None:
         """Looks whether what took no writes does by now."""
         if self.indexes.nature.read_only:

@@ -31,8 +31,8 @@ def refuse_equal_values(
     document = build()
     for model in indexes.missing:
         paths = list(model.document["key"])
-        values = [list(_values(document, path.split("."))) for path in paths]
-        before = [list(_values(stored.document, path.split("."))) for path in paths]
+        values = [list(values_at(document, path.split("."))) for path in paths]
+        before = [list(values_at(stored.document, path.split("."))) for path in paths]
         if _bytes(values) != _bytes(before) and _is_taken(collection, model, document, values):
             raise same_values(paths)
 
@@ -56,15 +56,15 @@ def _reach(document: Document, names: list[str]) -> Document:
     return document
 
 
-def _values(value: Any, names: list[str]) -> Iterator[Any]:
+def values_at(value: Any, names: list[str]) -> Iterator[Any]:
     """What an index holds for a path: each element of a list, nothing where the path ends early."""
     if isinstance(value, list):
         for element in value:
-            yield from _values(element, names)
+            yield from values_at(element, names)
     elif not names:
         yield value
     elif isinstance(value, Mapping) and names[0] in value:
-        yield from _values(value[names[0]], names[1:])
+        yield from values_at(value[names[0]], names[1:])
 
 
 def _is_taken(

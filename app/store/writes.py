@@ -27,7 +27,7 @@ from app.resources.links import Reference, references
 from app.resources.patches import Change
 from app.resources.registry import Resource
 from app.resources.storing import to_bson
-from app.store.client import Database
+from app.store.client import Connection
 from app.store.codes import Code
 from app.store.commands import RAW
 from app.store.exact import CannotTell, is_equal, is_same
@@ -52,7 +52,7 @@ class Writes:
     """The writes of one collection."""
 
     def __init__(
-        self, database: Database, resource: Resource, indexes: Indexes, links: Links, read: Read
+        self, database: Connection, resource: Resource, indexes: Indexes, links: Links, read: Read
     ) -> None:
         self._resource = resource
         self._links = links

@@ -98,7 +98,7 @@ class Child(Generic[Outcome]):
             self._widen()
             os.truncate(progress, _numbers.size)
             self._progress = mmap.mmap(progress, _numbers.size)
-            ends = map(_Inherited, (data, report, progress))
+            ends = map(Inherited, (data, report, progress))
             process = CONTEXT.Process(target=_main, args=(self._work, *ends), daemon=True)
             process.start()
             self._process = process
@@ -175,8 +175,8 @@ class Child(Generic[Outcome]):
         process.close()
 
 
-class _Inherited:
-    """A file descriptor that goes to the child with the request to fork it."""
+class Inherited:
+    """A file descriptor that goes to a child with its work, where it is another number."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -49,7 +49,8 @@ def _foreign(found: Format) -> dict[str, str]:
     for name in parameters_of("list").keys() - parameters_of("export").keys():
         reasons[name] = "this is for lists; an export has columns, skip and limit"
     for parameter in PARAMETERS:
-        if parameter.of_format and parameter.name not in found.takes:
+        is_ours = parameter.of_format and "export" in parameter.takers
+        if is_ours and parameter.name not in found.takes:
             takers = (other for other in FORMATS.values() if parameter.name in other.takes)
             others = ", ".join(dict.fromkeys(other.names[0] for other in takers))
             reasons[parameter.name] = f"this is for {others}; {found.names[0]} has no such option"

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 CONTEXT = multiprocessing.get_context("forkserver")
 _FIRST = "app.transfers.fork_server"
-_WORKER = "app.transfers.work"  # what a child runs
+_WORKERS = ("app.transfers.work", "app.transfers.import_work")  # what a child runs
 
 
 def start_fork_server(models: str) -> None:
@@ -22,7 +22,7 @@ def start_fork_server(models: str) -> None:
     The first process waits for it where it isn't up yet.
     """
     forget_main_file()
-    CONTEXT.set_forkserver_preload([_FIRST, _WORKER, *_modules(models)])
+    CONTEXT.set_forkserver_preload([_FIRST, *_WORKERS, *_modules(models)])
     threading.Thread(target=_start, name="fork server", daemon=True).start()
 
 

@@ -209,5 +209,6 @@ FORMAT = Format(
     encoder=CsvEncoder,
     reader=CsvReader,
     endings=("tsv", "txt"),
+    reads=frozenset({"columns", "formulas", "timezone"}),
     media_types=("text/csv", "application/csv", "text/tab-separated-values", "text/plain"),
 )

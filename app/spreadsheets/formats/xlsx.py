@@ -406,6 +406,7 @@ FORMAT = Format(
     tabular=True,
     compressible=False,
     takes=frozenset({"unwind", "timezone", "titles"}),
+    reads=frozenset({"columns", "sheet", "timezone"}),
     encoder=XlsxEncoder,
     reader=XlsxReader,
     media_types=(

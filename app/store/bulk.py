@@ -1,0 +1,313 @@
+"""Many writes at once, by the rules of single ones: inserts, and changes of what was read.
+
+A bulk of statements is one question to MongoDB; each statement says by its own condition that the
+document is still the one that was read (`exact`). What a bulk can't do, or has lost to another
+writer, is done one by one (`writes`). Where the primary goes, the bulk is sent again: a document
+that is there already, byte for byte, was written by the first one.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import InsertOne, UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+)
+
+from app.errors import Conflict, DocsheetError, NotFound, RequestError, Unavailable
+from app.resources.codec import decode
+from app.resources.links import Reference, references
+from app.resources.patches import Change, read_patch
+from app.resources.registry import Resource
+from app.resources.storing import Document, to_bson
+from app.store.client import Connection
+from app.store.codes import Code
+from app.store.commands import RAW
+from app.store.errors import LOST, translate
+from app.store.exact import CannotTell, is_same
+from app.store.indexes import Indexes
+from app.store.links import Links, Words, added_references
+from app.store.stored import Stored
+from app.store.uniqueness import apply
+from app.store.writes import STATEMENT_LIMIT, VALUES_LIMIT, Writes
+
+T = TypeVar("T")
+BULK = 1_000  # operations of one bulk
+PAUSE = 0.2  # seconds until a bulk is sent again
+LARGE = 1024 * 1024  # bytes of a document that is changed on its own
+_SIMPLE = {"locale": "simple"}  # compares texts as bytes, whatever the collection's collation
+
+Error = RequestError | None  # why an operation failed
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A change of a stored document, given as its BSON, and the merge patch that it came from.
+
+    The patch is read again where another writer has changed the document meanwhile.
+    """
+
+    stored: bytes
+    change: Change
+    patch: Document
+
+
+class Bulk:
+    """Bulk writes of one collection."""
+
+    def __init__(
+        self, database: Connection, resource: Resource, indexes: Indexes, links: Links
+    ) -> None:
+        self._database = database
+        self._resource = resource
+        self._indexes = indexes
+        self._links = links
+        self._documents = database.documents(resource.name)
+        self._collection = database.collection(resource.name)
+        self._writes = Writes(database, resource, indexes, links, self._read)
+        self._patience = database.settings.PRIMARY_WAIT_SECONDS
+
+    # --- inserts ---
+
+    def insert(self, documents: Sequence[bytes]) -> list[Error]:
+        """Stores new documents, given as their BSON; why each one failed, None where it is stored.
+
+        Raises `Unavailable` where no primary comes back in time.
+        """
+        if self._database.is_mock:
+            return [self._one(self._writes.insert, raw) for raw in documents]
+        added = list(self._links_of(documents))
+        if added:
+            return self._insert_linked(documents, added)
+        return self._insert(documents)
+
+    def _links_of(self, documents: Iterable[bytes]) -> Iterable[Reference]:
+        if self._resource.links:
+            for raw in documents:
+                yield from references(self._resource.shape, decode(raw))
+
+    def _insert_linked(self, documents: Sequence[bytes], added: Sequence[Reference]) -> list[Error]:
+        """All in one transaction with the check of their links; one by one where that fails."""
+
+        def write(words: Words) -> None:
+            self._collection.bulk_write(_inserts(documents), ordered=False, **words)
+
+        try:
+            self._links.write(added, write)
+        except (BulkWriteError, RequestError, ConnectionFailure, OperationFailure):
+            return [self._insert_again(raw) for raw in documents]
+        return [None] * len(documents)
+
+    def _insert_again(self, raw: bytes) -> Error:
+        """Stores a document that may be stored already."""
+        error = self._one(self._writes.insert, raw)
+        return None if isinstance(error, Conflict) and self._is_stored(raw) else error
+
+    def _insert(self, documents: Sequence[bytes]) -> list[Error]:
+        errors: list[Error] = [None] * len(documents)
+        left = list(range(len(documents)))
+        deadline = time.monotonic() + self._patience
+        is_repeated = False
+        while left:
+            reports, is_lost = self._send_inserts([documents[number] for number in left])
+            again: list[int] = []
+            for place, report in reports.items():
+                number = left[place]
+                if report.get("code") in LOST:
+                    again.append(number)
+                elif not (is_repeated and self._is_stored(documents[number])):
+                    errors[number] = _error(report)
+            if is_lost:
+                again = left
+            if again and time.monotonic() > deadline:
+                raise _gone()
+            left, is_repeated = again, True
+            if left:
+                time.sleep(random.uniform(PAUSE / 2, PAUSE))
+        return errors
+
+    def _send_inserts(
+        self, documents: Sequence[bytes]
+    ) -> tuple[dict[int, Mapping[str, Any]], bool]:
+        """What the server says of those that failed, and whether it went in the middle."""
+        try:
+            self._collection.bulk_write(_inserts(documents), ordered=False)
+        except BulkWriteError as error:
+            details: Mapping[str, Any] = error.details or {}
+            reports = {report["index"]: report for report in details.get("writeErrors", ())}
+            return reports, bool(details.get("writeConcernErrors"))
+        except PyMongoError as error:
+            if not _is_lost(error):
+                raise
+            return {}, True
+        return {}, False
+
+    def _is_stored(self, raw: bytes) -> bool:
+        """Whether just this document is stored."""
+        found = self._documents.find_one({"_id": decode(raw)["_id"]})
+        return found == raw
+
+    # --- changes ---
+
+    def update(self, updates: Sequence[Update]) -> list[Error]:
+        """Changes stored documents; why each one failed, None where it is changed.
+
+        Raises `Unavailable` where no primary comes back in time.
+        """
+        errors: list[Error] = [None] * len(updates)
+        statements: list[UpdateOne] = []
+        fast: list[int] = []
+        slow: list[int] = []
+        for number, update in enumerate(updates):
+            statement = self._statement(update)
+            if statement is None:
+                slow.append(number)
+            else:
+                fast.append(number)
+                statements.append(statement)
+        if statements:
+            failed, is_whole = self._send_updates(statements)
+            for place, report in failed.items():
+                errors[fast[place]] = _error(report)
+            if not is_whole:  # some were lost to others, and nobody says which
+                slow += [number for place, number in enumerate(fast) if place not in failed]
+        for number in slow:
+            update = updates[number]
+            errors[number] = self.patch(decode(update.stored)["_id"], update.patch)
+        return errors
+
+    def patch(self, key: Any, patch: Document) -> Error:
+        """Changes the document with this `_id`, whatever it is now; why that failed."""
+        return self._one(
+            self._writes.patch, [key], None, lambda raw: read_patch(self._resource, patch, raw)
+        )
+
+    def _send_updates(
+        self, statements: Sequence[UpdateOne]
+    ) -> tuple[dict[int, Mapping[str, Any]], bool]:
+        """What the server says of those that failed, and whether all others were written."""
+        try:
+            result = self._collection.bulk_write(statements, ordered=False)
+        except BulkWriteError as error:
+            details: Mapping[str, Any] = error.details or {}
+            failed = {
+                report["index"]: report
+                for report in details.get("writeErrors", ())
+                if report.get("code") not in LOST
+            }
+            matched = details.get("nMatched", 0)
+            is_whole = not details.get("writeConcernErrors")
+            return failed, is_whole and matched + len(failed) == len(statements)
+        except PyMongoError as error:
+            if not _is_lost(error):
+                raise
+            return {}, False
+        return {}, result.matched_count == len(statements)
+
+    def _statement(self, update: Update) -> UpdateOne | None:
+        """The change as one statement; None where it has to be made on its own."""
+        change = update.change
+        if self._database.is_mock or self._indexes.missing or change.whole is not None:
+            return None
+        if len(update.stored) > LARGE or self._adds_links(update):
+            return None
+        values = dict(change.set)
+        if len(to_bson(values)) + len(update.stored) > STATEMENT_LIMIT:
+            return None
+        collated = self._indexes.nature.collated
+        try:
+            same = is_same(update.stored, collated=collated, most=VALUES_LIMIT)
+        except CannotTell:
+            return None
+        change_of = {"$set": values, "$unset": dict.fromkeys(change.unset, "")}
+        return UpdateOne(
+            {"_id": decode(update.stored)["_id"], "$expr": {"$and": same}},
+            {operator: paths for operator, paths in change_of.items() if paths},
+            collation=None if collated else _SIMPLE,
+        )
+
+    def _adds_links(self, update: Update) -> bool:
+        if not self._resource.links:
+            return False
+        shape = self._resource.shape
+        before = references(shape, decode(update.stored))
+        after = references(shape, apply(update.change, decode(update.stored)))
+        return bool(added_references(before, after))
+
+    # --- deletes ---
+
+    def delete(self, key: Any) -> Error:
+        """Deletes the document with this `_id`; why that failed, None where it is gone."""
+        error = self._one(self._writes.delete, [key], None)
+        return None if isinstance(error, NotFound) else error
+
+    # --- one by one ---
+
+    def _read(self, keys: Iterable[Any]) -> Stored:
+        for key in keys:
+            found = self._documents.find_one({"_id": key})
+            if found:
+                return Stored(found)
+        raise NotFound("The document was deleted meanwhile.")
+
+    def _one(self, write: Callable[..., Any], *args: Any) -> Error:
+        """Makes one write, again while there is no primary; why it failed."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                write(*args)
+            except RequestError as error:
+                return error
+            except PyMongoError as error:
+                if not _is_lost(error):
+                    known = translate(error, writing=True)
+                    if isinstance(known, RequestError):
+                        return known
+                    raise
+                if time.monotonic() > deadline:
+                    raise _gone() from error
+                time.sleep(random.uniform(PAUSE / 2, PAUSE))
+            else:
+                return None
+
+
+def _inserts(documents: Iterable[bytes]) -> list[Any]:
+    return [InsertOne(RawBSONDocument(raw, RAW)) for raw in documents]
+
+
+def _is_lost(error: PyMongoError) -> bool:
+    if isinstance(error, AutoReconnect | ConnectionFailure):
+        return True
+    return isinstance(error, OperationFailure) and error.code in LOST
+
+
+def _error(report: Mapping[str, Any]) -> RequestError:
+    """What the server says of one statement, as our error."""
+    one = OperationFailure(str(report.get("errmsg")), report.get("code"), dict(report))
+    if report.get("code") == Code.DuplicateKey:
+        one = BulkWriteError({"writeErrors": [dict(report)]})
+    known: DocsheetError | PyMongoError = translate(one, writing=True)
+    if isinstance(known, RequestError):
+        return known
+    raise known
+
+
+def _gone() -> Unavailable:
+    return Unavailable("The database can't be reached, or has no primary at the moment.")
+
+
+def find_raw(
+    collection: Collection[Any], condition: Mapping[str, Any], words: Mapping[str, Any]
+) -> Iterable[bytes]:
+    """The BSON of the documents that are found, one after the other."""
+    for found in collection.with_options(codec_options=RAW).find(condition, **words):
+        yield bytes(found.raw)

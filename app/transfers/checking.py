@@ -1,0 +1,442 @@
+"""The rows of a file, checked: by their cells, the model, each other and what is stored.
+
+    Rows ─ ingest ─▶ records ─▶ `Row`s: an insert, an update, nothing to do, or faults
+
+A batch at a time: one question for the documents that the rows are about, one for each unique
+index, one for each collection that links lead to.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import bson
+import orjson
+from pymongo import IndexModel
+
+from app.errors import Invalid
+from app.resources.codec import CODEC, decode
+from app.resources.documents import read_document
+from app.resources.faults import Steps
+from app.resources.links import Reference, references
+from app.resources.patches import read_patch
+from app.resources.registry import Resource
+from app.resources.storing import Document, to_bson
+from app.spreadsheets.cells import SHOWN, show
+from app.spreadsheets.format import Rows
+from app.spreadsheets.ingest import CellFault, Ingest, Record
+from app.store.bulk import Update, find_raw
+from app.store.client import Connection
+from app.store.errors import same_values
+from app.store.links import Links, added_references, fault_of
+from app.store.uniqueness import apply, values_at
+from app.transfers.differences import Differences, json_at, shown_after
+from app.transfers.distinct import Distinct
+from app.transfers.keys import ID, Key, identities
+
+_CLAUSES = 200  # of one question by several fields
+
+
+@dataclass(slots=True)
+class Row:
+    """One row: what it asks for, or what is wrong with it.
+
+    `insert` is the BSON of a new document, `patch` the JSON that it was made of (for an upsert
+    whose document another writer inserts first); `after` is the document as it will be.
+    """
+
+    place: int
+    record: Record
+    cells: Any
+    faults: list[CellFault] = field(default_factory=list)
+    insert: bytes | None = None
+    update: Update | None = None
+    patch: Document | None = None
+    after: Document | None = None
+    key: tuple[Any, ...] | None = None
+
+
+class Checker:
+    """Checks the rows of one file."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        resource: Resource,
+        links: Links,
+        ingest: Ingest,
+        mode: str,
+        key: Key | None,
+        timezone: str,
+    ) -> None:
+        self._connection = connection
+        self._collection = connection.collection(resource.name)
+        self._resource = resource
+        self._links = links
+        self._ingest = ingest
+        self._mode = mode
+        self._key = key
+        self._differences = Differences(resource, ingest, timezone)
+        self._unique = [_Unique(ID)]
+        self._unique += [_Unique.of(one) for one in resource.indexes if one.document.get("unique")]
+        self._keys = Distinct()
+        self._place = 0
+        self._numbers = _Numbers()
+
+    def check(self, rows: Rows) -> list[Row]:
+        """The rows of a batch, in their order, each with what it asks for or what is wrong."""
+        records = self._ingest.records(rows)
+        checked = []
+        for record, cells in zip(records, rows.rows, strict=True):
+            checked.append(Row(self._place, record, cells))
+            self._numbers.add(self._place, record)
+            self._place += 1
+        if self._mode == "insert":
+            for row in checked:
+                self._insert(row)
+        else:
+            self._find_stored(checked)
+        good = [row for row in checked if not row.faults and row.after is not None]
+        self._check_unique([row for row in good if not row.faults])
+        self._check_links([row for row in good if not row.faults])
+        self._check_each_other([row for row in good if not row.faults])
+        return checked
+
+    # --- what a row asks for ---
+
+    def _insert(self, row: Row) -> None:
+        if row.record.faults:
+            row.faults = row.record.faults
+            return
+        body = self._ingest.body(row.record)
+        try:
+            row.after = read_document(self._resource, body)
+            row.insert = to_bson(row.after)
+        except Invalid as error:
+            row.after = None
+            row.faults = self.faults_of(row.record, row.cells, error)
+        row.patch = body if self._mode == "upsert" else None
+
+    def _find_stored(self, rows: Sequence[Row]) -> None:
+        """Makes each row a change of its stored document, else an insert or a fault."""
+        keyed: dict[Any, list[Row]] = {}
+        others: dict[Any, list[tuple[Row, tuple[Any, ...]]]] = {}
+        firsts: list[tuple[Any, ...]] = []
+        assert self._key is not None
+        for row in rows:
+            readings = self._read_key(row)
+            if not readings:
+                continue
+            row.key = readings[0]
+            first = identities(readings[0])
+            if not self._is_first(row, first):
+                continue
+            keyed.setdefault(first, []).append(row)
+            firsts.append(readings[0])
+            for other in readings[1:]:
+                others.setdefault(identities(other), []).append((row, other))
+        done: set[int] = set()
+        for raw in self._stored(firsts):
+            for row in keyed.get(self._key.stored(decode(raw)), ()):
+                self._update(row, raw)
+                done.add(row.place)
+        left = [other for pairs in others.values() for row, other in pairs if row.place not in done]
+        for raw in self._stored(left):
+            for row, _ in others.get(self._key.stored(decode(raw)), ()):
+                if row.place not in done:
+                    self._update(row, raw)
+                    done.add(row.place)
+        for row in rows:
+            if row.place not in done and not row.faults:
+                self._not_found(row)
+
+    def _read_key(self, row: Row) -> list[tuple[Any, ...]]:
+        """The keys that a row may mean; none where it has none, or what is none."""
+        assert self._key is not None
+        named = {self._ingest_position(path) for path in self._key.paths} - {None}
+        bad = [fault for fault in row.record.faults if fault.position in named]
+        parts = self._key.sent(row.record)
+        if bad or parts is None:
+            row.faults = bad
+            return []
+        try:
+            return self._key.readings(parts)
+        except ValueError as error:
+            row.faults = [self._fault(row.record, row.cells, self._key.paths[0], f"{error}.")]
+            return []
+
+    def _ingest_position(self, path: str) -> int | None:
+        return next((one.position for one in self._ingest.targets if one.path == path), None)
+
+    def _is_first(self, row: Row, identity: Any) -> bool:
+        """Whether no row before it has the same key."""
+        assert self._key is not None
+        before = self._keys.add(repr(identity), row.place)
+        if before is None:
+            return True
+        names = " and ".join(self._key.paths)
+        detail = (
+            f"{self._numbers.name(before)} has the same {names}; a document can be changed by one "
+            "row only."
+        )
+        row.faults = [self._fault(row.record, row.cells, self._key.paths[0], detail)]
+        return False
+
+    def _stored(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
+        assert self._key is not None
+        for condition in self._key.conditions(keys):
+            if self._connection.is_mock:
+                for document in self._collection.find(condition):
+                    yield bson.encode(document, codec_options=CODEC)
+            else:
+                yield from find_raw(self._collection, condition, self._connection.time_limit)
+
+    def _update(self, row: Row, raw: bytes) -> None:
+        try:
+            patch, faults = self._differences.patch(row.record, row.cells, raw)
+            row.faults = faults
+            if faults or not patch:
+                return
+            change = read_patch(self._resource, patch, raw)
+        except Invalid as error:
+            row.faults = self.faults_of(row.record, row.cells, error)
+            return
+        if change:
+            row.update = Update(raw, change, patch)
+            whole = change.whole
+            row.after = apply(change, decode(raw)) if whole is None else decode(whole)
+
+    def _not_found(self, row: Row) -> None:
+        assert self._key is not None
+        if self._mode == "upsert":
+            self._insert(row)
+            return
+        names = " and ".join(self._key.paths)
+        has_key = row.key is not None
+        detail = f"There is no document with this {names}." if has_key else f"{names} is empty."
+        row.faults = [self._fault(row.record, row.cells, self._key.paths[0], detail)]
+
+    # --- what else is stored, and the other rows ---
+
+    def _check_unique(self, rows: Sequence[Row]) -> None:
+        """Adds a fault to each row with a value that another stored document has."""
+        for unique in self._unique:
+            if not unique.can_ask:
+                continue
+            asking: dict[Any, list[Row]] = {}
+            entries: dict[Any, tuple[Any, ...]] = {}
+            for row in rows:
+                for values in self._new_values(unique, row):
+                    asking.setdefault(identities(values), []).append(row)
+                    entries[identities(values)] = values
+            if not asking:
+                continue
+            for document in self._having(unique, entries.values()):
+                for values in unique.values(document):
+                    for row in asking.get(identities(values), ()):
+                        if row.faults or _is_own(row, document):
+                            continue
+                        row.faults = self.faults_of(
+                            row.record, row.cells, same_values(unique.paths)
+                        )
+
+    def _new_values(self, unique: "_Unique", row: Row) -> list[tuple[Any, ...]]:
+        """What a row adds to an index; nothing where it was found by that, or made its own key."""
+        if row.key is not None and self._key is not None and unique.paths == self._key.paths:
+            return []
+        if unique.paths == ID and (row.update is not None or not _has_id(row.record)):
+            return []
+        return unique.new_values(row)
+
+    def _having(self, unique: "_Unique", entries: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
+        projection = dict.fromkeys((*unique.paths, "_id"), 1)
+        for condition in unique.conditions(entries):
+            yield from self._collection.find(condition, projection, **self._connection.time_limit)
+
+    def _check_links(self, rows: Sequence[Row]) -> None:
+        """Adds a fault to each row that links to what isn't there."""
+        if not self._resource.links:
+            return
+        added: dict[int, list[Reference]] = {row.place: self._added_links(row) for row in rows}
+        every = [reference for listed in added.values() for reference in listed]
+        missing = set(map(id, self._links.missing(every, {}))) if every else set()
+        for row in rows:
+            for reference in added[row.place]:
+                if id(reference) in missing:
+                    error = Invalid("", fault_of(reference))
+                    row.faults += self.faults_of(row.record, row.cells, error)
+
+    def _added_links(self, row: Row) -> list[Reference]:
+        assert row.after is not None
+        after = references(self._resource.shape, row.after)
+        if row.update is None:
+            return list(after)
+        before = references(self._resource.shape, decode(row.update.stored))
+        return added_references(before, after)
+
+    def _check_each_other(self, rows: Sequence[Row]) -> None:
+        """Adds a fault to each row with a value that a row before it has as well."""
+        for row in rows:
+            for unique in self._unique:
+                before = unique.add(self._new_values(unique, row), row.place)
+                if before is not None:
+                    names = " and ".join(unique.paths)
+                    detail = (
+                        f"{self._numbers.name(before)} has the same {names}; it must be unique."
+                    )
+                    fault = self._fault(row.record, row.cells, unique.paths[0], detail)
+                    row.faults.append(fault)
+                    break
+
+    # --- faults ---
+
+    def faults_of(self, record: Record, cells: Any, error: Any) -> list[CellFault]:
+        """What is wrong by the cells of a row, of an error whose faults point into a document."""
+        faults = []
+        for fault in error.faults:
+            steps = steps_of_pointer(fault.pointer or "#")
+            path = ".".join(map(str, steps))
+            faults.append(self._fault(record, cells, path, fault.detail, steps))
+        return faults or [CellFault("", "", error.detail)]
+
+    def _fault(
+        self, record: Record, cells: Any, path: str, detail: str, steps: Steps | None = None
+    ) -> CellFault:
+        if record.document is not None:
+            value = json_at(record.document, path) if path else None
+            return CellFault(path, _shown(value), f"{path}: {detail}" if path else detail)
+        target = self._ingest.path_of(tuple(path.split(".")) if steps is None else steps)
+        if target is None:
+            return CellFault("", "", f"{path}: {detail}" if path else detail)
+        cell = cells[target.position] if target.position < len(cells) else ""
+        where = target.title if path == target.path else f"{target.title} ({path})"
+        return CellFault(target.title, show(cell), f"{where}: {detail}", target.position)
+
+    def changes_of(self, row: Row) -> list[dict[str, Any]]:
+        """What an update changes, field by field, as the report of a dry run lists it."""
+        update = row.update
+        if update is None or row.after is None:
+            return []
+        before = shown_after(self._resource, update.stored)
+        after = shown_after(self._resource, to_bson(row.after))
+        paths = [*update.change.set, *update.change.unset] or list(update.patch)
+        return [
+            {
+                "row": row.record.number,
+                "field": path,
+                "before": json_at(before, path),
+                "after": json_at(after, path),
+            }
+            for path in paths
+        ]
+
+
+class _Numbers:
+    """The number of each row by its place: most rows follow each other, so few are kept."""
+
+    def __init__(self) -> None:
+        self._begins: list[tuple[int, int, str]] = []  # place, number, sheet, of each run
+
+    def add(self, place: int, record: Record) -> None:
+        if self._begins:
+            begin, number, sheet = self._begins[-1]
+            if sheet == record.sheet and record.number - number == place - begin:
+                return
+        self._begins.append((place, record.number, record.sheet))
+
+    def name(self, place: int) -> str:
+        """`Row 17`, with the sheet where there are several."""
+        low, high = 0, len(self._begins)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._begins[middle][0] <= place else (low, middle)
+        begin, number, sheet = self._begins[low]
+        row = f"Row {number + place - begin}"
+        return f"{row} of the sheet {sheet!r}" if sheet else row
+
+
+class _Unique:
+    """A unique index, and which of its values the rows of the file have had.
+
+    Where a collation says what is equal, or an expression which documents count, only MongoDB can
+    tell, while it writes.
+    """
+
+    def __init__(self, paths: Sequence[str], **options: Any) -> None:
+        self.paths = tuple(paths)
+        self.can_ask = not options.get("partialFilterExpression") and not options.get("collation")
+        self._is_sparse = bool(options.get("sparse"))
+        self._distinct = Distinct()
+
+    @classmethod
+    def of(cls, model: IndexModel) -> "_Unique":
+        """That of a declared index."""
+        return cls(list(model.document["key"]), **model.document)
+
+    def values(self, document: Document) -> list[tuple[Any, ...]]:
+        """What the index holds of a document: an entry for each element of a list."""
+        each = [list(values_at(document, path.split("."))) for path in self.paths]
+        if self._is_sparse and not any(each):
+            return []
+        entries: list[tuple[Any, ...]] = [()]
+        for values in each:
+            entries = [(*entry, value) for entry in entries for value in values or [None]]
+        return entries
+
+    def new_values(self, row: Row) -> list[tuple[Any, ...]]:
+        """What a row adds to the index."""
+        assert row.after is not None
+        after = self.values(row.after)
+        if row.update is None:
+            return after
+        before = set(map(identities, self.values(decode(row.update.stored))))
+        return [values for values in after if identities(values) not in before]
+
+    def conditions(self, entries: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
+        """The filters that find the documents with these values."""
+        listed = list(entries)
+        if len(self.paths) == 1:
+            yield {self.paths[0]: {"$in": [value for (value,) in listed]}}
+            return
+        for begin in range(0, len(listed), _CLAUSES):
+            part = listed[begin : begin + _CLAUSES]
+            yield {"$or": [dict(zip(self.paths, values, strict=True)) for values in part]}
+
+    def add(self, entries: Iterable[tuple[Any, ...]], place: int) -> int | None:
+        """The place of the row before that has one of these values; None where none has."""
+        if not self.can_ask:
+            return None
+        for text in {repr(identities(values)) for values in entries}:
+            before = self._distinct.add(text, place)
+            if before is not None:
+                return before
+        return None
+
+
+def _has_id(record: Record) -> bool:
+    where = record.values if record.document is None else record.document
+    return where.get("_id") is not None
+
+
+def _is_own(row: Row, document: Document) -> bool:
+    """Whether a stored document is the one that the row changes."""
+    if row.update is None:
+        return False
+    own = decode(row.update.stored)["_id"]
+    return identities([own]) == identities([document["_id"]])
+
+
+def _shown(value: Any) -> str:
+    """A value of JSON as a text for people."""
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text[:SHOWN]
+
+
+def steps_of_pointer(pointer: str) -> tuple[str | int, ...]:
+    """The steps of a JSON pointer that is a URI's fragment (RFC 6901), elements by number."""
+    steps: list[str | int] = []
+    for part in pointer.split("/")[1:]:
+        step = unquote(part).replace("~1", "/").replace("~0", "~")
+        steps.append(int(step) if step.isascii() and step.isdigit() else step)
+    return tuple(steps)

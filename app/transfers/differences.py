@@ -1,0 +1,215 @@
+"""A row and the stored document that it is about → the merge patch that the row asks for.
+
+A cell that equals what the export would show for the stored value asks for nothing, so that what a
+sheet can't tell apart is kept; nor does an empty one where null, the empty text or nothing is
+stored. Numbered columns (`addresses.0.city`) are parts of a list, which a patch holds whole: the
+stored one with those parts in place.
+"""
+
+import datetime
+import decimal
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import bson
+import orjson
+
+from app.query.flatten import Steps
+from app.resources.codec import decode
+from app.resources.registry import Resource
+from app.resources.rendering import to_json
+from app.resources.storing import Document
+from app.resources.validation import shown_of, view_of
+from app.spreadsheets.cell import Cell, Cut, Serial
+from app.spreadsheets.cells import Texts, in_zone, zone
+from app.spreadsheets.columns import Column, Table
+from app.spreadsheets.forms import is_required_where_it_is
+from app.spreadsheets.ingest import CellFault, Ingest, Record, Target
+
+_EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
+_DAY = datetime.timedelta(days=1)
+_MILLISECOND = 1 / 86_400_000  # in days
+_NOTHING = (None, "", b"")  # what an empty cell shows
+
+
+class Differences:
+    """Finds the patches of rows."""
+
+    def __init__(self, resource: Resource, ingest: Ingest, timezone: str) -> None:
+        self._resource = resource
+        self._targets = ingest.targets
+        self._zone = zone(timezone)
+        self._texts = Texts(self._zone)
+        self._table = Table([target.steps for target in self._targets])
+        self._presenters = [
+            Column.of(target.path, target.title, target.field, target.steps).presenter()
+            for target in self._targets
+        ]
+        self._required = {
+            target.path: is_required_where_it_is(resource.shape, target.path)
+            for target in self._targets
+        }
+
+    def patch(self, record: Record, cells: Any, raw: bytes) -> tuple[Document, list[CellFault]]:
+        """What the row changes in the document with this BSON, and what can't be accepted.
+
+        Faults of cells that equal what is stored don't count.
+        """
+        if record.document is not None:
+            shown = self._shown(raw)
+            return without_equal(record.document, shown), record.faults
+        return self._patch_of_cells(record, cells, raw)
+
+    def _shown(self, raw: bytes) -> Document:
+        return shown_of(self._resource, view_of(self._resource, raw))
+
+    def _patch_of_cells(
+        self, record: Record, cells: Sequence[Cell], raw: bytes
+    ) -> tuple[Document, list[CellFault]]:
+        differing = self._differing(cells, decode(raw))
+        faults = [
+            fault
+            for fault in record.faults
+            if fault.position is None or self._is_of(fault.position, differing)
+        ]
+        patch: Document = {}
+        shown: Document | None = None
+        empty = set(record.empty)
+        for target, value in differing:
+            if target.path in record.values:
+                new = record.values[target.path]
+            elif target.path not in empty or value in _NOTHING:
+                continue
+            elif not self._required[target.path]:
+                new = None
+            elif target.field.kind == "text" and not target.field.many:
+                new = ""
+            else:
+                detail = f"{target.title} can't be empty: the field is required."
+                faults.append(CellFault(target.title, "", detail, target.position))
+                continue
+            if any(isinstance(step, int) for step in target.steps):
+                shown = self._shown(raw) if shown is None else shown
+            put(patch, shown or {}, target, new)
+        return patch, faults
+
+    def _is_of(self, position: int, differing: list[tuple[Target, Any]]) -> bool:
+        """Whether a cell differs from what is stored, or belongs to no field."""
+        if all(target.position != position for target in self._targets):
+            return True
+        return any(target.position == position for target, _ in differing)
+
+    def _differing(self, cells: Sequence[Cell], document: Document) -> list[tuple[Target, Any]]:
+        """The columns whose cell is not what the export would show, and what is stored there."""
+        columns = self._table.columns_of([document])
+        differing = []
+        for target, present, values in zip(self._targets, self._presenters, columns, strict=True):
+            value = (present(values) if present else values)[0]
+            cell = cells[target.position] if target.position < len(cells) else ""
+            if not self._shows(cell, value):
+                differing.append((target, value))
+        return differing
+
+    def _shows(self, cell: Cell, value: Any) -> bool:
+        """Whether a cell is just what the export shows for a stored value."""
+        if isinstance(cell, Cut):
+            return True  # only its beginning is here, by which nobody can tell
+        if type(cell) is str:
+            return self._texts[type(value)](value) == cell
+        if type(cell) is bool:
+            return value is cell
+        if isinstance(cell, Serial):
+            return self._is_moment(cell, value)
+        if isinstance(cell, int | float):
+            return _is_number(cell, value)
+        return False
+
+    def _is_moment(self, days: float, value: Any) -> bool:
+        if isinstance(value, datetime.datetime):
+            local = in_zone(value, self._zone).replace(tzinfo=None)
+        elif isinstance(value, datetime.date):
+            local = datetime.datetime.combine(value, datetime.time())
+        else:
+            return False
+        return abs((local - _EPOCH) / _DAY - days) < _MILLISECOND
+
+
+def _is_number(cell: float, value: Any) -> bool:
+    if isinstance(value, bson.Decimal128):
+        number: Any = value.to_decimal()
+        return bool(number.is_finite() and float(number) == cell)
+    if isinstance(value, decimal.Decimal):
+        return float(value) == cell
+    return type(value) in (int, float, bson.Int64) and value == cell
+
+
+def without_equal(patch: Document, shown: Document) -> Document:
+    """A document without what the stored one shows as well: null equals a field that is missing."""
+    differing: Document = {}
+    for name, value in patch.items():
+        old = shown.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            inner = without_equal(value, old)
+            if inner:
+                differing[name] = inner
+        elif value != old or type(value) is not type(old):
+            differing[name] = value
+    return differing
+
+
+def put(patch: Document, shown: Document, target: Target, value: Any) -> None:
+    """Puts a value at its place in a patch, lists being those that are shown, changed there."""
+    *above, last = target.steps
+    place: Any = patch
+    there: Any = shown
+    for number, step in enumerate(above):
+        is_list = isinstance(target.steps[number + 1], int)
+        there = _get(there, step)
+        if isinstance(step, int):
+            _fill(place, step, [] if is_list else {})
+            if not isinstance(place[step], list if is_list else dict):
+                place[step] = [] if is_list else {}
+        elif is_list and not isinstance(place.get(step), list):
+            place[step] = deepcopy(there) if isinstance(there, list) else []
+        elif not is_list and not isinstance(place.get(step), dict):
+            place[step] = {}
+        place = place[step]
+    if isinstance(last, int):
+        if value is None and last >= len(place):
+            return
+        _fill(place, last, "" if target.field.kind == "text" else None)
+        place[last] = value
+    elif value is None and _is_within_list(target.steps):
+        place.pop(last, None)
+    else:
+        place[last] = value
+
+
+def _get(value: Any, step: str | int | None) -> Any:
+    if isinstance(value, dict):
+        return value.get(step)
+    is_there = isinstance(value, list) and isinstance(step, int) and step < len(value)
+    return value[step] if is_there else None
+
+
+def _fill(place: list[Any], last: int, gap: Any) -> None:
+    while len(place) <= last:
+        place.append(deepcopy(gap))
+
+
+def _is_within_list(steps: Steps) -> bool:
+    return any(isinstance(step, int) for step in steps)
+
+
+def json_at(document: Document, path: str) -> Any:
+    """The JSON of what is at a dotted path; None where there is nothing."""
+    value: Any = document
+    for step in path.split("."):
+        value = _get(value, int(step) if isinstance(value, list) and step.isdigit() else step)
+    return orjson.loads(to_json(value))
+
+
+def shown_after(resource: Resource, raw: bytes) -> Document:
+    """A document as a client sees it."""
+    return shown_of(resource, view_of(resource, raw))

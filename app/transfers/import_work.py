@@ -1,0 +1,63 @@
+"""An import as the work of a child: a connection of its own, the models of the server."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, BinaryIO, ClassVar, cast
+
+from app.resources.registry import Resource, discover
+from app.settings import Settings
+from app.store.client import direct_connection
+from app.store.indexes import Indexes
+from app.transfers.child import Output
+from app.transfers.imports import Ended, Import, run_import
+from app.transfers.report import Report
+
+
+@dataclass(frozen=True)
+class ImportWork:
+    """An import with what its child needs: the database, and the descriptors of two files.
+
+    `file` is what came, `sheet` takes the sheet to correct.
+    """
+
+    asked: Import
+    settings: Settings
+    uri: str
+    indexes: Indexes
+    file: Any
+    sheet: Any
+    name: ClassVar[str] = "import"
+
+    def run(self, output: Output) -> Ended:
+        """Checks and writes the rows."""
+        resources = _resources(self.settings.MODELS)
+        with (
+            _open(self.file) as file,
+            _open(self.sheet) as sheet,
+            direct_connection(self.settings, self.uri) as connection,
+        ):
+            connection.sync.command("ping")  # so that the servers are known
+            return run_import(
+                self.asked,
+                resources[self.asked.resource],
+                resources.values(),
+                connection,
+                self.indexes,
+                file,
+                sheet,
+                output.tell,
+            )
+
+    def so_far(self, checked: int, due: int, written: int) -> Ended:
+        """How far it is."""
+        return Ended(Report(rows=checked), is_writing=bool(due))
+
+
+def _open(descriptor: int) -> BinaryIO:
+    return cast(BinaryIO, os.fdopen(descriptor, "r+b"))
+
+
+@cache
+def _resources(models: str) -> dict[str, Resource]:
+    return discover(models)
