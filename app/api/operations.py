@@ -159,13 +159,13 @@ def of_import(compiler: Compiler) -> tuple[Description, Description]:
         "properties": {"file": {**_OCTETS, "description": "By its name's ending."}},
     }
     options = sorted({name for found in readable for name in found.reads})
-    body: dict[str, Schema | Model] = {"multipart/form-data": form}
-    for found in readable:
-        body |= _file(found)
-    del body["application/octet-stream"]
+    # The other media types of files are in the summary: generators of clients know none of them.
+    body: Content = {"multipart/form-data": form, JSON: _file(FORMATS["json"])[JSON]}
+    named = ", ".join(found.media_type.partition(";")[0] for found in readable)
     report = {JSON: {"$ref": "#/components/schemas/ImportReport"}, **sheets}
     imported = _describe(
-        compiler, "post", path, "import", "Import a file",
+        compiler, "post", path, "import",
+        f"Import a file: the part `file` of a form, or the body as {named}",
         {200: Answer("What was done; as CSV or XLSX the rows that are wrong.", report,
                      ("Cache-Control",))},
         (400, 403, 405, 409, 413, 415, 422, 503), of_parameters(compiler, "import", options), body,

@@ -70,7 +70,12 @@ def test_where_one_row_is_wrong_nothing_is_written(http: httpx.Client, users: An
     assert counts(answer, 422) == (3, 0, 0, 0, 2)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"] == [
-        {"row": 3, "column": "age", "value": "old", "detail": "age must be a whole number (64 bits)."},
+        {
+            "row": 3,
+            "column": "age",
+            "value": "old",
+            "detail": "age must be a whole number (64 bits).",
+        },
         {
             "row": 4,
             "column": "email",
