@@ -38,6 +38,7 @@ from app.resources.registry import Resource, discover, refuse_reserved
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings, read_settings
 from app.store.client import Database, connect
+from app.store.mock import make_database
 from app.transfers.forking import start_fork_server
 
 RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
@@ -166,10 +167,10 @@ async def _opened_database(settings: Settings, client: Any) -> AsyncIterator[Dat
             stack.callback(embedded.close)
             uri = embedded.uri
         connected = client if client is not None else connect(settings, uri)
-        database = Database(connected, settings, uri)
+        database = make_database(connected, settings, uri if client is None else "")
         stack.push_async_callback(database.close)
         await database.open()
-        if not database.is_mock:
+        if database.uri:
             start_fork_server(settings.MODELS)
         yield database
 

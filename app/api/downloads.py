@@ -91,8 +91,7 @@ class Downloads(Part):
 
     async def prepare(self) -> bool:
         """Makes the index by which records are forgotten."""
-        if not self._database.is_mock:
-            await self.records.prepare()
+        await self.records.prepare()
         return True
 
     async def close(self) -> None:
@@ -193,8 +192,8 @@ class Downloads(Part):
         return Transfer(self._source(export), self.records, self.refresh_seconds)
 
     def _source(self, export: Export) -> Source:
-        """What makes the file: a process of its own, or, for a mock, a thread."""
-        if self._database.is_mock:
+        """What makes the file: a process of its own, or a thread where none can reach the data."""
+        if not self._database.uri:
             return InProcess(export, self._database.collection(export.collection))
         options = export_options(self._settings, export.plan)
         return Child(ExportWork(export, self._database.uri, options, self._settings.DB_NAME))

@@ -173,8 +173,8 @@ class Uploads(Part):
         asked: Import,
         files: tuple[IO[bytes], IO[bytes]],
     ) -> Ended | None:
-        """How it ended: in a process of its own, or, for a mock, in a thread."""
-        if self._database.is_mock:
+        """How it ended: in a process of its own, or in a thread where none can reach the data."""
+        if not self._database.uri:
             file, sheet = (cast(BinaryIO, one) for one in files)
             return await asyncio.to_thread(
                 run_import,

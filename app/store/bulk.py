@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
-from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -33,7 +32,7 @@ from app.store.client import Connection
 from app.store.codes import Code
 from app.store.commands import RAW
 from app.store.errors import LOST, translate
-from app.store.exact import CannotTell, is_same
+from app.store.exact import CannotTell
 from app.store.indexes import Indexes
 from app.store.links import Links, Words, added_references
 from app.store.stored import Stored
@@ -44,7 +43,6 @@ T = TypeVar("T")
 BULK = 1_000  # operations of one bulk
 PAUSE = 0.2  # seconds until a bulk is sent again
 LARGE = 1024 * 1024  # bytes of a document that is changed on its own
-_SIMPLE = {"locale": "simple"}  # compares texts as bytes, whatever the collection's collation
 
 Error = RequestError | None  # why an operation failed
 
@@ -73,7 +71,7 @@ class Bulk:
         self._links = links
         self._documents = database.documents(resource.name)
         self._collection = database.collection(resource.name)
-        self._writes = Writes(database, resource, indexes, links, self._read)
+        self._writes = Writes(database, resource, self._documents, indexes, links, self._read)
         self._patience = database.settings.PRIMARY_WAIT_SECONDS
 
     # --- inserts ---
@@ -83,7 +81,7 @@ class Bulk:
 
         Raises `Unavailable` where no primary comes back in time.
         """
-        if self._database.is_mock:
+        if not self._database.has_bulks():
             return [self._one(self._writes.insert, raw) for raw in documents]
         added = list(self._links_of(documents))
         if added:
@@ -216,7 +214,7 @@ class Bulk:
     def _statement(self, update: Update) -> UpdateOne | None:
         """The change as one statement; None where it has to be made on its own."""
         change = update.change
-        if self._database.is_mock or self._indexes.missing or change.whole is not None:
+        if not self._database.has_bulks() or self._indexes.missing or change.whole is not None:
             return None
         if len(update.stored) > LARGE or self._adds_links(update):
             return None
@@ -225,14 +223,14 @@ class Bulk:
             return None
         collated = self._indexes.nature.collated
         try:
-            same = is_same(update.stored, collated=collated, most=VALUES_LIMIT)
+            same = self._documents.is_same(update.stored, collated=collated, most=VALUES_LIMIT)
         except CannotTell:
             return None
         change_of = {"$set": values, "$unset": dict.fromkeys(change.unset, "")}
         return UpdateOne(
             {"_id": decode(update.stored)["_id"], "$expr": {"$and": same}},
             {operator: paths for operator, paths in change_of.items() if paths},
-            collation=None if collated else _SIMPLE,
+            **self._documents.compare_bytes(collated=collated),
         )
 
     def _adds_links(self, update: Update) -> bool:
@@ -303,11 +301,3 @@ def _error(report: Mapping[str, Any]) -> RequestError:
 
 def _gone() -> Unavailable:
     return Unavailable("The database can't be reached, or has no primary at the moment.")
-
-
-def find_raw(
-    collection: Collection[Any], condition: Mapping[str, Any], words: Mapping[str, Any]
-) -> Iterable[bytes]:
-    """The BSON of the documents that are found, one after the other."""
-    for found in collection.with_options(codec_options=RAW).find(condition, **words):
-        yield bytes(found.raw)

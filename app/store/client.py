@@ -29,7 +29,6 @@ from app.settings import Settings
 from app.store.codes import Code
 from app.store.documents import Documents
 from app.store.errors import translated, unreachable
-from app.store.mock import MockDocuments, is_mock, mock_collection
 
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
@@ -44,46 +43,44 @@ SNAPSHOTS = 13  # the wire version of MongoDB 5.0, the first with snapshot reads
 class Connection:
     """One database for synchronous work with the driver, wherever it runs: a child, a command.
 
-    `sync` is PyMongo's (or the mock's) database; `is_mock` says that it is a mongomock, which has
-    no raw batches, no sessions and no topology.
+    `sync` is PyMongo's database.
     """
 
     def __init__(self, sync: Any, settings: Settings) -> None:
         self.settings = settings
-        self.is_mock = is_mock(sync)
-        self.sync: Any = sync
-        if not self.is_mock:  # what MONGO_URI prefers is right for no write, nor for reads after it
-            self.sync = sync.with_options(read_preference=ReadPreference.PRIMARY)
+        # What MONGO_URI prefers is right for no write, nor for reads after it.
+        self.sync: Any = sync.with_options(read_preference=ReadPreference.PRIMARY)
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """PyMongo's synchronous collection."""
         return cast("Collection[dict[str, Any]]", self.sync[name])
 
-    def documents(self, name: str) -> Documents | MockDocuments:
+    def documents(self, name: str) -> Documents:
         """The collection's documents as bytes."""
-        collection = self.collection(name)
-        return MockDocuments(collection) if self.is_mock else Documents(collection, self.settings)
+        return Documents(self.collection(name), self.settings)
 
     @property
     def time_limit(self) -> dict[str, int]:
         """The option of a find that bounds the database's work, as words for the driver."""
-        if self.is_mock:
-            return {}
         return {"max_time_ms": int(self.settings.QUERY_TIME_LIMIT_SECONDS * 1000)}
 
     def has_transactions(self) -> bool:
         """Whether the server has transactions: a replica set or a sharded cluster."""
-        return not self.is_mock and has_transactions(self.sync.client)
+        return has_transactions(self.sync.client)
 
     def has_snapshots(self) -> bool:
         """Whether the server has snapshots: a replica set or sharded cluster, MongoDB 5.0+."""
-        return not self.is_mock and has_snapshots(self.sync.client)
+        return has_snapshots(self.sync.client)
+
+    def has_bulks(self) -> bool:
+        """Whether many writes can go in one command, each under a condition of its own."""
+        return True
 
 
 class Database(Connection):
     """One database of one MongoDB, for one server process; opened in the lifespan and handed down.
 
-    `uri` is by what other processes reach it.
+    `uri` is by what other processes reach it, empty where none can.
     """
 
     def __init__(self, client: Any, settings: Settings, uri: str = "") -> None:
@@ -104,19 +101,11 @@ class Database(Connection):
         """Motor's database, for endpoints of a user's own; nothing of ours waits for it."""
         return self._database
 
-    def collection(self, name: str) -> Collection[dict[str, Any]]:
-        """PyMongo's synchronous collection, to be used within `run`."""
-        if self.is_mock:
-            return mock_collection(self._database[name])
-        return cast("Collection[dict[str, Any]]", self.sync[name])
-
     async def open(self) -> None:
         """Begins to watch the servers.
 
         Returns when one answered, after two seconds at the latest.
         """
-        if self.is_mock:
-            return
         first = asyncio.get_running_loop().run_in_executor(self._threads, self._ping)
         await asyncio.wait([first], timeout=2)
 
@@ -143,8 +132,6 @@ class Database(Connection):
 
     def has_primary(self) -> bool:
         """Whether a server that takes writes is known at this moment; asks nobody."""
-        if self.is_mock:
-            return True
         topology = self.sync.client.topology_description
         # There is a new one for every change that the driver has seen.
         if topology is not self._with_primary:
@@ -157,8 +144,6 @@ class Database(Connection):
         Raises `Unavailable` where no write is taken, within `seconds`. Those who ask while one is
         under way share it.
         """
-        if self.is_mock:
-            return True
         if self._beating is None or self._beating.done():
             call = functools.partial(_in_time, self._beat, time.monotonic() + seconds)
             loop = asyncio.get_running_loop()
@@ -198,7 +183,7 @@ class Database(Connection):
             if not self.has_primary():
                 await self._wait_for_primary(writing)
             call = functools.partial(work, *args, **words)
-            if writing and not self.is_mock:
+            if writing:
                 call = functools.partial(_in_time, call, deadline)
             if patterns:
                 return await self._search(call)

@@ -11,6 +11,7 @@ from bson.binary import Binary
 from pymongo.errors import OperationFailure
 
 from app.store.codes import Code
+from app.store.errors import READ_ONLY
 
 _READ_ONLY = {"view": "a view", "timeseries": "a time series"}
 
@@ -58,6 +59,19 @@ def read_nature(database: Any, name: str) -> Nature:
         collated=bool(options.get("collation")),
         uuid=_binary((described.get("info") or {}).get("uuid")),
     )
+
+
+def find_nature(collection: Any) -> Nature:
+    """The same, also of a view where nobody may list the collections: it shows no indexes."""
+    nature = read_nature(collection.database, collection.name)
+    try:
+        collection.index_information()
+    except OperationFailure as error:
+        if error.code in READ_ONLY:
+            return Nature(read_only="a view")
+        if error.code not in (Code.NamespaceNotFound, Code.Unauthorized):
+            raise
+    return nature
 
 
 def _binary(uuid: Any) -> Binary | None:

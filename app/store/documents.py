@@ -1,47 +1,90 @@
-"""One collection as bytes: documents found, pages read, documents counted. `mock` has the same."""
+"""One collection as bytes: what it is, documents found, read in pages, counted; what writes need.
+
+`mock` has the same for a mongomock.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
+from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 from app.query.plan import Plan
 from app.settings import Settings
-from app.store.commands import find
+from app.store.collections import Nature, find_nature
+from app.store.commands import RAW, find
+from app.store.exact import Expression, is_same
 from app.store.pages import Reader
+
+_SIMPLE = {"locale": "simple"}  # compares texts as bytes, whatever the collection's collation
+
+Words = dict[str, Any]  # for the driver
 
 
 class Documents:
     """The documents of one collection of a real server."""
 
     def __init__(self, collection: Collection[Any], settings: Settings) -> None:
-        self._collection = collection
+        self.collection = collection
         self._time_limit = int(settings.QUERY_TIME_LIMIT_SECONDS * 1000)
         self._count_limit = int(settings.COUNT_TIME_LIMIT_SECONDS * 1000)
         self._patience = settings.PRIMARY_WAIT_SECONDS
 
+    def read_nature(self) -> Nature:
+        """What the collection is: one that takes writes, a view, a time series."""
+        return find_nature(self.collection)
+
     def find_one(self, condition: Mapping[str, Any]) -> bytes:
         """The BSON of the first document that is found; nothing where there is none."""
         command = {
-            "find": self._collection.name,
+            "find": self.collection.name,
             "filter": condition,
             "limit": 1,
             "batchSize": 1,
             "maxTimeMS": self._time_limit,
         }
-        return find(self._collection.database, command, self._patience).raw
+        return find(self.collection.database, command, self._patience).raw
+
+    def find_all(self, condition: Mapping[str, Any]) -> Iterator[bytes]:
+        """The BSON of each document that is found."""
+        for found in self.raw_collection.find(condition, max_time_ms=self._time_limit):
+            yield bytes(found.raw)
 
     @contextmanager
     def reader(self, plan: Plan) -> Iterator[Reader]:
         """What reads pages of a list, in a session of its own: a reply may have to be continued."""
-        with self._collection.database.client.start_session() as session:
-            yield Reader(self._collection, plan, session)
+        with self.collection.database.client.start_session() as session:
+            yield Reader(self.collection, plan, session)
 
     def estimate(self) -> int:
         """The collection's own count."""
-        return self._collection.estimated_document_count(maxTimeMS=self._count_limit)
+        return self.collection.estimated_document_count(maxTimeMS=self._count_limit)
 
     def count(self, condition: Mapping[str, Any], **words: Any) -> int:
         """How many documents there are, `limit` at most."""
-        return self._collection.count_documents(condition, maxTimeMS=self._count_limit, **words)
+        return self.collection.count_documents(condition, maxTimeMS=self._count_limit, **words)
+
+    # --- what writes need ---
+
+    @cached_property
+    def raw_collection(self) -> Collection[Any]:
+        """The collection whose replies are bytes."""
+        return self.collection.with_options(codec_options=RAW)
+
+    def make_document(self, raw: bytes) -> Any:
+        """A document as the driver sends it, byte for byte."""
+        return RawBSONDocument(raw, RAW)
+
+    def make_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of an update as the driver takes them."""
+        return dict(values)
+
+    def is_same(self, raw: bytes, *, collated: bool, most: int | None) -> list[Expression]:
+        """The conditions that a document is still this one; raises `CannotTell`."""
+        return is_same(raw, collated=collated, most=most)
+
+    def compare_bytes(self, *, collated: bool) -> Words:
+        """The words for the driver by which these conditions compare texts as bytes."""
+        return {} if collated else {"collation": _SIMPLE}

@@ -19,8 +19,8 @@ from app.errors import Unavailable
 from app.query.ordering import Index
 from app.resources.registry import Resource
 from app.store.codes import Code
-from app.store.collections import Nature, read_nature
-from app.store.errors import READ_ONLY, read_only
+from app.store.collections import Nature, find_nature
+from app.store.errors import read_only
 
 _log = logging.getLogger("docsheet.database")
 _CONFLICTS = (Code.IndexOptionsConflict, Code.IndexKeySpecsConflict)
@@ -71,18 +71,19 @@ def make_indexes(
     resource: Resource,
     collection: Collection[dict[str, Any]],
     state: Indexes,
-    *,
-    mock: bool = False,
+    nature: Nature | None = None,
 ) -> None:
-    """Makes what is declared and isn't there, one by one; what can't be made becomes a problem."""
+    """Makes what is declared and isn't there, one by one; what can't be made becomes a problem.
+
+    `nature` is that of the collection, where it is known already.
+    """
     began = time.monotonic()
-    if not mock:
-        state.nature = _look_at(collection)
+    state.nature = nature or find_nature(collection)
     if state.nature.read_only:
         state.existing, state.problem, state.missing, state.made = (), None, (), True
         return
     problem, missing = None, []
-    existing = {} if mock else _existing(collection)
+    existing = _existing(collection)
     for model in resource.indexes:
         reason = None if serves(model, existing) else _make(collection, model, existing)
         if reason is None:
@@ -97,21 +98,12 @@ def make_indexes(
     state.problem, state.missing, state.made = problem, tuple(missing), True
 
 
-def look_at(collection: Collection[dict[str, Any]], state: Indexes) -> None:
+def look_at(
+    collection: Collection[dict[str, Any]], state: Indexes, nature: Nature | None = None
+) -> None:
     """Looks at the collection and its indexes again."""
-    state.nature = _look_at(collection)
+    state.nature = nature or find_nature(collection)
     state.existing = () if state.nature.is_view else read_indexes(collection)
-
-
-def _look_at(collection: Collection[Any]) -> Nature:
-    nature = read_nature(collection.database, collection.name)
-    try:
-        _existing(collection)
-    except OperationFailure as error:
-        if error.code not in READ_ONLY:
-            raise
-        return Nature(read_only="a view")  # where nobody may list the collections
-    return nature
 
 
 def read_indexes(collection: Collection[dict[str, Any]]) -> tuple[Index, ...]:

@@ -18,7 +18,6 @@ from app.resources.codec import decode_all
 from app.resources.storing import Document
 from app.store.codes import Code
 from app.store.documents import Documents
-from app.store.mock import MockDocuments
 from app.store.pages import Page, is_hint
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
@@ -86,7 +85,7 @@ class Lists:
 
     def __init__(
         self,
-        documents: Documents | MockDocuments,
+        documents: Documents,
         plan: Callable[[Query], Plan],
         look: Callable[[], None],
     ) -> None:

@@ -1,11 +1,12 @@
 """The one seam for a mongomock: the fast tests of reading and writing documents run on it.
 
 It has no raw batches, no sessions, no topology, and no order across types; what it can't do is
-tested on a real mongod. `is_mock` is asked once, where a database is made.
+tested on a real mongod. Whether there is one is asked once, where a database is made.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, cast
 
 import bson
@@ -15,47 +16,115 @@ from app.query import ordering
 from app.query.plan import Plan
 from app.query.tokens import Place
 from app.resources import elements
-from app.resources.codec import CODEC, offsets
+from app.resources.codec import CODEC, decode, offsets
+from app.resources.storing import to_bson
+from app.settings import Settings
+from app.store.client import Database
+from app.store.collections import Nature
+from app.store.documents import Documents, Words
+from app.store.exact import Expression
 from app.store.pages import Page
 
 
-def is_mock(database: Any) -> bool:
-    """Whether a synchronous database is a mongomock's.
+def make_database(client: Any, settings: Settings, uri: str = "") -> Database:
+    """The database of a client: of Motor's a real one, of mongomock-motor's a mock.
 
-    Mongomock-motor's own say they are Motor's.
+    Mongomock-motor's own classes say they are Motor's, so PyMongo's below is looked at.
     """
-    return type(database).__module__.startswith("mongomock")
+    synchronous = client[settings.DB_NAME].delegate
+    is_mock = type(synchronous).__module__.startswith("mongomock")
+    return MockDatabase(client, settings) if is_mock else Database(client, settings, uri)
 
 
-def mock_collection(collection: Any) -> Collection[dict[str, Any]]:
-    """The synchronous collection of mongomock-motor's: only that one names a violated index."""
-    return cast(
-        "Collection[dict[str, Any]]", vars(collection)["_AsyncMongoMockCollection__collection"]
-    )
+class MockDatabase(Database):
+    """A mongomock: always there, without a topology, sessions and time limits."""
+
+    def collection(self, name: str) -> Collection[dict[str, Any]]:
+        """The synchronous collection: only that one names a violated index."""
+        collection: Any = vars(self.motor[name])["_AsyncMongoMockCollection__collection"]
+        return cast("Collection[dict[str, Any]]", collection)
+
+    def documents(self, name: str) -> Documents:
+        """The collection's documents as bytes."""
+        return MockDocuments(self.collection(name), self.settings)
+
+    async def open(self) -> None:
+        """There is nothing to watch."""
+
+    def has_primary(self) -> bool:
+        """There always is one."""
+        return True
+
+    def has_snapshots(self) -> bool:
+        """There are none."""
+        return False
+
+    def has_transactions(self) -> bool:
+        """There are none."""
+        return False
+
+    def has_bulks(self) -> bool:
+        """It knows too few conditions."""
+        return False
+
+    @property
+    def time_limit(self) -> dict[str, int]:
+        """There is none."""
+        return {}
+
+    async def beat(self, seconds: float) -> bool:
+        """Writes are always taken."""
+        return True
 
 
-class MockDocuments:
-    """What `documents.Documents` is, of a mock's collection."""
+class MockDocuments(Documents):
+    """The documents of a mock's collection, decoded and encoded where a server takes bytes."""
 
-    def __init__(self, collection: Any) -> None:
-        self._collection = collection
+    def read_nature(self) -> Nature:
+        """All are plain collections."""
+        return Nature()
 
     def find_one(self, condition: Mapping[str, Any]) -> bytes:
         """The BSON of the first document that is found; nothing where there is none."""
-        return _encoded(self._collection.find(condition, limit=1))
+        return _encode(self.collection.find(condition, limit=1))
+
+    def find_all(self, condition: Mapping[str, Any]) -> Iterator[bytes]:
+        """The BSON of each document that is found."""
+        return map(_encode_one, self.collection.find(condition))
 
     @contextmanager
-    def reader(self, plan: Plan) -> Iterator["MockReader"]:
+    def reader(self, plan: Plan) -> Iterator[Any]:
         """What reads pages of a list."""
-        yield MockReader(self._collection, plan)
+        yield MockReader(self.collection, plan)
 
     def estimate(self) -> int:
         """The collection's own count."""
-        return int(self._collection.estimated_document_count())
+        return int(self.collection.estimated_document_count())
 
     def count(self, condition: Mapping[str, Any], **words: Any) -> int:
         """How many documents there are, `limit` at most."""
-        return int(self._collection.count_documents(condition, **words))
+        return int(self.collection.count_documents(condition, **words))
+
+    @cached_property
+    def raw_collection(self) -> Collection[Any]:
+        """The same collection, which has no bytes."""
+        return self.collection
+
+    def make_document(self, raw: bytes) -> Any:
+        """A document as a dict, for a mock knows no bytes."""
+        return decode(raw)
+
+    def make_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of an update as BSON would hold them."""
+        return decode(to_bson(values))
+
+    def is_same(self, raw: bytes, *, collated: bool, most: int | None) -> list[Expression]:
+        """The condition that a document has equal values; a mock knows neither types nor sizes."""
+        return [{"$eq": ["$$ROOT", {"$literal": decode(raw)}]}]
+
+    def compare_bytes(self, *, collated: bool) -> Words:
+        """A mock always does."""
+        return {}
 
 
 class MockReader:
@@ -77,7 +146,7 @@ class MockReader:
         found = self._collection.find(
             condition, plan.projection, sort=list(plan.sort), skip=skip, limit=size
         )
-        raw = _encoded(found)
+        raw = _encode(found)
         begins = offsets(raw)
         return Page(raw, begins, len(begins) < size)
 
@@ -96,7 +165,7 @@ class MockReader:
 
     def find_one(self, key: Any) -> bytes:
         """The document with this `_id`."""
-        return _encoded(self._collection.find({"_id": key}, limit=1))
+        return _encode(self._collection.find({"_id": key}, limit=1))
 
     def shown_position(self, page: Page, number: int) -> bytes | None:
         """Never known: so a mock's order is taken as it is."""
@@ -113,5 +182,9 @@ class MockReader:
         return [ordering.position(self.plan.whole_sort, raw) or b""] if raw else []
 
 
-def _encoded(documents: Any) -> bytes:
-    return b"".join(bson.encode(document, codec_options=CODEC) for document in documents)
+def _encode(documents: Iterable[Any]) -> bytes:
+    return b"".join(map(_encode_one, documents))
+
+
+def _encode_one(document: Any) -> bytes:
+    return bson.encode(document, codec_options=CODEC)

@@ -32,21 +32,18 @@ class Repository:
         self.resource = resource
         self.indexes = Indexes()
         self._database = database
-        self._collection = database.collection(resource.name)
         self._documents = database.documents(resource.name)
         self._lists = Lists(self._documents, self.plan, self._look)
         links = Links(database, resources or (resource,))
-        self._writes = Writes(database, resource, self.indexes, links, self._read)
+        self._writes = Writes(database, resource, self._documents, self.indexes, links, self._read)
 
     async def make_indexes(self) -> None:
         """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""
-        await self._database.run(
-            make_indexes,
-            self.resource,
-            self._collection,
-            self.indexes,
-            mock=self._database.is_mock,
-        )
+        await self._database.run(self._make_indexes)
+
+    def _make_indexes(self) -> None:
+        nature = self._documents.read_nature()
+        make_indexes(self.resource, self._documents.collection, self.indexes, nature)
 
     # --- reading ---
 
@@ -56,8 +53,7 @@ class Repository:
 
     async def look_at_indexes(self) -> None:
         """Looks at the indexes again, of which another program may have made or dropped some."""
-        if not self._database.is_mock:
-            await self._database.run(self._look)
+        await self._database.run(self._look)
 
     def plan(self, query: Query) -> Plan:
         """What MongoDB is asked for a query, by the indexes that are known at this moment."""
@@ -87,7 +83,7 @@ class Repository:
         expand(self._database.collection, documents, expansions, self._database.time_limit)
 
     def _look(self) -> None:
-        look_at(self._collection, self.indexes)
+        look_at(self._documents.collection, self.indexes, self._documents.read_nature())
 
     def _read(self, keys: Iterable[Any]) -> Stored:
         for key in keys:

@@ -29,8 +29,8 @@ from app.resources.registry import Resource
 from app.resources.storing import to_bson
 from app.store.client import Connection
 from app.store.codes import Code
-from app.store.commands import RAW
-from app.store.exact import CannotTell, is_equal, is_same
+from app.store.documents import Documents
+from app.store.exact import CannotTell, is_equal
 from app.store.indexes import Indexes
 from app.store.links import Links, Words, added_references
 from app.store.stored import Stored
@@ -39,38 +39,41 @@ from app.store.uniqueness import apply, refuse_equal_values
 STATEMENT_LIMIT = 15 * 1024 * 1024  # bytes of a document and its replacement; MongoDB takes 16 MiB
 VALUES_LIMIT = 500  # that a condition asks for one by one; for more a transaction costs less
 _PART = 0.8  # of the time for a write, after which others are said to keep changing the document
-_SIMPLE = {"locale": "simple"}  # compares texts as bytes, whatever the collection's collation
 
 Matches = Callable[[str], bool]  # whether `If-Match` takes the document with this ETag
 Read = Callable[[Iterable[Any]], Stored]  # the document of the first `_id` that is stored
 # Writes under a condition, with more words for the driver; the document then, or before it was
 # deleted, and None where the condition finds nothing.
-Write = Callable[[Collection[Any], dict[str, Any], dict[str, Any]], Any]
+Condition = dict[str, Any]
+Write = Callable[[Collection[Any], Condition, Words], Any]
 
 
 class Writes:
     """The writes of one collection."""
 
     def __init__(
-        self, database: Connection, resource: Resource, indexes: Indexes, links: Links, read: Read
+        self,
+        database: Connection,
+        resource: Resource,
+        documents: Documents,
+        indexes: Indexes,
+        links: Links,
+        read: Read,
     ) -> None:
         self._resource = resource
         self._links = links
         self._database = database
-        self._is_mock = database.is_mock
         self._patience = _PART * database.settings.PRIMARY_WAIT_SECONDS
         self._indexes = indexes
         self._read = read
-        self._collection = database.collection(resource.name)
-        self._raw_collection: Collection[Any] = (
-            self._collection if self._is_mock else self._collection.with_options(codec_options=RAW)
-        )
+        self._documents = documents
+        self._collection = documents.collection
 
     def insert(self, raw: bytes) -> Stored:
         """Stores a new document."""
 
         def write(words: Words) -> Stored:
-            self._collection.insert_one(self._sendable(raw), **words)
+            self._collection.insert_one(self._documents.make_document(raw), **words)
             return Stored(raw)
 
         added = self._links_of(raw)
@@ -102,29 +105,31 @@ class Writes:
                 self._collection, self._indexes, stored, lambda: apply(change, decode(stored.raw))
             )
             added = self._added_links(stored, change)
-            sets = to_bson(change.set)
-            size = len(sets)
-            values: Any = decode(sets) if self._is_mock else change.set
-            update = {"$set": dict(values), "$unset": dict.fromkeys(change.unset, "")}
+            size = len(to_bson(change.set))
+            sets = self._documents.make_values(change.set)
+            update = {"$set": sets, "$unset": dict.fromkeys(change.unset, "")}
             update = {operator: paths for operator, paths in update.items() if paths}
-            return self._if_linked(added, stored, size, matches, lambda collection, condition,
-            words: (
-                collection.find_one_and_update(
+
+            def change_it(collection: Collection[Any], condition: Condition, words: Words) -> Any:
+                return collection.find_one_and_update(
                     condition, update, return_document=ReturnDocument.AFTER, **words
                 )
-            ))  # fmt: skip
+
+            return self._if_linked(added, stored, size, matches, change_it)
 
         return self._again_and_again(keys, matches, write)
 
     def _put(self, stored: Stored, raw: bytes, matches: Matches | None) -> Stored | None:
         refuse_equal_values(self._collection, self._indexes, stored, lambda: decode(raw))
-        document, size = self._sendable(raw), len(raw)
-        added = self._added_links(stored, raw)
-        return self._if_linked(added, stored, size, matches, lambda collection, condition, words: (
-            collection.find_one_and_replace(
+        document = self._documents.make_document(raw)
+
+        def put(collection: Collection[Any], condition: Condition, words: Words) -> Any:
+            return collection.find_one_and_replace(
                 condition, document, return_document=ReturnDocument.AFTER, **words
             )
-        ))  # fmt: skip
+
+        added = self._added_links(stored, raw)
+        return self._if_linked(added, stored, len(raw), matches, put)
 
     def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
         """Deletes the document."""
@@ -177,9 +182,6 @@ class Writes:
             added, lambda words: self._if_unchanged(stored, size, matches, write, words)
         )
 
-    def _sendable(self, raw: bytes) -> Any:
-        return decode(raw) if self._is_mock else RawBSONDocument(raw, RAW)
-
     def _again_and_again(
         self, keys: Iterable[Any], matches: Matches | None, write: Callable[[Stored], Stored | None]
     ) -> Stored:
@@ -212,8 +214,6 @@ class Writes:
         """
         if words:
             written = self._compare_and_write(stored, write, words)
-        elif self._is_mock:
-            written = write(self._collection, _has_equal_values(stored), {})
         elif len(stored.raw) + size > STATEMENT_LIMIT:
             written = self._without_sending(stored, matches, write)
         else:
@@ -227,10 +227,9 @@ class Writes:
     def _in_one_statement(self, stored: Stored, write: Write) -> Any:
         """Compares and writes at once, or in a transaction where no condition is exact."""
         collated = self._indexes.nature.collated
-        words = {} if collated else {"collation": _SIMPLE}
         can_transact = self._database.has_transactions()
         try:
-            same = is_same(
+            same = self._documents.is_same(
                 stored.raw, collated=collated, most=VALUES_LIMIT if can_transact else None
             )
         except CannotTell:
@@ -238,7 +237,8 @@ class Writes:
                 return self._in_transaction(stored, write)
             same = is_equal(stored.raw)
         condition = {"_id": stored.document["_id"], "$expr": {"$and": same}}
-        return write(self._raw_collection, condition, words)
+        words = self._documents.compare_bytes(collated=collated)
+        return write(self._documents.raw_collection, condition, words)
 
     def _without_sending(self, stored: Stored, matches: Matches | None, write: Write) -> Any:
         """For documents too large to be sent along."""
@@ -251,7 +251,7 @@ class Writes:
             )
         if self._read([stored.document["_id"]]).raw != stored.raw:
             return None
-        return write(self._raw_collection, {"_id": stored.document["_id"]}, {})
+        return write(self._documents.raw_collection, {"_id": stored.document["_id"]}, {})
 
     def _in_transaction(self, stored: Stored, write: Write) -> Any:
         """Reads, compares and writes in one transaction."""
@@ -269,17 +269,12 @@ class Writes:
     def _compare_and_write(self, stored: Stored, write: Write, words: Words) -> Any:
         """Within a transaction: reads the document, compares it here, and writes."""
         key = {"_id": stored.document["_id"]}
-        found = self._raw_collection.find_one(key, **words)
+        collection = self._documents.raw_collection
+        found = collection.find_one(key, **words)
         if found is None or bytes(found.raw) != stored.raw:
             return None
-        return write(self._raw_collection, key, words)
+        return write(collection, key, words)
 
 
-def _delete(collection: Collection[Any], condition: dict[str, Any], words: Words) -> Any:
+def _delete(collection: Collection[Any], condition: Condition, words: Words) -> Any:
     return collection.find_one_and_delete(condition, **words)
-
-
-def _has_equal_values(stored: Stored) -> dict[str, Any]:
-    """The condition for a mock, which knows neither types nor sizes."""
-    same = {"$eq": ["$$ROOT", {"$literal": stored.document}]}
-    return {"_id": stored.document["_id"], "$expr": {"$and": [same]}}

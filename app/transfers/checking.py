@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-import bson
 import orjson
 from pymongo import IndexModel
 
 from app.errors import Invalid
-from app.resources.codec import CODEC, decode
+from app.resources.codec import decode
 from app.resources.documents import read_document
 from app.resources.faults import Steps
 from app.resources.links import Reference, references
@@ -26,7 +25,7 @@ from app.resources.storing import Document, to_bson
 from app.spreadsheets.cells import SHOWN, show
 from app.spreadsheets.format import Rows
 from app.spreadsheets.ingest import CellFault, Ingest, Record
-from app.store.bulk import Update, find_raw
+from app.store.bulk import Update
 from app.store.client import Connection
 from app.store.errors import same_values
 from app.store.links import Links, added_references, fault_of
@@ -72,6 +71,7 @@ class Checker:
     ) -> None:
         self._connection = connection
         self._collection = connection.collection(resource.name)
+        self._documents = connection.documents(resource.name)
         self._resource = resource
         self._links = links
         self._ingest = ingest
@@ -186,11 +186,7 @@ class Checker:
     def _stored(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
         assert self._key is not None
         for condition in self._key.conditions(keys):
-            if self._connection.is_mock:
-                for document in self._collection.find(condition):
-                    yield bson.encode(document, codec_options=CODEC)
-            else:
-                yield from find_raw(self._collection, condition, self._connection.time_limit)
+            yield from self._documents.find_all(condition)
 
     def _update(self, row: Row, raw: bytes) -> None:
         try:

@@ -12,7 +12,7 @@ from mongomock_motor import AsyncMongoMockClient
 from app.api import downloads
 from app.application import create_app
 from app.settings import Settings
-from app.store.client import Database
+from app.store.mock import make_database
 from app.transfers.records import COLLECTION, GONE, Record, Records
 from tests.support.waiting import LONGEST
 
@@ -20,7 +20,7 @@ SETTINGS = Settings(DB_NAME="test", _env_file=None)  # type: ignore[call-arg]
 
 
 async def test_a_late_refresh_changes_nothing() -> None:
-    records = Records(Database(AsyncMongoMockClient(), SETTINGS))
+    records = Records(make_database(AsyncMongoMockClient(), SETTINGS))
     await records.refresh("one", Record(documents=1))
     assert await records.read("one") is None
     await records.write("one", Record())
@@ -32,7 +32,7 @@ async def test_a_late_refresh_changes_nothing() -> None:
 
 
 async def test_one_of_which_nothing_is_heard_any_more_has_failed() -> None:
-    database = Database(AsyncMongoMockClient(), SETTINGS)
+    database = make_database(AsyncMongoMockClient(), SETTINGS)
     records = Records(database)
     await records.write("one", Record(documents=1))
     long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=6)
