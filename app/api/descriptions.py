@@ -28,6 +28,7 @@ class Model:
     resource: str
     form: Literal["", "Stored", "Patch"] = ""
     many: bool = False
+    either: bool = False  # one, or an array of them
 
 
 Content = Mapping[str, Schema | Model]  # by media type

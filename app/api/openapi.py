@@ -145,7 +145,10 @@ def _schema(schema: Schema | Model, names: Mapping[str, str]) -> Schema:
     if not isinstance(schema, Model):
         return schema
     reference = _reference(names[schema.resource] + schema.form)
-    return {"type": "array", "items": reference} if schema.many else reference
+    listed: Schema = {"type": "array", "items": reference}
+    if schema.either:
+        return {"oneOf": [reference, listed]}
+    return listed if schema.many else reference
 
 
 def _reference(name: str) -> Schema:

@@ -28,6 +28,31 @@ _CONDITIONS = (_IF_MATCH, _IF_NONE_MATCH)
 _WRITE = (400, 403, 404, 405, 409, 412, 413, 415, 422, 501, 503)
 
 
+_AFFECTED_REFERENCE: Schema = {"$ref": "#/components/schemas/Affected"}
+_AFFECTED: Schema = {
+    "title": "Affected",
+    "type": "object",
+    "required": ["matched", "changed", "failed", "errors"],
+    "additionalProperties": False,
+    "properties": {
+        "matched": {"type": "integer", "description": "Documents that meet the conditions."},
+        "changed": {"type": "integer", "description": "Documents that were written."},
+        "failed": {"type": "integer", "description": "Documents that could not be."},
+        "errors": {
+            "type": "array",
+            "description": "Why not; the first 100.",
+            "items": {
+                "title": "DocumentError",
+                "type": "object",
+                "required": ["_id", "detail"],
+                "properties": {
+                    "_id": {"description": "The key."},
+                    "detail": {"type": "string", "description": "What would be right."},
+                },
+            },
+        },
+    },
+}
 _OCTETS: Schema = {"type": "string", "format": "binary"}
 
 
@@ -39,7 +64,13 @@ def of_collection(compiler: Compiler) -> list[Description]:
         {JSON: Model(name, "Stored", many=True)},
         ("Link", "X-Total-Count", "X-Count-Strategy"),
     )
-    created = Answer("The new document.", {JSON: Model(name, "Stored")}, ("ETag", "Location"))
+    created = Answer(
+        "The new document; of an array the documents in its order, without the headers.",
+        {JSON: Model(name, "Stored", either=True)},
+        ("ETag", "Location"),
+    )
+    affected = {200: Answer("What was written.", {JSON: _AFFECTED_REFERENCE})}
+    patch: Content = {MERGE_PATCH: Model(name, "Patch"), JSON: Model(name, "Patch")}
     described = [
         _describe(
             compiler, "get", path, "list", "List documents", {200: page},
@@ -48,8 +79,17 @@ def of_collection(compiler: Compiler) -> list[Description]:
     ]  # fmt: skip
     if not compiler.resource.options.read_only:
         described.append(_describe(
-            compiler, "post", path, "create", "Create a document", {201: created},
-            (400, 403, 405, 409, 413, 415, 422, 503), body={JSON: Model(name)},
+            compiler, "post", path, "create", "Create a document, or up to 1,000 at once",
+            {201: created}, (400, 403, 405, 409, 413, 415, 422, 503),
+            body={JSON: Model(name, either=True)},
+        ))  # fmt: skip
+        described.append(replace(_describe(
+            compiler, "patch", path, "patch_many", "Change every document that matches", affected,
+            (400, 403, 405, 409, 413, 415, 422, 503), in_query(compiler, "many"), patch,
+        ), schemas={"Affected": _AFFECTED}))  # fmt: skip
+        described.append(_describe(
+            compiler, "delete", path, "delete_many", "Delete every document that matches",
+            affected, (400, 403, 405, 409, 422, 503), in_query(compiler, "many"),
         ))  # fmt: skip
     return described
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from app.api import operations, requests
 from app.api.conditions import Conditions
 from app.api.downloads import Downloads
+from app.api.many import read_common_patch, read_documents, write_many
 from app.api.parts import Part
 from app.api.routing import Handler, Route
 from app.api.uploads import Uploads
@@ -83,7 +84,11 @@ class ResourceRouter(Part):
         collection: dict[str, Handler] = {"GET": self.list}
         item: dict[str, Handler] = {"GET": self.read}
         if not self.resource.options.read_only:
-            collection["POST"] = self.create
+            collection |= {
+                "POST": self.create,
+                "PATCH": self.patch_many,
+                "DELETE": self.delete_many,
+            }
             item |= {"PUT": self.replace, "PATCH": self.patch, "DELETE": self.delete}
         return [
             Route(f"/{name}/", collection, operations.of_collection(self.compiler)),
@@ -117,14 +122,39 @@ class ResourceRouter(Part):
         return Response(to_json(page.documents, raw), 200, _page_headers(request, page), JSON)
 
     async def create(self, request: Request) -> Response:
-        """`POST /users/`: a new document."""
+        """`POST /users/`: a new document, or an array of them."""
         requests.no_parameters(request)
         body = await self._body(request, requests.JSON)
+        if type(body) is list:  # of many
+            return await self._create_all(body)
         stored = await self._repository.insert(await self._read_document(body))
         root = request.scope.get("root_path", "")
         key = write_key(self.resource.key, stored.document["_id"])
         location = f"{root}/{quote(self.resource.address)}/{key}"
         return self._whole(stored, 201, {"Location": location})
+
+    async def _create_all(self, bodies: Sequence[Any]) -> Response:
+        documents = await asyncio.to_thread(read_documents, self.resource, bodies)
+        stored = [one.document for one in await self._repository.insert_all(documents)]
+        if self._present:
+            for document in stored:
+                self._present(document)
+        return Response(to_json(stored), 201, None, JSON)
+
+    async def patch_many(self, request: Request) -> Response:
+        """`PATCH /users/?…`: a merge patch of every document that meets the conditions."""
+        affected = self.compiler.many(requests.pairs(request))
+        patch = read_common_patch(self.resource, await self._body(request, requests.MERGE_PATCH))
+        return await write_many(
+            self._repository,
+            affected,
+            lambda query, keys: self._repository.patch_all(query, keys, patch),
+        )
+
+    async def delete_many(self, request: Request) -> Response:
+        """`DELETE /users/?…`: every document that meets the conditions."""
+        affected = self.compiler.many(requests.pairs(request))
+        return await write_many(self._repository, affected, self._repository.delete_all)
 
     async def read(self, request: Request) -> Response:
         """`GET /users/{_id}`: one document, or 304 where the client has it."""

@@ -59,6 +59,18 @@ class Query:
         return replace(self, conditions=(*plain, *map(Resolved, filters)))
 
 
+@dataclass(frozen=True)
+class Affected:
+    """The documents that a write is for: those that match, `most` at most.
+
+    `is_dry`: they are only counted.
+    """
+
+    query: Query
+    most: int
+    is_dry: bool
+
+
 class Compiler:
     """Reads query strings for one resource."""
 
@@ -118,6 +130,20 @@ class Compiler:
         reading.finish()
         query = Query(conditions, sort, skip, limit, patterns=tuple(reading.patterns))
         return query, others
+
+    def many(self, pairs: Pairs) -> "Affected":
+        """The documents that one PATCH or DELETE is for; raises `Invalid`."""
+        reading = Reading(self.names, pairs, parameters_of("many"))
+        conditions = reading.conditions()
+        most = reading.value("max_affected")
+        is_dry = reading.value("dry_run")
+        if most is None:
+            reading.refuse("max_affected", "it is required: how many documents may be written")
+        if not conditions:
+            reading.refuse("keyword", "a condition is required: this, or a filter")
+        reading.finish()
+        query = Query(conditions, (), 0, None, patterns=tuple(reading.patterns))
+        return Affected(query, most, is_dry)
 
     def _declared_sort(self) -> Sort:
         try:

@@ -66,6 +66,10 @@ class Reading:
             sentence += "."
         self._faults.append(Fault(sentence, parameter=name))
 
+    def refuse(self, name: str, detail: str) -> None:
+        """Adds a fault of a parameter, found by who reads the values."""
+        self._fault(name, detail)
+
     def finish(self) -> None:
         """Raises `Invalid` with every fault that was found."""
         if not self._faults:

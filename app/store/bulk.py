@@ -9,7 +9,8 @@ that is there already, byte for byte, was written by the first one.
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bson.raw_bson import RawBSONDocument
@@ -18,6 +19,7 @@ from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
     ConnectionFailure,
+    DuplicateKeyError,
     OperationFailure,
     PyMongoError,
 )
@@ -153,6 +155,47 @@ class Bulk:
         """Whether just this document is stored."""
         found = self._documents.find_one({"_id": decode(raw)["_id"]})
         return found == raw
+
+    # --- inserts, whole or not at all ---
+
+    def insert_all(self, documents: Sequence[bytes]) -> None:
+        """Stores new documents, all of them or none: in a transaction, where the server has them.
+
+        A server without transactions takes those back that it had stored. Raises `Conflict` or
+        `Invalid` with pointers such as `#/3/email`.
+        """
+        added = [
+            Reference((number, *one.steps), one.collection, one.key)
+            for number, raw in enumerate(documents)
+            for one in self._links_of([raw])
+        ]
+        can_transact = self._database.has_transactions() and not self._indexes.nature.capped
+        try:
+            if can_transact:
+                self._links.write(added, lambda words: self._insert_in_order(documents, words))
+            else:
+                self._links.refuse_missing(added, {})
+                self._insert_or_take_back(documents)
+        except BulkWriteError as error:
+            raise _at(error) from error
+
+    def _insert_in_order(self, documents: Sequence[bytes], words: Words) -> None:
+        self._collection.bulk_write(_inserts(documents), ordered=True, **words)
+
+    def _insert_or_take_back(self, documents: Sequence[bytes]) -> None:
+        stored: list[Any] = []
+        try:
+            for number, raw in enumerate(documents):
+                try:
+                    self._writes.insert(raw)
+                except DuplicateKeyError as error:
+                    report = {**(error.details or {}), "index": number, "code": error.code}
+                    raise BulkWriteError({"writeErrors": [report]}) from error
+                stored.append(decode(raw)["_id"])
+        except (PyMongoError, RequestError):
+            with suppress(PyMongoError):
+                self._collection.delete_many({"_id": {"$in": stored}})
+            raise
 
     # --- changes ---
 
@@ -297,6 +340,20 @@ def _error(report: Mapping[str, Any]) -> RequestError:
     if isinstance(known, RequestError):
         return known
     raise known
+
+
+def _at(error: BulkWriteError) -> RequestError:
+    """What stopped an array, with pointers into it."""
+    details: Mapping[str, Any] = error.details or {}
+    for report in details.get("writeErrors", ()):
+        known = _error(report)
+        faults = [
+            replace(fault, pointer=f"#/{report['index']}{(fault.pointer or '#')[1:]}")
+            for fault in known.faults
+        ]
+        known.faults = tuple(faults)
+        return known
+    return _gone()
 
 
 def _gone() -> Unavailable:

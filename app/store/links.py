@@ -167,7 +167,8 @@ class Links:
         touches = [
             UpdateOne({"_id": slot}, {"$inc": {"writes": 1}}, True) for slot in sorted(slots)
         ]
-        self._database.collection(LOCKS).bulk_write(touches, session=session)
+        if touches:
+            self._database.collection(LOCKS).bulk_write(touches, session=session)
 
 
 def fault_of(reference: Reference) -> Fault:

@@ -1,17 +1,18 @@
 """Reads and writes of one resource's documents; the writes themselves are in `writes`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from pymongo.errors import OperationFailure
 
-from app.errors import MethodNotAllowed, NotFound
+from app.errors import Invalid, MethodNotAllowed, NotFound, RequestError
 from app.query.compile import Query
 from app.query.expansions import Expansion
 from app.query.plan import Plan, make_plan
-from app.resources.patches import Change
+from app.resources.patches import Change, read_patch
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
+from app.store.bulk import Bulk, Error, Update, find_raw
 from app.store.client import Database
 from app.store.indexes import Indexes, look_at, make_indexes
 from app.store.linked import expand, resolve
@@ -21,6 +22,7 @@ from app.store.stored import Stored
 from app.store.writes import Matches, Writes
 
 T = TypeVar("T")
+Affecting = tuple[int, list[tuple[Any, RequestError]]]  # written, and by `_id` why not
 
 
 class Repository:
@@ -36,6 +38,8 @@ class Repository:
         self._lists = Lists(self._documents, self.plan, self._look)
         links = Links(database, resources or (resource,))
         self._writes = Writes(database, resource, self._documents, self.indexes, links, self._read)
+        self._bulk = Bulk(database, resource, self.indexes, links)
+        self._may_hinder = links.may_hinder(resource)
 
     async def make_indexes(self) -> None:
         """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""
@@ -66,14 +70,19 @@ class Repository:
         return await self._database.run(self._page, query, patterns=query.patterns)
 
     def _page(self, query: Query) -> ListPage:
-        if query.joins:
-            words = self._database.time_limit
-            collections = self._database.collection
-            query = query.resolved([resolve(collections, join, words) for join in query.joins])
+        query = self._resolved(query)
         page = self._lists.page(query)
         if query.expand:
             self._expand(page.documents, query.expand)
         return page
+
+    def _resolved(self, query: Query) -> Query:
+        """The query with what is asked of linked documents as filters."""
+        if not query.joins:
+            return query
+        words = self._database.time_limit
+        collections = self._database.collection
+        return query.resolved([resolve(collections, join, words) for join in query.joins])
 
     async def expand(self, document: Document, expansions: Sequence[Expansion]) -> None:
         """Puts linked documents in the place of a document's links."""
@@ -102,6 +111,78 @@ class Repository:
         await self._look_again()
         self.indexes.refuse_inserts()
         return await self._write(self._writes.insert, to_bson(document))
+
+    async def insert_all(self, documents: Sequence[Document]) -> list[Stored]:
+        """Stores new documents, all of them or none; raises as `insert`, with pointers `#/3/…`."""
+        await self._look_again()
+        self.indexes.refuse_inserts()
+        stored = [Stored(to_bson(document)) for document in documents]
+        await self._write(self._bulk.insert_all, [one.raw for one in stored])
+        return stored
+
+    async def matching(self, query: Query, most: int) -> tuple[Query, list[Any]]:
+        """The `_id`s of the documents that match, one more than `most` at most.
+
+        With them the query with what it needs of linked documents.
+        """
+        return await self._database.run(self._matching, query, most, patterns=query.patterns)
+
+    def _matching(self, query: Query, most: int) -> tuple[Query, list[Any]]:
+        query = self._resolved(query)
+        words = self._database.time_limit
+        found = self._collection.find(query.filter, {"_id": 1}, limit=most + 1, **words)
+        return query, [document["_id"] for document in found]
+
+    async def count(self, query: Query) -> int:
+        """How many documents match a query without joins."""
+        count = self._documents.count
+        return await self._database.run(count, query.filter, patterns=query.patterns)
+
+    async def patch_all(self, query: Query, keys: Sequence[Any], patch: Document) -> Affecting:
+        """Patches those of some documents that still match, each as if alone."""
+        return await self._write(self._patch_all, query, keys, patch)
+
+    def _patch_all(self, query: Query, keys: Sequence[Any], patch: Document) -> Affecting:
+        updates: list[Update] = []
+        errors: list[tuple[Any, RequestError]] = []
+        for raw in self._still(query, keys):
+            try:
+                change = read_patch(self.resource, patch, raw)
+            except Invalid as error:
+                errors.append((Stored(raw).document["_id"], error))
+            else:
+                if change:
+                    updates.append(Update(raw, change, patch))
+        failed = self._bulk.update(updates)
+        for update, reason in zip(updates, failed, strict=True):
+            if reason is not None and not isinstance(reason, NotFound):
+                errors.append((Stored(update.stored).document["_id"], reason))
+        return sum(reason is None for reason in failed), errors
+
+    def _still(self, query: Query, keys: Sequence[Any]) -> Iterator[bytes]:
+        condition = {"$and": [{"_id": {"$in": list(keys)}}, query.filter]}
+        if self._database.is_mock:
+            for document in self._collection.find(condition):
+                yield to_bson(document)
+        else:
+            yield from find_raw(self._collection, condition, self._database.time_limit)
+
+    async def delete_all(self, query: Query, keys: Sequence[Any]) -> Affecting:
+        """Deletes those of some documents that still match, each as if alone."""
+        return await self._write(self._delete_all, query, keys)
+
+    def _delete_all(self, query: Query, keys: Sequence[Any]) -> Affecting:
+        condition = {"$and": [{"_id": {"$in": list(keys)}}, query.filter]}
+        if not self._may_hinder:
+            return self._collection.delete_many(condition).deleted_count, []
+        errors: list[tuple[Any, RequestError]] = []
+        deleted = 0
+        for document in self._collection.find(condition, {"_id": 1}):
+            reason: Error = self._bulk.delete(document["_id"])
+            deleted += reason is None
+            if reason is not None:
+                errors.append((document["_id"], reason))
+        return deleted, errors
 
     async def replace(
         self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], bytes]

@@ -1,0 +1,103 @@
+"""Many documents by one request: an array that is stored whole, writes of all that match."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from starlette.responses import Response
+
+from app.errors import Conflict, Fault, Invalid, RequestError, Unavailable
+from app.query.compile import Affected, Query
+from app.resources.documents import read_document
+from app.resources.faults import invalid_body
+from app.resources.registry import Resource
+from app.resources.rendering import to_json
+from app.resources.storing import Document, to_bson
+from app.resources.validation import require_object, unknown_faults
+from app.store.repository import Affecting, Repository
+
+MOST = 1_000  # documents of one array
+BATCH = 200  # documents that are written by one call
+SHOWN = 100  # errors that an answer lists
+JSON = "application/json"
+
+Write = Callable[[Query, Sequence[Any]], Awaitable[Affecting]]
+
+
+def read_documents(resource: Resource, bodies: Sequence[Any]) -> list[Document]:
+    """The documents that an array stores; raises `Invalid` with pointers such as `#/3/email`."""
+    if not 1 <= len(bodies) <= MOST:
+        detail = f"The array must have from 1 to {MOST:,} documents; it has {len(bodies):,}."
+        raise Invalid(detail, Fault(detail, pointer="#"))
+    documents: list[Document] = []
+    faults: list[Fault] = []
+    for number, body in enumerate(bodies):
+        try:
+            document = read_document(resource, body)
+            to_bson(document)
+            documents.append(document)
+        except Invalid as error:
+            for fault in error.faults:
+                pointer = f"#/{number}{(fault.pointer or '#')[1:]}"
+                faults.append(replace(fault, pointer=pointer))
+    if faults:
+        raise invalid_body(faults)
+    return documents
+
+
+def read_common_patch(resource: Resource, body: Any) -> Document:
+    """A merge patch that is for many; raises `Invalid` for what is wrong with it for all."""
+    patch = require_object(body)
+    if "_id" in patch:
+        detail = "A document's _id can't change, so a patch of many can't have one."
+        raise Invalid(detail, Fault(detail, pointer="#/_id"))
+    faults = list(unknown_faults(resource.shape, patch, ()))
+    if faults:
+        raise invalid_body(faults)
+    return patch
+
+
+async def write_many(repository: Repository, affected: Affected, write: Write) -> Response:
+    """Writes all documents that match, and answers how many there were.
+
+    Raises `Conflict` where they are more than may be written.
+    """
+    query, keys = await repository.matching(affected.query, affected.most)
+    if len(keys) > affected.most:
+        raise await _too_many(repository, query, affected.most)
+    outcome: dict[str, Any] = {"matched": len(keys), "changed": 0, "failed": 0, "errors": []}
+    if affected.is_dry:
+        return Response(to_json(outcome), 200, None, JSON)
+    for begin in range(0, len(keys), BATCH):
+        try:
+            changed, errors = await write(query, keys[begin : begin + BATCH])
+        except Unavailable as error:
+            raise _stopped(error, outcome) from error
+        _add(outcome, changed, errors)
+    return Response(to_json(outcome), 200, None, JSON)
+
+
+def _add(outcome: dict[str, Any], changed: int, errors: list[tuple[Any, RequestError]]) -> None:
+    outcome["changed"] += changed
+    outcome["failed"] += len(errors)
+    for key, error in errors:
+        if len(outcome["errors"]) < SHOWN:
+            outcome["errors"].append({"_id": key, "detail": error.detail})
+
+
+async def _too_many(repository: Repository, query: Query, most: int) -> Conflict:
+    try:
+        shown = f"{await repository.count(query):,}"
+    except Unavailable:
+        shown = f"More than {most:,}"
+    detail = f"{shown} documents match, more than max_affected={most} lets be written."
+    return Conflict(detail, Fault(detail, parameter="max_affected"))
+
+
+def _stopped(error: Unavailable, outcome: dict[str, Any]) -> Unavailable:
+    stopped = Unavailable(
+        f"{error.detail} {outcome['changed']:,} documents were written for certain; the same "
+        "request again does the rest."
+    )
+    stopped.members = {name: value for name, value in outcome.items() if name != "errors"}
+    return stopped
