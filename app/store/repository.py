@@ -12,7 +12,7 @@ from app.query.plan import Plan, make_plan
 from app.resources.patches import Change, read_patch
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
-from app.store.bulk import Bulk, Error, Update, find_raw
+from app.store.bulk import Bulk, Error, Update
 from app.store.client import Database
 from app.store.indexes import Indexes, look_at, make_indexes
 from app.store.linked import expand, resolve
@@ -130,7 +130,7 @@ class Repository:
     def _matching(self, query: Query, most: int) -> tuple[Query, list[Any]]:
         query = self._resolved(query)
         words = self._database.time_limit
-        found = self._collection.find(query.filter, {"_id": 1}, limit=most + 1, **words)
+        found = self._documents.collection.find(query.filter, {"_id": 1}, limit=most + 1, **words)
         return query, [document["_id"] for document in found]
 
     async def count(self, query: Query) -> int:
@@ -160,12 +160,7 @@ class Repository:
         return sum(reason is None for reason in failed), errors
 
     def _still(self, query: Query, keys: Sequence[Any]) -> Iterator[bytes]:
-        condition = {"$and": [{"_id": {"$in": list(keys)}}, query.filter]}
-        if self._database.is_mock:
-            for document in self._collection.find(condition):
-                yield to_bson(document)
-        else:
-            yield from find_raw(self._collection, condition, self._database.time_limit)
+        return self._documents.find_all({"$and": [{"_id": {"$in": list(keys)}}, query.filter]})
 
     async def delete_all(self, query: Query, keys: Sequence[Any]) -> Affecting:
         """Deletes those of some documents that still match, each as if alone."""
@@ -174,10 +169,10 @@ class Repository:
     def _delete_all(self, query: Query, keys: Sequence[Any]) -> Affecting:
         condition = {"$and": [{"_id": {"$in": list(keys)}}, query.filter]}
         if not self._may_hinder:
-            return self._collection.delete_many(condition).deleted_count, []
+            return self._documents.collection.delete_many(condition).deleted_count, []
         errors: list[tuple[Any, RequestError]] = []
         deleted = 0
-        for document in self._collection.find(condition, {"_id": 1}):
+        for document in self._documents.collection.find(condition, {"_id": 1}):
             reason: Error = self._bulk.delete(document["_id"])
             deleted += reason is None
             if reason is not None:
