@@ -56,6 +56,7 @@ def _routes(
 
     lists: dict[str, Handler] = {"GET": show}
     yield Route(path, lists, described[:1] if is_described else ())
+    yield Route(f"{path}/", lists)
     yield Route(
         f"{path}/{EXPORT}/{{format}}", {"GET": export}, described[1:] if is_described else ()
     )

@@ -209,6 +209,49 @@ def test_many_writers_that_link_to_one_document_all_succeed(
     assert database["students"].count_documents({}) == len(threads)
 
 
+def test_pages_behind_a_filter_through_a_link_go_on_while_documents_change(
+    school: httpx.Client, database: Any
+) -> None:
+    first, second = (create(school, "classes", name=f"1-{number}") for number in range(2))
+    other = create(school, "classes", name="2")
+    students = [
+        create(school, "students", sno=1001 + number, name="x", clas=(first, second)[number % 2])
+        for number in range(20)
+    ]
+    pages = []
+    following: str | None = "/students/?clas.name__startswith=1-&sort=sno&limit=6"
+    while following:
+        answer = school.get(following)
+        pages.append([one["sno"] for one in answer.json()])
+        following = answer.links.get("next", {}).get("url")
+        if len(pages) == 1:
+            school.delete(f"/students/{students[7]}")
+            school.patch(f"/students/{students[8]}", json={"clas": other})
+            school.patch(f"/students/{students[0]}", json={"name": "y"})
+            third = create(school, "classes", name="1-3")  # one more that the filter finds
+            create(school, "students", sno=1500, name="x", clas=third)
+            school.patch(f"/classes/{second}", json={"name": "1-new"})
+    assert pages[0] == list(range(1001, 1007))
+    assert pages[1:] == [
+        [1007, 1010, 1011, 1012, 1013, 1014],
+        [1015, 1016, 1017, 1018, 1019, 1020],
+        [1500],
+    ]
+
+
+def test_a_token_serves_the_list_that_it_is_of(school: httpx.Client) -> None:
+    clas = create(school, "classes", name="1")
+    for number in range(3):
+        create(school, "students", sno=1001 + number, name="x", clas=clas)
+    below = school.get(f"/classes/{clas}/students?limit=2")
+    following = below.links["next"]["url"]
+    assert [one["sno"] for one in school.get(following).json()] == [1003]
+    token = httpx.URL(following).params["after"]
+    assert school.get(f"/students/?limit=2&after={token}").status_code == 422
+    assert school.get(f"/students/?limit=2&clas.name=1&after={token}").status_code == 422
+    assert school.get(f"/classes/{clas}/students/?limit=2&count=exact").links["next"]
+
+
 async def test_a_server_without_transactions_has_the_checks(mock_http: httpx.AsyncClient) -> None:
     clas = (await mock_http.post("/classes/", json={"name": "1"})).json()["_id"]
     body = {"sno": 1001, "name": "x", "clas": clas}

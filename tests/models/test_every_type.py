@@ -215,6 +215,8 @@ def test_documents_link_to_their_own_class(http: httpx.Client, stored: Any) -> N
     assert http.get("/nodes/?parent.parent=1&_id__gt=1").json() == [second]
     deep = {"_id": 2, "parent": {"_id": 1, "parent": {"_id": 1, "parent": first}}}
     assert http.get("/nodes/2?expand=parent.parent.parent").json() == deep
+    too_deep = http.get("/nodes/2?expand=parent.parent.parent.parent")
+    assert "it goes through 3 links at most" in too_deep.json()["detail"]
     assert http.post("/nodes/", json={"_id": 3, "parent": 4}).status_code == 422
     refused = http.delete("/nodes/1")
     assert (refused.status_code, refused.json()["detail"]) == (
