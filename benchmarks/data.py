@@ -132,7 +132,7 @@ def _made(
         ):  # a benchmark may have been killed
             client.drop_database(name)
             begin = time.perf_counter()
-            _fill(
+            fill(
                 database[collection].with_options(write_concern=WriteConcern(w=1, j=False)),
                 count,
                 make,
@@ -149,7 +149,9 @@ def _made(
     return data
 
 
-def _fill(collection: Any, count: int, make: Callable[[int, int], list[Document]]) -> None:
+def fill(collection: Any, count: int, make: Callable[[int, int], list[Document]]) -> None:
+    """Stores so many documents; `make(begin, end)` makes those with these numbers."""
+
     def write(begin: int) -> None:
         collection.insert_many(make(begin, min(begin + BULK, count)), ordered=False)
 

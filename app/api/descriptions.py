@@ -158,7 +158,7 @@ def _filter(name: str, asked: Asked) -> Schema:
         schema = {"type": "string", "maxLength": MAX_LITERAL}
     elif takes == "values":
         schema = {"type": "array", "items": schema}
-    description = f"`{asked.found.path}` {asked.operator.description}."
+    description = f"`{asked.path}` {asked.operator.description}."
     described = _parameter(name, "query", schema, description)
     return described | ({"style": "form", "explode": True} if takes == "values" else {})
 

@@ -125,7 +125,7 @@ def of_document(compiler: Compiler) -> list[Description]:
 
 
 def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description]:
-    """`/authors/{_id}/books`: a list of what links to a document, then its downloads."""
+    """`/authors/{_id}/books`: a list of what links to a document, then its downloads together."""
     path = f"/{target.resource.address}/{{_id}}/{name}"
     key = in_path("_id", value_schema(target.resource.key), "The key of what is linked to.")
     word = f"of_{target.resource.name}_in_{name}".replace(".", "_")
@@ -138,7 +138,7 @@ def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description
             parameters=[key, *described.parameters],
             problems=tuple(sorted({*described.problems, 404})),
         )
-        for described in (of_collection(other)[0], *of_exports(other))
+        for described in (of_collection(other)[0], _any_export(other))
     ]
 
 
@@ -217,6 +217,24 @@ def of_import(compiler: Compiler) -> tuple[Description, Description]:
         [in_path("format", {"type": "string", "enum": ["csv", "xlsx", "excel"]}, "The format.")],
     )  # fmt: skip
     return replace(imported, schemas={"ImportReport": _REPORT}), empty
+
+
+def _any_export(compiler: Compiler) -> Description:
+    """The downloads in all formats as one, with the parameters of them all."""
+    every = [_export(compiler, word, found) for word, found in FORMATS.items()]
+    parameters = {one["name"]: one for described in every for one in described.parameters}
+    content: dict[str, Schema | Model] = {}
+    for described in every:
+        content |= described.answers[200].content
+    words = in_path("format", {"type": "string", "enum": list(FORMATS)}, "The format.")
+    return replace(
+        every[0],
+        path=f"/{compiler.resource.address}/export/{{format}}",
+        name=f"export_{compiler.resource.name}",
+        summary="Download",
+        answers={200: replace(every[0].answers[200], content=content)},
+        parameters=[words, *parameters.values()],
+    )
 
 
 def of_exports(compiler: Compiler) -> list[Description]:

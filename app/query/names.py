@@ -1,7 +1,7 @@
 """What the names in a query string mean for one resource: filters, paths, sort keys."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +25,11 @@ class Asked:
     found: FieldPath
     operator: Operator
     links: tuple[FieldPath, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The whole path, through the links."""
+        return ".".join(found.path for found in (*self.links, self.found))
 
     def condition(self, value: Any) -> Condition | Through:
         """The condition with this value."""
@@ -68,7 +73,20 @@ class Names:
         return {name: other.shape for name, other in self._others.items()}
 
     def filters(self, parameters: Collection[str] = ()) -> dict[str, Asked]:
-        """Every filter with its condition, for describing them beside these parameters."""
+        """Every filter with its condition, for describing them beside these parameters.
+
+        Those through links are there one link deep.
+        """
+        every = self._filters(parameters)
+        for link in self.resource.links:
+            found = self.path(link.path)  # None where the link is excluded
+            target = self.linked(found) if found is not None else None
+            for name, asked in target._filters().items() if target is not None else ():
+                if found is not None and asked.found.path != "_id":  # which the link itself is
+                    every[f"{link.path}.{name}"] = replace(asked, links=(found,))
+        return every
+
+    def _filters(self, parameters: Collection[str] = ()) -> dict[str, Asked]:
         every: dict[str, Asked] = {}
         for found in self.resource.shape.walk():
             for operator in OPERATORS.values():

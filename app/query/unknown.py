@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from app.query.names import LONG, Names
 from app.query.operators import OPERATORS
+from app.resources.fields import FieldPath
+from app.resources.links import paths_through
 from app.spelling import nearest
 
 CLOSE = 0.6  # of difflib's ratio, from which on a name may have been meant
@@ -13,14 +15,24 @@ CLOSE = 0.6  # of difflib's ratio, from which on a name may have been meant
 def explain(names: Names, name: str, known: Iterable[str], *, suggest: bool) -> str:
     """Why a name is no parameter here, with the nearest one that works if `suggest`."""
     path, _, word = name.rpartition("__")
-    if path and "." not in word and names.path(path):
+    if path and "." not in word and _find(names, path):
         return _no_operator(names, path, word)
-    if (found := names.path(name)) is not None:
+    if (found := _find(names, name)) is not None:
         if found.field.kind == "lists":
             return f"{name!r} is a list of lists; it can be filtered by {name}__exists only"
         return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
     suggestion = _suggestion(names, name, known) if suggest and len(name) <= LONG else ""
     return f"there is no such parameter here.{suggestion}".rstrip(".")
+
+
+def _find(names: Names, path: str) -> FieldPath | None:
+    """What a path leads to, also behind links."""
+    found = names.path(path)
+    if found is not None:
+        return found
+    link, rest = names.link(path)
+    linked = names.linked(link) if link is not None and rest else None
+    return _find(linked, rest) if linked is not None else None
 
 
 def _no_operator(names: Names, path: str, word: str) -> str:
@@ -38,7 +50,7 @@ def _suggestion(names: Names, name: str, known: Iterable[str]) -> str:
     if not separator or word not in OPERATORS:
         path, word = name, ""
     parameters = {other.lower(): other for other in reversed(list(known))}
-    same_operator, others = _filters(names, word)
+    same_operator, others = _filters(names, path, word)
     fitting = same_operator | parameters
     for candidates in (fitting, others | fitting):
         for close in difflib.get_close_matches(path.lower(), candidates, 1, CLOSE):
@@ -48,11 +60,14 @@ def _suggestion(names: Names, name: str, known: Iterable[str]) -> str:
     return ""
 
 
-def _filters(names: Names, word: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Filters by the path in lower case: with the operator, for paths without it `exists`."""
+def _filters(names: Names, near: str, word: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Filters by the path in lower case: with the operator, for paths without it `exists`.
+
+    They are those of the resource, or of what the links on the path lead to, and one link further.
+    """
     same_operator: dict[str, str] = {}
     others: dict[str, str] = {}
-    for path in reversed(names.resource.paths):
+    for path in reversed(paths_through(names.resource.shape, names.shapes, near)):
         name = f"{path}__{word}" if word else path
         if names.asked(name):
             same_operator[path.lower()] = name

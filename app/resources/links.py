@@ -125,20 +125,25 @@ def split_title(shape: Shape, shapes: Shapes, declared: str) -> tuple[str, str]:
 
 def nearest_through(shape: Shape, shapes: Shapes, path: str) -> str:
     """` Did you mean 'author.name'?`, of the paths of a shape and those behind its links."""
-    link, rest = first_link(shape, path, numbered=True)
+    return nearest(path, paths_through(shape, shapes, path, numbered=True))
+
+
+def paths_through(shape: Shape, shapes: Shapes, path: str, *, numbered: bool = False) -> list[str]:
+    """Declared paths of what the last link on a path leads to, and those one link further."""
+    link, rest = first_link(shape, path, numbered=numbered)
     before, known, level = "", shape, 0
-    while link is not None and link.field.target is not None and rest and level < MAX_LEVELS:
+    while link is not None and rest and link.field.target is not None and level < MAX_LEVELS:
         linked = shapes.get(link.field.target.collection)
         if linked is None:
             break
         before, known, level = f"{before}{link.path}.", linked, level + 1
-        link, rest = first_link(known, rest, numbered=True)
+        link, rest = first_link(known, rest, numbered=numbered)
     paths = [before + found.path for found in known.walk()]
     for one in link_paths(known) if level < MAX_LEVELS else ():
         behind = shapes.get(one.target.collection)
-        if behind is not None:
+        if behind is not None and not one.field.excluded:
             paths += [f"{before}{one.path}.{found.path}" for found in behind.walk()]
-    return nearest(path, paths)
+    return paths
 
 
 def references(shape: Shape, document: dict[str, Any], above: Steps = ()) -> Iterator[Reference]:

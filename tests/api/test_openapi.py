@@ -128,7 +128,8 @@ def test_every_route_describes_itself() -> None:
     app = create_app(settings, AsyncMongoMockClient())
     silent = {route.path for route in app.paths.routes if not route.descriptions}
     pages = {path for path in silent if path.startswith(("/docs", "/redoc", "/openapi.json"))}
-    twins = silent - pages  # `/users` beside `/users/`
+    # `/users` beside `/users/`; a list of what links here has a second name, with the field.
+    twins = {path for path in silent - pages if "/{key}/" not in path}
     assert all(f"{path}/" in app.openapi()["paths"] for path in twins)
 
 
