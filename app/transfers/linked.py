@@ -69,10 +69,11 @@ class LinkedCells:
         asks = [(place, columns[number]) for number, place in self._places.items()]
         resolved = self._levels.resolve(asks, self._read)
         self.batch.adapt(len(columns[0]))
-        placed = [column if _is_unmarked(column) else _restored(column) for column in columns]
-        for number, values in zip(self._places, resolved, strict=True):
-            placed[number] = values
-        return placed
+        behind = dict(zip(self._places, resolved, strict=True))
+        return [
+            behind[number] if number in behind else _without_marks(column)
+            for number, column in enumerate(columns)
+        ]
 
 
 class LinkedDocuments:
@@ -276,8 +277,8 @@ class _Cells(_Node):
         table = Table([("_id",), *(wanted.steps[0] for wanted in self.wanted)])
         ids, *columns = read_columns(raw, table, [wanted.steps[0] for wanted in self.wanted])
         for number, wanted in enumerate(self.wanted):
-            if wanted.inner[0][1] is None and not _is_unmarked(columns[number]):
-                columns[number] = _restored(columns[number])
+            if wanted.inner[0][1] is None:
+                columns[number] = _without_marks(columns[number])
         return list(map(_identity, ids)), columns
 
     def asks(self, columns: list[Values]) -> Iterator[Ask]:
@@ -433,12 +434,10 @@ def _count_marks(values: Values) -> int:
     return count
 
 
-def _is_unmarked(values: Values) -> bool:
-    return set(map(type, values)).isdisjoint((dict, list)) or not _count_marks(values)
-
-
-def _restored(values: Values) -> Values:
+def _without_marks(values: Values) -> Values:
     """The values with references for dicts with a mark."""
+    if set(map(type, values)).isdisjoint((dict, list)) or not _count_marks(values):
+        return values
     return [
         list(map(_reference, value)) if type(value) is list else _reference(value)
         for value in values

@@ -28,7 +28,7 @@ class Member(Document):
 
     number: Annotated[int, Indexed()]
     name: str
-    groups: list[Link[Group]] = []
+    groups: list[Link[Group]] = []  # noqa: RUF012 - pydantic copies it
     peer: Link[Peer] | None = None
 
     class Settings:
