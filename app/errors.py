@@ -24,6 +24,7 @@
 `app/api/problems.py` is the one place that makes responses of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,11 @@ class Fault:
     pointer: str | None = None
     parameter: str | None = None
     header: str | None = None
+
+
+def and_more(found: Sequence[object]) -> str:
+    """` (and 2 more)` behind the first of several, nothing behind a single one."""
+    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
 
 
 class DocsheetError(Exception):

@@ -1,7 +1,14 @@
-"""The nearest of the known words, for whoever mistyped one."""
+"""What messages repeat of a text, and the nearest of the known words for whoever mistyped one."""
 
 import difflib
 from collections.abc import Iterable
+
+SHOWN = 60  # characters of a text that a message repeats
+
+
+def show(text: str) -> str:
+    """A text as a message repeats it: its beginning, in quotes."""
+    return repr(text[:SHOWN])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 from app.errors import Fault, Invalid, PreconditionFailed
+from app.spelling import show
 
 ANY = "*"
-_SHOWN = 60  # characters of a header's value that is repeated in a message
 # One tag of a list, with what stands around it. `W/` is overlooked: a proxy that compresses adds
 # it.
 _tag = re.compile(r'[ \t,]*(?:W/)?("[^"\x00-\x20\x7f]*")[ \t]*(?:,|$)').match
@@ -70,7 +70,7 @@ def _read(request: Request, header: str) -> list[str] | None:
     if not tags or text[end:].strip(" \t,"):
         detail = (
             f'{header}: must be a tag in double quotes, as ETag shows it ("5f43a1b2"), several '
-            f"with commas between them, or *; not {text[:_SHOWN]!r}."
+            f"with commas between them, or *; not {show(text)}."
         )
         raise Invalid(detail, Fault(detail, header=header))
     return tags

@@ -17,8 +17,6 @@ from app.resources.kinds import KINDS
 from app.resources.registry import Resource
 
 Schema = dict[str, Any]
-JSON = "application/json"
-PROBLEM = "application/problem+json"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from app.api import requests
-from app.api.descriptions import JSON, Answer, Description
+from app.api.descriptions import Answer, Description
+from app.api.media_types import JSON
 from app.api.routing import Route
 from app.errors import NotFound
 from app.resources.registry import Resource
@@ -129,14 +130,14 @@ class Pages:
         headers = {"Vary": "Accept"}
         if _wants_html(request.headers.get("accept", "")):
             return HTMLResponse(self._home_html(), headers=headers)
-        return Response(orjson.dumps(self._home_json()), 200, headers, "application/json")
+        return Response(orjson.dumps(self._home_json()), 200, headers, JSON)
 
     async def openapi(self, request: Request) -> Response:
         """`GET /openapi.json`."""
         requests.no_parameters(request)
         if self._described is None:
             self._described = orjson.dumps(self._openapi())
-        return Response(self._described, media_type="application/json")
+        return Response(self._described, media_type=JSON)
 
     async def swagger(self, request: Request) -> Response:
         """`GET /docs`: Swagger UI."""
@@ -230,9 +231,7 @@ def _wants_html(accept: str) -> bool:
         qualities.setdefault(media_type, (quality, -number))
     nothing = (0.0, 1 - len(accept))
     page = qualities.get("text/html", qualities.get("text/*", nothing))
-    data = qualities.get(
-        "application/json", qualities.get("application/*", qualities.get("*/*", nothing))
-    )
+    data = qualities.get(JSON, qualities.get("application/*", qualities.get("*/*", nothing)))
     return page > data
 
 

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
-from app.api.descriptions import JSON, Answer, Description, Schema, in_path
+from app.api.descriptions import Answer, Description, Schema, in_path
+from app.api.media_types import JSON
 from app.api.parts import Part
 from app.api.relay import Relay
 from app.api.routing import Route
@@ -116,7 +117,7 @@ class Downloads(Part):
                 "only."
             )
         headers = {"Cache-Control": "no-store"}
-        return Response(orjson.dumps(asdict(record)), 200, headers, "application/json")
+        return Response(orjson.dumps(asdict(record)), 200, headers, JSON)
 
     async def answer(
         self,

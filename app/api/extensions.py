@@ -11,11 +11,12 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import compile_path
 
+from app.api.media_types import PROBLEM
 from app.api.routing import Paths, first_step
 from app.errors import DeclarationError
 
 SCHEMAS = "#/components/schemas/"
-PROBLEM = {"$ref": f"{SCHEMAS}ProblemDetails"}
+_PROBLEM = {"$ref": f"{SCHEMAS}ProblemDetails"}
 _REFUSED = f"{SCHEMAS}HTTPValidationError"  # what FastAPI would answer in place of our problems
 _SOME_STEP = "%"  # no path of ours has it, so only a parameter of ours can be it
 
@@ -99,7 +100,7 @@ def _answer_with_problems(described: Description) -> None:
         for operation in item.values():
             refused = operation.get("responses", {}).get("422", {}) if operation else {}
             if _REFUSED in json.dumps(refused):
-                refused["content"] = {"application/problem+json": {"schema": PROBLEM}}
+                refused["content"] = {PROBLEM: {"schema": _PROBLEM}}
     schemas = described.get("components", {}).get("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         if f'"{SCHEMAS}{name}"' not in json.dumps(described):

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
-from app.api.descriptions import JSON, Answer, Description
+from app.api.descriptions import Answer, Description
+from app.api.media_types import JSON
 from app.api.parts import Part
 from app.api.routing import Route
 from app.errors import RequestError, TimeLimitExceeded, Unavailable

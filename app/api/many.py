@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from app.api.media_types import JSON
 from app.errors import Conflict, Fault, Invalid, RequestError, Unavailable
 from app.query.compile import Affected, Query
 from app.resources.documents import read_document
@@ -19,7 +20,6 @@ from app.store.repository import Affecting, Repository
 MOST = 1_000  # documents of one array
 BATCH = 200  # documents that are written by one call
 SHOWN = 100  # errors that an answer lists
-JSON = "application/json"
 
 Write = Callable[[Query, Sequence[Any]], Awaitable[Affecting]]
 

@@ -9,7 +9,6 @@ from app.api.descriptions import (
     EVERYWHERE,
     HEADERS,
     OF_PROBLEMS,
-    PROBLEM,
     STATUSES,
     Answer,
     Content,
@@ -18,6 +17,7 @@ from app.api.descriptions import (
     Schema,
     value_schema,
 )
+from app.api.media_types import PROBLEM
 from app.api.routing import Route
 from app.resources.registry import Resource
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from app.api.descriptions import (
-    JSON,
     Answer,
     Content,
     Description,
@@ -16,11 +15,11 @@ from app.api.descriptions import (
     of_parameters,
     value_schema,
 )
+from app.api.media_types import JSON, MERGE_PATCH
 from app.query.compile import Compiler
 from app.spreadsheets.format import Format
 from app.spreadsheets.formats import FORMATS
 
-MERGE_PATCH = "application/merge-patch+json"
 _TAGS = "ETags, with commas, or *."
 _IF_MATCH = in_header("If-Match", f"Only if the document is in one of these states: {_TAGS}")
 _IF_NONE_MATCH = in_header("If-None-Match", f"Only if it is in none of these states: {_TAGS}")

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app.api.media_types import PROBLEM
 from app.errors import BadRequest, Fault, Invalid, RequestError
 from app.resources.faults import pointer
 
-MEDIA_TYPE = "application/problem+json"
 REASON = "reason"  # of an error, in the request's state, for the log
 _TITLES = {kind.status: kind.title for kind in RequestError.__subclasses__()}
 _log = logging.getLogger("docsheet.error")
@@ -155,7 +155,7 @@ def _response(
             for fault in faults
         ]
     body |= members or {}
-    return Response(_json(body), status, headers, MEDIA_TYPE)
+    return Response(_json(body), status, headers, PROBLEM)
 
 
 def _json(body: dict[str, Any]) -> bytes:

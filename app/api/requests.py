@@ -10,12 +10,13 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
+from app.api import media_types
 from app.errors import BadRequest, Fault, Invalid, TooLarge, UnsupportedMedia
 from app.resources.fields import Field
 from app.resources.keys import read_key
 
-JSON = ("application/json",)
-MERGE_PATCH = ("application/merge-patch+json", "application/json")
+BODIES = (media_types.JSON,)
+PATCHES = (media_types.MERGE_PATCH, media_types.JSON)
 # What orjson refuses, though it is JSON: the model's check says where it stands.
 _JSON_ALL_THE_SAME = ("surrogate", "infinity")
 MANY_DIGITS = 40
@@ -73,7 +74,7 @@ def check_media_type(request: Request, accepted: tuple[str, ...]) -> None:
     if given.partition(";")[0].strip().lower() in accepted:
         return
     detail = f"The body must be {' or '.join(accepted)}, not {given or 'without a media type'}."
-    headers = {"Accept-Patch": ", ".join(MERGE_PATCH)} if accepted is MERGE_PATCH else None
+    headers = {"Accept-Patch": ", ".join(PATCHES)} if accepted is PATCHES else None
     raise UnsupportedMedia(detail, Fault(detail, header="Content-Type"), headers=headers)
 
 

@@ -12,6 +12,7 @@ from app.api import operations, requests
 from app.api.conditions import Conditions
 from app.api.downloads import Downloads
 from app.api.many import read_common_patch, read_documents, write_many
+from app.api.media_types import JSON
 from app.api.parts import Part
 from app.api.routing import Handler, Route
 from app.api.uploads import Uploads
@@ -32,7 +33,6 @@ from app.store.lists import ListPage
 from app.store.repository import Repository
 from app.store.stored import Stored
 
-JSON = "application/json"
 EXPORT, IMPORT = "export", "import"  # the steps before a format
 
 
@@ -124,7 +124,7 @@ class ResourceRouter(Part):
     async def create(self, request: Request) -> Response:
         """`POST /users/`: a new document, or an array of them."""
         requests.no_parameters(request)
-        body = await self._body(request, requests.JSON)
+        body = await self._body(request, requests.BODIES)
         if type(body) is list:  # of many
             return await self._create_all(body)
         stored = await self._repository.insert(await self._read_document(body))
@@ -144,7 +144,7 @@ class ResourceRouter(Part):
     async def patch_many(self, request: Request) -> Response:
         """`PATCH /users/?…`: a merge patch of every document that meets the conditions."""
         affected = self.compiler.many(requests.pairs(request))
-        patch = read_common_patch(self.resource, await self._body(request, requests.MERGE_PATCH))
+        patch = read_common_patch(self.resource, await self._body(request, requests.PATCHES))
         return await write_many(
             self._repository,
             affected,
@@ -188,7 +188,7 @@ class ResourceRouter(Part):
         requests.no_parameters(request)
         keys = await self._keys_of_write(request)
         matches = Conditions(request).for_write()
-        body = await self._body(request, requests.JSON)
+        body = await self._body(request, requests.BODIES)
         stored = await self._repository.replace(
             keys,
             matches,
@@ -201,7 +201,7 @@ class ResourceRouter(Part):
         requests.no_parameters(request)
         keys = await self._keys_of_write(request)
         matches = Conditions(request).for_write()
-        body = await self._body(request, requests.MERGE_PATCH)
+        body = await self._body(request, requests.PATCHES)
         stored = await self._repository.patch(
             keys,
             matches,

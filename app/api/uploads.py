@@ -13,14 +13,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.api import requests
+from app.api.media_types import JSON
 from app.api.multipart import Upload, new_file, receive
 from app.api.parts import Part
 from app.api.problems import problem
 from app.api.relay import wait_for_disconnect
 from app.concurrency import cancel, run_to_end
 from app.errors import NotFound, Unavailable
-from app.resources.registry import Resource, nearest
+from app.resources.registry import Resource
 from app.settings import Settings
+from app.spelling import nearest
 from app.spreadsheets.format import MIB, Limits
 from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.forms import entries, write_csv, write_xlsx
@@ -41,7 +43,6 @@ from app.transfers.imports import (
 CLOSING_SECONDS = 3.0  # that imports have to end when the server stops
 WAIT_SECONDS = 5.0  # that an import waits for its turn
 CHUNK = 256 * 1024  # bytes of a sheet that are sent at a time
-JSON = "application/json"
 _SHEETS: dict[str, SheetFormat] = {
     FORMATS["csv"].media_type.partition(";")[0]: "csv",
     FORMATS["xlsx"].media_type: "xlsx",

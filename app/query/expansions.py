@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from app.resources.links import MAX_LEVELS
 from app.resources.registry import Resource
+from app.spelling import show
 
 if TYPE_CHECKING:
     from app.query.names import Names
-
-_SHOWN = 60  # characters of a value that a message repeats
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def _expansions(names: "Names", paths: list[str], level: int) -> Iterator[Expans
         link, rest = names.link(path)
         if link is None:
             raise ValueError(
-                f"{path[:_SHOWN]!r} is no link to another document; only links can be expanded"
+                f"{show(path)} is no link to another document; only links can be expanded"
             )
         behind.setdefault(link.path, [])
         if rest:

@@ -9,14 +9,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from app.errors import Fault, Invalid
+from app.errors import Fault, Invalid, and_more
 from app.query.operators import MAX_PATTERN
+from app.resources.kinds import INT64
 from app.resources.options import MAX_LIMIT, Options
-from app.spelling import nearest
+from app.spelling import nearest, show
 
 Taker = Literal["list", "export", "read", "import", "many"]
 Schema = dict[str, Any]
-GREATEST = 2**63 - 1  # whole number that MongoDB has room for
+GREATEST = INT64.stop - 1  # whole number that MongoDB has room for
 COUNTS = ("auto", "exact", "none")
 DELIMITERS = (",", ";", "|", "tab")
 FORMULAS = ("escape", "keep")
@@ -73,9 +74,9 @@ class WholeNumber:
             if self.least <= number and (self.most is None or number <= self.most):
                 return min(number, GREATEST)
         if self.most is None or self.most == GREATEST:
-            raise ValueError(f"must be a whole number ≥ {self.least}, not {_shown(text)}")
+            raise ValueError(f"must be a whole number ≥ {self.least}, not {show(text)}")
         bounds = f"from {self.least} to {self.most}"
-        raise ValueError(f"must be a whole number {bounds}, not {_shown(text)}")
+        raise ValueError(f"must be a whole number {bounds}, not {show(text)}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Choice:
         if text not in self.words:
             known = " ".join(self.words)
             raise ValueError(
-                f"must be one of: {known}; not {_shown(text)}.{nearest(text, self.words)}"
+                f"must be one of: {known}; not {show(text)}.{nearest(text, self.words)}"
             )
         return text
 
@@ -104,13 +105,8 @@ class Flag:
 
     def read(self, text: str) -> bool:
         if text not in ("true", "false"):
-            raise ValueError(f"must be true or false, not {_shown(text)}")
+            raise ValueError(f"must be true or false, not {show(text)}")
         return text == "true"
-
-
-def _shown(text: str) -> str:
-    """A value as a message repeats it."""
-    return repr(text[:60])
 
 
 @dataclass(frozen=True)
@@ -216,14 +212,14 @@ def read_parameters(
     given: dict[str, str] = {}
     for name, text in pairs:
         if name in given:
-            faults.append(_fault(name, "it is given twice; it can have one value only"))
+            faults.append(fault_of(name, "it is given twice; it can have one value only"))
         elif name in known:
             given[name] = text
         elif foreign and name in foreign:
             if text:
-                faults.append(_fault(name, foreign[name]))
+                faults.append(fault_of(name, foreign[name]))
         else:
-            faults.append(_fault(name, f"there is no such parameter here.{nearest(name, known)}"))
+            faults.append(fault_of(name, f"there is no such parameter here.{nearest(name, known)}"))
     values: dict[str, Any] = {}
     for name, parameter in known.items():
         text = given.get(name, "")
@@ -231,13 +227,19 @@ def read_parameters(
         try:
             values[name] = parameter.type.read(text) if text else values[name]
         except ValueError as error:
-            faults.append(_fault(name, str(error)))
+            faults.append(fault_of(name, str(error)))
     if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise Invalid(f"The query can't be accepted: {faults[0].detail}{more}", *faults)
+        raise invalid_query(faults)
     return values
 
 
-def _fault(name: str, detail: str) -> Fault:
+def invalid_query(faults: Sequence[Fault]) -> Invalid:
+    """422 with every parameter that is at fault."""
+    detail = f"The query can't be accepted: {faults[0].detail}{and_more(faults)}"
+    return Invalid(detail, *faults)
+
+
+def fault_of(name: str, detail: str) -> Fault:
+    """What is wrong with a parameter, as a sentence that begins with its name."""
     sentence = f"{name}: {detail}".rstrip(".")
     return Fault(sentence if sentence.endswith("?") else f"{sentence}.", parameter=name)

@@ -6,20 +6,20 @@ from typing import Any
 
 import bson
 
-from app.errors import Fault, Invalid
+from app.errors import Fault
 from app.query import tokens
 from app.query.conditions import AnyCondition, Readings, Search
 from app.query.expansions import Expansion, read_expand
 from app.query.names import Asked, Names
 from app.query.operators import MAX_LITERAL, MAX_PATTERN, Operator
 from app.query.ordering import Sort
-from app.query.parameters import PARAMETERS, Parameter
+from app.query.parameters import PARAMETERS, Parameter, fault_of, invalid_query
 from app.query.tokens import Place, Pointer
 from app.query.unknown import explain
 from app.resources.kinds import read_bool
+from app.spelling import show
 
 _SUGGESTED = 10  # unknown parameters of one request for which the nearest name is looked for
-_SHOWN = 60  # characters of a value that a message repeats
 _OF_EXPORTS = frozenset(one.name for one in PARAMETERS if "export" in one.takers)
 
 
@@ -61,10 +61,7 @@ class Reading:
             self._fault(name, explain(self._names, name, self._known, suggest=suggest))
 
     def _fault(self, name: str, detail: str) -> None:
-        sentence = f"{name}: {detail}".rstrip(".")
-        if not sentence.endswith("?"):
-            sentence += "."
-        self._faults.append(Fault(sentence, parameter=name))
+        self._faults.append(fault_of(name, detail))
 
     def refuse(self, name: str, detail: str) -> None:
         """Adds a fault of a parameter, found by who reads the values."""
@@ -72,11 +69,8 @@ class Reading:
 
     def finish(self) -> None:
         """Raises `Invalid` with every fault that was found."""
-        if not self._faults:
-            return
-        more = f" (and {len(self._faults) - 1} more)" if len(self._faults) > 1 else ""
-        first = self._faults[0].detail
-        raise Invalid(f"The query can't be accepted: {first}{more}", *self._faults)
+        if self._faults:
+            raise invalid_query(self._faults)
 
     # --- parameters ---
 
@@ -176,7 +170,7 @@ class Reading:
                 return self._listed(asked, texts)
             return [self._value(asked, text) for text in texts]
         except ValueError as error:
-            shown = ", ".join(repr(text[:_SHOWN]) for text in texts[:3])
+            shown = ", ".join(map(show, texts[:3]))
             self._fault(name, f"{error}, not {shown}")
             return []
 

@@ -8,9 +8,9 @@ import orjson
 import pydantic
 from pydantic_core import ErrorDetails
 
-from app.errors import Fault, Invalid
+from app.errors import Fault, Invalid, and_more
 from app.resources.fields import Shape, models_in, shape_of
-from app.resources.registry import nearest
+from app.spelling import nearest
 
 Steps = tuple[str | int, ...]
 
@@ -25,13 +25,14 @@ def _escaped(step: str | int) -> bytes:
 
 
 def invalid_body(faults: list[Fault]) -> Invalid:
+    """422 with everything that is wrong in a body."""
     first = faults[0]
     where = f" at {first.pointer}" if first.pointer and first.pointer != "#" else ""
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return Invalid(f"The body can't be accepted{where}: {first.detail}{more}", *faults)
+    return Invalid(f"The body can't be accepted{where}: {first.detail}{and_more(faults)}", *faults)
 
 
 def unknown_field(shape: Shape | None, steps: Steps) -> Fault:
+    """What is wrong with a field that the model doesn't know, or can't take."""
     if shape is not None and shape.open:
         return Fault(
             "The name of a field can't be empty, begin with $ or have a dot.",

@@ -17,6 +17,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from app.resources.codec import CODEC
+from app.resources.faults import Steps
 from app.resources.fields import (
     Field,
     FieldPath,
@@ -30,7 +31,6 @@ from app.resources.keys import refusal
 from app.resources.kinds import show_link
 from app.spelling import nearest
 
-Steps = tuple[str | int, ...]
 Shapes = Mapping[str, Shape]  # of the documents that links lead to, by their collection
 MAX_LEVELS = 3  # links on one path
 

@@ -18,7 +18,7 @@ from app.resources.fields import Field, Shape, is_stored, nested_models, shape_o
 from app.resources.options import Options, check_linked_columns, read_options
 from app.resources.packages import import_modules, locate
 from app.resources.schemas import refuse_unsendable
-from app.spelling import nearest as nearest  # part of what this room offers
+from app.spelling import nearest
 
 OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself
 GENERATED, GIVEN = 1, 2  # pydantic's priorities of aliases

@@ -15,6 +15,7 @@ from app.errors import Fault, Invalid
 from app.resources.codec import CODEC
 from app.resources.faults import Steps, invalid_body, pointer
 from app.resources.fields import is_stored, once
+from app.resources.kinds import INT64
 from app.resources.registry import Resource
 
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of BSON that MongoDB takes
@@ -138,7 +139,7 @@ def unstorable(document: Any, above: Steps = ()) -> Fault:
 def _reason(value: Any) -> str | None:
     if isinstance(value, _Name):
         return "The name of a field can't have a NUL character." if "\0" in value else None
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+    if isinstance(value, int) and not INT64.start <= value < INT64.stop:
         return "MongoDB holds integers of 64 bits; this one is larger."
     if isinstance(value, float) and math.isinf(value):
         return "This number is larger than a double can be."

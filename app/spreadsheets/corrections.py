@@ -25,6 +25,7 @@ from app.spreadsheets.ingest import CellFault
 from app.spreadsheets.workbook import (
     NOTE_TITLES,
     NOTES,
+    ROWS,
     TEXT,
     cut,
     letters,
@@ -35,7 +36,6 @@ from app.spreadsheets.workbook import (
 
 NOTED = 1_000  # bad cells that have a note: openpyxl holds all of them in memory
 NOTE = 1_000  # characters of a note
-ROWS = 1_048_576  # of one sheet
 MARK = "▲"
 _FILL = PatternFill("solid", fgColor="FFFFC7CE")
 _DARK = Font(color="FF9C0006", bold=True)

@@ -20,9 +20,8 @@ from pydantic.fields import FieldInfo
 from app.resources.fields import Field, Shape
 from app.spreadsheets.cells import guard
 from app.spreadsheets.columns import Column, parse_columns
-from app.spreadsheets.workbook import letters, sheet_name, to_xml
+from app.spreadsheets.workbook import ROWS, letters, sheet_name, to_xml
 
-ROWS = 1_048_576  # of a sheet
 LIST = 255  # characters of a drop-down list that is written in its own cell (Excel's limit)
 NOTE = 1_000  # characters of a note
 CHOICES = "choices"  # the hidden sheet of lists that are longer

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from app.errors import Fault, Invalid
+from app.errors import Fault, Invalid, and_more
 from app.query.flatten import Steps
 from app.resources.fields import Field, Shape
 from app.resources.links import link_paths
-from app.resources.registry import nearest
+from app.spelling import nearest
 from app.spreadsheets.cell import Cell
 from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, show, zone
 from app.spreadsheets.columns import parse_columns
@@ -189,9 +189,8 @@ def match_columns(
             details.append(str(error))
     details += _overlaps(targets)
     if details:
-        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
         faults = [Fault(detail, parameter="columns") for detail in details]
-        raise Invalid(details[0] + more, *faults)
+        raise Invalid(details[0] + and_more(details), *faults)
     if not targets:
         detail = "No column of the file is a field: its first row has no title of one."
         raise Invalid(detail, Fault(detail, parameter="columns"))

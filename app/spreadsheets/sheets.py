@@ -18,9 +18,8 @@ from app.spreadsheets.format import MIB, ReadOptions, Rows
 from app.spreadsheets.header import read_header, too_many_rows
 from app.spreadsheets.package import Package, Sheet, broken
 from app.spreadsheets.strings import SharedStrings
-from app.spreadsheets.workbook import NOTE_TITLES, NOTES, TEXT, from_xml
+from app.spreadsheets.workbook import COLUMNS, NOTE_TITLES, NOTES, TEXT, from_xml
 
-COLUMNS = 16_384  # of a sheet
 ROWS = 1_000  # of one batch
 CELLS = 50_000  # of one batch
 CHARACTERS = 4 * MIB  # of the long texts of one batch

@@ -5,6 +5,7 @@ from html import escape
 
 HEADER, MOMENT, MOMENT_MS, DATE = 1, 2, 3, 4  # styles of every workbook: places in `cellXfs`
 
+ROWS, COLUMNS = 1_048_576, 16_384  # of one sheet, the header included
 TEXT = 32_767  # UTF-16 units in one cell
 NOTES = "notes"  # the sheet that lists the texts that were cut
 NOTE_TITLES = ["cell", "path", "sha256"]

@@ -21,8 +21,8 @@ from pymongo import ReadPreference, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
-from app.errors import Fault, Invalid, Linked
-from app.resources.faults import pointer
+from app.errors import Fault, Linked
+from app.resources.faults import invalid_body, pointer
 from app.resources.links import LinkPath, Reference, identity, stored_forms
 from app.resources.registry import Resource
 from app.store.client import Connection
@@ -86,11 +86,7 @@ class Links:
         """Raises `Invalid` with a pointer to each link that leads nowhere."""
         faults = [fault_of(reference) for reference in self.missing(references, words)]
         if faults:
-            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-            where = faults[0].pointer
-            raise Invalid(
-                f"The body can't be accepted at {where}: {faults[0].detail}{more}", *faults
-            )
+            raise invalid_body(faults)
 
     def refuse_linked(self, resource: Resource, key: Any, words: Words) -> None:
         """Raises `Linked` that says how many documents link to this one, and where."""

@@ -11,8 +11,9 @@ from app.query.conditions import Condition
 from app.query.parameters import PARAMETERS, parameters_of
 from app.query.plan import Plan
 from app.resources.links import Shapes
-from app.resources.registry import Resource, nearest
+from app.resources.registry import Resource
 from app.resources.rendering import Presenter, presenter
+from app.spelling import nearest
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS

@@ -24,10 +24,8 @@ from app.spreadsheets.cells import Texts, in_zone, zone
 from app.spreadsheets.columns import Column
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.sheets import XlsxReader
-from app.spreadsheets.workbook import NOTE_TITLES, NOTES, TEXT, to_xml
+from app.spreadsheets.workbook import COLUMNS, NOTE_TITLES, NOTES, ROWS, TEXT, to_xml
 
-ROWS = 1_048_576  # of one sheet, the header included
-COLUMNS = 16_384
 SHEET = 3 * 2**30  # bytes of XML after which the next sheet begins: well before 4 GiB
 SLICE = 1_000  # rows that are one piece of XML in memory
 SAMPLE = 100  # rows that say how wide a column is
