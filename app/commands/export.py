@@ -36,7 +36,7 @@ from app.spreadsheets.chunks import Tally
 from app.spreadsheets.formats import FORMATS
 from app.store.client import has_snapshots
 from app.store.errors import translated
-from app.store.indexes import read_indexes
+from app.store.indexes import Indexes, look_at
 from app.store.pages import start_session
 from app.transfers.exports import read_export
 from app.transfers.production import Export, produce
@@ -147,8 +147,10 @@ def export(
         MongoClient[dict[str, Any]](uri, **_options(settings)) as client,
     ):
         collection = client[settings.DB_NAME][compiler.resource.name]
-        indexes = read_indexes(collection)
-        plan = partial(make_plan, indexes=indexes, settings=settings)
+        known = Indexes()
+        look_at(collection, known)
+        is_view = known.nature.is_view
+        plan = partial(make_plan, indexes=known.existing, settings=settings, is_view=is_view)
         download = read_export(format_, pairs, compiler, plan, has_snapshots(client))
         tally = Tally()
         with _target(output) as file, translated(patterns=download.plan.patterns):

@@ -217,6 +217,19 @@ def test_a_name_that_ends_like_no_format_is_refused_and_a_link_stays(
     assert len((tmp_path / "users.parquet").read_bytes().splitlines()) == 3
 
 
+def test_a_view_is_exported_each_row_once(run: Any, database: Any) -> None:
+    database.client.drop_database("viewed")
+    viewed = database.client["viewed"]
+    viewed["plain"].insert_many([{"_id": n, "name": ["a", "b"], "age": -n} for n in range(1_000)])
+    viewed.command("create", "users", viewOn="plain", pipeline=[{"$unwind": "$name"}])
+    for words in ([], ["--sort", "age"], ["--consistency", "none"], ["--where", "name=a"]):
+        done = run("export", "users", "-o", "-", "--columns", "age,name", *words, DB_NAME="viewed")
+        assert done.returncode == 0, done.stderr
+        _, *rows = done.stdout.split()
+        assert len(rows) == len(set(rows)) == (1_000 if "--where" in words else 2_000)
+    database.client.drop_database("viewed")
+
+
 def test_no_database_is_one_sentence(run: Any, tmp_path: Path) -> None:
     nowhere = {"MONGO_URI": "mongodb://127.0.0.1:9/", "PRIMARY_WAIT_SECONDS": "1"}
     done = run("export", "users", **nowhere)
