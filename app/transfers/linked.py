@@ -32,7 +32,8 @@ GROWTH = 4  # times the batch before, at most
 # name before it is decoded, where nothing but references has these bytes: see `read_columns`.
 _REFERENCE, _MARKED = b"\x02$ref\0", b"\x02\x1eref\0"
 _MARK = "\x1eref"
-_PLAIN = frozenset((bson.ObjectId, int))  # types of `_id`s that stand for themselves
+_PLAIN = frozenset((bson.ObjectId, int))  # types that any `_id` may have
+_OWN = frozenset((bson.ObjectId, type(None)))  # those that are their own identity
 
 # The BSON of the documents with these `_id`s, as far as a projection keeps them.
 Read = Callable[[str, list[Any], dict[str, Any]], bytes]
@@ -88,6 +89,16 @@ class LinkedDocuments:
             (steps, self._levels.add_part(behind, keeps_key=steps in links))
             for steps, behind in _grouped(columns)
         ]
+
+    def read(self, raw: bytes) -> list[dict[str, Any]]:
+        """The documents of some BSON, with references as dicts with a mark where that is safe."""
+        count = raw.count(_REFERENCE)
+        if count and _MARKED not in raw:
+            documents = decode_all(raw.replace(_REFERENCE, _MARKED))
+            cells = [values for _, values in _asks(documents, self._links)]
+            if sum(map(_count_marks, cells)) == count:
+                return documents
+        return decode_all(raw)
 
     def place(self, documents: list[dict[str, Any]]) -> None:
         """Puts the parts in place, as JSON."""
@@ -359,8 +370,8 @@ class _Links:
             )
             inner = cls.of(collection, flat)
             return cls(cells, True, inner.ids, inner.keys, inner)
-        keys = [_key(cell, collection) for cell in cells]
-        ids = list(map(_identity, keys))
+        keys = _keys(cells, collection)
+        ids = keys if set(map(type, keys)) <= _OWN else list(map(_identity, keys))
         by_id = dict(zip(ids, keys, strict=True))
         by_id.pop(None, None)
         return cls(cells, False, ids, by_id)
@@ -381,8 +392,19 @@ class _Links:
         found = map(rows.get, self.ids)
         if keeps_key:
             pairs = zip(found, self.cells, strict=True)
-            return [cell if row is None else row[position] for row, cell in pairs]
+            return [_reference(cell) if row is None else row[position] for row, cell in pairs]
         return [None if row is None else row[position] for row in found]
+
+
+def _keys(cells: Values, collection: str) -> list[Any]:
+    """The `_id`s to which links lead; in one go where all are references as they mostly are."""
+    if set(map(type, cells)) == {dict} and all(
+        len(cell) == 2 and cell.get(_MARK) == collection for cell in cells
+    ):
+        keys = [cell.get("$id") for cell in cells]
+        if set(map(type, keys)) == {bson.ObjectId}:
+            return keys
+    return [_key(cell, collection) for cell in cells]
 
 
 def _key(value: Any, collection: str) -> Any:
@@ -396,7 +418,7 @@ def _key(value: Any, collection: str) -> Any:
 
 
 def _identity(key: Any) -> Any:
-    return key if type(key) is bson.ObjectId or key is None else identity(key)
+    return key if type(key) in _OWN else identity(key)
 
 
 def read_columns(

@@ -236,7 +236,7 @@ def _documents(export: Export, read: Iterable[Page], read_linked: Read) -> Itera
     if export.has_links:
         linked = LinkedDocuments(columns or (), export.linked, read_linked)
     for _, raw in _parts(read, linked.batch if linked else None):
-        documents: list[dict[str, Any]] = decode_all(raw)
+        documents = linked.read(raw) if linked is not None else decode_all(raw)
         if linked is not None:
             linked.place(documents)
         for document in documents:

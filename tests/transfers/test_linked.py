@@ -226,7 +226,9 @@ def shown(
     library: dict[str, Resource], asked: str, documents: list[Document], stored: Stored
 ) -> list[Document]:
     presenters = {"authors": presenter(library["authors"].shape)}
-    LinkedDocuments(columns(library, asked), presenters, stored.read).place(documents)
+    reader = LinkedDocuments(columns(library, asked), presenters, stored.read)
+    documents = reader.read(b"".join(map(bson.encode, documents)))
+    reader.place(documents)
     present = presenter(library["books"].shape)
     for document in documents:
         if present is not None:
@@ -258,6 +260,13 @@ def test_a_link_that_is_asked_for_too_keeps_its_id(library: dict[str, Resource])
     assert shown(library, "author,author.name", documents, Stored(authors=AUTHORS)) == [
         {"author": {"_id": 1, "name": "A"}},
         {"author": 99},
+    ]
+
+
+def test_a_link_that_no_column_reaches_through_is_shown(library: dict[str, Resource]) -> None:
+    documents = [{"author": to(1), "editors": [to(2)], "title": "\x02$ref"}]
+    assert shown(library, "author.name,editors,title", documents, Stored(authors=AUTHORS)) == [
+        {"author": {"name": "A"}, "editors": [2], "title": "\x02$ref"}
     ]
 
 
