@@ -1,12 +1,8 @@
 """`docsheet export`: writes a collection to a file, the same that HTTP gives."""
 
-import inspect
-import os
 import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -26,10 +22,11 @@ from rich.progress import (
 )
 
 from app.commands.database import find_compiler, open_database
+from app.commands.files import STDOUT, is_stream, open_target
+from app.commands.options import add_options, pairs_of, takers_of_exports
 from app.commands.terminal import can_ask, err
 from app.errors import Invalid, StartError
 from app.query.compile import Pairs
-from app.query.parameters import Choice, Flag, Parameter, parameters_of
 from app.query.plan import make_plan
 from app.settings import Settings, read_settings
 from app.spreadsheets.chunks import Tally
@@ -42,21 +39,19 @@ from app.transfers.exports import read_export
 from app.transfers.production import Export, produce
 from app.transfers.work import export_options
 
-STDOUT = "-"
-
 
 def run(
     resource: Annotated[str, typer.Argument(help="The collection, such as users.")],
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", help="The file; - is standard output. [default: users.csv, …]"
+            "--output", "-o", help="The file; - is standard output. (default: users.csv, …)"
         ),
     ] = "",
     format_: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help="csv, xlsx, ndjson or json. [default: as the file's name ends]"
+            "--format", "-f", help="csv, xlsx, ndjson or json. (default: as the file's name ends)"
         ),
     ] = "",
     force: Annotated[
@@ -70,52 +65,11 @@ def run(
 ) -> None:
     """Write a collection to a file, as GET /users/export/{format} does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the part of a file goes, as at ^C
-    pairs = [*read_conditions(where or ()), *_pairs(parameters)]
+    pairs = [*read_conditions(where or ()), *pairs_of(parameters)]
     export(read_settings(), resource, format_, pairs, output, err, force=force)
 
 
-def _pairs(parameters: dict[str, str | bool]) -> Iterator[tuple[str, str]]:
-    """The parameters as a query string has them; a switch that is off is absent."""
-    for name, value in parameters.items():
-        if isinstance(value, bool):
-            value = "true" if value else ""
-        yield name, value
-
-
-def _options_of_parameters() -> list[inspect.Parameter]:
-    """An option for each parameter that an export has in some format."""
-    every = {option for found in FORMATS.values() for option in found.takes}
-    return [_option(parameter) for parameter in parameters_of("export", every).values()]
-
-
-def _option(parameter: Parameter) -> inspect.Parameter:
-    help_ = parameter.description.format(search="the fields that the model names for search")
-    if parameter.of_format:
-        takers = (found.names[0] for found in FORMATS.values() if parameter.name in found.takes)
-        help_ += f" ({', '.join(dict.fromkeys(takers)).upper()})"
-    if isinstance(parameter.type, Choice):
-        help_ += f" One of: {' '.join(parameter.type.words)}"
-    is_switch = isinstance(parameter.type, Flag)
-    option = typer.Option(f"--{parameter.name}", help=help_)
-    return inspect.Parameter(
-        parameter.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=False if is_switch else "",
-        annotation=Annotated[bool if is_switch else str, option],
-    )
-
-
-def _add_options(command: Callable[..., None]) -> None:
-    """Gives a command with `**parameters` an option for each parameter; typer reads signatures."""
-    signature = inspect.signature(command)
-    named = [
-        one for one in signature.parameters.values() if one.kind != inspect.Parameter.VAR_KEYWORD
-    ]
-    options = [*named, *_options_of_parameters()]
-    command.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
-
-
-_add_options(run)
+add_options(run, "export", takers_of_exports())
 
 
 def export(
@@ -153,7 +107,7 @@ def export(
         plan = partial(make_plan, indexes=known.existing, settings=settings, is_view=is_view)
         download = read_export(format_, pairs, compiler, plan, has_snapshots(client))
         tally = Tally()
-        with _target(output) as file, translated(patterns=download.plan.patterns):
+        with open_target(output) as file, translated(patterns=download.plan.patterns):
             _write(download, collection, file, tally, settings, console)
     place = "standard output" if output == STDOUT else output
     console.print(
@@ -175,7 +129,7 @@ def read_conditions(conditions: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _format_of(output: str) -> str:
     """The format that the file's name ends with, CSV where it has no ending."""
     ending = Path(output).suffix.lower().lstrip(".")
-    if not ending or output == STDOUT or _is_stream(Path(output)):
+    if not ending or output == STDOUT or is_stream(Path(output)):
         return "csv"
     if ending not in FORMATS:
         known = ", ".join(dict.fromkeys(found.extension for found in FORMATS.values()))
@@ -218,50 +172,6 @@ def _options(settings: Settings) -> dict[str, Any]:
     How long a sort without an index may take is for the database's limit to say.
     """
     return export_options(settings) | {"socketTimeoutMS": None}
-
-
-@contextmanager
-def _target(output: str) -> Iterator[IO[bytes]]:
-    """The file to write to.
-
-    It has its name, in place of what was there, only once the work is done.
-    """
-    if output == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(output)
-    try:
-        if _is_stream(path):
-            with path.open("wb") as file:
-                yield file
-            return
-        path = path.resolve()  # a link stays, what it names is replaced
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
-        ) as part:
-            try:
-                yield part
-                part.flush()
-                os.fsync(part.fileno())
-                Path(part.name).chmod(0o666 & ~_umask())
-                Path(part.name).replace(path)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise StartError(f"{output} can't be written: {error.strerror}.") from error
-
-
-def _is_stream(path: Path) -> bool:
-    """A device or a pipe: nothing that a whole file could take the place of."""
-    return path.exists() and not path.is_file()
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _write(
