@@ -17,7 +17,6 @@ from typing import (
     Any,
     ForwardRef,
     Literal,
-    NewType,
     ParamSpec,
     TypeVar,
     Union,
@@ -26,11 +25,16 @@ from typing import (
 )
 
 import pydantic
-from beanie import BackLink, Document, Link
-from pydantic.fields import FieldInfo
-from typing_extensions import TypeAliasType
+from beanie import Document, Link
 
 from app.errors import DeclarationError
+from app.resources.annotations import (
+    collection_of,
+    is_stored,
+    key_annotation,
+    plain,
+    stored_name,
+)
 from app.resources.kinds import KINDS, Filters, anything, kind_of, show_link
 from app.resources.texts import TextType
 
@@ -226,7 +230,7 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     for attribute, info in model.model_fields.items():
         if not is_stored(attribute, info):
             continue
-        name = _stored_name(model, attribute, info)
+        name = stored_name(model, attribute, info)
         if name in fields:
             raise DeclarationError(
                 f"{model.__name__}.{attribute}: two fields are stored as {name!r}."
@@ -251,81 +255,63 @@ def nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseMod
     return found
 
 
-def is_stored(attribute: str, info: FieldInfo) -> bool:
-    """Whether a field is part of the stored document.
-
-    The revision that Beanie adds to each class is not (documents with revisions are refused), nor
-    is a `BackLink`.
-    """
-    is_revision = attribute == "revision_id" and bool(info.exclude)
-    return not is_revision and not _is_back_link(info.annotation)
-
-
-def _is_back_link(annotation: Any) -> bool:
-    annotation = _plain(annotation)
-    if annotation is BackLink or get_origin(annotation) is BackLink:
-        return True
-    return get_origin(annotation) is not Literal and any(map(_is_back_link, get_args(annotation)))
-
-
-def _stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInfo) -> str:
-    name = info.alias or attribute
-    if info.validation_alias not in (None, name):
-        raise DeclarationError(
-            f"{model.__name__}.{attribute}: validation_alias {info.validation_alias!r} differs "
-            f"from the stored name {name!r}; one name must serve everywhere, so use alias."
-        )
-    if "." in name or name.startswith("$") or "\0" in name or not name:
-        raise DeclarationError(
-            f"{model.__name__}.{attribute}: {name!r} can't be the name of a stored field."
-        )
-    return name
-
-
-def _field(name: str, annotation: Any, custom: Mapping[Any, Any], where: str) -> Field:
-    declared, annotation = annotation, _plain(annotation)
-    origin = get_origin(annotation)
+def _field(name: str, declared: Any, custom: Mapping[Any, Any], where: str) -> Field:
+    annotation = plain(declared)
+    arguments, origin = get_args(annotation), get_origin(annotation)
     if origin in (Union, types.UnionType):
-        return _union(name, [a for a in get_args(annotation) if a is not type(None)], custom, where)
+        members = [argument for argument in arguments if argument is not NoneType]
+        return _union(name, members, custom, where)
     if origin is Literal:
-        return _choices(name, get_args(annotation))
-    if origin is Link or annotation is Link:
-        return Field(name, "link", target=_target(get_args(annotation), where))
+        return _choices(name, arguments)
+    if Link in (origin, annotation):
+        return Field(name, "link", target=_target(arguments, where))
     if isinstance(annotation, ForwardRef | str):
-        name = annotation if isinstance(annotation, str) else annotation.__forward_arg__
-        raise DeclarationError(f"{where}: no file of these models declares the name {name!r}.")
+        missing = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+        raise DeclarationError(f"{where}: no file of these models declares the name {missing!r}.")
     base = origin or annotation
-    if isinstance(base, type) and issubclass(base, _SECRETS):
-        return Field(name, kind_of(base) or "any", excluded=True)
-    if isinstance(base, type) and base in custom:
+    if not isinstance(base, type):
         return Field(name, "any")
-    if isinstance(base, type) and issubclass(base, enum.Enum):
-        return _choices(name, tuple(member.value for member in base))
-    if isinstance(base, type) and issubclass(base, Mapping):
-        return _map(name, get_args(annotation), custom, where)
+    if base in custom and not issubclass(base, _SECRETS):
+        return Field(name, "any")
     kind = kind_of(base)
+    if kind is None or issubclass(base, (enum.Enum, Mapping)):
+        return _field_of_class(name, base, arguments, custom, where)
+    if issubclass(base, _SECRETS):
+        return Field(name, kind, excluded=True)
     if kind == "text" and declared is not str:
         return Field(name, kind, text_type=TextType(declared))
-    if kind is not None:
-        return Field(name, kind)
-    if (
-        isinstance(base, type)
-        and issubclass(base, _LISTS)
-        and not issubclass(base, pydantic.BaseModel)
-    ):
-        return _list(name, get_args(annotation), custom, where)
-    if isinstance(base, type) and issubclass(base, pydantic.RootModel):
+    return Field(name, kind)
+
+
+def _field_of_class(
+    name: str, base: type, arguments: tuple[Any, ...], custom: Mapping[Any, Any], where: str
+) -> Field:
+    """The field of a class that is no kind by itself: what is in it decides."""
+    if issubclass(base, _SECRETS):
+        return Field(name, "any", excluded=True)
+    if issubclass(base, enum.Enum):
+        return _choices(name, tuple(member.value for member in base))
+    if issubclass(base, Mapping):
+        return _map(name, arguments, custom, where)
+    if issubclass(base, pydantic.RootModel):
         return _field(name, base.model_fields["root"].annotation, custom, where)
-    if isinstance(base, type) and issubclass(base, pydantic.BaseModel):
+    if issubclass(base, pydantic.BaseModel):
         return Field(name, "object", model=base)
+    if issubclass(base, _LISTS):
+        return _list(name, arguments, custom, where)
+    _refuse_class(base, where)
+    return Field(name, "any")
+
+
+def _refuse_class(base: type, where: str) -> None:
+    """Raises `DeclarationError` for a class whose values can't be stored."""
     if base in (datetime.time, complex):
         raise DeclarationError(f"{where}: MongoDB can't store a {base.__name__}.")
-    if isinstance(base, type) and dataclasses.is_dataclass(base):
+    if dataclasses.is_dataclass(base):
         raise DeclarationError(
             f"{where}: the dataclass {base.__name__} can't be stored; declare it as a pydantic "
             "BaseModel."
         )
-    return Field(name, "any")
 
 
 def _target(linked: tuple[Any, ...], where: str) -> Target:
@@ -338,35 +324,6 @@ def _target(linked: tuple[Any, ...], where: str) -> Target:
         )
     key = _field("_id", key_annotation(model), {}, f"{model.__name__}.id")
     return Target(model.__name__, collection_of(model), key)
-
-
-def key_annotation(model: type[Document]) -> Any:
-    """What a document class declares for its `_id`, without None."""
-    info = model.model_fields["id"]
-    members = [member for member in get_args(info.annotation) if member is not type(None)]
-    is_optional = get_origin(info.annotation) in (Union, types.UnionType)
-    annotation: Any = Union[tuple(members)] if is_optional else info.annotation  # noqa: UP007 - of a list
-    return Annotated[annotation, *info.metadata] if info.metadata else annotation
-
-
-def collection_of(model: type[Document]) -> str:
-    """The name of the collection in which the documents of a class are stored."""
-    return getattr(getattr(model, "Settings", None), "name", None) or model.__name__
-
-
-def _plain(annotation: Any) -> Any:
-    """The annotation without Annotated, NewType, type aliases and type variables."""
-    while True:
-        if get_origin(annotation) is Annotated:
-            annotation = get_args(annotation)[0]
-        elif isinstance(annotation, NewType):
-            annotation = annotation.__supertype__
-        elif isinstance(annotation, TypeAliasType):
-            annotation = annotation.__value__
-        elif isinstance(annotation, TypeVar):
-            annotation = annotation.__bound__ or Any
-        else:
-            return annotation
 
 
 def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str) -> Field:

@@ -16,17 +16,10 @@ from beanie import Link
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from app.resources.annotations import collection_of, key_annotation
 from app.resources.codec import CODEC
 from app.resources.faults import Steps
-from app.resources.fields import (
-    Field,
-    FieldPath,
-    Shape,
-    Target,
-    collection_of,
-    is_number,
-    key_annotation,
-)
+from app.resources.fields import Field, FieldPath, Shape, Target, is_number
 from app.resources.keys import refusal
 from app.resources.kinds import show_link
 from app.spelling import nearest

@@ -21,7 +21,8 @@ from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 from pydantic import EmailStr
 from pydantic_core import SchemaValidator, core_schema
 
-from app.resources.fields import is_stored, once
+from app.resources.annotations import is_stored
+from app.resources.fields import once
 from app.resources.storing import Document, encoder_of
 
 Schema = dict[str, Any]

@@ -14,7 +14,8 @@ from pymongo import IndexModel
 
 from app.errors import DeclarationError
 from app.resources import links
-from app.resources.fields import Field, Shape, is_stored, nested_models, shape_of
+from app.resources.annotations import is_stored
+from app.resources.fields import Field, Shape, nested_models, shape_of
 from app.resources.options import Options, check_linked_columns, read_options
 from app.resources.packages import import_modules, locate
 from app.resources.schemas import refuse_unsendable

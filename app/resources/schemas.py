@@ -12,7 +12,8 @@ from beanie import Document
 from beanie.odm.utils.encoder import BSON_SCALAR_TYPES, DEFAULT_CUSTOM_ENCODERS
 
 from app.errors import DeclarationError
-from app.resources.fields import is_stored, nested_models
+from app.resources.annotations import is_stored
+from app.resources.fields import nested_models
 
 Schema = dict[str, Any]
 _ENCODED = (*BSON_SCALAR_TYPES, *DEFAULT_CUSTOM_ENCODERS, Mapping, Iterable, pydantic.BaseModel)

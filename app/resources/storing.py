@@ -12,9 +12,10 @@ from beanie import Link
 from beanie.odm.utils.encoder import Encoder
 
 from app.errors import Fault, Invalid
+from app.resources.annotations import is_stored
 from app.resources.codec import CODEC
 from app.resources.faults import Steps, invalid_body, pointer
-from app.resources.fields import is_stored, once
+from app.resources.fields import once
 from app.resources.kinds import INT64
 from app.resources.registry import Resource
 

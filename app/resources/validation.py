@@ -13,9 +13,10 @@ import pydantic
 from pydantic_core import SchemaValidator, core_schema
 
 from app.errors import Fault, Invalid
+from app.resources.annotations import is_stored
 from app.resources.codec import decode
 from app.resources.faults import Steps, faults_of, invalid_body, unknown_field
-from app.resources.fields import Shape, is_stored, nested_models, once, shape_of
+from app.resources.fields import Shape, nested_models, once, shape_of
 from app.resources.leniency import (
     CANNOT_JUDGE,
     lenient_validator,

@@ -48,7 +48,7 @@ class Place:
     position: int
 
 
-Ask = tuple[Place, Values]  # links, and what is wanted of the documents to which they lead
+Ask = tuple[Place, Values]  # links, and what is asked of the documents to which they lead
 
 
 class LinkedCells:
@@ -212,7 +212,7 @@ def _read_links(asks: Sequence[Ask]) -> list["_Links"]:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What is wanted of a linked document: the steps to it, and of links in it what is behind."""
+    """What is asked of a linked document: the steps to it, and of links in it what is behind."""
 
     steps: tuple[Steps, ...]
     inner: tuple[tuple[Steps, Place | None], ...]
@@ -220,7 +220,7 @@ class _Wanted:
 
 
 class _Node:
-    """What is wanted of the documents of one collection, on one level; what was read of them."""
+    """What is asked of the documents of one collection, on one level; what was read of them."""
 
     def __init__(self, collection: str, present: Presenter | None) -> None:
         self.collection = collection
@@ -259,7 +259,7 @@ class _Node:
         return _Fetched(self, missing, ids, columns)
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
-        """What identifies each document, and the values of each thing that is wanted."""
+        """What identifies each document, and the values of each thing that is asked."""
         raise NotImplementedError
 
     def asks(self, columns: list[Values]) -> Iterator[Ask]:
@@ -273,7 +273,7 @@ class _Node:
 
 @dataclass(frozen=True)
 class _Fetched:
-    """What was missing, and of the documents that are there the ids and what is wanted of them."""
+    """What was missing, and of the documents that are there the ids and what is asked of them."""
 
     node: _Node
     missing: Iterable[Any]
@@ -282,7 +282,7 @@ class _Fetched:
 
 
 class _Cells(_Node):
-    """Of tables: each thing that is wanted is the value of a cell."""
+    """Of tables: each thing that is asked is the value of a cell."""
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
         table = Table([("_id",), *(wanted.steps[0] for wanted in self.wanted)])
@@ -305,7 +305,7 @@ class _Cells(_Node):
 
 
 class _Parts(_Node):
-    """Of documents: each thing that is wanted is a part of the document, as JSON."""
+    """Of documents: each thing that is asked is a part of the document, as JSON."""
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
         documents = decode_all(raw)
@@ -514,7 +514,7 @@ def names(steps: Sequence[Step]) -> Steps:
 
 
 def _grouped(columns: Iterable[Column | Linked]) -> list[tuple[Steps, list[Linked]]]:
-    """What is wanted behind each link."""
+    """What is asked behind each link."""
     behind: dict[Steps, list[Linked]] = {}
     for column in columns:
         further = column.linked if isinstance(column, Column) else column.inner
