@@ -3,7 +3,9 @@
 With the transport a download can see a client stall, and cut it off.
 """
 
+import logging
 import re
+import secrets
 from typing import Any, cast
 from urllib.parse import quote_from_bytes
 
@@ -11,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.relay import TRANSPORT
 
+_log = logging.getLogger("docsheet.access")
 _request_line = re.compile(rb"([A-Z]+) ([^ ]+) (HTTP/1\.[01])").fullmatch
 _UNREADABLE = (
     b'{"type":"about:blank","title":"Bad Request","status":400,'
@@ -46,10 +49,13 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP with a problem (RFC 9457), as everything else."""
+        request_id = secrets.token_hex(8)
+        _log.info("unreadable 400 %s %s", request_id, msg)
         head = (
             b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
-            b"x-content-type-options: nosniff\r\n"
+            b"x-content-type-options: nosniff\r\nx-request-id: "
         )
+        head += request_id.encode() + b"\r\n"
         length = str(len(_UNREADABLE)).encode()
         self.transport.write(
             head + b"connection: close\r\ncontent-length: " + length + b"\r\n\r\n" + _UNREADABLE

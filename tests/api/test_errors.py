@@ -116,6 +116,8 @@ def test_what_is_no_http_is_a_problem_too(server: LiveServer, sent: bytes) -> No
     assert b" 400 " in head.splitlines()[0]
     assert b"application/problem+json" in head.lower()
     assert json.loads(body)["status"] == 400
+    (request_id,) = re.findall(rb"x-request-id: (\S+)", head)
+    assert request_id.decode() in server.log
 
 
 async def test_what_nobody_expected_is_told_without_its_trace(
