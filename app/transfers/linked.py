@@ -84,9 +84,9 @@ class LinkedDocuments:
         self.batch = Batching()
         self._levels = _Level(_Parts, self.batch, presenters)
         self._read = read
-        links = {names(column.steps) for column in columns if column.linked is None}
+        self._kept = {names(column.steps) for column in columns if column.linked is None}
         self._links = [
-            (steps, self._levels.add_part(behind, keeps_key=steps in links))
+            (steps, self._levels.add_part(behind, keeps_key=steps in self._kept))
             for steps, behind in _grouped(columns)
         ]
 
@@ -102,8 +102,23 @@ class LinkedDocuments:
 
     def place(self, documents: list[dict[str, Any]]) -> None:
         """Puts the parts in place, as JSON."""
-        _put_parts(documents, self._links, lambda asks: self._levels.resolve(asks, self._read))
+        spots = [_all_places(documents, steps) for steps, _ in self._links]
+        asks = [
+            (place, [holder[name] for holder, name in found])
+            for (_, place), found in zip(self._links, spots, strict=True)
+        ]
+        for found, values in zip(spots, self._levels.resolve(asks, self._read), strict=True):
+            for (holder, name), value in zip(found, values, strict=True):
+                holder[name] = value
         self.batch.adapt(len(documents))
+
+    def presenter(self, present: Presenter | None) -> Presenter | None:
+        """What makes the documents presentable then; where links were nothing is left to do."""
+        if present is None:
+            return None
+        done = {steps[0] for steps, _ in self._links if len(steps) == 1 and steps not in self._kept}
+        tree = {name: action for name, action in present.tree.items() if name not in done}
+        return Presenter(tree) if tree else None
 
 
 class Batching:
@@ -537,21 +552,14 @@ def _put(
     for steps, place in links:
         if place is not None:
             for (holder, name), value in zip(
-                list(_all_places(documents, steps)), next(resolved), strict=True
+                _all_places(documents, steps), next(resolved), strict=True
             ):
                 holder[name] = value
 
 
-def _put_parts(
-    documents: Sequence[Any],
-    links: Sequence[tuple[Steps, Place]],
-    resolve: Callable[[list[Ask]], list[Values]],
-) -> None:
-    asks = list(_asks(documents, links))
-    _put(documents, links, iter(resolve(asks)))
-
-
-def _all_places(documents: Sequence[Any], steps: Steps) -> Iterator[tuple[Any, Any]]:
+def _all_places(documents: Sequence[Any], steps: Steps) -> list[tuple[Any, Any]]:
+    """Where links stand: what holds each, or a list of them, and under which name or number."""
+    if len(steps) == 1:
+        return [(document, steps[0]) for document in documents if steps[0] in document]
     path = [str(step) for step in steps]
-    for document in documents:
-        yield from link_places(document, path)
+    return [place for document in documents for place in link_places(document, path)]

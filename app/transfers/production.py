@@ -235,6 +235,7 @@ def _documents(export: Export, read: Iterable[Page], read_linked: Read) -> Itera
     linked = None
     if export.has_links:
         linked = LinkedDocuments(columns or (), export.linked, read_linked)
+    present = linked.presenter(export.present) if linked is not None else export.present
     for _, raw in _parts(read, linked.batch if linked else None):
         documents = linked.read(raw) if linked is not None else decode_all(raw)
         if linked is not None:
@@ -243,8 +244,8 @@ def _documents(export: Export, read: Iterable[Page], read_linked: Read) -> Itera
             if not with_id:
                 del document["_id"]
             document.pop(SORT_KEY, None)
-            if export.present:
-                export.present(document)
+            if present:
+                present(document)
         yield Batch(len(documents), documents, raw)
 
 
