@@ -174,12 +174,18 @@ def fault_of(reference: Reference) -> Fault:
 
 
 def added_references(before: Iterable[Reference], after: Iterable[Reference]) -> list[Reference]:
-    """The references that a write adds.
+    """The references that a write adds to a field.
 
-    What is stored already, and may lead nowhere, is not asked for.
+    What the field has stored already, and may lead nowhere, is not asked for.
     """
-    known = {(one.collection, identity(one.key)) for one in before}
-    return [one for one in after if (one.collection, identity(one.key)) not in known]
+    known = {(_field_of(one), one.collection, identity(one.key)) for one in before}
+    return [
+        one for one in after if (_field_of(one), one.collection, identity(one.key)) not in known
+    ]
+
+
+def _field_of(reference: Reference) -> tuple[str, ...]:
+    return tuple(step for step in reference.steps if isinstance(step, str))
 
 
 def _slot(collection: str, key: Any, number: int) -> int:

@@ -23,7 +23,7 @@ from pymongo.errors import OperationFailure
 
 from app.errors import Fault, NotSupported, PreconditionFailed, Unavailable
 from app.resources.codec import CODEC, decode
-from app.resources.links import Reference, references
+from app.resources.links import Reference, identity, references
 from app.resources.patches import Change
 from app.resources.registry import Resource
 from app.resources.storing import to_bson
@@ -153,8 +153,9 @@ class Writes:
         if not self._resource.links:
             return []
         document = decode(raw)
-        own = Reference((), self._resource.name, document["_id"])
-        return added_references([own], references(self._resource.shape, document))
+        own = (self._resource.name, identity(document["_id"]))
+        found = references(self._resource.shape, document)
+        return [one for one in found if (one.collection, identity(one.key)) != own]
 
     def _added_links(self, stored: Stored, new: bytes | Change) -> list[Reference]:
         """The links that a write adds to a document."""
