@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import openpyxl
 import pytest
 
 from tests.support.mongod import needs_mongod
+from tests.support.server import LiveServer
 
 pytestmark = needs_mongod
 PATH = "/users/import"
@@ -203,3 +206,209 @@ def test_ndjson_and_json(http: httpx.Client, users: Any) -> None:
     assert counts(send(http, json.dumps(documents), "mode=upsert", "application/json")) == (
         2, 0, 0, 2, 0,
     )  # fmt: skip
+
+
+# --- what can't be accepted -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "status", "words"),
+    [
+        ("", CSV, 400, "no bytes at all"),
+        ("", "application/json", 400, "no bytes at all"),
+        ("\n\n", CSV, 400, "first row is empty"),
+        ("name,name\nA,B\n", CSV, 400, "same title 'name'"),
+        ("nmae,email\nA,a@x.com\n", CSV, 422, "Did you mean 'name'?"),
+        ("name,profile.addresses.city\nA,B\n", CSV, 422, "unwound"),
+        ('name,email\nA,a@x.com\n"B,b@x.com\n', CSV, 400, "Row 3"),
+        ("name,email\nA,a\0@x.com\n", CSV, 400, "Row 2 has a NUL"),
+        (b"PK\x03\x04 nothing more", XLSX, 400, ""),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), XLSX, 400, ""),
+        ("[{]", "application/json", 400, "Element 1"),
+        ("x", "application/pdf", 415, "right would be"),
+        ("x", "", 415, "right would be"),
+        (b"\x1f\x8b\x08\0broken", CSV, 400, "gzip"),
+    ],
+)
+def test_a_file_that_cannot_be_read(
+    http: httpx.Client, users: Any, content: str | bytes, media_type: str, status: int, words: str
+) -> None:
+    for query in ("", "on_error=skip", "mode=upsert"):
+        answer = send(http, content, query, media_type)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert words in answer.json()["detail"]
+    assert users.count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("mode=replace", "mode"),
+        ("on_error=ignore", "on_error"),
+        ("dry_run=1", "dry_run"),
+        ("key=name&mode=upsert", "key"),
+        ("mode=upsert&key=_id", "key"),
+        ("sheet=x", "sheet"),
+        ("formulas=x", "formulas"),
+        ("timezone=Mars", "timezone"),
+        ("columns=nmae:N", "columns"),
+        ("limit=5", "limit"),
+        ("name=Ada", "name"),
+        ("mode=insert&mode=insert", "mode"),
+    ],
+)
+def test_a_parameter_that_cannot_be(
+    http: httpx.Client, users: Any, query: str, parameter: str
+) -> None:
+    answer = send(http, GOOD, query)
+    assert answer.status_code == 422, answer.text
+    assert parameter in [one["parameter"] for one in answer.json()["errors"]]
+    assert users.count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"files": {"other": ("x.csv", GOOD)}}, 422),
+        ({"files": {"file": ("x.csv", GOOD)}, "data": {"mode": "upsert"}}, 422),
+        ({"files": {"file": ("x.pdf", GOOD)}}, 415),
+        ({"files": {"file": ("x.csv", b"")}}, 400),
+        (
+            {"content": b"--x\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}},
+            400,
+        ),
+        ({"content": b"--x\r\n", "headers": {"content-type": "multipart/form-data"}}, 400),
+        ({"content": b"", "headers": {"content-type": CSV, "content-encoding": "br"}}, 415),
+        ({"content": b"x", "headers": {"content-type": CSV, "content-encoding": "gzip"}}, 400),
+        (
+            {"content": GOOD, "headers": {"content-type": CSV, "origin": "https://evil.example"}},
+            403,
+        ),
+    ],
+)
+def test_a_form_that_cannot_be(
+    http: httpx.Client, users: Any, form: dict[str, Any], status: int
+) -> None:
+    answer = http.post(PATH, **form)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert users.count_documents({}) == 0
+
+
+def test_a_header_without_rows_is_no_error(http: httpx.Client) -> None:
+    for mode in ("insert", "upsert", "update"):
+        assert counts(send(http, "name,email\r\n", f"mode={mode}")) == (0, 0, 0, 0, 0)
+
+
+def test_the_name_counts_more_than_the_media_type(http: httpx.Client) -> None:
+    files = {"file": ("People.CSV", GOOD.encode(), "application/vnd.ms-excel")}
+    assert counts(http.post(PATH, files=files)) == (2, 2, 0, 0, 0)
+
+
+def test_only_a_document_is_at_the_address_of_imports(http: httpx.Client) -> None:
+    answer = http.get(PATH)
+    assert answer.status_code == 404
+    assert f"{PATH}/xlsx" in answer.json()["detail"]
+    assert http.put(PATH, json={}).status_code == 422
+    assert http.get("/users/import/csv?x=1").status_code == 422
+
+
+# --- keys, empty cells, lists ---------------------------------------------------------------------
+
+
+def test_an_empty_cell_empties_what_may_be_empty(http: httpx.Client, users: Any) -> None:
+    users.insert_one({"name": "A", "email": "a@x.com", "age": 5, "profile": {"bio": "", "age": 7}})
+    text = "email,name,age,profile.bio,profile.age\na@x.com,A,,,\n"
+    assert counts(send(http, text, "mode=update")) == (1, 0, 1, 0, 0)
+    [stored] = users.find({}, {"_id": 0})
+    assert stored["profile"] == {"bio": "", "age": None} or stored["profile"] == {"bio": ""}
+    assert stored.get("age") is None
+    assert counts(send(http, text, "mode=update")) == (1, 0, 0, 1, 0)
+    answer = send(http, "email,name\na@x.com,\n", "mode=update")
+    assert counts(answer, 422) == (1, 0, 0, 0, 1)
+    assert answer.json()["errors"][0]["column"] == "name"
+
+
+def test_numbered_columns_change_one_element(http: httpx.Client, users: Any) -> None:
+    addresses = [{"city": "Ulm", "street": "s"}, {"city": "Köln"}]
+    users.insert_one({"name": "A", "email": "a@x.com", "profile": {"addresses": addresses}})
+    header = "email,profile.addresses.0.city,profile.addresses.0.street\n"
+    assert counts(send(http, f"{header}a@x.com,Ulm,s\n", "mode=update")) == (1, 0, 0, 1, 0)
+    assert users.find_one()["profile"]["addresses"] == addresses
+    assert counts(send(http, f"{header}a@x.com,Bonn,\n", "mode=update")) == (1, 0, 1, 0, 0)
+    first, second = users.find_one()["profile"]["addresses"]
+    assert (first["city"], first.get("street"), second["city"]) == ("Bonn", None, "Köln")
+
+
+def test_one_key_twice_names_both_rows(http: httpx.Client, users: Any) -> None:
+    text = "email,name\na@x.com,A\nb@x.com,B\na@X.com,C\n"
+    answer = send(http, text, "mode=upsert&on_error=skip")
+    assert counts(answer) == (3, 2, 0, 0, 1)
+    [error] = answer.json()["errors"]
+    assert (error["row"], error["column"]) == (4, "email")
+    assert "Row 2" in error["detail"]
+
+
+def test_a_key_of_id_and_a_row_without_one(http: httpx.Client, users: Any) -> None:
+    key = users.insert_one({"name": "A", "email": "a@x.com"}).inserted_id
+    text = f"_id,name,email\n{key},Ada,a@x.com\n,Bob,b@x.com\n{'0' * 24},Cid,c@x.com\n"
+    assert counts(send(http, text, "mode=upsert")) == (3, 2, 1, 0, 0)
+    assert {one["name"] for one in users.find()} == {"Ada", "Bob", "Cid"}
+    answer = send(http, "_id,name\n,X\nnoid,Y\n", "mode=update&on_error=skip")
+    assert [one["row"] for one in answer.json()["errors"]] == [2, 3]
+    assert counts(answer) == (2, 0, 0, 0, 2)
+
+
+def test_foreign_titles_by_columns(http: httpx.Client, users: Any) -> None:
+    text = "Vorname;E-Mail\nAda;ada@x.com\n"
+    assert counts(send(http, text, "columns=name:Vorname,email:E-Mail")) == (1, 1, 0, 0, 0)
+
+
+# --- others at the same time ----------------------------------------------------------------------
+
+
+def people(count: int) -> str:
+    rows = (f"N{number},n{number}@x.com,{number % 90}" for number in range(count))
+    return "name,email,age\n" + "\n".join(rows) + "\n"
+
+
+def test_two_imports_of_one_file_end_as_one(http: httpx.Client, users: Any) -> None:
+    text = people(3000)
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(lambda _: send(http, text, "mode=upsert"), range(2)))
+    for answer in answers:
+        body = report(answer)
+        assert (body["rows"], body["failed"]) == (3000, 0)
+        assert body["inserted"] + body["updated"] + body["unchanged"] == 3000
+    assert sum(answer.json()["inserted"] for answer in answers) == 3000
+    assert users.count_documents({}) == 3000
+    assert counts(send(http, text, "mode=upsert")) == (3000, 0, 0, 3000, 0)
+
+
+def test_a_client_that_leaves_in_mid_upload_writes_nothing(
+    server: LiveServer, http: httpx.Client, users: Any
+) -> None:
+    body = people(2000).encode()
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    for _ in range(3):  # more than there are places
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(head.encode() + body[: len(body) // 2])
+    assert counts(send(http, GOOD)) == (2, 2, 0, 0, 0)
+    assert users.count_documents({}) == 2
+
+
+async def test_the_mock_imports_too(mock_http: httpx.AsyncClient) -> None:
+    for query, expected in (("", (2, 2, 0, 0, 0)), ("?mode=upsert", (2, 0, 0, 2, 0))):
+        answer = await mock_http.post(
+            f"{PATH}{query}", content=GOOD.encode(), headers={"content-type": CSV}
+        )
+        assert counts(answer) == expected
+    changed = GOOD.replace("Ada", "Eva").encode()
+    answer = await mock_http.post(
+        f"{PATH}?mode=update", content=changed, headers={"content-type": CSV}
+    )
+    assert counts(answer) == (2, 0, 1, 1, 0)

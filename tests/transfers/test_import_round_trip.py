@@ -1,0 +1,196 @@
+"""What an export writes, an import reads back: nothing changes, and an empty collection fills."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import bson
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.errors import Invalid
+from app.resources.codec import CODEC, decode
+from app.resources.documents import read_document
+from app.resources.registry import make_resource
+from app.resources.rendering import presenter, to_json
+from app.resources.storing import to_bson
+from app.settings import Settings
+from app.spreadsheets.format import ReadOptions
+from app.store.client import Connection, direct_connection
+from app.store.indexes import Indexes
+from app.transfers.imports import Ended, Import, run_import
+from tests.spreadsheets.files import export
+from tests.spreadsheets.test_round_trip import VALUES
+from tests.support.every_type import Thing
+from tests.support.mongod import needs_mongod
+
+pytestmark = needs_mongod
+RESOURCE = make_resource(Thing)
+FORMATS = ["csv", "xlsx", "ndjson", "json"]
+FAST = settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+texts, whole, moments = VALUES["text"], VALUES["int"], VALUES["datetime"]
+words = st.text("abc=+-@'\"_x;,| 中\n\t", max_size=6)
+small = st.integers(-5, 5)
+points = st.fixed_dictionaries(
+    {
+        "x": st.floats(-9, 9),
+        "y": st.floats(-9, 9),
+        "label": st.one_of(st.none(), texts.filter(bool)),
+    }
+)
+TYPED: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.one_of(texts, words),
+    "whole": whole,
+    "real": VALUES["float"].filter(lambda value: value - value == 0),
+    "flag": st.booleans(),
+    "moment": moments,
+    "day": VALUES["date"],
+    "amount": VALUES["decimal"],
+    "code": VALUES["uuid"],
+    "color": st.sampled_from(["red", "green"]),
+    "level": st.sampled_from([1, 2]),
+    "word": st.sampled_from(["yes", "no"]),
+    "digit": st.sampled_from([1, 2, 3]),
+    "ref": VALUES["objectid"],
+    "data": VALUES["bytes"],
+    "span": st.floats(0, 1000),
+    "either": st.one_of(small, words),
+    "anything": st.one_of(small, st.booleans(), words, st.lists(small, max_size=2)),
+    "texts": st.lists(texts, max_size=3),
+    "wholes": st.lists(whole, max_size=3),
+    "moments": st.lists(moments, max_size=2),
+    "days": st.lists(VALUES["date"], max_size=2),
+    "amounts": st.lists(VALUES["decimal"], max_size=2),
+    "refs": st.lists(VALUES["objectid"], max_size=2),
+    "datas": st.lists(VALUES["bytes"], max_size=2),
+    "grid": st.lists(st.lists(small, max_size=2), max_size=2),
+    "counts": st.dictionaries(st.sampled_from(["a", "b.c", "中"]), small, max_size=2),
+    "labels": st.dictionaries(st.sampled_from(["a", "b"]), texts, max_size=2),
+    "point": points,
+    "points": st.lists(points, max_size=2),
+    "points_by": st.dictionaries(st.sampled_from(["p", "q"]), points, max_size=2),
+    "free": st.dictionaries(
+        st.sampled_from(["a", "b"]), st.one_of(st.none(), small, texts), max_size=2
+    ),
+    "otherName": texts,
+}
+# What another program may have stored in any of them.
+ODD = st.one_of(
+    st.none(),
+    st.just(""),
+    whole,
+    VALUES["float"],
+    st.booleans(),
+    words,
+    VALUES["decimal"],
+    moments,
+    VALUES["objectid"],
+    VALUES["bytes"],
+    VALUES["uuid"],
+    st.just([]),
+    st.just({}),
+    st.lists(st.one_of(st.none(), small, words), max_size=2),
+    st.dictionaries(st.sampled_from(["x", "k"]), small, max_size=2),
+    st.just(bson.Regex("a", "i")),
+    st.just(bson.Timestamp(5, 1)),
+    st.just(bson.MaxKey()),
+    st.just(bson.Int64(5)),
+)
+typed = st.fixed_dictionaries({}, optional=TYPED)
+odd = st.fixed_dictionaries(
+    {}, optional={name: st.one_of(ODD, value) for name, value in TYPED.items()} | {"extra": ODD}
+)
+
+
+@pytest.fixture(scope="module")
+def connection(mongo_uri: str) -> Iterator[Connection]:
+    chosen = Settings(DB_NAME="round_trip", _env_file=None)  # type: ignore[call-arg]
+    with direct_connection(chosen, mongo_uri) as opened:
+        opened.sync.command("ping")
+        yield opened
+
+
+def run(connection: Connection, data: bytes, **words: Any) -> Ended:
+    asked = Import(RESOURCE.address, **words)
+    indexes = Indexes(made=True)
+    return run_import(asked, RESOURCE, [RESOURCE], connection, indexes, io.BytesIO(data))
+
+
+def as_file(format: str, documents: list[bytes], **options: Any) -> bytes:
+    """The file of an export of documents, given as their BSON."""
+    read = [decode(raw) for raw in documents]
+    if format in ("csv", "xlsx"):
+        return export(format, Thing, read, "_id,*", **options)
+    present = presenter(RESOURCE.shape)
+    for document in read:
+        if present:
+            present(document)
+    return export(format, Thing, read)
+
+
+def stored(connection: Connection) -> list[bytes]:
+    found = connection.documents("things").find_all({})
+    return sorted(found)
+
+
+def fill(connection: Connection, documents: list[dict[str, Any]]) -> list[bytes]:
+    collection = connection.collection("things")
+    collection.delete_many({})
+    with_keys = [{"_id": bson.ObjectId(), **document} for document in documents]
+    raws = [bson.encode(document, codec_options=CODEC) for document in with_keys]
+    collection.insert_many([dict(document) for document in with_keys])
+    return sorted(raws)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_unchanged_export_changes_nothing(connection: Connection, format: str) -> None:
+    @FAST
+    @given(st.lists(odd, min_size=1, max_size=4), st.sampled_from(["UTC", "Asia/Kolkata"]))
+    def comes_back(documents: list[dict[str, Any]], zone: str) -> None:
+        before = fill(connection, documents)
+        options = {"timezone": zone} if format in ("csv", "xlsx") else {}
+        data = as_file(format, before, **options)
+        ended = run(
+            connection, data, format=format, mode="upsert", options=ReadOptions(timezone=zone)
+        )
+        report = ended.report
+        assert ended.error is None, (ended.error, report)
+        assert (report.rows, report.unchanged) == (len(documents), len(documents)), report
+        assert stored(connection) == before
+
+    comes_back()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_empty_collection_gets_equal_documents(connection: Connection, format: str) -> None:
+    @FAST
+    @given(st.lists(typed, min_size=1, max_size=4))
+    def comes_back(documents: list[dict[str, Any]]) -> None:
+        connection.collection("things").delete_many({})
+        present = presenter(RESOURCE.shape)
+        before = []
+        for document in documents:
+            if format in ("csv", "xlsx"):  # an empty cell is sent as nothing
+                document = {
+                    name: value for name, value in document.items() if value not in ("", b"")
+                }
+            if present:
+                present(document)
+            body = orjson.loads(to_json(document))
+            try:
+                before.append(to_bson(read_document(RESOURCE, body)))
+            except Invalid:
+                return
+        data = as_file(format, before)
+        ended = run(connection, data, format=format, mode="upsert")
+        assert ended.error is None, (ended.error, ended.report)
+        assert ended.report.inserted == len(documents)
+        assert sorted(map(repr, map(decode, stored(connection)))) == sorted(
+            map(repr, map(decode, before))
+        )
+
+    comes_back()
