@@ -26,7 +26,7 @@ from pymongo.errors import (
 
 from app.errors import Conflict, DocsheetError, NotFound, RequestError, Unavailable
 from app.resources.codec import decode
-from app.resources.links import Reference, references
+from app.resources.links import Reference, identity, references
 from app.resources.patches import Change, read_patch
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
@@ -164,10 +164,12 @@ class Bulk:
         A server without transactions takes those back that it had stored. Raises `Conflict` or
         `Invalid` with pointers such as `#/3/email`.
         """
+        own = {self._identity_of(raw) for raw in documents} if self._resource.links else set()
         added = [
             Reference((number, *one.steps), one.collection, one.key)
             for number, raw in enumerate(documents)
             for one in self._links_of([raw])
+            if (one.collection, identity(one.key)) not in own  # they may link to each other
         ]
         can_transact = self._database.has_transactions() and not self._indexes.nature.capped
         try:
@@ -178,6 +180,9 @@ class Bulk:
                 self._insert_or_take_back(documents)
         except BulkWriteError as error:
             raise _at(error) from error
+
+    def _identity_of(self, raw: bytes) -> tuple[str, Any]:
+        return self._resource.name, identity(decode(raw)["_id"])
 
     def _insert_in_order(self, documents: Sequence[bytes], words: Words) -> None:
         self._collection.bulk_write(_inserts(documents), ordered=True, **words)

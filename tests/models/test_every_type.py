@@ -227,6 +227,14 @@ def test_documents_link_to_their_own_class(http: httpx.Client, stored: Any) -> N
     assert http.delete("/nodes/1").status_code == 204
 
 
+def test_documents_of_one_body_may_link_to_each_other(http: httpx.Client) -> None:
+    nodes = [{"_id": 1, "parent": 2}, {"_id": 2, "parent": 2}]
+    assert http.post("/nodes/", json=nodes).status_code == 201
+    assert http.get("/nodes/").json() == nodes
+    wrong = http.post("/nodes/", json=[{"_id": 3, "parent": 4}, {"_id": 4, "parent": 5}])
+    assert [fault["pointer"] for fault in wrong.json()["errors"]] == ["#/1/parent"]
+
+
 @pytest.mark.parametrize("path", SORTED)
 def test_sort_by(http: httpx.Client, path: str) -> None:
     row = next(row for row in TABLE if row[0] == path.partition(".")[0])
