@@ -206,9 +206,8 @@ def _convert(collection: Collection[Any], model: IndexModel, existing: Existing)
     """Makes an index unique that differs in nothing else (MongoDB 6.0 and later)."""
     name = _find_same_keys(model, existing)
     rebuild = (
-        "another index of that name or on these fields is there, with other options; to "
-        "replace it: "
-        f"db.getCollection({collection.name!r}).dropIndex({name or model.document['name']!r})"
+        "another index of that name or on these fields is there, with other options; to replace "
+        f"it: db.getCollection({collection.name!r}).dropIndex({name or model.document['name']!r})"
     )
     if name is None or not model.document.get("unique"):
         return rebuild
