@@ -18,7 +18,7 @@ from app.resources.codec import decode_all
 from app.resources.keys import refusal
 from app.resources.kinds import is_reference
 from app.resources.links import identity
-from app.resources.rendering import Presenter, to_json
+from app.resources.rendering import Presenter, may_hold_not_finite, to_json
 from app.spreadsheets.columns import Column, Linked, Table, Values
 from app.store.linked import link_places
 
@@ -325,6 +325,12 @@ class _Parts(_Node):
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
         documents = decode_all(raw)
         ids = [_identity(document["_id"]) for document in documents]
+        self._has_words = may_hold_not_finite(raw)
+        if len(self.wanted) == 1:  # just what the projection kept
+            if ("_id",) not in self.wanted[0].steps:
+                for document in documents:
+                    del document["_id"]
+            return ids, [documents]
         trees = [_Tree.of(wanted.steps) for wanted in self.wanted]
         return ids, [[tree.part(document) for document in documents] for tree in trees]
 
@@ -336,10 +342,11 @@ class _Parts(_Node):
         for number, wanted in enumerate(self.wanted):
             documents = columns[number]
             _put(documents, wanted.inner, resolved)
-            for document in documents:
-                if self._present is not None:
+            if self._present is not None:
+                for document in documents:
                     self._present(document)
-            columns[number] = [orjson.Fragment(to_json(document)) for document in documents]
+            if self._has_words:  # which are looked for in the BSON of the linking documents only
+                columns[number] = [orjson.Fragment(to_json(document)) for document in documents]
 
 
 class _Kept:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import bson
 import httpx
 import openpyxl
 import pytest
@@ -57,6 +58,20 @@ def people(users: Any) -> Any:
         ]
     )
     return users
+
+
+def test_columns_and_conditions_reach_through_links(run: Any, database: Any) -> None:
+    database["classes"].insert_many([{"_id": n, "name": f"K{n}"} for n in range(2)])
+    database["students"].insert_many(
+        [{"_id": n, "sno": n, "clas": bson.DBRef("classes", n)} for n in range(2)]
+    )
+    try:
+        words = ("-o", "-", "--columns", "sno,clas.name:Class", "--where", "clas.name=K1")
+        done = run("export", "students", *words)
+    finally:
+        database["classes"].delete_many({})
+        database["students"].delete_many({})
+    assert done.stdout.decode().splitlines() == ["sno,Class", "1,K1"], done.stderr
 
 
 @pytest.mark.parametrize("format_", ["csv", "xlsx", "ndjson", "json"])

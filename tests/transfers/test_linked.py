@@ -15,6 +15,7 @@ from app.resources.codec import CODEC
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.spreadsheets.columns import Column, Table, parse_columns
+from app.spreadsheets.lines import json_lines
 from app.transfers import linked
 from app.transfers.linked import LinkedCells, LinkedDocuments, read_columns
 from tests.support.packages import served
@@ -261,6 +262,23 @@ def test_a_link_that_is_asked_for_too_keeps_its_id(library: dict[str, Resource])
         {"author": {"_id": 1, "name": "A"}},
         {"author": 99},
     ]
+
+
+def test_a_nan_of_a_linked_document_is_the_word(library: dict[str, Resource]) -> None:
+    authors = [{"_id": 1, "name": float("nan")}]
+    (document,) = library_lines(library, [{"author": to(1)}], Stored(authors=authors))
+    assert document == {"author": {"name": "NaN"}}
+
+
+def library_lines(
+    library: dict[str, Resource], documents: list[Document], stored: Stored
+) -> list[Document]:
+    """Lines of NDJSON, which know the BSON of the linking documents only."""
+    raw = b"".join(map(bson.encode, documents))
+    reader = LinkedDocuments(columns(library, "author.name"), {}, stored.read)
+    found = reader.read(raw)
+    reader.place(found)
+    return list(map(orjson.loads, json_lines(found, raw).splitlines()))
 
 
 def test_a_link_that_no_column_reaches_through_is_shown(library: dict[str, Resource]) -> None:
