@@ -20,6 +20,7 @@ from app.resources.fields import Field, Shape
 from app.resources.registry import Resource
 from app.resources.storing import UNSTORABLE, Document, check_size, encode, is_step, unstorable
 from app.resources.validation import (
+    PartlyKept,
     fault_places,
     judge,
     refuse_other_id,
@@ -109,8 +110,19 @@ def _what_differs(
             if exactly or (name not in shown and known is None) or old is not None:
                 differing[name] = value
         elif name not in shown or not _is_same(value, old, exactly):
-            differing[name] = value
+            differing[name] = _with_kept(known, value, old, exactly)
     return differing
+
+
+def _with_kept(known: Field | None, value: Any, old: Any, exactly: bool) -> Any:
+    """A list that was sent, with those models in it that were sent as they are shown."""
+    if known is None or known.shape is None or not isinstance(value, list):
+        return value
+    if not isinstance(old, list):
+        return value
+    pairs = enumerate(zip(value, old, strict=False))
+    kept = [number for number, pair in pairs if _is_same(*pair, exactly)]
+    return PartlyKept(value, kept) if kept else value
 
 
 def _shape_below(known: Field | None) -> Shape | None:
@@ -151,6 +163,8 @@ def _with_objects_only(view: Document, patch: Document, raw: bytes) -> Document:
 
 def _merge(target: Any, patch: Any) -> Any:
     """RFC 7396, section 2."""
+    if isinstance(patch, PartlyKept):
+        return [target[n] if n in patch.kept else one for n, one in enumerate(patch)]
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -165,6 +179,8 @@ def _merge(target: Any, patch: Any) -> Any:
 def _is_sent(steps: Steps, patch: Any, view: Any) -> bool:
     """Whether the whole value at this place was sent, and not only something inside it."""
     for step in steps:
+        if isinstance(patch, PartlyKept) and step in patch.kept:
+            return False
         if not isinstance(patch, dict) or not isinstance(view, dict):
             return True
         if step not in patch:
@@ -222,6 +238,8 @@ def _edit(
             element = raw[old.begin : old.value] + inner.raw
             _take_over(edit, inner, steps)
         else:
+            if old is not None and isinstance(sent, PartlyKept):
+                value = _with_stored(value, sent, raw[old.value : old.end])
             element = _element(name, value, steps)
             if old is None or element != raw[old.begin : old.end]:
                 edit.sets[_path(steps)] = value
@@ -234,6 +252,17 @@ def _edit(
 def _goes_inside(raw: bytes, old: Element, sent: Any, shown: Any, value: Any) -> bool:
     parts = (sent, shown, value)
     return old.kind == OBJECT and all(isinstance(part, Mapping) for part in parts)
+
+
+def _with_stored(value: Any, sent: PartlyKept, old: bytes) -> Any:
+    """The list with the BSON of the objects in it that were sent as they are shown."""
+    if not isinstance(value, list) or len(value) != len(sent):
+        return value
+    result = list(value)
+    for number, element in enumerate(elements(old)):
+        if number in sent.kept and element.kind == OBJECT:
+            result[number] = RawBSONDocument(old[element.value : element.end])
+    return result
 
 
 def _known_below(known: Mapping[str, Field], name: str) -> Mapping[str, Field]:

@@ -5,7 +5,7 @@ included, and `{}` where a new one is made: so they tell what changes from what 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -34,6 +34,14 @@ Found = list[tuple[Steps, Fault]]
 Instance = pydantic.BaseModel
 _log = logging.getLogger("docsheet.validation")
 MAX_DEPTH = 100  # levels of nesting that MongoDB takes
+
+
+class PartlyKept(list[Any]):
+    """A list that was sent, of which the elements numbered in `kept` are as they are shown."""
+
+    def __init__(self, values: list[Any], kept: Collection[int]) -> None:
+        super().__init__(values)
+        self.kept = frozenset(kept)
 
 
 def require_object(body: Any) -> Document:
@@ -245,8 +253,9 @@ def _objects(value: Any, steps: Steps) -> Iterator[tuple[Steps, Document]]:
     if isinstance(value, dict):
         yield steps, value
     elif isinstance(value, list):
+        kept = value.kept if isinstance(value, PartlyKept) else ()
         for number, inner in enumerate(value):
-            if isinstance(inner, dict):
+            if isinstance(inner, dict) and number not in kept:
                 yield (*steps, number), inner
 
 

@@ -317,3 +317,16 @@ def test_hidden_fields_stay_in_a_list_that_is_sent_as_it_is_shown() -> None:
     after = decode(read_replacement(SHEET, body, raw))
     assert [box["code"] for box in after["many"]] == ["x", None]
     assert after["boxes"]["k"]["code"] == "z"
+
+
+def test_model_in_a_list_that_is_sent_as_it_is_shown_keeps_its_bson() -> None:
+    first = {"size": 1, "foreign": KEY, "code": "h", "label": 5}
+    raw = raw_of({"many": [first, {"size": 2, "code": "i"}]})
+    shown = {"size": 1, "foreign": str(KEY), "label": 5}
+    change = read_patch(SHEET, {"many": [shown, {"size": 3}, {"size": 4}]}, raw)
+    stored = bson.decode(to_bson(change.set))["many"]
+    assert stored[0] == first
+    assert [one["size"] for one in stored] == [1, 3, 4]
+    assert places({"many": [{**shown, "foreign": "x"}]}, raw) == ["#/many/0/foreign"]
+    assert places({"many": [{"size": 9}, shown]}, raw) == ["#/many/1/foreign"]
+    assert places({"many": [shown, {"size": "x"}]}, raw) == ["#/many/1/size"]
