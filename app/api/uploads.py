@@ -135,7 +135,7 @@ class Uploads(Part):
 
         def read(name: str | None, media_type: str | None) -> Import:
             format = find_format(name, media_type)
-            return read_import(resource, format, pairs, self._limits, sheet)
+            return read_import(resource, format, pairs, self._limits, sheet, self._resources)
 
         def check(name: str | None, media_type: str | None) -> None:
             read(name, media_type)

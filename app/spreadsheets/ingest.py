@@ -9,15 +9,15 @@ between insert and update, and is decided above. `body` nests the values as a bo
 Nothing is validated by the model yet, nothing is looked up.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 from app.errors import Fault, Invalid, and_more
 from app.query.flatten import Steps
 from app.resources.fields import Field, Shape
-from app.resources.links import link_paths
+from app.resources.links import Shapes, first_link, link_paths
 from app.spelling import nearest
 from app.spreadsheets.cell import Cell
 from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, show, zone
@@ -39,6 +39,15 @@ class Target:
     path: str
     field: Field
     steps: Steps
+    through: str = ""  # of a link: the unique field of the linked document that the cells have
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What links lead to, by collection: the shapes, the unique fields by which one is found."""
+
+    shapes: Shapes = field(default_factory=dict)
+    unique: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,8 @@ class Ingest:
 
     `shape` is that of the resource as its caller sees it, `declared` its `Resource.columns`,
     `asked` the parameter `columns` (`name,profile.age:Age`, which names foreign titles). Making one
-    matches the header: raises `Invalid` that names every column without a field.
+    matches the header: raises `Invalid` that names every column without a field. `behind` says what
+    links lead to: a column `clas.name` has a unique field of the linked document for its `_id`.
     """
 
     def __init__(
@@ -85,6 +95,7 @@ class Ingest:
         declared: tuple[str, ...] | None = None,
         asked: str | None = None,
         options: ReadOptions | None = None,
+        behind: Behind | None = None,
     ) -> None:
         self._shape = shape
         local = zone((options or ReadOptions()).timezone)
@@ -93,7 +104,7 @@ class Ingest:
         self.targets: tuple[Target, ...] = ()
         if reader.header is None:
             return
-        self.targets = match_columns(reader.header, shape, declared, asked)
+        self.targets = match_columns(reader.header, shape, declared, asked, behind)
         self._cells = [
             CellReader(target.field, local, typed=reader.typed) for target in self.targets
         ]
@@ -170,6 +181,7 @@ def match_columns(
     shape: Shape,
     declared: tuple[str, ...] | None = None,
     asked: str | None = None,
+    behind: Behind | None = None,
 ) -> tuple[Target, ...]:
     """The columns of a header that have a field, in the order of the header.
 
@@ -177,7 +189,7 @@ def match_columns(
     case. One without text is nothing, and so is `error`, where no field has that name. Raises
     `Invalid` with a sentence for each column that has no field, and for two that have the same.
     """
-    names = _Names(shape, declared, asked)
+    names = _Names(shape, declared, asked, behind or Behind())
     targets: list[Target] = []
     details: list[str] = []
     for position, title in enumerate(header):
@@ -205,9 +217,17 @@ def error_title(shape: Shape) -> str:
 class _Names:
     """What a column may be called."""
 
-    def __init__(self, shape: Shape, declared: tuple[str, ...] | None, asked: str | None) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        declared: tuple[str, ...] | None,
+        asked: str | None,
+        behind: Behind,
+    ) -> None:
         self._shape = shape
-        given = parse_columns(shape, declared, asked, None, True) if asked else ()
+        self._behind = behind
+        shapes = behind.shapes
+        given = parse_columns(shape, declared, asked, None, True, shapes) if asked else ()
         default = parse_columns(shape, declared, None, None, True)
         self._asked = {column.title: column.path for column in given}
         self._titles = {column.title: column.path for column in default}
@@ -238,6 +258,9 @@ class _Names:
     def target(self, position: int, title: str) -> Target:
         """The column's target; raises `ValueError` with a sentence where there is none."""
         path = self.path(title)
+        through = self._through(position, title, title if path is None else path)
+        if through is not None:
+            return through
         if path is None:
             near = nearest(title, [*self._known, *self._asked, *self._titles])
             raise ValueError(f"The column {title!r} is no field.{near}")
@@ -249,6 +272,26 @@ class _Names:
         if any(isinstance(step, int) and step >= ELEMENTS for step in steps):
             raise ValueError(f"The column {title!r} is past the {ELEMENTS:,} elements of a list.")
         return Target(position, title, path, found.field, steps)
+
+    def _through(self, position: int, title: str, path: str) -> Target | None:
+        """The column of a link whose cells have a unique field of the linked document."""
+        link, rest = first_link(self._shape, path, numbered=True)
+        if link is None or not rest or link.through_list:
+            return None
+        assert link.field.target is not None
+        collection = link.field.target.collection
+        shape = self._behind.shapes.get(collection)
+        found = shape.find(rest) if shape is not None else None
+        unique = self._behind.unique.get(collection, ())
+        if found is None or rest not in unique:
+            named = " or ".join(f"{link.path}.{one}" for one in unique)
+            which = f", or by {named}" if named else ""
+            raise ValueError(
+                f"The column {title!r} reaches through the link {link.path!r}: a linked document "
+                f"is found by its _id (the column {link.path!r}){which}."
+            )
+        known = replace(found.field, many=link.field.many)
+        return Target(position, title, link.path, known, steps_of(self._shape, link.path), rest)
 
     def _finds(self, path: str) -> bool:
         return self._shape.find(path, numbered=True) is not None

@@ -33,6 +33,7 @@ from app.store.uniqueness import apply, values_at
 from app.transfers.differences import Differences, json_at, shown_after
 from app.transfers.distinct import Distinct
 from app.transfers.keys import ID, Key, identities
+from app.transfers.named_links import find_linked
 
 _CLAUSES = 200  # of one question by several fields
 
@@ -87,6 +88,7 @@ class Checker:
     def check(self, rows: Rows) -> list[Row]:
         """The rows of a batch, in their order, each with what it asks for or what is wrong."""
         records = self._ingest.records(rows)
+        find_linked(self._connection, self._resource, self._ingest.targets, records)
         checked = []
         for record, cells in zip(records, rows.rows, strict=True):
             checked.append(Row(self._place, record, cells))

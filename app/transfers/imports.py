@@ -24,7 +24,7 @@ from app.spreadsheets.columns import parse_columns
 from app.spreadsheets.corrections import Corrections, CsvCorrections, XlsxCorrections
 from app.spreadsheets.format import MIB, Format, Limits, Reader, ReadOptions, Rows
 from app.spreadsheets.formats import FORMATS
-from app.spreadsheets.ingest import CellFault, Ingest, Record, error_title
+from app.spreadsheets.ingest import Behind, CellFault, Ingest, Record, error_title
 from app.spreadsheets.reading import open_reader
 from app.store.bulk import BULK, Bulk, Error, Update
 from app.store.client import Connection
@@ -33,6 +33,7 @@ from app.store.indexes import Indexes
 from app.store.links import Links
 from app.transfers.checking import Checker, Row
 from app.transfers.keys import Key, choose_key, read_key_parameter
+from app.transfers.named_links import behind_links
 from app.transfers.report import Counts, FaultLog, Report, RowFaults, in_order, make_report
 from app.transfers.spool import Spool
 
@@ -97,10 +98,12 @@ def read_import(
     pairs: Iterable[tuple[str, str]],
     limits: Limits,
     sheet: SheetFormat | None = None,
+    others: Iterable[Resource] = (),
 ) -> Import:
     """The import of a file in that format with these parameters.
 
-    Raises `Invalid` for parameters that can't be, also for those of another format.
+    `others` are all resources, for columns that reach through links. Raises `Invalid` for
+    parameters that can't be, also for those of another format.
     """
     listed = list(pairs)
     values = check_parameters(resource, listed)
@@ -115,8 +118,9 @@ def read_import(
     if faults:
         raise Invalid(faults[0].detail, *faults)
     if values["columns"]:
-        parse_columns(resource.shape, resource.options.columns or None, values["columns"], None,
-                      True)  # fmt: skip
+        shapes = behind_links(others).shapes
+        declared = resource.options.columns or None
+        parse_columns(resource.shape, declared, values["columns"], None, True, shapes)
     return Import(
         resource.address,
         format.names[0],
@@ -161,10 +165,11 @@ def run_import(
         raise BadRequest("The file is empty: it has no bytes at all.")
     file.seek(0)
     format = FORMATS[asked.format]
-    links = Links(connection, others)
+    listed = list(others)
+    links, behind = Links(connection, listed), behind_links(listed)
     try:
         with open_reader(format, file, asked.options) as reader:
-            run = _Run(asked, resource, connection, indexes, links, reader, tell)
+            run = _Run(asked, resource, connection, indexes, links, behind, reader, tell)
             with closing(run):
                 ended = run.run()
                 if sheet is None or asked.sheet is None or not run.may_correct(ended):
@@ -206,6 +211,7 @@ class _Run:
         connection: Connection,
         indexes: Indexes,
         links: Links,
+        behind: Behind,
         reader: Reader,
         tell: Tell,
     ) -> None:
@@ -216,7 +222,12 @@ class _Run:
         self._reader = reader
         self._tell = tell
         self._ingest = Ingest(
-            reader, resource.shape, resource.options.columns or None, asked.columns, asked.options
+            reader,
+            resource.shape,
+            resource.options.columns or None,
+            asked.columns,
+            asked.options,
+            behind,
         )
         self._bulk = Bulk(connection, resource, indexes, links)
         self._counts = Counts()

@@ -412,3 +412,39 @@ async def test_the_mock_imports_too(mock_http: httpx.AsyncClient) -> None:
         f"{PATH}?mode=update", content=changed, headers={"content-type": CSV}
     )
     assert counts(answer) == (2, 0, 1, 1, 0)
+
+
+# --- links ----------------------------------------------------------------------------------------
+
+
+def test_links_are_found_by_id_and_by_a_unique_field(http: httpx.Client, database: Any) -> None:
+    for name in ("students", "courses", "classes"):
+        database[name].delete_many({})
+    first = database["classes"].insert_one({"name": "1A"}).inserted_id
+    math = database["courses"].insert_one({"name": "Math"}).inserted_id
+    path = "/students/import"
+    text = f"sno,name,clas\n1001,Ada,{first}\n1002,Bob,{'0' * 24}\n"
+    answer = http.post(path, content=text.encode(), headers={"content-type": CSV})
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["row"], error["column"]) == (422, 3, "clas")
+    assert error["value"] == "0" * 24
+    text = "sno,name,clas.name,courses\n1001,Ada,1A,\n1002,Bob,9Z,\n"
+    answer = http.post(path, content=text.encode(), headers={"content-type": CSV})
+    [error] = answer.json()["errors"]
+    assert (error["row"], error["column"], error["value"]) == (3, "clas.name", "9Z")
+    text = f'sno,name,clas.name,courses\n1001,Ada,1A,"[""{math}""]"\n1002,Bob,,\n'
+    for expected in ((2, 2, 0, 0, 0), (2, 0, 0, 2, 0)):
+        answer = http.post(
+            f"{path}?mode=upsert", content=text.encode(), headers={"content-type": CSV}
+        )
+        assert counts(answer) == expected
+    [ada, bob] = database["students"].find({}, {"_id": 0, "clas": 1, "courses": 1})
+    assert (ada["clas"].id, ada["courses"][0].id, bob["clas"]) == (first, math, None)
+    exported = http.get("/students/export/csv?columns=sno,name,clas.name").content
+    answer = http.post(f"{path}?mode=upsert", content=exported, headers={"content-type": CSV})
+    assert counts(answer) == (2, 0, 0, 2, 0)
+    answer = http.post(path, content=b"sno,clas.teacher\n", headers={"content-type": CSV})
+    assert answer.status_code == 422
+    assert "clas.name" in answer.json()["detail"]
+    for name in ("students", "courses", "classes"):
+        database[name].delete_many({})
