@@ -182,6 +182,19 @@ class MockReader:
         return [ordering.position(self.plan.whole_sort, raw) or b""] if raw else []
 
 
+def read_pages(collection: Any, plan: Plan) -> Iterator[Page]:
+    """What `pages.pages` gives for an export: all documents by one cursor, on one page."""
+    words = {"sort": list(plan.sort), "skip": plan.skip, "limit": plan.limit or 0}
+    raw = _encode(collection.find(plan.filter, plan.projection, **words))
+    if raw:
+        yield Page(raw, offsets(raw))
+
+
+def read_linked(collection: Any, name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
+    """What `linked.LinkedReader` reads: the documents with these `_id`s of another collection."""
+    return _encode(collection.database[name].find({"_id": {"$in": keys}}, projection))
+
+
 def _encode(documents: Iterable[Any]) -> bytes:
     return b"".join(map(_encode_one, documents))
 

@@ -11,23 +11,24 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
-import bson
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from app.query.flatten import Wanted, flatten, inclusion
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
-from app.resources.codec import CODEC, decode_all, offsets
+from app.resources.codec import decode_all, offsets
 from app.resources.rendering import Presenter
 from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
 from app.store.linked import LinkedReader, resolve
+from app.store.mock import read_linked, read_pages
 from app.store.pages import Page, pages
 from app.transfers.linked import (
     BATCH,
@@ -150,25 +151,16 @@ def _resolved(plan: Plan, collection: Collection[Any], session: ClientSession | 
 
 
 def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator[bytes]:
-    """The same from a mongomock, which has no raw batches: a plain cursor, encoded again."""
-    plan = export.plan
-    filters = [resolve(collection.database.get_collection, join, {}) for join in plan.joins]
-    condition = {"$and": [plan.filter, *filters]} if filters else plan.filter
-    words = {"sort": list(plan.sort), "skip": plan.skip, "limit": plan.limit or 0}
+    """The same from a mongomock, by plain cursors."""
     found = FORMATS[export.format]
-    projection = None if found.tabular else plan.projection
-    raw = _encoded(collection.find(condition, projection, **words))
-
-    def read(name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
-        return _encoded(collection.database[name].find({"_id": {"$in": keys}}, projection))
-
+    filters = [resolve(collection.database.get_collection, join, {}) for join in export.plan.joins]
+    projection = None if found.tabular else export.plan.projection
+    plan = replace(export.plan, projection=projection, joins=())
+    if filters:
+        plan = replace(plan, filter={"$and": [plan.filter, *filters]})
     encoder = found.encoder(export.columns or (), export.options, export.collection)
-    pages_ = [Page(raw, offsets(raw))] if raw else []
-    yield from chunks(_batches(export, pages_, read), encoder, tally, gzip=export.gzip)
-
-
-def _encoded(documents: Iterable[dict[str, Any]]) -> bytes:
-    return b"".join(bson.encode(document, codec_options=CODEC) for document in documents)
+    batches = _batches(export, read_pages(collection, plan), partial(read_linked, collection))
+    yield from chunks(batches, encoder, tally, gzip=export.gzip)
 
 
 def _tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
