@@ -100,9 +100,12 @@ class Checker:
         else:
             self._find_stored(checked)
         good = [row for row in checked if not row.faults and row.after is not None]
-        self._check_unique([row for row in good if not row.faults])
+        added = [(unique, self._added_values(unique, good)) for unique in self._unique]
+        for unique, entries in added:
+            self._check_stored(unique, entries)
         self._check_links([row for row in good if not row.faults])
-        self._check_each_other([row for row in good if not row.faults])
+        for unique, entries in added:
+            self._check_each_other(unique, entries)
         return checked
 
     # --- what a row asks for ---
@@ -217,39 +220,36 @@ class Checker:
 
     # --- what else is stored, and the other rows ---
 
-    def _check_unique(self, rows: Sequence[Row]) -> None:
+    def _added_values(self, unique: "_Unique", rows: Sequence[Row]) -> list["_Entry"]:
+        """What rows add to an index; nothing where they were found by that, or make their own key.
+
+        An index of which only MongoDB can tell what is equal has nothing here.
+        """
+        if not unique.can_ask:
+            return []
+        if unique.paths == ID:
+            rows = [row for row in rows if row.update is None and _has_id(row.record)]
+        if self._key is not None and unique.paths == self._key.paths:
+            rows = [row for row in rows if row.key is None]
+        return [
+            (row, values, identities(values)) for row in rows for values in unique.new_values(row)
+        ]
+
+    def _check_stored(self, unique: "_Unique", entries: Sequence["_Entry"]) -> None:
         """Adds a fault to each row with a value that another stored document has."""
-        for unique in self._unique:
-            if not unique.can_ask:
-                continue
-            asking: dict[Any, list[Row]] = {}
-            entries: dict[Any, tuple[Any, ...]] = {}
-            for row in rows:
-                for values in self._new_values(unique, row):
-                    asking.setdefault(identities(values), []).append(row)
-                    entries[identities(values)] = values
-            if not asking:
-                continue
-            for document in self._having(unique, entries.values()):
-                for values in unique.values(document):
-                    for row in asking.get(identities(values), ()):
-                        if row.faults or _is_own(row, document):
-                            continue
-                        row.faults = self.faults_of(
-                            row.record, row.cells, same_values(unique.paths)
-                        )
+        asking: dict[Any, list[Row]] = {}
+        for row, _, key in entries:
+            asking.setdefault(key, []).append(row)
+        for document in self._having(unique, [values for _, values, _ in entries]):
+            for values in unique.values(document):
+                for row in asking.get(identities(values), ()):
+                    if not row.faults and not _is_own(row, document):
+                        error = same_values(unique.paths)
+                        row.faults = self.faults_of(row.record, row.cells, error)
 
-    def _new_values(self, unique: "_Unique", row: Row) -> list[tuple[Any, ...]]:
-        """What a row adds to an index; nothing where it was found by that, or made its own key."""
-        if row.key is not None and self._key is not None and unique.paths == self._key.paths:
-            return []
-        if unique.paths == ID and (row.update is not None or not _has_id(row.record)):
-            return []
-        return unique.new_values(row)
-
-    def _having(self, unique: "_Unique", entries: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
+    def _having(self, unique: "_Unique", entries: Sequence[tuple[Any, ...]]) -> Iterator[Document]:
         projection = dict.fromkeys((*unique.paths, "_id"), 1)
-        for condition in unique.conditions(entries):
+        for condition in unique.conditions(entries) if entries else ():
             yield from self._collection.find(condition, projection, **self._connection.time_limit)
 
     def _check_links(self, rows: Sequence[Row]) -> None:
@@ -273,19 +273,16 @@ class Checker:
         before = references(self._resource.shape, decode(row.update.stored))
         return added_references(before, after)
 
-    def _check_each_other(self, rows: Sequence[Row]) -> None:
+    def _check_each_other(self, unique: "_Unique", entries: Sequence["_Entry"]) -> None:
         """Adds a fault to each row with a value that a row before it has as well."""
-        for row in rows:
-            for unique in self._unique:
-                before = unique.add(self._new_values(unique, row), row.place)
-                if before is not None:
-                    names = " and ".join(unique.paths)
-                    detail = (
-                        f"{self._numbers.name(before)} has the same {names}; it must be unique."
-                    )
-                    fault = self._fault(row.record, row.cells, unique.paths[0], detail)
-                    row.faults.append(fault)
-                    break
+        for row, _, key in entries:
+            if row.faults:
+                continue
+            before = unique.add(key, row.place)
+            if before is not None and before != row.place:
+                names = " and ".join(unique.paths)
+                detail = f"{self._numbers.name(before)} has the same {names}; it must be unique."
+                row.faults.append(self._fault(row.record, row.cells, unique.paths[0], detail))
 
     # --- faults ---
 
@@ -365,6 +362,7 @@ class _Unique:
         self.paths = tuple(paths)
         self.can_ask = not options.get("partialFilterExpression") and not options.get("collation")
         self._is_sparse = bool(options.get("sparse"))
+        self._is_of_one_name = len(self.paths) == 1 and "." not in self.paths[0]
         self._distinct = Distinct()
 
     @classmethod
@@ -374,6 +372,10 @@ class _Unique:
 
     def values(self, document: Document) -> list[tuple[Any, ...]]:
         """What the index holds of a document: an entry for each element of a list."""
+        if self._is_of_one_name:
+            value = document.get(self.paths[0])
+            if type(value) is str:
+                return [(value,)]
         each = [list(values_at(document, path.split("."))) for path in self.paths]
         if self._is_sparse and not any(each):
             return []
@@ -401,15 +403,13 @@ class _Unique:
             part = listed[begin : begin + _CLAUSES]
             yield {"$or": [dict(zip(self.paths, values, strict=True)) for values in part]}
 
-    def add(self, entries: Iterable[tuple[Any, ...]], place: int) -> int | None:
-        """The place of the row before that has one of these values; None where none has."""
-        if not self.can_ask:
-            return None
-        for text in {repr(identities(values)) for values in entries}:
-            before = self._distinct.add(text, place)
-            if before is not None:
-                return before
-        return None
+    def add(self, key: tuple[Any, ...], place: int) -> int | None:
+        """The place of the row that had this value before; None where none had it."""
+        return self._distinct.add(repr(key), place)
+
+
+# A row, a value that it adds to an index, and what identifies that.
+_Entry = tuple[Row, tuple[Any, ...], tuple[Any, ...]]
 
 
 def _has_id(record: Record) -> bool:

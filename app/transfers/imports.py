@@ -11,7 +11,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from pymongo.errors import PyMongoError
 
@@ -183,8 +183,7 @@ def run_import(
         raise Unavailable(f"The server can't keep the file ({error.strerror}).") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One checked row that is to be written: its place, and what is written."""
 
     place: int
@@ -263,8 +262,9 @@ class _Run:
     def _check(self, rows: Rows) -> None:
         if not self._counts.rows:
             self._begin(rows)
-        for row in self._checker.check(rows):
-            self._take(row)
+        operations = [one for row in self._checker.check(rows) if (one := self._take(row))]
+        if operations:
+            self._operations.extend(operations)
         self._tell(self._counts.rows, 0, 0)
 
     def _begin(self, rows: Rows) -> None:
@@ -294,16 +294,17 @@ class _Run:
                 detail = f"key: the file has no column {path!r}, by which documents are found."
                 raise Invalid(detail, Fault(detail, parameter="key"))
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: Row) -> Operation | None:
+        """Counts a row; what is to be written, if there is something."""
         counts, record = self._counts, row.record
         counts.rows += 1
         if row.faults:
             faults = RowFaults(row.place, record.number, record.sheet, tuple(row.faults))
             self._wrong.add(faults)
-            return
+            return None
         if row.insert is None and row.update is None:
             counts.unchanged += 1
-            return
+            return None
         if row.insert is not None:
             counts.inserted += 1
         else:
@@ -311,11 +312,9 @@ class _Run:
         if self._asked.dry_run:
             if len(counts.changes) < 100:
                 counts.changes += self._checker.changes_of(row)
-            return
-        self._operations.append(
-            Operation(
-                row.place, record.number, record.sheet, row.insert, row.update, row.patch, row.key
-            )
+            return None
+        return Operation(
+            row.place, record.number, record.sheet, row.insert, row.update, row.patch, row.key
         )
 
     # --- writing ---

@@ -17,13 +17,17 @@ class Spool(Generic[T]):
 
     def append(self, item: T) -> None:
         """Adds an item."""
-        pickle.dump(item, self._file, pickle.HIGHEST_PROTOCOL)
+        self.extend([item])
+
+    def extend(self, items: list[T]) -> None:
+        """Adds items that are read back together: much quicker than one by one."""
+        pickle.dump(items, self._file, pickle.HIGHEST_PROTOCOL)
 
     def __iter__(self) -> Iterator[T]:
         self._file.seek(0)
         while True:
             try:
-                yield pickle.load(self._file)
+                yield from pickle.load(self._file)
             except EOFError:
                 return
 
