@@ -79,7 +79,8 @@ def _read(
 ) -> dict[Any, Document]:
     """The documents with these `_id`s, by what identifies them."""
     target = expansion.target
-    found = list(collections(target.name).find({"_id": {"$in": keys}}, **words))
+    cursor = collections(target.name).find({"_id": {"$in": keys}}, **words)
+    found = list(cursor.batch_size(len(keys) + 1))  # one reply, where 16 MiB hold it
     by_key = {identity(document["_id"]): document for document in found}
     expand(collections, found, expansion.inner, words)
     present = presenter(target.shape)

@@ -187,7 +187,7 @@ def test_many_linked_documents_are_read_a_batch_at_a_time(
 def test_a_list_of_1000_is_expanded_by_a_query_for_each_level(
     school: httpx.Client, database: Any
 ) -> None:
-    fill(database, 1_000)
+    fill(database, 1_000, classes=1_000)
     with counted(database) as counts:
         found = school.get("/students/?limit=1000&expand=clas,courses.teacher&count=none").json()
     assert len(found) == 1_000
