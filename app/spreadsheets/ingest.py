@@ -11,7 +11,6 @@ Nothing is validated by the model yet, nothing is looked up.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 from app.errors import Fault, Invalid, and_more
@@ -24,6 +23,7 @@ from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, show, zone
 from app.spreadsheets.columns import parse_columns
 from app.spreadsheets.extended import key_of
 from app.spreadsheets.format import Reader, ReadOptions, Rows, Unreadable
+from app.spreadsheets.nesting import Nest
 from app.spreadsheets.workbook import letters
 
 ELEMENTS = 10_000  # of one list that numbered columns may fill
@@ -109,7 +109,9 @@ class Ingest:
             CellReader(target.field, local, typed=reader.typed) for target in self.targets
         ]
         self._untitled = [place for place, title in enumerate(reader.header) if not title]
-        self._is_flat = all(len(target.steps) == 1 for target in self.targets)
+        places = [(target.path, target.steps, target.field) for target in self.targets]
+        is_flat = all(len(target.steps) == 1 for target in self.targets)
+        self._nest = None if is_flat else Nest(places)
 
     def records(self, rows: Rows) -> list[Record]:
         """The records of some rows, in their order."""
@@ -145,14 +147,9 @@ class Ingest:
         """
         if record.document is not None:
             return record.document
-        values = record.values
-        if self._is_flat:
-            return dict(values)
-        document: dict[str, Any] = {}
-        for target in self.targets:
-            if target.path in values:
-                _put(document, target.steps, values[target.path], target.field)
-        return document
+        if self._nest is None:
+            return dict(record.values)
+        return self._nest.build(record.values) or {}
 
     def path_of(self, steps: Sequence[str | int]) -> Target | None:
         """The column that a fault of the validation is about: at this place, or above it."""
@@ -390,21 +387,3 @@ def _replace_links(value: Any, steps: list[str]) -> None:
             _replace_links(inner[first], rest)
         else:
             inner[first] = key_of(inner[first])
-
-
-def _put(document: dict[str, Any], steps: Steps, value: Any, known: Field) -> None:
-    """Puts a value at its place, with the objects and lists that lead there."""
-    place: Any = document
-    for step, following in pairwise(steps):
-        inner: Any = [] if isinstance(following, int) else {}
-        if isinstance(step, int):
-            while len(place) <= step:
-                place.append({} if isinstance(inner, dict) else [])
-            place = place[step]
-        else:
-            place = place.setdefault(step, inner)
-    last = steps[-1]
-    if isinstance(last, int):
-        gap = "" if known.kind == "text" else None
-        place.extend([gap] * (last + 1 - len(place)))
-    place[last] = value
