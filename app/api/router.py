@@ -158,7 +158,8 @@ class ResourceRouter(Part):
 
     async def read(self, request: Request) -> Response:
         """`GET /users/{_id}`: one document, or 304 where the client has it."""
-        expansions = self.compiler.expand(requests.pairs(request))
+        pairs = requests.pairs(request)
+        expansions = self.compiler.expand(pairs) if pairs else ()
         conditions = Conditions(request)
         try:
             stored = await self._found(request, self._repository.read)

@@ -229,7 +229,7 @@ def _parts_of(schema: Any) -> Iterator[Schema]:
     elif isinstance(schema, dict) and not _is_of_model(schema):
         yield schema
         for word, inner in schema.items():
-            if _is_schema(schema, word):
+            if word != "python_schema" and _is_schema(schema, word):  # a body is JSON
                 yield from _parts_of(inner)
 
 
