@@ -9,18 +9,15 @@ never takes or makes anything else than the whole one.
 """
 
 import decimal
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import orjson
 import pydantic
-from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
-from pydantic import EmailStr
 from pydantic_core import SchemaValidator, core_schema
 
+from app.resources.addresses import is_of_addresses, read_address
 from app.resources.annotations import is_stored
 from app.resources.fields import once
 from app.resources.storing import Document, encoder_of
@@ -37,12 +34,8 @@ _AROUND_SCALARS = frozenset({"nullable", "default", "function-after"})
 _NO_SCHEMAS = frozenset(
     {"metadata", "serialization", "config", "cls", "default", "default_factory", "expected"}
 )
+_OF_LINKS = "beanie.odm.fields"  # whose validators look at nothing else
 _OF_PYDANTIC = "init_private_attributes"  # the `model_post_init` that nobody wrote
-_check_address: Callable[[str], str] = EmailStr._validate  # type: ignore[attr-defined]
-_LONGEST = 200  # characters of an address that may go the short way; 254 are allowed
-_LOCAL = 64  # characters before the @ that are allowed
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_address = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([A-Za-z0-9.-]+)").fullmatch
 
 
 class QuickReader:
@@ -153,7 +146,7 @@ class _Rewriting:
             encode = _each_element(inner.encode) if inner.encode else None
             rewritten = {**_without_ref(schema), "items_schema": inner.schema}
             return _Part(rewritten, encode, inner.is_flat)
-        if kind == "function-after" and schema["function"]["function"] == _check_address:
+        if is_of_addresses(schema):
             inner = self._part(schema["schema"], above)
             function = {**schema["function"], "function": read_address}
             rewritten = {**_without_ref(schema), "schema": inner.schema, "function": function}
@@ -217,7 +210,8 @@ def _refuse_own_making(schema: Schema, *, is_root: bool) -> None:
 def _refuse_lookers(schema: Any) -> None:
     """Raises `NotPlain` where a function of a part looks at the other fields of its model."""
     for inner in _parts_of(schema):
-        if inner.get("type") == "with-info" or inner.get("default_factory_takes_data"):
+        looks = inner.get("type") == "with-info" and inner["function"].__module__ != _OF_LINKS
+        if looks or inner.get("default_factory_takes_data"):
             raise NotPlain
 
 
@@ -285,27 +279,3 @@ def _each_element(encode_element: Encode) -> Encode:
         return [None if value is None else encode_element(value) for value in values]
 
     return encode
-
-
-def read_address(text: str) -> str:
-    """What `EmailStr` makes of an address, quickly where it is an ordinary one.
-
-    Checking the domain takes most of the time, and domains repeat.
-    """
-    found = _address(text)
-    if found is not None and len(text) <= _LONGEST:
-        local, domain = found.groups()
-        normal = _read_domain(domain)
-        is_ordinary = len(local) <= _LOCAL and local.lower() not in CASE_INSENSITIVE_MAILBOX_NAMES
-        if normal is not None and is_ordinary:
-            return f"{local}@{normal}"
-    return _check_address(text)
-
-
-@lru_cache(4096)
-def _read_domain(domain: str) -> str | None:
-    """The domain as `EmailStr` writes it, None where it refuses it."""
-    try:
-        return _check_address(f"a@{domain}").rpartition("@")[2]
-    except ValueError:
-        return None

@@ -7,6 +7,8 @@ from typing import Any
 import pydantic
 from beanie.odm.utils.encoder import Encoder
 
+from app.resources.addresses import is_of_addresses, read_address
+
 # Of the validators, a user's own included.
 _REFUSALS = (ValueError, AssertionError, TypeError, AttributeError, LookupError)
 
@@ -32,7 +34,10 @@ class TextType:
 
 def _validator(annotation: Any) -> Callable[[str], Any]:
     try:
-        validate = pydantic.TypeAdapter(annotation).validate_python
+        adapter = pydantic.TypeAdapter(annotation)
     except pydantic.errors.PydanticUserError:  # what pydantic can't check alone stays as it is
         return str
-    return partial(validate, context={"stored": {}})
+    schema: Any = adapter.core_schema
+    if is_of_addresses(schema) and schema["schema"] == {"type": "str"}:
+        return read_address
+    return partial(adapter.validate_python, context={"stored": {}})

@@ -19,8 +19,9 @@ from pydantic import (
 )
 
 from app.errors import Invalid
+from app.resources.addresses import read_address
 from app.resources.codec import CODEC
-from app.resources.quick import quick_reader, read_address
+from app.resources.quick import quick_reader
 from app.resources.registry import make_resource
 from app.resources.storing import encode
 from app.resources.validation import validate
