@@ -11,7 +11,10 @@ from typing import Any
 import httpx
 import openpyxl
 import pytest
+from mongomock_motor import AsyncMongoMockClient
 
+from app.application import create_app
+from app.settings import Settings
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 
@@ -448,3 +451,24 @@ def test_links_are_found_by_id_and_by_a_unique_field(http: httpx.Client, databas
     assert "clas.name" in answer.json()["detail"]
     for name in ("students", "courses", "classes"):
         database[name].delete_many({})
+
+
+async def test_what_is_only_read_takes_no_file_and_a_key_may_be_import() -> None:
+    chosen = Settings(DB_NAME="test", MODELS="tests.support.every_type", _env_file=None)  # type: ignore[call-arg]
+    app = create_app(chosen, AsyncMongoMockClient())
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        sent = {"content-type": CSV}
+        answer = await client.post("/fixed/import", content=b"name\nA\n", headers=sent)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        assert (await client.get("/fixed/import/csv")).status_code == 404
+        assert (await client.post("/fixed/", json=[])).status_code == 405
+        assert (await client.delete("/fixed/?name=A&max_affected=1")).status_code == 405
+        answer = await client.post("/named/import", content=b"_id,name\nimport,A\n", headers=sent)
+        assert counts(answer) == (1, 1, 0, 0, 0)
+        assert (await client.get("/named/import")).json()["name"] == "A"
+        assert (await client.patch("/named/import", json={"name": "B"})).json()["name"] == "B"
+        assert (await client.delete("/named/import")).status_code == 204
