@@ -8,7 +8,9 @@ server, a thread for a mock.
 """
 
 import io
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -40,6 +42,7 @@ from app.transfers.spool import Spool
 SheetFormat = Literal["csv", "xlsx"]
 # Rows checked, rows to be written (0 while they are checked), rows written.
 Tell = Callable[[int, int, int], None]
+SENDERS = 2  # bulks under way at once
 WEIGHT = 8 * MIB  # bytes of BSON that one bulk may have
 
 
@@ -200,6 +203,9 @@ class Operation(NamedTuple):
         return len(self.insert or b"") + (len(self.update.stored) if self.update else 0)
 
 
+Outcome = tuple[Operation, Error]
+
+
 class _Run:
     """One import under way."""
 
@@ -235,6 +241,7 @@ class _Run:
         self._wrong = FaultLog(whole=whole)  # by the check
         self._lost = FaultLog(whole=whole)  # while writing
         self._operations: Spool[Operation] = Spool()
+        self._is_stopped = False  # while writing
         self._key: Key | None = None
         self._checker: Checker
 
@@ -323,34 +330,64 @@ class _Run:
         written = self._written
         written.rows, written.unchanged = self._counts.rows, self._counts.unchanged
         due = self._counts.inserted + self._counts.updated
-        error: RequestError | None = None
-        for operations in _bulks(self._operations):
+        broken: Exception | None = None
+        uncertain = 0  # operations of the bulks that broke
+        for operations, outcomes in self._sent():
             done = written.inserted + written.updated + self._lost.failed
             self._tell(self._counts.rows, due, done)
             try:
-                self._write_bulk(operations)
+                for operation, failed in outcomes():
+                    self._take_written(operation, failed)
             except (PyMongoError, Unavailable) as caught:
-                error = _stopped(caught, written, len(operations))
-                break
-            if self._lost.failed and self._asked.on_error == "abort":
-                error = Conflict(_conflict(self._lost.first[0], written))
-                break
+                broken = broken or caught
+                uncertain += len(operations)
+            is_refused = bool(self._lost.failed) and self._asked.on_error == "abort"
+            self._is_stopped = broken is not None or is_refused
+        error: RequestError | None = None
+        if broken is not None:
+            error = _stopped(broken, written, uncertain)
+        elif self._is_stopped:
+            error = Conflict(_conflict(self._lost.first[0], written))
         return Ended(make_report(written, self._wrong, self._lost), error)
 
-    def _write_bulk(self, operations: list[Operation]) -> None:
+    def _sent(self) -> Iterator[tuple[list[Operation], Callable[[], list[Outcome]]]]:
+        """Bulks on their way, and what waits for the end of each.
+
+        Some are under way at once: the database commits one while it takes the next. Once the
+        import has stopped no more are sent, and those under way are still told.
+        """
+        is_plain = self._connection.has_bulks() and not self._resource.links
+        at_once = SENDERS if is_plain else 1
+        with ThreadPoolExecutor(at_once, thread_name_prefix="import") as senders:
+            under_way: deque[tuple[list[Operation], Future[list[Outcome]]]] = deque()
+            for operations in _bulks(self._operations):
+                if self._is_stopped:
+                    break
+                under_way.append((operations, senders.submit(self._send, operations)))
+                if len(under_way) >= at_once:
+                    first, future = under_way.popleft()
+                    yield first, future.result
+            for left, future in under_way:
+                yield left, future.result
+
+    def _send(self, operations: list[Operation]) -> list[Outcome]:
+        """Writes a bulk; why each of its operations failed, None where it is written."""
+        outcomes: list[Outcome] = []
         inserts = [one for one in operations if one.insert is not None]
         updates = [one for one in operations if one.update is not None]
         if inserts:
             errors = self._bulk.insert([one.insert for one in inserts if one.insert is not None])
-            for operation, error in zip(inserts, errors, strict=True):
-                if error is not None and operation.patch is not None:
-                    self._upsert(operation, error)
-                else:
-                    self._count(operation, error, "inserted")
+            outcomes += zip(inserts, errors, strict=True)
         if updates:
             errors = self._bulk.update([one.update for one in updates if one.update is not None])
-            for operation, error in zip(updates, errors, strict=True):
-                self._count(operation, error, "updated")
+            outcomes += zip(updates, errors, strict=True)
+        return outcomes
+
+    def _take_written(self, operation: Operation, error: Error) -> None:
+        if error is not None and operation.insert is not None and operation.patch is not None:
+            self._upsert(operation, error)
+        else:
+            self._count(operation, error, "inserted" if operation.insert else "updated")
 
     def _upsert(self, operation: Operation, error: RequestError) -> None:
         """Changes a document that another writer inserted since the row was checked."""
