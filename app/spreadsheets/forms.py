@@ -200,6 +200,14 @@ def is_required_where_it_is(shape: Shape, path: str) -> bool:
     return len(infos) == path.count(".") + 1 and infos[-1].is_required()
 
 
+def is_empty_by_default(shape: Shape, path: str) -> bool:
+    """Whether the field is an empty list or object where it is not sent."""
+    infos = list(_infos(shape, path))
+    if len(infos) != path.count(".") + 1:
+        return False
+    return infos[-1].default_factory in (list, dict) or infos[-1].default in ([], {})
+
+
 def _infos(shape: Shape, path: str) -> Iterator[FieldInfo]:
     """What the models say of each step of a path, as far as they are models."""
     inner: Shape | None = shape

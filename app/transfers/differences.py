@@ -24,7 +24,7 @@ from app.resources.validation import shown_of, view_of
 from app.spreadsheets.cell import Cell, Cut, Serial
 from app.spreadsheets.cells import Texts, in_zone, zone
 from app.spreadsheets.columns import Column, Table
-from app.spreadsheets.forms import is_required_where_it_is
+from app.spreadsheets.forms import is_empty_by_default, is_required_where_it_is
 from app.spreadsheets.ingest import CellFault, Ingest, Record, Target
 
 _EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
@@ -49,6 +49,12 @@ class Differences:
         self._required = {
             target.path: is_required_where_it_is(resource.shape, target.path)
             for target in self._targets
+        }
+
+        self._empty_by_default = {
+            target.path
+            for target in self._targets
+            if is_empty_by_default(resource.shape, target.path)
         }
 
     def patch(self, record: Record, cells: Any, raw: bytes) -> tuple[Document, list[CellFault]]:
@@ -79,7 +85,7 @@ class Differences:
         for target, value in differing:
             if target.path in record.values:
                 new = record.values[target.path]
-            elif target.path not in empty or value in _NOTHING:
+            elif target.path not in empty or self._is_empty(target, value):
                 continue
             elif not self._required[target.path]:
                 new = None
@@ -93,6 +99,12 @@ class Differences:
                 shown = self._shown(raw) if shown is None else shown
             put(patch, shown or {}, target, new)
         return patch, faults
+
+    def _is_empty(self, target: Target, value: Any) -> bool:
+        """Whether a stored value is what an empty cell asks for already."""
+        if value in _NOTHING:
+            return True
+        return value in ([], {}) and target.path in self._empty_by_default
 
     def _is_of(self, position: int, differing: list[tuple[Target, Any]]) -> bool:
         """Whether a cell differs from what is stored, or belongs to no field."""
