@@ -102,6 +102,7 @@ class Ingest:
         self.header = reader.header
         self._links = link_paths(shape)
         self.targets: tuple[Target, ...] = ()
+        self._nest: Nest | None = None
         if reader.header is None:
             return
         self.targets = match_columns(reader.header, shape, declared, asked, behind)

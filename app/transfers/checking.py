@@ -111,16 +111,17 @@ class Checker:
     # --- what a row asks for ---
 
     def _insert(self, row: Row) -> None:
-        if row.record.faults:
-            row.faults = row.record.faults
-            return
         body = self._ingest.body(row.record)
         try:
             row.after = read_document(self._resource, body)
             row.insert = to_bson(row.after)
         except Invalid as error:
-            row.after = None
             row.faults = self.faults_of(row.record, row.cells, error)
+        if row.record.faults:
+            row.faults = _all_faults(row.record.faults, row.faults)
+        if row.faults:
+            row.after = row.insert = None
+            return
         row.patch = body if self._mode == "upsert" else None
 
     def _find_stored(self, rows: Sequence[Row]) -> None:
@@ -410,6 +411,16 @@ class _Unique:
 
 # A row, a value that it adds to an index, and what identifies that.
 _Entry = tuple[Row, tuple[Any, ...], tuple[Any, ...]]
+
+
+def _all_faults(cells: list[CellFault], model: list[CellFault]) -> list[CellFault]:
+    """What is wrong with a row by its cells, and by the model with the cells that are right.
+
+    The model lacks the wrong ones: what it says of them, or of the whole, doesn't count.
+    """
+    wrong = {None, *(fault.position for fault in cells)}
+    others = [fault for fault in model if fault.position not in wrong]
+    return sorted([*cells, *others], key=lambda fault: -1 if (n := fault.position) is None else n)
 
 
 def _has_id(record: Record) -> bool:

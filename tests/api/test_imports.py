@@ -71,11 +71,12 @@ def test_a_form_with_a_file_is_the_same(http: httpx.Client, users: Any) -> None:
 
 
 def test_where_one_row_is_wrong_nothing_is_written(http: httpx.Client, users: Any) -> None:
-    text = "name,email,age\nAda,ada@example.com,36\n,nobody,old\nEve,ada@example.com,1\n"
+    text = "name,email,age\nAda,ada@example.com,36\n,b@example.com,old\nEve,ada@example.com,1\n"
     answer = send(http, text)
     assert counts(answer, 422) == (3, 0, 0, 0, 2)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"] == [
+        {"row": 3, "column": "name", "value": "", "detail": "name: This field is required."},
         {
             "row": 3,
             "column": "age",
