@@ -28,9 +28,9 @@ from app.api.problems import (
     on_request_error,
     on_validation_error,
 )
-from app.api.reverse import reverse_routes
+from app.api.reverse import make_reverse_routes
 from app.api.router import ResourceRouter
-from app.api.routing import Paths, reserved_steps
+from app.api.routing import Paths, list_reserved_steps
 from app.api.uploads import Uploads
 from app.errors import RequestError
 from app.query.compile import Compiler
@@ -113,7 +113,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     @asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[None]:
         refuse_collisions(app, app.paths, reserved)  # of what was added since it was made
-        async with _opened_database(settings, client) as database, _running(parts, database):
+        async with _open_database(settings, client) as database, _run_parts(parts, database):
             app.state.mongo = database.motor
             yield
 
@@ -138,10 +138,10 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     parts.append(health)
     pages = Pages(resources, lambda: app.openapi(), settings.ROOT_PATH)
     own = [*pages.routes(), *health.routes(), *downloads.routes()]
-    reserved |= reserved_steps(own)
+    reserved |= list_reserved_steps(own)
     refuse_reserved(resources.values(), reserved)
     served = [route for router in routers for route in router.routes()]
-    app.paths = Paths([*own, *served, *reverse_routes(routers)])
+    app.paths = Paths([*own, *served, *make_reverse_routes(routers)])
     app.openapi = lambda: _describe(app, resources.values())  # type: ignore[method-assign]
     if settings.ROUTES:
         include_routers(app, settings.ROUTES)
@@ -158,7 +158,7 @@ def _describe(app: Application, resources: Iterable[Resource]) -> dict[str, Any]
 
 
 @asynccontextmanager
-async def _opened_database(settings: Settings, client: Any) -> AsyncIterator[Database]:
+async def _open_database(settings: Settings, client: Any) -> AsyncIterator[Database]:
     """The database, an embedded one where there is no other."""
     async with AsyncExitStack() as stack:
         uri = settings.MONGO_URI
@@ -176,7 +176,7 @@ async def _opened_database(settings: Settings, client: Any) -> AsyncIterator[Dat
 
 
 @asynccontextmanager
-async def _running(parts: Sequence[Part], database: Database) -> AsyncIterator[None]:
+async def _run_parts(parts: Sequence[Part], database: Database) -> AsyncIterator[None]:
     """The parts, open one after the other, closed in the other direction."""
     async with AsyncExitStack() as stack:
         for part in parts:

@@ -9,7 +9,7 @@ from pathlib import Path
 import bson
 import pytest
 
-from app.api.routing import reserved_steps
+from app.api.routing import list_reserved_steps
 from app.application import create_app
 from app.commands.samples import QuickFaker
 from app.errors import Invalid
@@ -96,7 +96,7 @@ def test_every_option_is_there(word: str) -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        *sorted(reserved_steps(create_app(Settings(_env_file=None)).paths.routes) - SERVED),  # type: ignore[call-arg]
+        *sorted(list_reserved_steps(create_app(Settings(_env_file=None)).paths.routes) - SERVED),  # type: ignore[call-arg]
         "use_revision",
         "is_root",
         "union_doc",

@@ -111,17 +111,19 @@ def value_schema(field: Field) -> Schema:
     return KINDS[field.kind].schema or {"type": "string"}
 
 
-def in_path(name: str, schema: Schema, description: str) -> Schema:
+def describe_in_path(name: str, schema: Schema, description: str) -> Schema:
     """A step of the path."""
     return _parameter(name, "path", schema, description)
 
 
-def in_header(name: str, description: str) -> Schema:
+def describe_in_header(name: str, description: str) -> Schema:
     """A header of the request."""
     return _parameter(name, "header", {"type": "string"}, description)
 
 
-def in_query(compiler: Compiler, taker: Taker, options: Sequence[str] = ()) -> list[Schema]:
+def describe_in_query(
+    compiler: Compiler, taker: Taker, options: Sequence[str] = ()
+) -> list[Schema]:
     """The parameters of a list or an export, its filters last."""
     filters = compiler.names.filters(parameters_of(taker, options))
     described = of_parameters(compiler, taker, options)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
-from app.api.descriptions import Answer, Description, Schema, in_path
+from app.api.descriptions import Answer, Description, Schema, describe_in_path
 from app.api.media_types import JSON
 from app.api.parts import Part
 from app.api.relay import Relay
@@ -70,7 +70,7 @@ _RECORD = Description(
         )
     },
     (400, 404, 422, 503),
-    [in_path("id", {"type": "string"}, "The X-Export-Id of the download.")],
+    [describe_in_path("id", {"type": "string"}, "The X-Export-Id of the download.")],
     schemas={"ExportRecord": _RECORD_SCHEMA},
 )
 
@@ -135,7 +135,7 @@ class Downloads(Part):
                 await repository.look_at_indexes()
         export = self._read(request, compiler, repository, below)
         headers = _headers(export)
-        total = asyncio.ensure_future(self._total(export))
+        total = asyncio.ensure_future(self._tell_total(export))
         try:
             if request.method == "HEAD":
                 return _head(headers | await total)
@@ -166,7 +166,7 @@ class Downloads(Part):
             return replace(export, gzip=True)
         return export
 
-    async def _total(self, export: Export) -> dict[str, str]:
+    async def _tell_total(self, export: Export) -> dict[str, str]:
         """The headers that say how many documents come, where the database just knows."""
         if not export.is_of_all or not self._database.has_primary():
             return {}

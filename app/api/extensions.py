@@ -82,7 +82,7 @@ def merge_description(ours: Description, theirs: Description) -> Description:
     known = ours["components"]["schemas"]
     both = [name for name in schemas if name in known and schemas[name] != known[name]]
     for name in both:
-        theirs = _renamed(theirs, f"{SCHEMAS}{name}", f"{SCHEMAS}{name}InRoutes")
+        theirs = _rename_references(theirs, f"{SCHEMAS}{name}", f"{SCHEMAS}{name}InRoutes")
         components = theirs["components"]
         components["schemas"][f"{name}InRoutes"] = components["schemas"].pop(name)
     for kind, entries in components.items():
@@ -107,10 +107,10 @@ def _answer_with_problems(described: Description) -> None:
             schemas.pop(name, None)
 
 
-def _renamed(value: Any, before: str, after: str) -> Any:
+def _rename_references(value: Any, before: str, after: str) -> Any:
     """The same with every reference to one schema turned into one to another."""
     if isinstance(value, dict):
-        return {key: _renamed(inner, before, after) for key, inner in value.items()}
+        return {key: _rename_references(inner, before, after) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_renamed(inner, before, after) for inner in value]
+        return [_rename_references(inner, before, after) for inner in value]
     return after if value == before else value

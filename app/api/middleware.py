@@ -152,10 +152,10 @@ def _line(scope: Scope, status: int, milliseconds: float) -> str:
     line = f"{method} {scope['path']} {status} {milliseconds:.1f} ms {scope['state']['request_id']}"
     if status >= BAD_REQUEST:
         line = f"{line} {_why(scope)}".rstrip()
-    return line if line.isprintable() else "".join(map(_printable, line))
+    return line if line.isprintable() else "".join(map(_make_printable, line))
 
 
-def _printable(character: str) -> str:
+def _make_printable(character: str) -> str:
     return character if character.isprintable() else ascii(character)[1:-1]
 
 

@@ -116,7 +116,10 @@ def _operation(description: Description, names: Mapping[str, str]) -> Schema:
 
 
 def _answer(answer: Answer, names: Mapping[str, str]) -> Schema:
-    described: Schema = {"description": answer.description, "headers": _named(answer.headers)}
+    described: Schema = {
+        "description": answer.description,
+        "headers": _refer_to_headers(answer.headers),
+    }
     if answer.content:
         described["content"] = _content(answer.content, names)
     return described
@@ -125,12 +128,12 @@ def _answer(answer: Answer, names: Mapping[str, str]) -> Schema:
 def _problem(status: int) -> Schema:
     return {
         "description": STATUSES[status],
-        "headers": _named(OF_PROBLEMS.get(status, ())),
+        "headers": _refer_to_headers(OF_PROBLEMS.get(status, ())),
         "content": {PROBLEM: {"schema": _reference("ProblemDetails")}},
     }
 
 
-def _named(headers: Iterable[str]) -> Schema:
+def _refer_to_headers(headers: Iterable[str]) -> Schema:
     names = (*EVERYWHERE, *headers)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
@@ -185,7 +188,7 @@ def _add_models(resources: list[Resource], schemas: dict[str, Schema]) -> dict[s
         names[resource.name] = name
         whole = schemas[name]
         whole["properties"].pop("revision_id", None)
-        schemas[f"{name}Stored"] = _stored(name, whole, resource)
+        schemas[f"{name}Stored"] = _describe_stored(name, whole, resource)
         schemas[f"{name}Patch"] = _patch(name, whole, resource)
     return names
 
@@ -204,7 +207,7 @@ def _patch(name: str, whole: Schema, resource: Resource) -> Schema:
     }
 
 
-def _stored(name: str, whole: Schema, resource: Resource) -> Schema:
+def _describe_stored(name: str, whole: Schema, resource: Resource) -> Schema:
     """A document as it is shown.
 
     Any field may be missing, or of another type, where another program wrote it.

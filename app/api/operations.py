@@ -9,9 +9,9 @@ from app.api.descriptions import (
     Description,
     Model,
     Schema,
-    in_header,
-    in_path,
-    in_query,
+    describe_in_header,
+    describe_in_path,
+    describe_in_query,
     of_parameters,
     value_schema,
 )
@@ -21,8 +21,12 @@ from app.spreadsheets.format import Format
 from app.spreadsheets.formats import FORMATS
 
 _TAGS = "ETags, with commas, or *."
-_IF_MATCH = in_header("If-Match", f"Only if the document is in one of these states: {_TAGS}")
-_IF_NONE_MATCH = in_header("If-None-Match", f"Only if it is in none of these states: {_TAGS}")
+_IF_MATCH = describe_in_header(
+    "If-Match", f"Only if the document is in one of these states: {_TAGS}"
+)
+_IF_NONE_MATCH = describe_in_header(
+    "If-None-Match", f"Only if it is in none of these states: {_TAGS}"
+)
 _CONDITIONS = (_IF_MATCH, _IF_NONE_MATCH)
 _WRITE = (400, 403, 404, 405, 409, 412, 413, 415, 422, 501, 503)
 
@@ -73,7 +77,7 @@ def of_collection(compiler: Compiler) -> list[Description]:
     described = [
         _describe(
             compiler, "get", path, "list", "List documents", {200: page},
-            (400, 422, 503), in_query(compiler, "list"),
+            (400, 422, 503), describe_in_query(compiler, "list"),
         )
     ]  # fmt: skip
     if not compiler.resource.options.read_only:
@@ -84,11 +88,11 @@ def of_collection(compiler: Compiler) -> list[Description]:
         ))  # fmt: skip
         described.append(replace(_describe(
             compiler, "patch", path, "patch_many", "Change every document that matches", affected,
-            (400, 403, 405, 409, 413, 415, 422, 503), in_query(compiler, "many"), patch,
+            (400, 403, 405, 409, 413, 415, 422, 503), describe_in_query(compiler, "many"), patch,
         ), schemas={"Affected": _AFFECTED}))  # fmt: skip
         described.append(_describe(
             compiler, "delete", path, "delete_many", "Delete every document that matches",
-            affected, (400, 403, 405, 409, 422, 503), in_query(compiler, "many"),
+            affected, (400, 403, 405, 409, 422, 503), describe_in_query(compiler, "many"),
         ))  # fmt: skip
     return described
 
@@ -96,7 +100,7 @@ def of_collection(compiler: Compiler) -> list[Description]:
 def of_document(compiler: Compiler) -> list[Description]:
     """`/users/{_id}`: one document; its writes, unless the resource is only read."""
     name, path = compiler.resource.name, f"/{compiler.resource.address}/{{_id}}"
-    key = in_path("_id", value_schema(compiler.resource.key), "The key.")
+    key = describe_in_path("_id", value_schema(compiler.resource.key), "The key.")
     conditional = [key, *_CONDITIONS]
     whole: Content = {JSON: Model(name)}
     patch: Content = {MERGE_PATCH: Model(name, "Patch"), JSON: Model(name, "Patch")}
@@ -126,7 +130,9 @@ def of_document(compiler: Compiler) -> list[Description]:
 def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description]:
     """`/authors/{_id}/books`: a list of what links to a document, then its downloads together."""
     path = f"/{target.resource.address}/{{_id}}/{name}"
-    key = in_path("_id", value_schema(target.resource.key), "The key of what is linked to.")
+    key = describe_in_path(
+        "_id", value_schema(target.resource.key), "The key of what is linked to."
+    )
     word = f"of_{target.resource.name}_in_{name}".replace(".", "_")
     return [
         replace(
@@ -209,11 +215,12 @@ def of_import(compiler: Compiler) -> tuple[Description, Description]:
                      ("Cache-Control",))},
         (400, 403, 405, 409, 413, 415, 422, 503), of_parameters(compiler, "import", options), body,
     )  # fmt: skip
+    names = {"type": "string", "enum": ["csv", "xlsx", "excel"]}
     empty = _describe(
         compiler, "get", f"{path}/{{format}}", "import_form", "An empty file to fill in",
         {200: Answer("The file.", sheets, ("Content-Disposition", "Cache-Control"))},
         (400, 404, 422),
-        [in_path("format", {"type": "string", "enum": ["csv", "xlsx", "excel"]}, "The format.")],
+        [describe_in_path("format", names, "The format.")],
     )  # fmt: skip
     return replace(imported, schemas={"ImportReport": _REPORT}), empty
 
@@ -225,7 +232,7 @@ def _any_export(compiler: Compiler) -> Description:
     content: dict[str, Schema | Model] = {}
     for described in every:
         content |= described.answers[200].content
-    words = in_path("format", {"type": "string", "enum": list(FORMATS)}, "The format.")
+    words = describe_in_path("format", {"type": "string", "enum": list(FORMATS)}, "The format.")
     return replace(
         every[0],
         path=f"/{compiler.resource.address}/export/{{format}}",
@@ -253,7 +260,7 @@ def _export(compiler: Compiler, word: str, found: Format) -> Description:
         f"Download as {word.upper()}",
         {200: Answer("The file.", _file(found), headers)},
         (400, 404, 422, 503, 505),
-        in_query(compiler, "export", sorted(found.takes)),
+        describe_in_query(compiler, "export", sorted(found.takes)),
     )
 
 

@@ -83,7 +83,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         return Response(None, error.status_code, headers)
     detail = error.detail if isinstance(error.detail, str) else _text(error.detail)
     if detail == _phrase(error.status_code):
-        detail = _usual_detail(request, error.status_code, headers)
+        detail = _make_detail(request, error.status_code, headers)
     return _response(request.scope, error.status_code, title, detail, headers=headers)
 
 
@@ -107,7 +107,7 @@ def _text(detail: Any) -> str:
         return str(detail)
 
 
-def _usual_detail(request: Request, status: int, headers: dict[str, str]) -> str:
+def _make_detail(request: Request, status: int, headers: dict[str, str]) -> str:
     path = request.scope["path"]
     if status == HTTPStatus.NOT_FOUND:
         home = f"{request.scope.get('root_path', '')}/"
@@ -162,12 +162,12 @@ def _json(body: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:  # a lone surrogate of the request, repeated in a sentence
-        return orjson.dumps({key: _plain(value) for key, value in body.items()})
+        return orjson.dumps({key: _simplify(value) for key, value in body.items()})
 
 
-def _plain(value: Any) -> Any:
+def _simplify(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
-        return [{key: _plain(inner) for key, inner in one.items()} for one in value]
+        return [{key: _simplify(inner) for key, inner in one.items()} for one in value]
     return value

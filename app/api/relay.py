@@ -173,11 +173,11 @@ class Guard:
 
     async def __call__(self, message: Message, then: Callable[[], None] | None = None) -> None:
         """`then` is called as soon as the message is on its way, before anything else runs."""
-        sending = asyncio.ensure_future(self._sent(message, then))
+        sending = asyncio.ensure_future(self._send_and_call(message, then))
         try:
             before, since = None, time.monotonic()
             while not (await asyncio.wait((sending,), timeout=self._look))[0]:
-                waiting = waiting_bytes(self._transport) if self._transport is not None else 0
+                waiting = count_waiting_bytes(self._transport) if self._transport is not None else 0
                 if waiting != before:
                     before, since = waiting, time.monotonic()
                 elif time.monotonic() - since >= self._limit:
@@ -186,7 +186,7 @@ class Guard:
         finally:
             sending.cancel()
 
-    async def _sent(self, message: Message, then: Callable[[], None] | None) -> None:
+    async def _send_and_call(self, message: Message, then: Callable[[], None] | None) -> None:
         await self._send(message)
         if then is not None:
             then()
@@ -198,7 +198,7 @@ async def wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-def waiting_bytes(transport: Any) -> int:
+def count_waiting_bytes(transport: Any) -> int:
     """Bytes that the client has not taken: the transport's, and the kernel's queue (SIOCOUTQ)."""
     waiting: int = transport.get_write_buffer_size()
     connection = transport.get_extra_info("socket")

@@ -21,7 +21,7 @@ from app.resources.links import LinkPath
 KEY_STEP = 2  # of `/authors/{_id}/books`
 
 
-def reverse_routes(routers: Sequence[ResourceRouter]) -> list[Route]:
+def make_reverse_routes(routers: Sequence[ResourceRouter]) -> list[Route]:
     """The routes of all lists of what links to a document of these resources."""
     by_collection = {router.resource.name: router for router in routers}
     routes: list[Route] = []

@@ -131,7 +131,7 @@ class ResourceRouter(Part):
         root = request.scope.get("root_path", "")
         key = write_key(self.resource.key, stored.document["_id"])
         location = f"{root}/{quote(self.resource.address)}/{key}"
-        return self._whole(stored, 201, {"Location": location})
+        return self._answer(stored, 201, {"Location": location})
 
     async def _create_all(self, bodies: Sequence[Any]) -> Response:
         documents = await asyncio.to_thread(read_documents, self.resource, bodies)
@@ -162,7 +162,7 @@ class ResourceRouter(Part):
         expansions = self.compiler.expand(pairs) if pairs else ()
         conditions = Conditions(request)
         try:
-            stored = await self._found(request, self._repository.read)
+            stored = await self._find(request, self._repository.read)
         except (NotFound, Invalid):
             word = request.path_params.get("key", IMPORT)
             if word == EXPORT:  # and no document has it as its key
@@ -171,12 +171,12 @@ class ResourceRouter(Part):
                 raise _without_file(request) from None
             raise
         if expansions:
-            return await self._expanded(stored, expansions)
+            return await self._answer_expanded(stored, expansions)
         if conditions.is_current(stored.etag):
             return Response(None, 304, {"ETag": stored.etag})
-        return self._whole(stored)
+        return self._answer(stored)
 
-    async def _expanded(self, stored: Stored, expansions: Sequence[Expansion]) -> Response:
+    async def _answer_expanded(self, stored: Stored, expansions: Sequence[Expansion]) -> Response:
         """The document with linked ones in place: no state of one document, so it has no ETag."""
         document = stored.document
         await self._repository.expand(document, expansions)
@@ -195,7 +195,7 @@ class ResourceRouter(Part):
             matches,
             lambda raw: read_replacement(self.resource, body, raw),
         )
-        return self._whole(stored)
+        return self._answer(stored)
 
     async def patch(self, request: Request) -> Response:
         """`PATCH /users/{_id}`: a merge patch (RFC 7396)."""
@@ -208,7 +208,7 @@ class ResourceRouter(Part):
             matches,
             lambda raw: read_patch(self.resource, body, raw),
         )
-        return self._whole(stored)
+        return self._answer(stored)
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /users/{_id}`."""
@@ -235,7 +235,7 @@ class ResourceRouter(Part):
 
         Raises `NotFound`, or `Invalid` for no `_id`.
         """
-        return await self._found(request, self._repository.read, step)
+        return await self._find(request, self._repository.read, step)
 
     async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
         requests.check_media_type(request, accepted)
@@ -247,7 +247,7 @@ class ResourceRouter(Part):
             return await asyncio.to_thread(read_document, self.resource, body)
         return read_document(self.resource, body)
 
-    async def _found(self, request: Request, read: Callable[[Any], Any], step: int = -1) -> Stored:
+    async def _find(self, request: Request, read: Callable[[Any], Any], step: int = -1) -> Stored:
         keys, error = requests.keys(request, self.resource.key, step)
         try:
             stored: Stored = await read(keys)
@@ -264,10 +264,10 @@ class ResourceRouter(Part):
         """
         keys, error = requests.keys(request, self.resource.key)
         if error is not None:
-            await self._found(request, self._repository.read)
+            await self._find(request, self._repository.read)
         return keys
 
-    def _whole(
+    def _answer(
         self, stored: Stored, status: int = 200, headers: dict[str, str] | None = None
     ) -> Response:
         document = stored.document

@@ -88,6 +88,6 @@ def first_step(path: str) -> str:
     return path.split("/", 2)[1] if path.startswith("/") else ""
 
 
-def reserved_steps(own: Iterable[Route]) -> frozenset[str]:
+def list_reserved_steps(own: Iterable[Route]) -> frozenset[str]:
     """The first steps that only our routes may have, those of now and of later ones."""
     return frozenset(route.first_step for route in own) | set(TO_COME)
