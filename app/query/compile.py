@@ -29,7 +29,7 @@ class Query:
     """What was asked of one collection; `patterns` names the parameters that are searched for.
 
     `limit` is None where all documents are asked for, `fields` where whole ones are. `sort` is as
-    it was asked; `after` is a place in `ordering.whole(sort)`.
+    it was asked; `after` is a place in `ordering.add_id(sort)`.
     """
 
     conditions: tuple[AnyCondition, ...]
@@ -53,7 +53,7 @@ class Query:
         """What the conditions need that reach through links."""
         return tuple(one.join() for one in self.conditions if isinstance(one, Through))
 
-    def resolved(self, filters: Sequence[Filter]) -> "Query":
+    def resolve(self, filters: Sequence[Filter]) -> "Query":
         """The query with these filters in place of its joins."""
         plain = [one for one in self.conditions if not isinstance(one, Through)]
         return replace(self, conditions=(*plain, *map(Resolved, filters)))
@@ -77,7 +77,7 @@ class Compiler:
     def __init__(self, resource: Resource, others: Iterable[Resource] = ()) -> None:
         self.resource = resource
         self.names = Names(resource, {other.name: other for other in others})
-        self.default_sort = self._declared_sort()
+        self.default_sort = self._read_declared_sort()
 
     def list(self, pairs: Pairs, below: Sequence[Condition] = ()) -> Query:
         """The query of a list, with more conditions `below` those that are asked.
@@ -92,8 +92,8 @@ class Compiler:
         expand = reading.expand()
         conditions = (*reading.conditions(), *below)
         sort = reading.sort(self.default_sort)
-        order = ordering.whole(sort)
-        fingerprint = tokens.fingerprint(self.resource.name, _in_any_order(conditions), order)
+        order = ordering.add_id(sort)
+        fingerprint = tokens.fingerprint(self.resource.name, _ignore_order(conditions), order)
         after = reading.after(fingerprint)
         reading.finish()
         patterns = tuple(reading.patterns)
@@ -145,7 +145,7 @@ class Compiler:
         query = Query(conditions, (), 0, None, patterns=tuple(reading.patterns))
         return Affected(query, most, is_dry)
 
-    def _declared_sort(self) -> Sort:
+    def _read_declared_sort(self) -> Sort:
         try:
             return self.names.sort(self.resource.options.sort)
         except ValueError as error:
@@ -153,6 +153,6 @@ class Compiler:
             raise DeclarationError(f"{model}.Resource.sort: {error}") from None
 
 
-def _in_any_order(conditions: Sequence[AnyCondition]) -> object:
+def _ignore_order(conditions: Sequence[AnyCondition]) -> object:
     """The same for the same conditions in another order."""
     return sorted(repr(condition.render()) for condition in conditions)

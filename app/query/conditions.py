@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.query.operators import OPERATORS, Operator, Test, ignoring_case
+from app.query.operators import OPERATORS, Operator, Test, ignore_case
 from app.resources.fields import FieldPath
 from app.resources.links import stored_forms
 
@@ -40,7 +40,7 @@ class Condition:
             self.operator.takes == "presence" and not self.value
         )
 
-    def opposite(self) -> "Condition":
+    def negate(self) -> "Condition":
         """The condition that is true of just the other documents, of a negative one."""
         if self.operator.opposite:
             return replace(self, operator=OPERATORS[self.operator.opposite])
@@ -57,7 +57,7 @@ class Condition:
 
     def _test(self) -> Test:
         if self.operator.takes == "presence" and self.found.through_list:
-            return _in_list(self.value)
+            return _test_list(self.value)
         target = self.found.field.target
         if target is not None and self.operator.takes != "presence":
             keys = self.value if self.operator.takes == "values" else [self.value]
@@ -83,7 +83,7 @@ class Through:
         last = self.asked
         while isinstance(last, Through):
             last = last.asked
-        inner = self.asked if not last.is_negative else _positive(self.asked)
+        inner = self.asked if not last.is_negative else _make_positive(self.asked)
         if isinstance(inner, Through):
             return Join(self.link.path, target.collection, {}, inner.join(), last.is_negative)
         return Join(self.link.path, target.collection, inner.render(), None, last.is_negative)
@@ -93,10 +93,10 @@ class Through:
         return {self.link.path: {"$linked": self.asked.render()}}
 
 
-def _positive(asked: "Condition | Through") -> "Condition | Through":
+def _make_positive(asked: "Condition | Through") -> "Condition | Through":
     if isinstance(asked, Through):
-        return replace(asked, asked=_positive(asked.asked))
-    return asked.opposite()
+        return replace(asked, asked=_make_positive(asked.asked))
+    return asked.negate()
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Search:
 
     def render(self) -> Filter:
         """MongoDB's filter."""
-        alternatives: list[Filter] = [{path: ignoring_case(self.pattern)} for path in self.paths]
+        alternatives: list[Filter] = [{path: ignore_case(self.pattern)} for path in self.paths]
         return alternatives[0] if len(alternatives) == 1 else {"$or": alternatives}
 
 
@@ -149,7 +149,7 @@ def render(conditions: Sequence[AnyCondition]) -> Filter:
     return rendered[0] if len(rendered) == 1 else {"$and": rendered}
 
 
-def _in_list(there: bool) -> Test:
+def _test_list(there: bool) -> Test:
     """`exists` of a path through a list: some element has it.
 
     `$ne: null` would ask that of every element, and be true of a list without any.

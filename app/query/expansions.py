@@ -42,7 +42,7 @@ def _expansions(names: "Names", paths: list[str], level: int) -> Iterator[Expans
     for path, rests in behind.items():
         link, _ = names.link(path)
         assert link is not None
-        target = names.linked(link)
+        target = names.follow(link)
         assert target is not None
         if rests and level == MAX_LEVELS:
             raise ValueError(f"it goes through {MAX_LEVELS} links at most")

@@ -51,7 +51,7 @@ class Names:
         self._sorts = lru_cache(maxsize=256)(self._read_sort)
         self._paths = lru_cache(maxsize=1024)(resource.shape.find)
 
-    def asked(self, name: str) -> Asked | None:
+    def find_condition(self, name: str) -> Asked | None:
         """The condition that a parameter of this name is, or None."""
         return self._asked(name) if len(name) <= LONG else self._find(name)
 
@@ -80,7 +80,7 @@ class Names:
         every = self._filters(parameters)
         for link in self.resource.links:
             found = self.path(link.path)  # None where the link is excluded
-            target = self.linked(found) if found is not None else None
+            target = self.follow(found) if found is not None else None
             for name, asked in target._filters().items() if target is not None else ():
                 if found is not None and asked.found.path != "_id":  # which the link itself is
                     every[f"{link.path}.{name}"] = replace(asked, links=(found,))
@@ -112,15 +112,15 @@ class Names:
         link, rest = self.link(name)
         if link is None or not rest:
             return None
-        target = self.linked(link)
-        asked = target.asked(rest) if target is not None else None
+        target = self.follow(link)
+        asked = target.find_condition(rest) if target is not None else None
         return Asked(asked.found, asked.operator, (link, *asked.links)) if asked else None
 
     def link(self, path: str) -> tuple[FieldPath | None, str]:
         """The first link on a path, and the rest of the path behind it."""
         return first_link(self.resource.shape, path)
 
-    def linked(self, link: FieldPath) -> "Names | None":
+    def follow(self, link: FieldPath) -> "Names | None":
         """The names of the documents that a link leads to."""
         assert link.field.target is not None
         other = self._others.get(link.field.target.collection)

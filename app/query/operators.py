@@ -43,22 +43,22 @@ class Operator:
         return field.filters >= self.level
 
 
-def literal(text: str) -> str:
+def escape(text: str) -> str:
     """A text as the regular expression that finds just it, whatever characters it has."""
     return re.escape(text).replace("\0", "\\x00")
 
 
-def ignoring_case(pattern: str) -> Test:
+def ignore_case(pattern: str) -> Test:
     """The regular expression, with upper and lower case taken as the same."""
     return {"$regex": pattern, "$options": "i"}
 
 
 def _contains(text: str) -> Test:
-    return ignoring_case(literal(text))
+    return ignore_case(escape(text))
 
 
 def _starts(text: str) -> Test:
-    return ignoring_case("^" + literal(text))
+    return ignore_case("^" + escape(text))
 
 
 def _exists(there: bool) -> Test:
@@ -86,7 +86,7 @@ _OPERATORS = (
     Operator("exists", "presence", _PRESENCE, _exists, "there and not null"),
     Operator("contains", "literal", _TEXT, _contains, "contains this text"),
     Operator("startswith", "literal", _TEXT, _starts, "begins with"),
-    Operator("regex", "pattern", _TEXT, ignoring_case,
+    Operator("regex", "pattern", _TEXT, ignore_case,
              "matches this regular expression, ignoring case"),
 )
 # fmt: on

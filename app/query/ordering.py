@@ -50,7 +50,7 @@ class Index:
     clustered: bool = False  # the collection itself: MongoDB enters it forward only
 
 
-def served_by(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | None:
+def find_serving(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | None:
     """The index that has the sort's order, and whether it is read backwards.
 
     None where none has it.
@@ -62,27 +62,27 @@ def served_by(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | None
     return None
 
 
-def whole(keys: Sort) -> Sort:
+def add_id(keys: Sort) -> Sort:
     """The sort with `_id` behind it, which makes it a total order, whatever indexes stand."""
     paths = [path for path, _ in keys]
     return keys[: paths.index("_id") + 1] if "_id" in paths else (*keys, ("_id", 1))
 
 
-def total(keys: Sort, indexes: Sequence[Index]) -> Sort:
+def complete(keys: Sort, indexes: Sequence[Index]) -> Sort:
     """The sort with `_id` behind it, unless its keys decide alone; an index of these serves."""
     paths = {path for path, _ in keys}
     if "_id" not in paths and any(
         index.unique and {path for path, _ in index.keys} <= paths for index in indexes
     ):
         return keys
-    return whole(keys)
+    return add_id(keys)
 
 
 def sort_value(path: str, direction: int) -> Any:
     """The aggregation expression of what a document sorts by at this path."""
     steps = path.split(".")
     parents = [{"$isArray": "$" + ".".join(steps[:number])} for number in range(1, len(steps))]
-    plain = _least(f"${path}", direction)
+    plain = _take_first(f"${path}", direction)
     return (
         {"$cond": [{"$or": parents}, _through_arrays(steps, direction), plain]}
         if parents
@@ -90,12 +90,12 @@ def sort_value(path: str, direction: int) -> Any:
     )
 
 
-def _least(value: Any, direction: int) -> Any:
+def _take_first(value: Any, direction: int) -> Any:
     """The value itself, of an array its least or greatest element; null where it is missing."""
     there = {
         "$cond": [
             {"$isArray": "$$value_"},
-            _extreme("$$value_", direction),
+            _take_extreme("$$value_", direction),
             {"$ifNull": ["$$value_", None]},
         ]
     }
@@ -104,7 +104,7 @@ def _least(value: Any, direction: int) -> Any:
     return {"$let": {"vars": {"value_": value}, "in": {"$cond": [nothing, "$$REMOVE", there]}}}
 
 
-def _extreme(values: Any, direction: int) -> Any:
+def _take_extreme(values: Any, direction: int) -> Any:
     """The least or greatest element by the sort's order; missing where there is none.
 
     ($min and $max skip null.)
@@ -126,7 +126,7 @@ def _through_arrays(steps: Sequence[str], direction: int) -> Any:
     Each element that is no object counts as null, as an empty array does.
     """
     values: Any = {"$cond": [{"$isArray": f"${steps[0]}"}, f"${steps[0]}", [f"${steps[0]}"]]}
-    values = _expanded([values], empty=[None])
+    values = _expand([values], empty=[None])
     for number, step in enumerate(steps[1:], 2):
         inner = {
             "$cond": [
@@ -137,11 +137,11 @@ def _through_arrays(steps: Sequence[str], direction: int) -> Any:
         }
         values = {"$map": {"input": values, "as": "one_", "in": inner}}
         if number < len(steps):
-            values = _expanded(values, empty=[None])
+            values = _expand(values, empty=[None])
     found: Any = {
         "$let": {
-            "vars": {"all_": _expanded("$$values_", empty=[])},
-            "in": _extreme("$$all_", direction),
+            "vars": {"all_": _expand("$$values_", empty=[])},
+            "in": _take_extreme("$$all_", direction),
         }
     }
     if direction > 0:
@@ -149,7 +149,7 @@ def _through_arrays(steps: Sequence[str], direction: int) -> Any:
     return {"$let": {"vars": {"values_": values}, "in": found}}
 
 
-def _expanded(values: Any, empty: list[Any]) -> Any:
+def _expand(values: Any, empty: list[Any]) -> Any:
     """The values with those that are arrays replaced by their elements."""
     elements = {"$cond": [{"$eq": ["$$this", []]}, empty, "$$this"]}
     one = {"$cond": [{"$isArray": "$$this"}, elements, ["$$this"]]}
@@ -166,7 +166,7 @@ def name_of_key(number: int) -> str:
 def position(sort: Sort, raw: bytes, begin: int = 0) -> bytes | None:
     """Where the document that begins there stands; None where only the database can say.
 
-    That is so where an array is on the way to a key. A page read with `computed` says it itself.
+    That is so where an array is on the way to a key. A page read with `compute` says it itself.
     """
     if raw.find(_MARK, begin) >= 0:  # quicker than to walk all fields of each document
         computed_ = elements.field(raw, SORT_KEY, begin)
@@ -187,7 +187,7 @@ def values(sort: Sort, place: bytes) -> list[bytes | None]:
     return [elements.field(place, name_of_key(number)) for number in range(len(sort))]
 
 
-def decoded(sort: Sort, place: bytes) -> list[Any]:
+def decode(sort: Sort, place: bytes) -> list[Any]:
     """The same as Python's objects."""
     found = bson.decode(place, EXACT)
     return [found.get(name_of_key(number)) for number in range(len(sort))]
@@ -251,7 +251,7 @@ def after_id(direction: int, value: bytes, *, inclusive: bool = False) -> dict[s
     return {"$expr": {operator: ["$_id", literal]}}
 
 
-def bound(sort: Sort, place: bytes) -> RawBSONDocument | None:
+def make_bound(sort: Sort, place: bytes) -> RawBSONDocument | None:
     """The position as a `min` or `max` of an index; None where an index can't be entered there."""
     fields = []
     for (path, _), value in zip(sort, values(sort, place), strict=True):
@@ -279,7 +279,7 @@ def after_plain(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
     return {"$or": choices}
 
 
-def computed(sort: Sort, *, is_view: bool) -> dict[str, Any]:
+def compute(sort: Sort, *, is_view: bool) -> dict[str, Any]:
     """The projection that adds a document's position to it.
 
     The `_id` of a collection's document is its own place; only a view's may be an array, or none.
@@ -299,16 +299,16 @@ def stages(sort: Sort, *, whole_documents: bool = False) -> list[dict[str, Any]]
     """
     keys = {}
     for number, key in enumerate(sort):
-        keys[name_of_key(number)] = _whole_value(sort_value(*key))
+        keys[name_of_key(number)] = _wrap_value(sort_value(*key))
     order = {f"{_ORDER}.{name_of_key(n)}": direction for n, (_, direction) in enumerate(sort)}
-    added = {**computed(sort, is_view=True), _ORDER: keys}
+    added = {**compute(sort, is_view=True), _ORDER: keys}
     if whole_documents:
         added[_WHOLE] = "$$ROOT"
         order[_WHOLE] = 1
     return [{"$set": added}, {"$sort": order}]
 
 
-def _whole_value(value: Any) -> dict[str, Any]:
+def _wrap_value(value: Any) -> dict[str, Any]:
     """The value in an object, since `$sort` takes an array apart; nothing comes behind MinKey."""
     kind = {"$type": value}
     ranks = [

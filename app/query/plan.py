@@ -38,7 +38,7 @@ class Plan:
     @property
     def whole_sort(self) -> Sort:
         """The sort with `_id` in it: positions have a value for each of its keys."""
-        return ordering.whole(self.sort)
+        return ordering.add_id(self.sort)
 
     @property
     def is_by_id(self) -> bool:
@@ -50,13 +50,13 @@ def make_plan(
     query: Query, indexes: Sequence[Index], settings: Settings, *, is_view: bool = False
 ) -> Plan:
     """The plan of a query of a collection, or a view, that has these indexes."""
-    sort = ordering.total(query.sort, () if is_view else indexes)
+    sort = ordering.complete(query.sort, () if is_view else indexes)
     return Plan(
         query.filter,
         sort,
         query.skip,
         query.limit,
-        order=None if is_view else ordering.served_by(sort, indexes),
+        order=None if is_view else ordering.find_serving(sort, indexes),
         is_view=is_view,
         time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
         patience=settings.PRIMARY_WAIT_SECONDS,

@@ -52,7 +52,7 @@ class Reading:
         elif name in self._foreign:
             if value:
                 self._fault(name, self._foreign[name])
-        elif (asked := self._names.asked(name)) is not None:
+        elif (asked := self._names.find_condition(name)) is not None:
             self._filters.setdefault(name, (asked, []))[1].append(value)
         elif name in _OF_EXPORTS:
             self._fault(name, "this is for exports, such as …/export/csv")
@@ -167,14 +167,14 @@ class Reading:
             if takes == "presence":
                 return [read_bool(text) for text in texts]
             if takes == "values":
-                return self._listed(asked, texts)
+                return self._split_list(asked, texts)
             return [self._value(asked, text) for text in texts]
         except ValueError as error:
             shown = ", ".join(map(show, texts[:3]))
             self._fault(name, f"{error}, not {shown}")
             return []
 
-    def _listed(self, asked: Asked, texts: list[str]) -> list[list[Any]]:
+    def _split_list(self, asked: Asked, texts: list[str]) -> list[list[Any]]:
         """The one value of `in`: a text is split at its commas, several are taken whole."""
         if not texts:
             return []
@@ -213,10 +213,10 @@ def _is_held(path: str, paths: Mapping[str, Any]) -> bool:
 def _readings(asked: Asked, text: str) -> Iterator[Any]:
     """The values that a text may stand for; raises `ValueError` where it is none of the kind."""
     for value in asked.found.field.readings(text):
-        yield _in_milliseconds(value, asked.operator)
+        yield _round_up(value, asked.operator)
 
 
-def _in_milliseconds(value: Any, operator: Operator) -> Any:
+def _round_up(value: Any, operator: Operator) -> Any:
     """The value; of a date-time that MongoDB would round the one that compares as it does."""
     if not isinstance(value, datetime.datetime) or not value.microsecond % 1000:
         return value

@@ -24,7 +24,7 @@ def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
                 f"{path!r} reaches through a link to another document; sort by a field of this one"
             )
         if found is None:
-            raise ValueError(f"there is no field {path!r}{_nearest(resource, path)}")
+            raise ValueError(f"there is no field {path!r}{_suggest(resource, path)}")
         if problem := _problem(found):
             raise ValueError(f"{path!r} {problem}")
         if path in seen:
@@ -53,6 +53,6 @@ def _problem(found: FieldPath) -> str | None:
     return None
 
 
-def _nearest(resource: Resource, path: str) -> str:
+def _suggest(resource: Resource, path: str) -> str:
     sortable = [found.path for found in resource.shape.walk() if _problem(found) is None]
     return nearest(path, sortable)

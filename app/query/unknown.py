@@ -31,15 +31,15 @@ def _find(names: Names, path: str) -> FieldPath | None:
     if found is not None:
         return found
     link, rest = names.link(path)
-    linked = names.linked(link) if link is not None and rest else None
+    linked = names.follow(link) if link is not None and rest else None
     return _find(linked, rest) if linked is not None else None
 
 
 def _no_operator(names: Names, path: str, word: str) -> str:
-    fitting = [word for word in OPERATORS if names.asked(f"{path}__{word}")]
+    fitting = [word for word in OPERATORS if names.find_condition(f"{path}__{word}")]
     close = nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
     key = ""
-    if not names.is_declared(path) and names.asked(f"{path}__{word}__eq"):
+    if not names.is_declared(path) and names.find_condition(f"{path}__{word}__eq"):
         key = f" A key with `__` in its name is filtered by {path}__{word}__eq."
     listed = ", ".join(fitting)
     return f"{path!r} has no operator {word!r}; it has {listed}.{close}{key}".rstrip(".")
@@ -69,7 +69,7 @@ def _filters(names: Names, near: str, word: str) -> tuple[dict[str, str], dict[s
     others: dict[str, str] = {}
     for path in reversed(paths_through(names.resource.shape, names.shapes, near)):
         name = f"{path}__{word}" if word else path
-        if names.asked(name):
+        if names.find_condition(name):
             same_operator[path.lower()] = name
         else:
             others[path.lower()] = f"{path}__exists"

@@ -139,7 +139,7 @@ class MockReader:
         plan = self.plan
         condition = plan.filter
         if place is not None:
-            position = ordering.decoded(plan.sort, place.position)
+            position = ordering.decode(plan.sort, place.position)
             behind = ordering.after_plain(plan.sort, position)
             condition = {"$and": [condition, behind]} if condition else behind
         skip = plan.skip if place is None else 0

@@ -336,7 +336,7 @@ class Reader:
             condition = ordering.after_id(1, key, inclusive=True)
         else:
             condition = {"_id": RawBSONDocument(elements.make_document([("$eq", key)]))}
-        projection = {"_id": 0, **ordering.computed(self.plan.whole_sort, is_view=True)}
+        projection = {"_id": 0, **ordering.compute(self.plan.whole_sort, is_view=True)}
         command = self._command(Entry(condition), limit, projection)
         command["sort"] = {"_id": 1} if from_key else {}
         raw = self._rest(self._ask(command))
@@ -352,7 +352,7 @@ class Reader:
         sort = self.plan.whole_sort
         if all(_has(projection, path) for path, _ in sort):
             return projection
-        return projection | ordering.computed(sort, is_view=self.plan.is_view)
+        return projection | ordering.compute(sort, is_view=self.plan.is_view)
 
     @property
     def _is_clustered(self) -> bool:
@@ -368,7 +368,7 @@ class Reader:
             return Entry(plan.filter, None if plan.filter else index.name)
         bound = None
         if self.can_enter(position):
-            bound = ordering.bound(plan.sort, position)
+            bound = ordering.make_bound(plan.sort, position)
         if bound is not None and plan.is_by_id:
             condition = _both(plan.filter, _other_than(ordering.values(plan.sort, position)[0]))
         else:

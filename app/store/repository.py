@@ -82,7 +82,7 @@ class Repository:
             return query
         words = self._database.time_limit
         collections = self._database.collection
-        return query.resolved([resolve(collections, join, words) for join in query.joins])
+        return query.resolve([resolve(collections, join, words) for join in query.joins])
 
     async def expand(self, document: Document, expansions: Sequence[Expansion]) -> None:
         """Puts linked documents in the place of a document's links."""

@@ -7,14 +7,14 @@ from app.api.operations import of_collection
 from app.errors import Invalid
 from app.query import operators
 from app.query.compile import Compiler
-from app.query.operators import OPERATORS, Operator, ignoring_case, literal
+from app.query.operators import OPERATORS, Operator, escape, ignore_case
 from app.resources.kinds import Filters
 from app.resources.registry import make_resource
 from models.user import User
 
 
 def ends(text: str) -> operators.Test:
-    return ignoring_case(literal(text) + r"\z")
+    return ignore_case(escape(text) + r"\z")
 
 
 @pytest.fixture

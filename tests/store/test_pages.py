@@ -77,7 +77,7 @@ def test_every_document_once_in_order(
         for direction in (1, -1):
             for second in (1, -1):
                 sort: Sort = ((path, direction), ("_id", second))
-                order = ordering.served_by(sort, read_indexes(collection))
+                order = ordering.find_serving(sort, read_indexes(collection))
                 for condition in ({}, {"b": {"$ne": 1}}):
                     expected = [one["_id"] for one in collection.find(condition, sort=list(sort))]
                     assert keys(collection, Plan(condition, sort, order=order)) == expected, (
@@ -111,7 +111,7 @@ def test_a_unique_key_needs_no_id_behind_it(
     )
     for way in (1, -1):
         sort: Sort = (("a", way),)
-        order = ordering.served_by(sort, read_indexes(collection))
+        order = ordering.find_serving(sort, read_indexes(collection))
         assert order is not None
         expected = [one["_id"] for one in collection.find(sort=list(sort))]
         assert keys(collection, Plan({}, sort, order=order)) == expected
@@ -119,7 +119,7 @@ def test_a_unique_key_needs_no_id_behind_it(
 
 def test_an_index_that_was_dropped_meanwhile(collection: Any) -> None:
     collection.create_index([("a", 1)], name="a", unique=True)
-    order = ordering.served_by((("a", 1),), read_indexes(collection))
+    order = ordering.find_serving((("a", 1),), read_indexes(collection))
     collection.drop_index("a")
     collection.insert_many([{"_id": n, "a": 1} for n in range(30)])
     assert keys(collection, Plan({}, (("a", 1),), order=order)) == list(range(30))
@@ -127,7 +127,7 @@ def test_an_index_that_was_dropped_meanwhile(collection: Any) -> None:
 
 def test_a_limit_holds_where_two_documents_do_not_fit_into_one_reply(collection: Any) -> None:
     collection.insert_many([{"_id": n, "a": "x" * (9_000_000 if n < 2 else 1)} for n in range(5)])
-    order = ordering.served_by(BY_ID, read_indexes(collection))
+    order = ordering.find_serving(BY_ID, read_indexes(collection))
     for limit in range(1, 6):
         assert keys(collection, Plan({}, BY_ID, limit=limit, order=order)) == list(range(limit))
 
@@ -139,7 +139,7 @@ def test_a_limit_holds_where_the_last_document_of_a_page_is_deleted(
     monkeypatch.setattr(batches, "PAGE", 4)
     collection.insert_many([{"_id": n} for n in range(20)])
     found = []
-    plan = Plan({}, BY_ID, limit=10, order=ordering.served_by(BY_ID, read_indexes(collection)))
+    plan = Plan({}, BY_ID, limit=10, order=ordering.find_serving(BY_ID, read_indexes(collection)))
     for page in pages(collection, plan, None):
         found += [document["_id"] for document in bson.decode_all(page.raw)]
         collection.delete_one({"_id": found[-1]})
@@ -161,7 +161,7 @@ def test_no_page_begins_where_nobody_knows(
         return positions(self, *words, **others)
 
     monkeypatch.setattr(batches.Reader, "positions", gone)
-    plan = Plan({}, sort, order=ordering.served_by(sort, read_indexes(collection)))
+    plan = Plan({}, sort, order=ordering.find_serving(sort, read_indexes(collection)))
     with pytest.raises(Unavailable, match="deleted meanwhile"):
         list(pages(collection, plan, None))
 
@@ -171,7 +171,7 @@ def test_pages_of_large_documents_have_fewer(collection: Any) -> None:
     read_pages = list(
         pages(
             collection,
-            Plan({}, BY_ID, order=ordering.served_by(BY_ID, read_indexes(collection))),
+            Plan({}, BY_ID, order=ordering.find_serving(BY_ID, read_indexes(collection))),
             None,
         )
     )
@@ -220,7 +220,7 @@ def test_flattening_by_the_database_shows_what_the_documents_have(
             for n, value in enumerate(FOREIGN * 2)
         ]
     )
-    order = ordering.served_by((("_id", 1),), read_indexes(collection))
+    order = ordering.find_serving((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
     export = projected(Export("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
     whole = Table([column.steps for column in columns])
@@ -267,7 +267,7 @@ def test_texts_that_cannot_be_joined_are_read_as_they_are(
         [{"_id": n, "name": texts[n % 11], "email": texts[n // 11]} for n in range(121)]
     )
     columns = parse_columns(make_resource(User).shape, None, "name,email,profile.bio", None, True)
-    order = ordering.served_by((("_id", 1),), read_indexes(collection))
+    order = ordering.find_serving((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
     export = projected(Export("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
     assert export.plan.flat is not None
@@ -294,7 +294,7 @@ def test_flattening_is_given_up_where_it_never_succeeds(
     monkeypatch.setattr(batches, "FIRST_PAGE", 10)
     collection.insert_many([{"_id": n, "name": n, "email": "e"} for n in range(100)])
     columns = parse_columns(make_resource(User).shape, None, "name,email", None, True)
-    order = ordering.served_by((("_id", 1),), read_indexes(collection))
+    order = ordering.find_serving((("_id", 1),), read_indexes(collection))
     export = projected(
         Export("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None)
     )  # type: ignore[arg-type]
