@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from app.errors import SettingError
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 _usable_prefix = re.compile(r"(/[A-Za-z0-9._~-]+)+").fullmatch
 ENV_FILE = ".env"
@@ -258,7 +258,7 @@ def _describe(error: ValidationError) -> str:
     for fault in error.errors(include_url=False, include_input=False):
         name = str(fault["loc"][0]).upper() if fault["loc"] else "?"
         if fault["type"] == "extra_forbidden":
-            near = nearest(name, Settings.model_fields)
+            near = suggest_nearest(name, Settings.model_fields)
             what = f"{ENV_FILE} has it, but there is no such setting.{near}"
         else:
             what = fault["msg"].removeprefix("Value error, ")

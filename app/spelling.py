@@ -11,7 +11,7 @@ def show(text: str) -> str:
     return repr(text[:SHOWN])
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggest_nearest(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` with the nearest of the known words, or nothing."""
     found = difflib.get_close_matches(word, list(known), 1, 0.6)
     return f" Did you mean {found[0]!r}?" if found else ""

@@ -14,7 +14,7 @@ from app.resources.faults import invalid_body
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
 from app.resources.storing import Document, to_bson
-from app.resources.validation import require_object, unknown_faults
+from app.resources.validation import find_unknown_fields, require_object
 from app.store.repository import Affecting, Repository
 
 MOST = 1_000  # documents of one array
@@ -51,7 +51,7 @@ def read_common_patch(resource: Resource, body: Any) -> Document:
     if "_id" in patch:
         detail = "A document's _id can't change, so a patch of many can't have one."
         raise Invalid(detail, Fault(detail, pointer="#/_id"))
-    faults = list(unknown_faults(resource.shape, patch, ()))
+    faults = list(find_unknown_fields(resource.shape, patch, ()))
     if faults:
         raise invalid_body(faults)
     return patch

@@ -22,7 +22,7 @@ from app.concurrency import cancel, run_to_end
 from app.errors import NotFound, Unavailable
 from app.resources.registry import Resource
 from app.settings import Settings
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 from app.spreadsheets.format import MIB, Limits
 from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.forms import entries, write_csv, write_xlsx
@@ -84,7 +84,7 @@ class Uploads(Part):
         if found is None:
             known = " and ".join(_FORMS)
             raise NotFound(
-                f"There is no sheet to fill in as {word!r}.{nearest(word, _FORMS)} "
+                f"There is no sheet to fill in as {word!r}.{suggest_nearest(word, _FORMS)} "
                 f"There are {known}."
             )
         columns = entries(resource.shape, resource.options.columns or None)

@@ -9,7 +9,7 @@ from app.query.compile import Compiler
 from app.resources.registry import Resource, discover
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 
 def find_resource(settings: Settings, name: str) -> Resource:
@@ -22,9 +22,8 @@ def find_compiler(settings: Settings, name: str) -> Compiler:
     resources = discover(settings.MODELS)
     if name not in resources:
         known = ", ".join(resources) or "none"
-        raise StartError(
-            f"There is no collection {name!r}.{nearest(name, resources)} Declared are: {known}."
-        )
+        near = suggest_nearest(name, resources)
+        raise StartError(f"There is no collection {name!r}.{near} Declared are: {known}.")
     return Compiler(resources[name], resources.values())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.query.operators import OPERATORS, Operator, Test, ignore_case
 from app.resources.fields import FieldPath
-from app.resources.links import stored_forms
+from app.resources.links import list_stored_forms
 
 Filter = dict[str, Any]
 
@@ -61,7 +61,7 @@ class Condition:
         target = self.found.field.target
         if target is not None and self.operator.takes != "presence":
             keys = self.value if self.operator.takes == "values" else [self.value]
-            forms = [form for key in keys for form in stored_forms(target.collection, key)]
+            forms = [form for key in keys for form in list_stored_forms(target.collection, key)]
             return {"$nin" if self.is_negative else "$in": forms}
         return self.operator.test(self.value)
 

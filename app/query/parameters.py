@@ -13,7 +13,7 @@ from app.errors import Fault, Invalid, and_more
 from app.query.operators import MAX_PATTERN
 from app.resources.kinds import INT64
 from app.resources.options import MAX_LIMIT, Options
-from app.spelling import nearest, show
+from app.spelling import show, suggest_nearest
 
 Taker = Literal["list", "export", "read", "import", "many"]
 Schema = dict[str, Any]
@@ -93,7 +93,7 @@ class Choice:
         if text not in self.words:
             known = " ".join(self.words)
             raise ValueError(
-                f"must be one of: {known}; not {show(text)}.{nearest(text, self.words)}"
+                f"must be one of: {known}; not {show(text)}.{suggest_nearest(text, self.words)}"
             )
         return text
 
@@ -219,7 +219,9 @@ def read_parameters(
             if text:
                 faults.append(fault_of(name, foreign[name]))
         else:
-            faults.append(fault_of(name, f"there is no such parameter here.{nearest(name, known)}"))
+            faults.append(
+                fault_of(name, f"there is no such parameter here.{suggest_nearest(name, known)}")
+            )
     values: dict[str, Any] = {}
     for name, parameter in known.items():
         text = given.get(name, "")

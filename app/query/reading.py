@@ -96,7 +96,9 @@ class Reading:
         paths = dict.fromkeys(part.strip() for part in text.split(",") if part.strip())
         for path in paths:
             if self._names.path(path) is None:
-                self._fault("fields", f"there is no field {path!r}.{self._resource.nearest(path)}")
+                self._fault(
+                    "fields", f"there is no field {path!r}.{self._resource.suggest_nearest(path)}"
+                )
         return tuple(path for path in paths if not _is_held(path, paths))
 
     def sort(self, default: Sort) -> Sort:

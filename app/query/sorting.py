@@ -6,7 +6,7 @@ from app.query import ordering
 from app.resources.fields import FieldPath
 from app.resources.kinds import Filters
 from app.resources.registry import Resource
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 
 def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
@@ -55,4 +55,4 @@ def _problem(found: FieldPath) -> str | None:
 
 def _suggest(resource: Resource, path: str) -> str:
     sortable = [found.path for found in resource.shape.walk() if _problem(found) is None]
-    return nearest(path, sortable)
+    return suggest_nearest(path, sortable)

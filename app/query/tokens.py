@@ -49,7 +49,7 @@ def write_token(place: Place, key: bytes, fingerprint: bytes) -> str:
     if len(position) <= _HELD:
         fields = [("p", bytes([elements.OBJECT]) + position)]
     else:
-        short = elements.lower_bound(key, _OF_ID)
+        short = elements.find_lower_bound(key, _OF_ID)
         fields = [("d", _binary(_digest_of(position))), ("b" if short != key else "i", short)]
     if place.shown:
         fields.append(("n", bytes([elements.INT32]) + place.shown.to_bytes(4, "little")))

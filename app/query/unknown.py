@@ -7,7 +7,7 @@ from app.query.names import LONG, Names
 from app.query.operators import OPERATORS
 from app.resources.fields import FieldPath
 from app.resources.links import paths_through
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 CLOSE = 0.6  # of difflib's ratio, from which on a name may have been meant
 
@@ -37,7 +37,7 @@ def _find(names: Names, path: str) -> FieldPath | None:
 
 def _no_operator(names: Names, path: str, word: str) -> str:
     fitting = [word for word in OPERATORS if names.find_condition(f"{path}__{word}")]
-    close = nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
+    close = suggest_nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
     key = ""
     if not names.is_declared(path) and names.find_condition(f"{path}__{word}__eq"):
         key = f" A key with `__` in its name is filtered by {path}__{word}__eq."

@@ -22,13 +22,13 @@ def is_stored(attribute: str, info: FieldInfo) -> bool:
 
 
 def _is_back_link(annotation: Any) -> bool:
-    annotation = plain(annotation)
+    annotation = unwrap(annotation)
     if annotation is BackLink or get_origin(annotation) is BackLink:
         return True
     return get_origin(annotation) is not Literal and any(map(_is_back_link, get_args(annotation)))
 
 
-def stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInfo) -> str:
+def find_stored_name(model: type[pydantic.BaseModel], attribute: str, info: FieldInfo) -> str:
     """The name under which a field is stored; raises `DeclarationError` where none can be."""
     name = info.alias or attribute
     if info.validation_alias not in (None, name):
@@ -57,7 +57,7 @@ def collection_of(model: type[Document]) -> str:
     return getattr(getattr(model, "Settings", None), "name", None) or model.__name__
 
 
-def plain(annotation: Any) -> Any:
+def unwrap(annotation: Any) -> Any:
     """The annotation without Annotated, NewType, type aliases and type variables."""
     while True:
         if get_origin(annotation) is Annotated:

@@ -121,14 +121,14 @@ def _without_retired(raw: bytes) -> bytes:
         return raw
     first, *others = elements(raw)
     is_key = first.name == b"_id"  # by which writes find the document
-    start = raw[first.begin : first.end] if is_key else _modern(raw, first)
-    return join_elements([start, *(_modern(raw, element) for element in others)])
+    start = raw[first.begin : first.end] if is_key else _modernize(raw, first)
+    return join_elements([start, *(_modernize(raw, element) for element in others)])
 
 
-def _modern(raw: bytes, element: Element) -> bytes:
+def _modernize(raw: bytes, element: Element) -> bytes:
     kind, name, begin, value, end = element
     if kind in (OBJECT, ARRAY):
-        inner = (_modern(raw[value:end], one) for one in elements(raw[value:end]))
+        inner = (_modernize(raw[value:end], one) for one in elements(raw[value:end]))
         return raw[begin:value] + join_elements(inner)
     if kind == UNDEFINED:
         extended: Any = {"$undefined": True}

@@ -19,9 +19,9 @@ from app.resources.registry import Resource
 from app.resources.storing import Document, check_size, encode, to_bson
 from app.resources.validation import (
     dump,
+    hide_excluded,
     refuse_other_id,
     require_object,
-    shown_of,
     validate,
     validator_of,
     view_of,
@@ -69,9 +69,9 @@ def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:
     body = require_object(body)
     view = view_of(resource, raw)
     refuse_other_id(body, view)
-    whole, kept = _with_hidden(resource.shape, body, view, shown_of(resource, view))
+    whole, kept = _with_hidden(resource.shape, body, view, hide_excluded(resource, view))
     whole["_id"] = (
-        view["_id"] if _own_key(resource, view["_id"]) else KINDS[resource.key.kind].stand_in
+        view["_id"] if _is_own_key(resource, view["_id"]) else KINDS[resource.key.kind].stand_in
     )
     instance = validate(
         resource, whole, lambda steps: _is_kept(steps, kept), sent=body, stored=view
@@ -91,16 +91,16 @@ def _with_hidden(
             if name in view and name not in body:
                 whole[name], kept[name] = view[name], KEPT
         elif name in view and name in body:
-            value, inner = _hidden_below(known, body[name], view[name], shown[name])
+            value, inner = _hide_below(known, body[name], view[name], shown[name])
             if inner:
                 whole[name], kept[name] = value, inner
     return whole, kept
 
 
-def _hidden_below(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, Kept]:
+def _hide_below(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, Kept]:
     """The same inside a field: in a model, in the models of a map or of a list."""
     if known.many:
-        return _hidden_in_list(known, sent, view, shown)
+        return _hide_in_list(known, sent, view, shown)
     if not (isinstance(sent, dict) and isinstance(view, dict)):
         return sent, {}
     if known.shape is not None:
@@ -109,19 +109,19 @@ def _hidden_below(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, 
         return sent, {}
     whole, kept = dict(sent), Kept()
     for key in sent.keys() & view.keys():
-        value, inner = _hidden_below(known.values, sent[key], view[key], shown[key])
+        value, inner = _hide_below(known.values, sent[key], view[key], shown[key])
         if inner:
             whole[key], kept[key] = value, inner
     return whole, kept
 
 
-def _hidden_in_list(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, Kept]:
+def _hide_in_list(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, Kept]:
     if known.shape is None or not (isinstance(sent, list) and isinstance(view, list)):
         return sent, {}
     whole, kept = list(sent), Kept()
     for number, (one, other) in enumerate(zip(sent, shown, strict=False)):
         if one == other:
-            value, inner = _hidden_below(known.single, one, view[number], other)
+            value, inner = _hide_below(known.single, one, view[number], other)
             if inner:
                 whole[number], kept[str(number)] = value, inner
     return whole, kept
@@ -142,14 +142,14 @@ def _with_stored(new: bytes, old: bytes, kept: Kept) -> bytes:
     parts = []
     for element in elements(new):
         inner = left.pop(element.name.decode(errors="replace"), None)
-        parts.append(_kept_element(new, element, old, stored, inner))
+        parts.append(_keep_element(new, element, old, stored, inner))
     for name, inner in left.items():
         if inner is KEPT:
             parts.append(old[stored[name].begin : stored[name].end])
     return join_elements(parts)
 
 
-def _kept_element(
+def _keep_element(
     new: bytes, element: Element, old: bytes, stored: dict[str, Element], kept: Any
 ) -> bytes:
     there = stored.get(element.name.decode(errors="replace"))
@@ -163,7 +163,7 @@ def _kept_element(
     return new[element.begin : element.value] + _with_stored(*values, kept)
 
 
-def _own_key(resource: Resource, key: Any) -> bool:
+def _is_own_key(resource: Resource, key: Any) -> bool:
     """Whether a stored `_id`, as JSON, is of the model's type.
 
     Another program may have stored another.

@@ -163,7 +163,7 @@ def has_duplicates(raw: bytes, begin: int = 0) -> bool:
     return False
 
 
-def lower_bound(value: bytes, size: int) -> bytes:
+def find_lower_bound(value: bytes, size: int) -> bytes:
     """A value of about `size` bytes at most that sorts before this one, or at the same place.
 
     Of a text its beginning, of an object its first fields. Binaries are compared by their length
@@ -187,7 +187,7 @@ def _first_fields(raw: bytes, size: int) -> bytes:
         room = size - len(element.name)
         if room < len(value):
             if room > 0 and element.kind in (STRING, OBJECT, SYMBOL, CODE):
-                kept.append(_make_element(element.name, lower_bound(value, room)))
+                kept.append(_make_element(element.name, find_lower_bound(value, room)))
             break
         kept.append(raw[element.begin : element.end])
         size = room - len(value)

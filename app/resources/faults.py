@@ -10,17 +10,17 @@ from pydantic_core import ErrorDetails
 
 from app.errors import Fault, Invalid, and_more
 from app.resources.fields import Shape, models_in, shape_of
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 Steps = tuple[str | int, ...]
 
 
 def pointer(steps: Sequence[str | int]) -> str:
     """A JSON pointer as a URI fragment (RFC 6901, section 6): `#/profile/addresses/0`."""
-    return "#" + "".join("/" + quote(_escaped(step), safe="~!$&'()*+,;=:@") for step in steps)
+    return "#" + "".join("/" + quote(_escape(step), safe="~!$&'()*+,;=:@") for step in steps)
 
 
-def _escaped(step: str | int) -> bytes:
+def _escape(step: str | int) -> bytes:
     return str(step).replace("~", "~0").replace("/", "~1").encode(errors="replace")
 
 
@@ -40,7 +40,8 @@ def unknown_field(shape: Shape | None, steps: Steps) -> Fault:
         )
     names = [name for name, known in shape.fields.items() if not known.excluded] if shape else []
     return Fault(
-        f"There is no field {steps[-1]!r}.{nearest(str(steps[-1]), names)}", pointer=pointer(steps)
+        f"There is no field {steps[-1]!r}.{suggest_nearest(str(steps[-1]), names)}",
+        pointer=pointer(steps),
     )
 
 

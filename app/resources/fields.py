@@ -30,10 +30,10 @@ from beanie import Document, Link
 from app.errors import DeclarationError
 from app.resources.annotations import (
     collection_of,
+    find_stored_name,
     is_stored,
     key_annotation,
-    plain,
-    stored_name,
+    unwrap,
 )
 from app.resources.kinds import KINDS, Filters, anything, kind_of, show_link
 from app.resources.texts import TextType
@@ -176,7 +176,7 @@ class Shape:
         """
         yield from _walk(self, "", False, (), excluded)
 
-    def flat(self, prefix: str = "", above: tuple[type, ...] = ()) -> Iterator[FieldPath]:
+    def list_flat(self, prefix: str = "", above: tuple[type, ...] = ()) -> Iterator[FieldPath]:
         """The paths of one flat row: nested models flattened, a list or a map in one piece."""
         for field in self.fields.values():
             if field.excluded:
@@ -190,7 +190,7 @@ class Shape:
             ):
                 yield FieldPath(prefix + field.name, field)
             else:
-                yield from shape.flat(f"{prefix}{field.name}.", (*above, self.model))
+                yield from shape.list_flat(f"{prefix}{field.name}.", (*above, self.model))
 
 
 def is_number(step: str) -> bool:
@@ -230,7 +230,7 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     for attribute, info in model.model_fields.items():
         if not is_stored(attribute, info):
             continue
-        name = stored_name(model, attribute, info)
+        name = find_stored_name(model, attribute, info)
         if name in fields:
             raise DeclarationError(
                 f"{model.__name__}.{attribute}: two fields are stored as {name!r}."
@@ -245,7 +245,7 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     return Shape(model, fields, open=model.model_config.get("extra") == "allow")
 
 
-def nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseModel]]:
+def find_nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseModel]]:
     """The model and all that are nested in it, each once."""
     found = [model]
     for known in found:
@@ -256,7 +256,7 @@ def nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseMod
 
 
 def _field(name: str, declared: Any, custom: Mapping[Any, Any], where: str) -> Field:
-    annotation = plain(declared)
+    annotation = unwrap(declared)
     arguments, origin = get_args(annotation), get_origin(annotation)
     if origin in (Union, types.UnionType):
         members = [argument for argument in arguments if argument is not NoneType]

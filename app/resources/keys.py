@@ -33,7 +33,7 @@ _ENCODING_ERRORS = (OverflowError, UnicodeEncodeError, ValueError, bson.errors.B
 
 def write_key(field: Field, key: Any) -> str:
     """The key as one step of a path, percent-encoded."""
-    for text in _plain_texts(field, key):
+    for text in _write_plain_texts(field, key):
         if text not in NO_STEPS and _is_same(next(iter(read_key(field, text)[0])), key):
             return quote(text, safe="")
     return quote(json_util.dumps(key, json_options=_WRITTEN, separators=(",", ":")), safe="")
@@ -86,11 +86,11 @@ def _others(text: str) -> list[Any]:
     if text == "null":
         keys.append(None)
     if text.startswith(_JSON_BEGINS):
-        keys += _extended(text)
+        keys += _read_extended(text)
     return keys
 
 
-def _extended(text: str) -> list[Any]:
+def _read_extended(text: str) -> list[Any]:
     """What the text is as Extended JSON.
 
     Never what MongoDB would take for an operator or a pattern.
@@ -104,7 +104,7 @@ def _extended(text: str) -> list[Any]:
     return [key] if _is_storable(key) else []
 
 
-def _plain_texts(field: Field, key: Any) -> Iterator[str]:
+def _write_plain_texts(field: Field, key: Any) -> Iterator[str]:
     kind = KINDS[field.kind]
     shown = field.show(key) if field.show is not None else key
     for value in (shown, key):
@@ -117,18 +117,18 @@ def _is_same(one: Any, other: Any) -> bool:
     if isinstance(one, int) and isinstance(other, int):
         return type(one) is not bool and type(other) is not bool and int(one) == int(other)
     try:
-        return _encoded(one) == _encoded(other)
+        return _encode(one) == _encode(other)
     except _ENCODING_ERRORS:
         return False
 
 
 def _is_storable(key: Any) -> bool:
     try:
-        _encoded(key)
+        _encode(key)
     except _ENCODING_ERRORS:
         return False
     return True
 
 
-def _encoded(key: Any) -> bytes:
+def _encode(key: Any) -> bytes:
     return bson.encode({"": key}, codec_options=CODEC)

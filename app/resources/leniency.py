@@ -25,13 +25,13 @@ _NO_SCHEMAS = ("default", "metadata", "serialization", "config", "function", "cl
 
 
 @once
-def lenient_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
+def make_lenient_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
     """Raises only what the validators of whole models say, each with its place."""
     return _validator(model, silent=False)
 
 
 @once
-def silent_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
+def make_silent_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
     """Raises nothing: whatever is right is validated, all else is taken as it is."""
     return _validator(model, silent=True)
 
@@ -53,7 +53,7 @@ def naming_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
 
 def _validator(model: type[pydantic.BaseModel], *, silent: bool) -> SchemaValidator:
     guarded = _guarded(model.__pydantic_core_schema__, _let_pass)
-    return _compiled(_lenient(guarded, silent=silent))
+    return _compiled(_make_lenient(guarded, silent=silent))
 
 
 def _compiled(schema: Any) -> SchemaValidator:
@@ -103,9 +103,9 @@ def _refuse(is_wrap: bool, error: Exception, *arguments: Any) -> Any:
     ) from error
 
 
-def _lenient(schema: Any, *, silent: bool) -> Any:
+def _make_lenient(schema: Any, *, silent: bool) -> Any:
     """The schema with every field made lenient."""
-    rewritten = _rewritten(schema, partial(_lenient, silent=silent))
+    rewritten = _rewritten(schema, partial(_make_lenient, silent=silent))
     if not isinstance(schema, dict):
         return rewritten
     kind = schema.get("type")
@@ -114,7 +114,7 @@ def _lenient(schema: Any, *, silent: bool) -> Any:
     elif kind == "dict" and "values_schema" in rewritten:
         rewritten["values_schema"] = _never_wrong(rewritten["values_schema"], silent)
     elif kind in _FUNCTIONS and _is_of_model(schema):
-        return _judging(rewritten, silent)
+        return _wrap_judge(rewritten, silent)
     return rewritten
 
 
@@ -153,7 +153,7 @@ def _has_verdict(error: pydantic.ValidationError) -> bool:
     return any(one["type"] == _VERDICT for one in error.errors(include_url=False))
 
 
-def _judging(schema: Schema, silent: bool) -> Schema:
+def _wrap_judge(schema: Schema, silent: bool) -> Schema:
     """The validator of a whole model: its verdict is raised as such, or dropped where `silent`."""
     function = schema["function"]["function"]
     with_info = schema["function"]["type"] == "with-info"

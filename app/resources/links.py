@@ -22,7 +22,7 @@ from app.resources.faults import Steps
 from app.resources.fields import Field, FieldPath, Shape, Target, is_number
 from app.resources.keys import refusal
 from app.resources.kinds import show_link
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 Shapes = Mapping[str, Shape]  # of the documents that links lead to, by their collection
 MAX_LEVELS = 3  # links on one path
@@ -51,7 +51,7 @@ class Reference:
     key: Any
 
 
-def stored_forms(collection: str, key: Any) -> list[Any]:
+def list_stored_forms(collection: str, key: Any) -> list[Any]:
     """What a link to this document may be stored as, for `$in`: one index serves all of them."""
     return [key, bson.DBRef(collection, key)]
 
@@ -116,9 +116,9 @@ def split_title(shape: Shape, shapes: Shapes, declared: str) -> tuple[str, str]:
     return path, title or path
 
 
-def nearest_through(shape: Shape, shapes: Shapes, path: str) -> str:
+def suggest_through(shape: Shape, shapes: Shapes, path: str) -> str:
     """` Did you mean 'author.name'?`, of the paths of a shape and those behind its links."""
-    return nearest(path, paths_through(shape, shapes, path, numbered=True))
+    return suggest_nearest(path, paths_through(shape, shapes, path, numbered=True))
 
 
 def paths_through(shape: Shape, shapes: Shapes, path: str, *, numbered: bool = False) -> list[str]:

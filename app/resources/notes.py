@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from app.resources.packages import import_modules, locate
 from app.resources.registry import Resource, discover, is_within
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 
 def describe_unserved(package: str) -> list[str]:
@@ -20,13 +20,13 @@ def describe_unserved(package: str) -> list[str]:
     Raises `DeclarationError` as `discover` does.
     """
     resources = discover(package)
-    notes = [*_unserved(import_modules(package), package)]
+    notes = [*_find_unserved(import_modules(package), package)]
     for resource in resources.values():
-        notes += [*_unknown_words(resource), *_indexes_on_no_field(resource)]
+        notes += [*_find_unknown_words(resource), *_indexes_on_no_field(resource)]
     return notes
 
 
-def _unserved(modules: Iterable[ModuleType], package: str) -> Iterator[str]:
+def _find_unserved(modules: Iterable[ModuleType], package: str) -> Iterator[str]:
     models = {
         value: module
         for module in modules
@@ -70,14 +70,14 @@ def _uses(model: type[BaseModel]) -> set[type[BaseModel]]:
     return found
 
 
-def _unknown_words(resource: Resource) -> Iterator[str]:
+def _find_unknown_words(resource: Resource) -> Iterator[str]:
     """The words of `class Settings` that Beanie doesn't know, and so overlooks."""
     known = DocumentSettings.model_fields
     for word in dir(getattr(resource.model, "Settings", None)):
         if not word.startswith("_") and word not in known:
             yield (
                 f"{locate(resource.model)}: {resource.model.__name__}.Settings.{word} has no "
-                f"effect: Beanie has no such setting.{nearest(word, known)}"
+                f"effect: Beanie has no such setting.{suggest_nearest(word, known)}"
             ).removesuffix(".")
 
 
@@ -91,7 +91,7 @@ def _indexes_on_no_field(resource: Resource) -> Iterator[str]:
             if "$" in path or is_excluded:
                 continue
             if resource.shape.find(path, numbered=True) is None:
-                near = resource.nearest(path)
+                near = resource.suggest_nearest(path)
                 yield (
                     f"{locate(resource.model)}: {resource.model.__name__} has an index on "
                     f"{path!r}, which is no field of it.{near}"

@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 
 from app.errors import DeclarationError
 from app.resources.fields import Shape
-from app.resources.links import Shapes, find_through, first_link, nearest_through, split_title
-from app.spelling import nearest
+from app.resources.links import Shapes, find_through, first_link, split_title, suggest_through
+from app.spelling import suggest_nearest
 
 OnDelete = Literal["refuse", "keep"]
 MAX_LIMIT = 1000  # documents on one page of a list
@@ -33,7 +33,7 @@ def read_options(model: type, shape: Shape) -> Options:
     """The options of a document class; raises `DeclarationError` that names class and word."""
     declared = getattr(model, "Resource", None)
     if declared is None:
-        return Options(search=_top_level_texts(shape))
+        return Options(search=_find_top_level_texts(shape))
     known = {option.name for option in fields(Options)}
     given: dict[str, Any] = {}
     for word in dir(declared):
@@ -42,7 +42,7 @@ def read_options(model: type, shape: Shape) -> Options:
         if word not in known:
             raise DeclarationError(
                 f"{model.__name__}.Resource: {word!r} is no option; they are {_list(known)}."
-                f"{nearest(word, known)}"
+                f"{suggest_nearest(word, known)}"
             )
         given[word] = getattr(declared, word)
     _check(model.__name__, given)
@@ -58,7 +58,7 @@ def read_options(model: type, shape: Shape) -> Options:
             )
     _check_columns(model.__name__, options.columns, shape)
     _check_seeds(model.__name__, options.seeds, shape)
-    return options if "search" in given else replace(options, search=_top_level_texts(shape))
+    return options if "search" in given else replace(options, search=_find_top_level_texts(shape))
 
 
 def _check(name: str, given: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def _check_columns(name: str, columns: tuple[str, ...], shape: Shape) -> None:
         path, title = split_title(shape, {}, column)
         link, behind = first_link(shape, path, numbered=True)
         if not (link and behind) and shape.find(path, numbered=True) is None:
-            known = nearest(path, [found.path for found in shape.walk()])
+            known = suggest_nearest(path, [found.path for found in shape.walk()])
             raise DeclarationError(
                 f"{name}.Resource.columns: {path!r} is no field of this document.{known}"
             )
@@ -120,11 +120,11 @@ def check_linked_columns(name: str, columns: tuple[str, ...], shape: Shape, shap
         if find_through(shape, shapes, path) is None:
             raise DeclarationError(
                 f"{name}.Resource.columns: {path!r} is no field of what the link leads to."
-                f"{nearest_through(shape, shapes, path)}"
+                f"{suggest_through(shape, shapes, path)}"
             )
 
 
-def _top_level_texts(shape: Shape) -> tuple[str, ...]:
+def _find_top_level_texts(shape: Shape) -> tuple[str, ...]:
     return tuple(
         field.name
         for field in shape.fields.values()

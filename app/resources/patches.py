@@ -18,15 +18,15 @@ from app.resources.elements import OBJECT, Element, elements, join_elements
 from app.resources.faults import Steps, invalid_body, unknown_field
 from app.resources.fields import Field, Shape
 from app.resources.registry import Resource
-from app.resources.storing import UNSTORABLE, Document, check_size, encode, is_step, unstorable
+from app.resources.storing import UNSTORABLE, Document, check_size, encode, find_unstorable, is_step
 from app.resources.validation import (
     PartlyKept,
     fault_places,
+    find_unknown_fields,
+    hide_excluded,
     judge,
     refuse_other_id,
     require_object,
-    shown_of,
-    unknown_faults,
     view_of,
 )
 
@@ -53,7 +53,7 @@ def read_patch(resource: Resource, patch: Any, raw: bytes) -> Change:
     patch = require_object(patch)
     view = view_of(resource, raw)
     refuse_other_id(patch, view)
-    shown = shown_of(resource, view)
+    shown = hide_excluded(resource, view)
     sent = {name: value for name, value in patch.items() if name != "_id"}
     sent = _what_differs(resource.shape, sent, shown, exactly=True)
     try:
@@ -68,7 +68,7 @@ def read_patch(resource: Resource, patch: Any, raw: bytes) -> Change:
 
 
 def _read(resource: Resource, patch: Document, raw: bytes, view: Document) -> Change:
-    faults = list(unknown_faults(resource.shape, patch, ()))
+    faults = list(find_unknown_fields(resource.shape, patch, ()))
     if faults:
         raise invalid_body(faults)
     stored, view = view, _with_objects_only(view, patch, raw)
@@ -233,7 +233,12 @@ def _edit(
                 edit.unsets.append(_path(steps))
         elif old is not None and _goes_inside(raw, old, sent, view.get(name), value):
             inner = _edit(
-                raw[old.value : old.end], sent, view[name], value, _known_below(known, name), steps
+                raw[old.value : old.end],
+                sent,
+                view[name],
+                value,
+                _find_fields_below(known, name),
+                steps,
             )
             element = raw[old.begin : old.value] + inner.raw
             _take_over(edit, inner, steps)
@@ -245,7 +250,7 @@ def _edit(
                 edit.sets[_path(steps)] = value
         new[name.encode(errors="replace")] = element
         edit.is_whole = edit.is_whole or len(here) > 1 or not is_step(name)
-    edit.raw = join_elements(_replaced(raw, stored, new))
+    edit.raw = join_elements(_replace(raw, stored, new))
     return edit
 
 
@@ -265,7 +270,7 @@ def _with_stored(value: Any, sent: PartlyKept, old: bytes) -> Any:
     return result
 
 
-def _known_below(known: Mapping[str, Field], name: str) -> Mapping[str, Field]:
+def _find_fields_below(known: Mapping[str, Field], name: str) -> Mapping[str, Field]:
     shape = _shape_below(known.get(name))
     return shape.fields if shape is not None else {}
 
@@ -286,10 +291,10 @@ def _element(name: str, value: Any, steps: Steps) -> bytes:
     try:
         return element_of(name, value)
     except UNSTORABLE:
-        raise invalid_body([unstorable({name: value}, steps[:-1])]) from None
+        raise invalid_body([find_unstorable({name: value}, steps[:-1])]) from None
 
 
-def _replaced(raw: bytes, stored: list[Element], new: dict[bytes, bytes]) -> list[bytes]:
+def _replace(raw: bytes, stored: list[Element], new: dict[bytes, bytes]) -> list[bytes]:
     """The elements, each new one in the place of the last with its name, else at the end."""
     last = {element.name: number for number, element in enumerate(stored)}
     parts = []

@@ -156,8 +156,8 @@ class _Rewriting:
             try:
                 return self.part_of_model(found, above)
             except NotPlain:
-                return self._kept(schema)
-        return self._kept(schema)
+                return self._keep(schema)
+        return self._keep(schema)
 
     def _around(self, schema: Schema, inner: _Part) -> _Part:
         encode = inner.encode
@@ -168,7 +168,7 @@ class _Rewriting:
                 encode = self._encode
         return _Part({**_without_ref(schema), "schema": inner.schema}, encode, inner.is_flat)
 
-    def _kept(self, schema: Schema) -> _Part:
+    def _keep(self, schema: Schema) -> _Part:
         """A part that stays as it is."""
         _refuse_lookers(schema)
         encode = None if schema["type"] in _STORED_AS_THEY_ARE else self._encode

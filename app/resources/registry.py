@@ -15,11 +15,11 @@ from pymongo import IndexModel
 from app.errors import DeclarationError
 from app.resources import links
 from app.resources.annotations import is_stored
-from app.resources.fields import Field, Shape, nested_models, shape_of
+from app.resources.fields import Field, Shape, find_nested_models, shape_of
 from app.resources.options import Options, check_linked_columns, read_options
 from app.resources.packages import import_modules, locate
 from app.resources.schemas import refuse_unsendable
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 OWN_COLLECTIONS = "docsheet."  # the prefix of what this program stores for itself
 GENERATED, GIVEN = 1, 2  # pydantic's priorities of aliases
@@ -67,7 +67,7 @@ class Resource:
 
         What checks them, such as a password's hash, may take long.
         """
-        shapes = map(shape_of, nested_models(self.model))
+        shapes = map(shape_of, find_nested_models(self.model))
         return any(field.excluded for shape in shapes for field in shape.fields.values())
 
     @property
@@ -75,9 +75,9 @@ class Resource:
         """The `_id` field."""
         return self.shape.fields["_id"]
 
-    def nearest(self, path: str) -> str:
+    def suggest_nearest(self, path: str) -> str:
         """` Did you mean 'x'?`, or nothing where no declared path is near."""
-        return nearest(path, self.paths)
+        return suggest_nearest(path, self.paths)
 
 
 def discover(package: str) -> dict[str, Resource]:
@@ -143,7 +143,7 @@ def refuse_reserved(resources: Iterable[Resource], steps: Collection[str]) -> No
     """Raises `DeclarationError` for a resource whose path is one of these first steps."""
     for resource in resources:
         if resource.address in steps:
-            raise DeclarationError(_taken(resource))
+            raise DeclarationError(_describe_taken(resource))
 
 
 def _resolve_names(modules: list[ModuleType], package: str) -> None:
@@ -222,7 +222,7 @@ def _read_json(model: type[Document]) -> None:
         if not is_stored(attribute, info):
             info.default = None  # nobody sends it
     with links.read_from_json():
-        for nested in reversed(nested_models(model)):
+        for nested in reversed(find_nested_models(model)):
             kinds = {(field.values or field).kind for field in shape_of(nested).fields.values()}
             if nested is model or not kinds.isdisjoint(("bytes", "link")):
                 nested.model_config["val_json_bytes"] = "base64"
@@ -278,7 +278,7 @@ def _refuse_name(resource: Resource) -> None:
         )
 
 
-def _taken(resource: Resource) -> str:
+def _describe_taken(resource: Resource) -> str:
     return (
         f"{resource.model.__name__}: the path {resource.address!r} is taken; give it another one "
         f'with `class Resource: path = "…"`.'

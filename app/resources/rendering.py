@@ -50,10 +50,10 @@ def _other(value: Any) -> Any:
     if type(value) is bson.Int64:
         return int(value)
     write = _writers.get(type(value))
-    return write(value) if write is not None else extended(value)
+    return write(value) if write is not None else extend(value)
 
 
-def extended(value: Any) -> Any:
+def extend(value: Any) -> Any:
     """A value of a rarer BSON type as canonical Extended JSON: a dict of plain values."""
     if isinstance(value, DatetimeMS):
         return {"$date": {"$numberLong": str(int(value))}}

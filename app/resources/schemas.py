@@ -13,7 +13,7 @@ from beanie.odm.utils.encoder import BSON_SCALAR_TYPES, DEFAULT_CUSTOM_ENCODERS
 
 from app.errors import DeclarationError
 from app.resources.annotations import is_stored
-from app.resources.fields import nested_models
+from app.resources.fields import find_nested_models
 
 Schema = dict[str, Any]
 _ENCODED = (*BSON_SCALAR_TYPES, *DEFAULT_CUSTOM_ENCODERS, Mapping, Iterable, pydantic.BaseModel)
@@ -37,7 +37,7 @@ def field_schemas(model: type[pydantic.BaseModel]) -> tuple[dict[str, Schema], l
 def refuse_unsendable(model: type[Document]) -> None:
     """Raises `DeclarationError` for a field of which no value can be sent, or stored."""
     custom = tuple(getattr(getattr(model, "Settings", None), "bson_encoders", {}))
-    for nested in nested_models(model):
+    for nested in find_nested_models(model):
         schemas, _ = field_schemas(nested)
         for attribute, schema in schemas.items():
             if is_stored(attribute, nested.model_fields[attribute]):
@@ -45,7 +45,7 @@ def refuse_unsendable(model: type[Document]) -> None:
 
 
 def _refuse_unsendable(schema: Schema, custom: tuple[type, ...], where: str) -> None:
-    name, wanted, is_read = _foreign(schema)
+    name, wanted, is_read = _read_foreign(schema)
     if name and not is_read:
         raise DeclarationError(
             f"{where}: no JSON is a {name}; declare a type of pydantic or Beanie "
@@ -59,7 +59,7 @@ def _refuse_unsendable(schema: Schema, custom: tuple[type, ...], where: str) -> 
         )
 
 
-def _foreign(schema: Schema) -> tuple[str, type | None, bool]:
+def _read_foreign(schema: Schema) -> tuple[str, type | None, bool]:
     """The class that pydantic knows nothing of, and whether a validator reads JSON for it."""
     is_read = False
     while True:

@@ -34,15 +34,15 @@ def encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
     Raises `Invalid` for a decimal number that MongoDB can't hold.
     """
     try:
-        return _encoded(resource, instance)
+        return _encode(resource, instance)
     except decimal.DecimalException:
-        raise invalid_body([unstorable(instance.model_dump(by_alias=True))]) from None
+        raise invalid_body([find_unstorable(instance.model_dump(by_alias=True))]) from None
 
 
-def _encoded(resource: Resource, instance: pydantic.BaseModel) -> Document:
+def _encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
     encoder = encoder_of(resource.model)
     document = {}
-    for attribute, name in _stored_names(resource.model):
+    for attribute, name in _list_stored_names(resource.model):
         value = getattr(instance, attribute)
         if value is not None or encoder.keep_nulls:
             document[name] = encoder.encode(value)
@@ -52,7 +52,7 @@ def _encoded(resource: Resource, instance: pydantic.BaseModel) -> Document:
 
 
 @once
-def _stored_names(model: type[pydantic.BaseModel]) -> tuple[tuple[str, str], ...]:
+def _list_stored_names(model: type[pydantic.BaseModel]) -> tuple[tuple[str, str], ...]:
     fields = model.model_fields.items()
     return tuple((name, info.alias or name) for name, info in fields if is_stored(name, info))
 
@@ -71,7 +71,7 @@ class _Encoder(Encoder):
 
     def encode(self, obj: Any) -> Any:
         """The value as BSON holds it."""
-        custom = _custom_encoder(obj, self.custom_encoders)
+        custom = _find_custom_encoder(obj, self.custom_encoders)
         if custom is not None:
             return custom(obj)
         kind = type(obj)
@@ -92,7 +92,9 @@ class _Encoder(Encoder):
         return super().encode(obj)
 
     def _model(self, obj: pydantic.BaseModel) -> Document:
-        pairs = [(name, getattr(obj, attribute)) for attribute, name in _stored_names(type(obj))]
+        pairs = [
+            (name, getattr(obj, attribute)) for attribute, name in _list_stored_names(type(obj))
+        ]
         pairs += (obj.model_extra or {}).items()
         return {
             name: self.encode(value)
@@ -101,7 +103,7 @@ class _Encoder(Encoder):
         }
 
 
-def _custom_encoder(obj: Any, encoders: Mapping[Any, Any]) -> Any:
+def _find_custom_encoder(obj: Any, encoders: Mapping[Any, Any]) -> Any:
     """The model's own encoder (`Settings.bson_encoders`) of a value, by its class or a base."""
     if not encoders:
         return None
@@ -116,7 +118,7 @@ def to_bson(document: Mapping[str, Any]) -> bytes:
     try:
         raw = bson.encode(document, codec_options=CODEC)
     except UNSTORABLE:
-        raise invalid_body([unstorable(document)]) from None
+        raise invalid_body([find_unstorable(document)]) from None
     return check_size(raw)
 
 
@@ -128,7 +130,7 @@ def check_size(raw: bytes) -> bytes:
     return raw
 
 
-def unstorable(document: Any, above: Steps = ()) -> Fault:
+def find_unstorable(document: Any, above: Steps = ()) -> Fault:
     """The first value that MongoDB can't hold, and why; `above` leads to what is looked at."""
     for steps, value in _leaves(document, above):
         reason = _reason(value)

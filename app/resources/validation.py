@@ -16,18 +16,18 @@ from app.errors import Fault, Invalid
 from app.resources.annotations import is_stored
 from app.resources.codec import decode
 from app.resources.faults import Steps, faults_of, invalid_body, unknown_field
-from app.resources.fields import Shape, nested_models, once, shape_of
+from app.resources.fields import Shape, find_nested_models, once, shape_of
 from app.resources.leniency import (
     CANNOT_JUDGE,
-    lenient_validator,
+    make_lenient_validator,
+    make_silent_validator,
     naming_validator,
     passing_validator,
-    silent_validator,
 )
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.resources.schemas import field_schemas
-from app.resources.storing import Document, is_step, unstorable
+from app.resources.storing import Document, find_unstorable, is_step
 
 Excuse = Callable[[Steps], bool]  # whether a fault at this place doesn't count
 Found = list[tuple[Steps, Fault]]
@@ -93,8 +93,8 @@ def validate(
     """
     sent = body if sent is None else sent
     open_somewhere = _is_open(resource.model)
-    unknown = list(unknown_faults(resource.shape, sent, ())) if open_somewhere else []
-    for name in _hidden_names(resource.model):
+    unknown = list(find_unknown_fields(resource.shape, sent, ())) if open_somewhere else []
+    for name in _list_hidden_names(resource.model):
         if name in sent:
             unknown.append(unknown_field(resource.shape, (name,)))
     stored = {} if stored is None else stored
@@ -164,7 +164,7 @@ def _run_strictly(
 
 def _run_leniently(resource: Resource, body: Document, stored: Document) -> tuple[Instance, Found]:
     """The instance as far as it can be made, and what the validators of whole models say of it."""
-    lenient, silent = lenient_validator(resource.model), silent_validator(resource.model)
+    lenient, silent = make_lenient_validator(resource.model), make_silent_validator(resource.model)
     try:
         return _run(resource, lenient, body, stored, strict_extra=False), []
     except pydantic.ValidationError as error:
@@ -199,7 +199,7 @@ def dump(body: Any) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:  # a number that is too large, or a lone surrogate: say where
-        raise invalid_body([unstorable(body)]) from None
+        raise invalid_body([find_unstorable(body)]) from None
 
 
 def view_of(resource: Resource, raw: bytes) -> Document:
@@ -212,7 +212,7 @@ def view_of(resource: Resource, raw: bytes) -> Document:
     return result
 
 
-def shown_of(resource: Resource, view: Document) -> Document:
+def hide_excluded(resource: Resource, view: Document) -> Document:
     """The same as a client sees it, without the excluded fields."""
     present = presenter(resource.shape)
     if present is None:
@@ -231,7 +231,7 @@ def validator_of(model: type[pydantic.BaseModel], attribute: str) -> SchemaValid
     return SchemaValidator(core_schema.definitions_schema(inner, known) if known else inner)
 
 
-def unknown_faults(shape: Shape, body: Document, above: Steps) -> Iterator[Fault]:
+def find_unknown_fields(shape: Shape, body: Document, above: Steps) -> Iterator[Fault]:
     """A fault for each field that the model, or one inside it, doesn't know."""
     for name, value in body.items():
         known = shape.fields.get(name)
@@ -240,13 +240,13 @@ def unknown_faults(shape: Shape, body: Document, above: Steps) -> Iterator[Fault
                 yield unknown_field(shape, (*above, name))
         elif known.shape is not None:
             for steps, inner in _objects(value, (*above, name)):
-                yield from unknown_faults(known.shape, inner, steps)
+                yield from find_unknown_fields(known.shape, inner, steps)
         elif (
             known.values is not None and known.values.shape is not None and isinstance(value, dict)
         ):
             for key, deep in value.items():
                 for steps, inner in _objects(deep, (*above, name, key)):
-                    yield from unknown_faults(known.values.shape, inner, steps)
+                    yield from find_unknown_fields(known.values.shape, inner, steps)
 
 
 def _objects(value: Any, steps: Steps) -> Iterator[tuple[Steps, Document]]:
@@ -262,11 +262,11 @@ def _objects(value: Any, steps: Steps) -> Iterator[tuple[Steps, Document]]:
 @once
 def _is_open(model: type[pydantic.BaseModel]) -> bool:
     """Whether the model, or one inside it, takes fields that it doesn't declare."""
-    return any(shape_of(inner).open for inner in nested_models(model))
+    return any(shape_of(inner).open for inner in find_nested_models(model))
 
 
 @once
-def _hidden_names(model: type[pydantic.BaseModel]) -> tuple[str, ...]:
+def _list_hidden_names(model: type[pydantic.BaseModel]) -> tuple[str, ...]:
     """What the model would take and not store: the revision that Beanie adds."""
     return tuple(
         info.alias or name for name, info in model.model_fields.items() if not is_stored(name, info)

@@ -21,11 +21,11 @@ from app.resources.links import (
     Shapes,
     find_through,
     first_link,
-    nearest_through,
     split_title,
+    suggest_through,
 )
 from app.resources.rendering import Presenter, presenter
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 
 Values = list[Any]  # of one column
 NO_SHAPES: Shapes = {}
@@ -147,7 +147,9 @@ class Offer:
 
 def _default_columns(offered: Offer, declared: tuple[str, ...] | None) -> Iterator[Column]:
     shape = offered.shape
-    entries = declared or [found.path for found in shape.flat() if found.path != "_id"] or ["_id"]
+    entries = (
+        declared or [found.path for found in shape.list_flat() if found.path != "_id"] or ["_id"]
+    )
     links = set()
     for entry in entries:
         path, title = split_title(shape, offered.shapes, entry)
@@ -172,9 +174,9 @@ def _columns_at(offered: Offer, path: str, title: str) -> Iterator[Column]:
         yield _through(offered, path, title)
     elif path == offered.unwind:
         element = _element(found.field)
-        for inner in element.flat(path + "."):
+        for inner in element.list_flat(path + "."):
             yield from _columns_at(offered, inner.path, title + inner.path[len(path) :])
-        if not list(element.flat()):
+        if not list(element.list_flat()):
             yield Column.of(path, title, found.field.single, (*path.split("."), None))
     else:
         steps = tuple(_steps(offered.shape, path))
@@ -189,7 +191,7 @@ def _through(offered: Offer, path: str, title: str) -> Column:
     if found is None:
         if find_through(shape, shapes, path, most=len(path)) is not None:
             raise _invalid(f"{path!r}: a column goes through {MAX_LEVELS} links at most.")
-        raise _invalid(f"{path!r} is no field.{nearest_through(shape, shapes, path)}")
+        raise _invalid(f"{path!r} is no field.{suggest_through(shape, shapes, path)}")
     link, rest = first_link(shape, path, numbered=True)
     assert link is not None
     steps = tuple(_steps(shape, link.path))
@@ -250,7 +252,7 @@ def _check_unwind(shape: Shape, unwind: str) -> None:
     lists = [known.path for known in shape.walk() if known.field.many and not known.through_list]
     what = "no list inside another" if found is not None and found.through_list else "no list field"
     hint = f" Lists are: {', '.join(lists)}." if lists else " This resource has no list."
-    detail = f"{unwind!r} is {what} that can be unwound.{nearest(unwind, lists) or hint}"
+    detail = f"{unwind!r} is {what} that can be unwound.{suggest_nearest(unwind, lists) or hint}"
     raise Invalid(detail, Fault(detail, parameter="unwind"))
 
 

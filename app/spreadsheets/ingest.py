@@ -17,7 +17,7 @@ from app.errors import Fault, Invalid, and_more
 from app.query.flatten import Steps
 from app.resources.fields import Field, Shape
 from app.resources.links import Shapes, first_link, link_paths
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 from app.spreadsheets.cell import Cell
 from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, show, zone
 from app.spreadsheets.columns import parse_columns
@@ -260,7 +260,7 @@ class _Names:
         if through is not None:
             return through
         if path is None:
-            near = nearest(title, [*self._known, *self._asked, *self._titles])
+            near = suggest_nearest(title, [*self._known, *self._asked, *self._titles])
             raise ValueError(f"The column {title!r} is no field.{near}")
         found = self._shape.find(path, numbered=True)
         assert found is not None

@@ -17,7 +17,7 @@ from app.errors import Invalid
 from app.query.conditions import Filter, Join
 from app.query.expansions import Expansion
 from app.resources.kinds import show_link
-from app.resources.links import identity, leads_to, stored_forms
+from app.resources.links import identity, leads_to, list_stored_forms
 from app.resources.rendering import presenter
 from app.resources.storing import Document
 from app.store.collections import read_nature
@@ -44,7 +44,7 @@ def resolve(collections: Collections, join: Join, words: Words) -> Filter:
             f"More than {MOST:,} documents of {join.collection!r} match what is asked behind "
             f"{join.path!r}; ask for fewer of them, or filter {join.collection!r} itself."
         )
-    forms = [form for key in keys for form in stored_forms(join.collection, key)]
+    forms = [form for key in keys for form in list_stored_forms(join.collection, key)]
     return {join.path: {"$nin" if join.negated else "$in": forms}}
 
 

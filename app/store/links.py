@@ -23,7 +23,7 @@ from pymongo.errors import PyMongoError
 
 from app.errors import Fault, Linked
 from app.resources.faults import invalid_body, pointer
-from app.resources.links import LinkPath, Reference, identity, stored_forms
+from app.resources.links import LinkPath, Reference, identity, list_stored_forms
 from app.resources.registry import Resource
 from app.store.client import Connection
 
@@ -107,7 +107,7 @@ class Links:
 
     def _count(self, referrer: Referrer, resource: Resource, key: Any, words: Words) -> int:
         condition: dict[str, Any] = {
-            referrer.link.path: {"$in": stored_forms(resource.name, key)},
+            referrer.link.path: {"$in": list_stored_forms(resource.name, key)},
         }
         if referrer.resource.name == resource.name:
             condition["_id"] = {"$ne": key}  # a link to itself goes with it

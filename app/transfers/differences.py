@@ -20,7 +20,7 @@ from app.resources.codec import decode
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
 from app.resources.storing import Document
-from app.resources.validation import shown_of, view_of
+from app.resources.validation import hide_excluded, view_of
 from app.spreadsheets.cell import Cell, Cut, Serial
 from app.spreadsheets.cells import Texts, in_zone, zone
 from app.spreadsheets.columns import Column, Table
@@ -68,7 +68,7 @@ class Differences:
         return self._patch_of_cells(record, cells, raw)
 
     def _shown(self, raw: bytes) -> Document:
-        return shown_of(self._resource, view_of(self._resource, raw))
+        return hide_excluded(self._resource, view_of(self._resource, raw))
 
     def _patch_of_cells(
         self, record: Record, cells: Sequence[Cell], raw: bytes
@@ -224,4 +224,4 @@ def json_at(document: Document, path: str) -> Any:
 
 def shown_after(resource: Resource, raw: bytes) -> Document:
     """A document as a client sees it."""
-    return shown_of(resource, view_of(resource, raw))
+    return hide_excluded(resource, view_of(resource, raw))

@@ -13,7 +13,7 @@ from app.query.plan import Plan
 from app.resources.links import Shapes
 from app.resources.registry import Resource
 from app.resources.rendering import Presenter, presenter
-from app.spelling import nearest
+from app.spelling import suggest_nearest
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
@@ -37,9 +37,8 @@ def read_export(
     found = FORMATS.get(name)
     if found is None:
         known = ", ".join(sorted(FORMATS))
-        raise NotFound(
-            f"There is no export format {name!r}.{nearest(name, FORMATS)} There are {known}."
-        )
+        near = suggest_nearest(name, FORMATS)
+        raise NotFound(f"There is no export format {name!r}.{near} There are {known}.")
     query, words = compiler.export(pairs, found.takes, _foreign(found), below)
     return _export(compiler, found, plan(query), words, snapshots)
 

@@ -13,7 +13,7 @@ from bson.datetime_ms import DatetimeMS
 from app.errors import DeclarationError, Invalid
 from app.resources.codec import CODEC
 from app.resources.documents import read_document
-from app.resources.links import references, stored_forms
+from app.resources.links import list_stored_forms, references
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
@@ -135,7 +135,7 @@ def test_a_bare_id_of_another_program_is_a_link_too(library: dict[str, Resource]
     document: dict[str, Any] = {"author": KEY, "shelf": "no number", "editors": [None, 5, KEY]}
     found = [(one.steps, one.collection) for one in references(library["books"].shape, document)]
     assert found == [(("author",), "authors"), (("editors", 2), "authors")]
-    assert stored_forms("authors", KEY) == [KEY, bson.DBRef("authors", KEY)]
+    assert list_stored_forms("authors", KEY) == [KEY, bson.DBRef("authors", KEY)]
 
 
 def test_a_link_is_shown_as_the_id(library: dict[str, Resource]) -> None:
