@@ -32,7 +32,7 @@ from app.settings import Settings, read_settings
 from app.spreadsheets.chunks import Tally
 from app.spreadsheets.formats import FORMATS
 from app.store.client import has_snapshots
-from app.store.errors import translated
+from app.store.errors import translate_errors
 from app.store.indexes import Indexes, look_at
 from app.store.pages import start_session
 from app.transfers.exports import read_export
@@ -97,7 +97,7 @@ def export(
             _ask_to_overwrite(output)
     with (
         open_database(settings) as uri,
-        translated(),
+        translate_errors(),
         MongoClient[dict[str, Any]](uri, **_options(settings)) as client,
     ):
         collection = client[settings.DB_NAME][compiler.resource.name]
@@ -107,7 +107,7 @@ def export(
         plan = partial(make_plan, indexes=known.existing, settings=settings, is_view=is_view)
         download = read_export(format_, pairs, compiler, plan, has_snapshots(client))
         tally = Tally()
-        with open_target(output) as file, translated(patterns=download.plan.patterns):
+        with open_target(output) as file, translate_errors(patterns=download.plan.patterns):
             _write(download, collection, file, tally, settings, console)
     place = "standard output" if output == STDOUT else output
     console.print(

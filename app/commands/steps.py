@@ -25,7 +25,7 @@ from app.resources.notes import describe_unserved
 from app.resources.registry import Resource, discover
 from app.store.codes import Code
 from app.store.dangling import count_dangling
-from app.store.indexes import equal_values, serves
+from app.store.indexes import find_equal_values, serves
 
 CLOCK_SECONDS = 5.0  # that two clocks may differ
 LAG_SECONDS = 10.0  # that the majority may be behind the primary
@@ -293,7 +293,7 @@ def _describe_equal_values(collection: Collection[dict[str, Any]], model: IndexM
     if not model.document.get("unique"):
         return ""
     try:
-        groups = list(equal_values(collection, model))
+        groups = list(find_equal_values(collection, model))
     except PyMongoError:
         return ""
     shown = [

@@ -36,7 +36,7 @@ from app.store.commands import RAW
 from app.store.errors import LOST, translate
 from app.store.exact import CannotTell
 from app.store.indexes import Indexes
-from app.store.links import Links, Words, added_references
+from app.store.links import Links, Words, find_added_references
 from app.store.stored import Stored
 from app.store.uniqueness import apply
 from app.store.writes import STATEMENT_LIMIT, VALUES_LIMIT, Writes
@@ -287,7 +287,7 @@ class Bulk:
         shape = self._resource.shape
         before = references(shape, decode(update.stored))
         after = references(shape, apply(update.change, decode(update.stored)))
-        return bool(added_references(before, after))
+        return bool(find_added_references(before, after))
 
     # --- deletes ---
 

@@ -28,7 +28,7 @@ from app.resources.codec import CODEC
 from app.settings import Settings
 from app.store.codes import Code
 from app.store.documents import Documents
-from app.store.errors import translated, unreachable
+from app.store.errors import translate_errors, unreachable
 
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
@@ -145,10 +145,10 @@ class Database(Connection):
         under way share it.
         """
         if self._beating is None or self._beating.done():
-            call = functools.partial(_in_time, self._beat, time.monotonic() + seconds)
+            call = functools.partial(_run_in_time, self._beat, time.monotonic() + seconds)
             loop = asyncio.get_running_loop()
             self._beating = loop.run_in_executor(self._heart, call)
-        with translated(writing=False):
+        with translate_errors(writing=False):
             return await asyncio.shield(self._beating)
 
     def _beat(self) -> bool:
@@ -179,12 +179,12 @@ class Database(Connection):
         expressions) is bounded to SEARCHES_AT_ONCE.
         """
         deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS
-        with translated(writing=writing, patterns=patterns):
+        with translate_errors(writing=writing, patterns=patterns):
             if not self.has_primary():
                 await self._wait_for_primary(writing)
             call = functools.partial(work, *args, **words)
             if writing:
-                call = functools.partial(_in_time, call, deadline)
+                call = functools.partial(_run_in_time, call, deadline)
             if patterns:
                 return await self._search(call)
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -211,7 +211,7 @@ class Database(Connection):
         return await asyncio.shield(running)
 
 
-def _in_time(work: Callable[[], T], deadline: float) -> T:
+def _run_in_time(work: Callable[[], T], deadline: float) -> T:
     """Runs work whose commands end by then, on the server too.
 
     https://www.mongodb.com/docs/languages/python/pymongo-driver/current/connect/connection-options/csot/

@@ -122,7 +122,7 @@ _MAY_HAVE_HAPPENED = " The write may have happened all the same: read before you
 
 
 @contextmanager
-def translated(*, writing: bool = False, patterns: tuple[str, ...] = ()) -> Iterator[None]:
+def translate_errors(*, writing: bool = False, patterns: tuple[str, ...] = ()) -> Iterator[None]:
     """Runs a piece of work with the database; a `PyMongoError` in it becomes one of ours.
 
     `patterns` are the parameters whose regular expressions the database judges.
@@ -191,7 +191,7 @@ def _of_code(
     if code == Code.BadValue and "hint provided" in str(error):
         return Unavailable("An index that this order relies on was dropped meanwhile; try again.")
     if code in _PATTERNS and written:
-        return _bad_pattern(error, written)
+        return _explain_bad_pattern(error, written)
     if code in NOT_PERMITTED:
         return _not_permitted(error)
     if code in LOST or code == Code.WriteConflict:
@@ -199,7 +199,7 @@ def _of_code(
     if error.has_error_label("TransientTransactionError"):
         return unreachable(error, writing=writing)
     if writing:
-        refused = _refused(error, code)
+        refused = _find_refusal(error, code)
         if refused is not None:
             return refused
     if code in MISTAKES or is_location(code):
@@ -207,7 +207,7 @@ def _of_code(
     return _not_now(error, writing=writing)
 
 
-def _refused(error: OperationFailure, code: int) -> DocsheetError | None:
+def _find_refusal(error: OperationFailure, code: int) -> DocsheetError | None:
     """What MongoDB refuses because of the document that is written, or of its collection."""
     if code in READ_ONLY:
         return read_only("a view")
@@ -219,7 +219,7 @@ def _refused(error: OperationFailure, code: int) -> DocsheetError | None:
             Fault("Nested too deeply.", pointer="#"),
         )
     if code == Code.DocumentValidationFailure:
-        return _refused_by_validator(error)
+        return _explain_validator(error)
     if code in _REFUSED_DATA or is_location(code):
         detail = f"MongoDB refuses this document: {_words_of(error)}."
         return Invalid(detail, Fault(detail, pointer="#"))
@@ -273,7 +273,7 @@ def _not_now(error: OperationFailure, *, writing: bool) -> Unavailable:
     )
 
 
-def _bad_pattern(error: OperationFailure, patterns: list[str]) -> Invalid:
+def _explain_bad_pattern(error: OperationFailure, patterns: list[str]) -> Invalid:
     reason = str((error.details or {}).get("errmsg") or error).rpartition("::")[2].strip()
     faults = []
     for name in patterns:
@@ -299,7 +299,7 @@ def _words_of(error: OperationFailure) -> str:
     return re.sub(r"\s*\{.*\}", " {…}", words, flags=re.DOTALL).strip().rstrip(".")
 
 
-def _refused_by_validator(error: OperationFailure) -> Invalid:
+def _explain_validator(error: OperationFailure) -> Invalid:
     """422 with a fault for each rule of the collection's `$jsonSchema` that isn't kept.
 
     https://www.mongodb.com/docs/manual/core/schema-validation/handle-invalid-documents/

@@ -83,7 +83,7 @@ def make_indexes(
         state.existing, state.problem, state.missing, state.made = (), None, (), True
         return
     problem, missing = None, []
-    existing = _existing(collection)
+    existing = _list_existing(collection)
     for model in resource.indexes:
         reason = None if serves(model, existing) else _make(collection, model, existing)
         if reason is None:
@@ -108,7 +108,7 @@ def look_at(
 
 def read_indexes(collection: Collection[dict[str, Any]]) -> tuple[Index, ...]:
     """The existing indexes that can serve a sort of every document."""
-    existing = _existing(collection)
+    existing = _list_existing(collection)
     by_id = Index("_id_", (("_id", 1),), unique=True)
     indexes = {} if "_id_" in existing else {by_id.name: by_id}
     for name, details in existing.items():
@@ -123,7 +123,7 @@ def read_indexes(collection: Collection[dict[str, Any]]) -> tuple[Index, ...]:
     return tuple(indexes.values())
 
 
-def equal_values(
+def find_equal_values(
     collection: Collection[Any], model: IndexModel, limit: int = EXAMPLES
 ) -> Iterator[dict[str, Any]]:
     """The first values, `{path: value}`, of several documents: no unique index can be made."""
@@ -140,7 +140,7 @@ def equal_values(
         yield {path: group["_id"].get(str(number)) for number, path in enumerate(paths)}
 
 
-def _existing(collection: Collection[Any]) -> Existing:
+def _list_existing(collection: Collection[Any]) -> Existing:
     """What `listIndexes` says; nothing where there is no collection, or nobody may ask."""
     try:
         found: Existing = collection.index_information()
@@ -175,7 +175,7 @@ def _is_like(
     if list(declared["key"].items()) != list(details["key"]):
         return False
     for word in _OPTIONS:
-        if word != but and _said(declared, word) != _said(details, word):
+        if word != but and _read_option(declared, word) != _read_option(details, word):
             return False
     collation = details.get("collation")
     if not declared.get("collation"):
@@ -185,7 +185,7 @@ def _is_like(
     )
 
 
-def _said(options: Mapping[str, Any], word: str) -> Any:
+def _read_option(options: Mapping[str, Any], word: str) -> Any:
     value = options.get(word)
     return None if value is False else value
 

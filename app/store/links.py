@@ -64,7 +64,7 @@ class Links:
         """Whether links can keep a document of this resource from being deleted."""
         return resource.options.on_delete == "refuse" and bool(self.referrers(resource))
 
-    def missing(self, references: Iterable[Reference], words: Words) -> list[Reference]:
+    def find_missing(self, references: Iterable[Reference], words: Words) -> list[Reference]:
         """The references to documents that don't exist; one question for each collection."""
         wanted: dict[str, dict[Any, Any]] = {}
         listed = list(references)
@@ -73,18 +73,18 @@ class Links:
         existing = {
             (collection, identity)
             for collection, keys in wanted.items()
-            for identity in self._existing(collection, keys.values(), words)
+            for identity in self._find_existing(collection, keys.values(), words)
         }
         return [one for one in listed if (one.collection, identity(one.key)) not in existing]
 
-    def _existing(self, collection: str, keys: Iterable[Any], words: Words) -> set[Any]:
+    def _find_existing(self, collection: str, keys: Iterable[Any], words: Words) -> set[Any]:
         condition = {"_id": {"$in": list(keys)}}
         found = self._database.collection(collection).find(condition, {"_id": 1}, **words)
         return {identity(document["_id"]) for document in found}
 
     def refuse_missing(self, references: Iterable[Reference], words: Words) -> None:
         """Raises `Invalid` with a pointer to each link that leads nowhere."""
-        faults = [fault_of(reference) for reference in self.missing(references, words)]
+        faults = [fault_of(reference) for reference in self.find_missing(references, words)]
         if faults:
             raise invalid_body(faults)
 
@@ -141,13 +141,13 @@ class Links:
         deadline = time.monotonic() + self._database.settings.PRIMARY_WAIT_SECONDS
         while True:
             try:
-                return self._in_transaction(slots, check, work)
+                return self._run_in_transaction(slots, check, work)
             except PyMongoError as error:
                 if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:
                     raise
                 time.sleep(random.uniform(0, 0.02))
 
-    def _in_transaction(
+    def _run_in_transaction(
         self, slots: set[int], check: Callable[[Words], None], work: Callable[[Words], T]
     ) -> T:
         with (
@@ -173,7 +173,9 @@ def fault_of(reference: Reference) -> Fault:
     return Fault(detail, pointer=pointer(reference.steps))
 
 
-def added_references(before: Iterable[Reference], after: Iterable[Reference]) -> list[Reference]:
+def find_added_references(
+    before: Iterable[Reference], after: Iterable[Reference]
+) -> list[Reference]:
     """The references that a write adds to a field.
 
     What the field has stored already, and may lead nowhere, is not asked for.

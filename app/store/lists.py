@@ -57,13 +57,13 @@ class ListReader(Protocol):
     def list_page(self, place: Place | None, size: int) -> Page:
         """The first documents behind a place."""
 
-    def sorted_page(self, place: Place | None, size: int) -> Page:
+    def read_sorted_page(self, place: Place | None, size: int) -> Page:
         """The same, with those at one position in an order."""
 
     def position(self, page: Page, number: int) -> bytes:
         """Where a document of a page stands."""
 
-    def shown_position(self, page: Page, number: int) -> bytes | None:
+    def find_shown_position(self, page: Page, number: int) -> bytes | None:
         """The same as far as the page itself says it."""
 
     def key(self, page: Page, number: int) -> bytes:
@@ -108,12 +108,12 @@ class Lists:
 
     def _page(self, query: Query) -> ListPage:
         limit = query.limit or 1
-        with self._documents.reader(_projected(self._plan(query), query)) as reader:
+        with self._documents.reader(_project(self._plan(query), query)) as reader:
             before = self._place(reader, query.after)
             page = reader.list_page(before, limit + 1)
             token = None
             if page.documents > limit:
-                page, token = self._ended(reader, page, before, limit, query.fingerprint)
+                page, token = self._end_page(reader, page, before, limit, query.fingerprint)
         documents = decode_all(page.raw)
         for document in documents:
             document.pop(SORT_KEY, None)
@@ -134,15 +134,15 @@ class Lists:
         )
         raise Invalid(detail, Fault(detail, parameter="after"))
 
-    def _ended(
+    def _end_page(
         self, reader: ListReader, page: Page, before: Place | None, limit: int, fingerprint: bytes
     ) -> tuple[Page, str]:
         """The page without the document that only shows that more come, and the next token."""
-        last = reader.shown_position(page, limit - 1)
-        following = reader.shown_position(page, limit)
+        last = reader.find_shown_position(page, limit - 1)
+        following = reader.find_shown_position(page, limit)
         if self._needs_order(reader.plan, last, following):
-            page = reader.sorted_page(before, limit + 1)
-            shown = self._shown(reader, page, before, limit)
+            page = reader.read_sorted_page(before, limit + 1)
+            shown = self._count_shown(reader, page, before, limit)
             place = Place(reader.position(page, limit - 1), shown)
         else:
             place = Place(last or reader.position(page, limit - 1))
@@ -161,16 +161,16 @@ class Lists:
             return True  # a view, or a sharded collection, with two documents of one `_id`
         return not plan.is_by_id and elements.has_duplicates(last)
 
-    def _shown(self, reader: ListReader, page: Page, before: Place | None, limit: int) -> int:
+    def _count_shown(self, reader: ListReader, page: Page, before: Place | None, limit: int) -> int:
         """How many documents at the last one's position were shown, if the next is there, too."""
-        positions = [reader.shown_position(page, number) for number in (limit - 1, limit)]
+        positions = [reader.find_shown_position(page, number) for number in (limit - 1, limit)]
         sort = reader.plan.whole_sort
         last, following = positions
         if last is None or following is None or not ordering.is_same(sort, last, following):
             return 0
         shown = 0
         for number in reversed(range(limit)):
-            other = reader.shown_position(page, number)
+            other = reader.find_shown_position(page, number)
             if other is None or not ordering.is_same(sort, last, other):
                 return shown
             shown += 1
@@ -185,7 +185,7 @@ class Lists:
             return None, None
         try:
             if query.count == "auto" and not query.filter:
-                return self._estimated(), "estimated"
+                return self._read_estimate(), "estimated"
             if last and query.after is None and (shown or not query.skip):
                 return query.skip + shown, "exact"
             if query.count == "exact":
@@ -198,7 +198,7 @@ class Lists:
             return None, None
         return min(counted, most), "capped" if counted > most else "exact"
 
-    def _estimated(self) -> int:
+    def _read_estimate(self) -> int:
         """The collection's own count, asked again after `ESTIMATE_SECONDS` and every write."""
         now, (counted, since) = time.monotonic(), self._estimate
         if now - since > ESTIMATE_SECONDS:
@@ -211,7 +211,7 @@ class Lists:
         self._estimate = 0, float("-inf")
 
 
-def _projected(plan: Plan, query: Query) -> Plan:
+def _project(plan: Plan, query: Query) -> Plan:
     """The plan with the projection that `fields` needs; an `_id` is always in it."""
     if query.fields is None:
         return plan

@@ -150,7 +150,7 @@ class MockReader:
         begins = offsets(raw)
         return Page(raw, begins, len(begins) < size)
 
-    sorted_page = list_page
+    read_sorted_page = list_page
 
     def position(self, page: Page, number: int) -> bytes:
         """Where a document of a page stands."""
@@ -167,7 +167,7 @@ class MockReader:
         """The document with this `_id`."""
         return _encode(self._collection.find({"_id": key}, limit=1))
 
-    def shown_position(self, page: Page, number: int) -> bytes | None:
+    def find_shown_position(self, page: Page, number: int) -> bytes | None:
         """Never known: so a mock's order is taken as it is."""
         return None
 

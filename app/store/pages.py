@@ -94,7 +94,7 @@ def _by_key(reader: "Reader") -> Iterator[Page]:
     left = reader.plan.limit
     size = FIRST_PAGE
     while left is None or left > 0:
-        page = reader.next_page(position, size if left is None else min(size, left))
+        page = reader.read_next_page(position, size if left is None else min(size, left))
         if page is None:
             yield from reader.by_one_cursor(position, left)
             return
@@ -151,26 +151,28 @@ class Reader:
             return True
         return len(position) <= LONG_POSITION and not elements.has_duplicates(position)
 
-    def next_page(self, position: bytes | None, size: int) -> Page | None:
+    def read_next_page(self, position: bytes | None, size: int) -> Page | None:
         """The page behind a position, flattened where that is right for all of it.
 
         None where it can't be read so: somebody dropped the index, or a document with its position
         is larger than MongoDB's limit.
         """
         try:
-            page = self._flat_page(position, size) if self._tries else None
+            page = self._read_flat_page(position, size) if self._tries else None
             return page or self._read(self._entry(position), size, self._projection, position)
         except OperationFailure as error:
             if is_hint(error) or error.code == Code.BSONObjectTooLarge:
                 return None
             raise
 
-    def _flat_page(self, position: bytes | None, size: int) -> Page | None:
+    def _read_flat_page(self, position: bytes | None, size: int) -> Page | None:
         flat = self.plan.flat
         assert flat is not None
         self._tries -= 1
         try:
-            page = self._read(self._entry(position), size, self._placed(flat.projection), position)
+            page = self._read(
+                self._entry(position), size, self._add_position(flat.projection), position
+            )
         except ExecutionTimeout:
             raise
         except OperationFailure as error:  # a wrong type has other numbers in each version
@@ -211,7 +213,7 @@ class Reader:
     def _find(self, position: bytes | None, left: int | None) -> Any:
         plan = self.plan
         return self._collection.find_raw_batches(
-            self._behind(position),
+            self._match_behind(position),
             plan.projection,
             sort=list(plan.sort),
             skip=plan.skip if position is None else 0,
@@ -226,7 +228,7 @@ class Reader:
         """The same by a pipeline, for documents that a find can't sort ("parallel arrays")."""
         skip = self.plan.skip if position is None else 0
         pipeline = [
-            {"$match": self._behind(position)},
+            {"$match": self._match_behind(position)},
             *ordering.stages(self.plan.whole_sort),
             *([{"$skip": skip}] if skip else []),
             *([{"$limit": left}] if left is not None else []),
@@ -255,26 +257,26 @@ class Reader:
     def list_page(self, place: Place | None, size: int) -> Page:
         """The first documents behind a place, however many replies they take."""
         if place is not None and place.shown:
-            return self.sorted_page(place, size)
+            return self.read_sorted_page(place, size)
         position = place.position if place else None
         entry = self._list_entry(position)
         try:
             return self._read(entry, size, self._projection, position, whole=True)
         except OperationFailure as error:
             if is_parallel(error):
-                return self.sorted_page(place, size)
+                return self.read_sorted_page(place, size)
             if error.code != Code.BSONObjectTooLarge or not self._is_placed:
                 raise
         self._is_placed = False
         return self._read(entry, size, self.plan.projection, position, whole=True)
 
-    def sorted_page(self, place: Place | None, size: int) -> Page:
+    def read_sorted_page(self, place: Place | None, size: int) -> Page:
         """The same by a pipeline that gives documents at one position an order, too."""
         plan = self.plan
         condition = plan.filter
         if place is not None:
             behind = ordering.after(plan.whole_sort, place.position, inclusive=place.shown > 0)
-            condition = _both(condition, behind)
+            condition = _join_conditions(condition, behind)
         projection: dict[str, Any] = dict.fromkeys(ordering.HIDDEN, 0)
         if plan.projection is not None:
             projection = {**plan.projection, SORT_KEY: 1}
@@ -301,7 +303,7 @@ class Reader:
             return self._entry(position)
         if elements.has_duplicates(position) or (self._is_clustered and not plan.filter):
             return self._entry(position)
-        return Entry(self._behind(position))
+        return Entry(self._match_behind(position))
 
     # --- one page ---
 
@@ -310,7 +312,7 @@ class Reader:
 
         Raises `Unavailable` where only MongoDB can say, and the document was deleted meanwhile.
         """
-        position = self.shown_position(page, number)
+        position = self.find_shown_position(page, number)
         if position is not None:
             return position
         found = self.positions(self.key(page, number), 1)
@@ -320,7 +322,7 @@ class Reader:
             )
         return found[0]
 
-    def shown_position(self, page: Page, number: int) -> bytes | None:
+    def find_shown_position(self, page: Page, number: int) -> bytes | None:
         """The same as far as the page itself says it."""
         if self._is_placed or self.plan.projection is None:
             return ordering.position(self.plan.whole_sort, page.raw, page.begins[number])
@@ -346,9 +348,9 @@ class Reader:
     def _projection(self) -> dict[str, Any] | None:
         """The plan's projection, with what says where a document stands."""
         projection = self.plan.projection
-        return None if projection is None else self._placed(projection)
+        return None if projection is None else self._add_position(projection)
 
-    def _placed(self, projection: dict[str, Any]) -> dict[str, Any]:
+    def _add_position(self, projection: dict[str, Any]) -> dict[str, Any]:
         sort = self.plan.whole_sort
         if all(_has(projection, path) for path, _ in sort):
             return projection
@@ -362,7 +364,7 @@ class Reader:
         """How the page behind a position begins, by the index of the order where there is one."""
         plan = self.plan
         if plan.order is None:
-            return Entry(self._behind(position))
+            return Entry(self._match_behind(position))
         index, is_backwards = plan.order
         if position is None:
             return Entry(plan.filter, None if plan.filter else index.name)
@@ -370,14 +372,16 @@ class Reader:
         if self.can_enter(position):
             bound = ordering.make_bound(plan.sort, position)
         if bound is not None and plan.is_by_id:
-            condition = _both(plan.filter, _other_than(ordering.values(plan.sort, position)[0]))
+            condition = _join_conditions(
+                plan.filter, _other_than(ordering.values(plan.sort, position)[0])
+            )
         else:
-            condition = self._behind(position)
+            condition = self._match_behind(position)
         if is_backwards:
             return Entry(condition, index.name, upper=bound)
         return Entry(condition, index.name, lower=bound)
 
-    def _behind(self, position: bytes | None) -> dict[str, Any]:
+    def _match_behind(self, position: bytes | None) -> dict[str, Any]:
         """The condition of all documents behind a position."""
         plan = self.plan
         if position is None:
@@ -387,7 +391,7 @@ class Reader:
             behind = ordering.after_id(plan.sort[0][1], key or elements.NULL_VALUE)
         else:
             behind = ordering.after(plan.sort, position)
-        return _both(plan.filter, behind)
+        return _join_conditions(plan.filter, behind)
 
     def _read(
         self,
@@ -413,11 +417,11 @@ class Reader:
         begins = offsets(raw)
         is_last = not is_full and len(begins) < size
         if is_last and entry.lower is not None and not self._is_clustered:
-            raw += self._greatest(entry, size - len(begins), projection)
+            raw += self._read_greatest(entry, size - len(begins), projection)
             begins = offsets(raw)
         return Page(raw, begins, is_last)
 
-    def _greatest(self, entry: Entry, size: int, projection: dict[str, Any] | None) -> bytes:
+    def _read_greatest(self, entry: Entry, size: int, projection: dict[str, Any] | None) -> bytes:
         """The document whose keys are all the last there is: a scan from `min` ends before it."""
         ends = []
         for path, direction in self.plan.sort:
@@ -504,7 +508,7 @@ def is_hint(error: OperationFailure) -> bool:
     return error.code == Code.BadValue and "hint" in str(error)
 
 
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def _join_conditions(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return {"$and": [one, other]} if one else other
 
 

@@ -32,7 +32,7 @@ from app.store.codes import Code
 from app.store.documents import Documents
 from app.store.exact import CannotTell, is_equal
 from app.store.indexes import Indexes
-from app.store.links import Links, Words, added_references
+from app.store.links import Links, Words, find_added_references
 from app.store.stored import Stored
 from app.store.uniqueness import apply, refuse_equal_values
 
@@ -104,7 +104,7 @@ class Writes:
             refuse_equal_values(
                 self._collection, self._indexes, stored, lambda: apply(change, decode(stored.raw))
             )
-            added = self._added_links(stored, change)
+            added = self._find_added_links(stored, change)
             size = len(to_bson(change.set))
             sets = self._documents.make_values(change.set)
             update = {"$set": sets, "$unset": dict.fromkeys(change.unset, "")}
@@ -128,7 +128,7 @@ class Writes:
                 condition, document, return_document=ReturnDocument.AFTER, **words
             )
 
-        added = self._added_links(stored, raw)
+        added = self._find_added_links(stored, raw)
         return self._if_linked(added, stored, len(raw), matches, put)
 
     def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
@@ -157,7 +157,7 @@ class Writes:
         found = references(self._resource.shape, document)
         return [one for one in found if (one.collection, identity(one.key)) != own]
 
-    def _added_links(self, stored: Stored, new: bytes | Change) -> list[Reference]:
+    def _find_added_links(self, stored: Stored, new: bytes | Change) -> list[Reference]:
         """The links that a write adds to a document."""
         if not self._resource.links:
             return []
@@ -166,7 +166,7 @@ class Writes:
             new = to_bson(apply(new, decode(stored.raw)))
         after = decode(new)
         shape = self._resource.shape
-        return added_references(references(shape, before), references(shape, after))
+        return find_added_references(references(shape, before), references(shape, after))
 
     def _if_linked(
         self,
@@ -218,14 +218,14 @@ class Writes:
         elif len(stored.raw) + size > STATEMENT_LIMIT:
             written = self._without_sending(stored, matches, write)
         else:
-            written = self._in_one_statement(stored, write)
+            written = self._write_in_one_statement(stored, write)
         if written is None:
             return None
         if isinstance(written, RawBSONDocument):
             return Stored(bytes(written.raw))
         return Stored(bson.encode(written, codec_options=CODEC))
 
-    def _in_one_statement(self, stored: Stored, write: Write) -> Any:
+    def _write_in_one_statement(self, stored: Stored, write: Write) -> Any:
         """Compares and writes at once, or in a transaction where no condition is exact."""
         collated = self._indexes.nature.collated
         can_transact = self._database.has_transactions()
@@ -235,7 +235,7 @@ class Writes:
             )
         except CannotTell:
             if can_transact:
-                return self._in_transaction(stored, write)
+                return self._write_in_transaction(stored, write)
             same = is_equal(stored.raw)
         condition = {"_id": stored.document["_id"], "$expr": {"$and": same}}
         words = self._documents.compare_bytes(collated=collated)
@@ -244,7 +244,7 @@ class Writes:
     def _without_sending(self, stored: Stored, matches: Matches | None, write: Write) -> Any:
         """For documents too large to be sent along."""
         if self._database.has_transactions():
-            return self._in_transaction(stored, write)
+            return self._write_in_transaction(stored, write)
         if matches is not None:
             raise NotSupported(
                 "A document of this size can be written with If-Match only in a transaction, which "
@@ -254,7 +254,7 @@ class Writes:
             return None
         return write(self._documents.raw_collection, {"_id": stored.document["_id"]}, {})
 
-    def _in_transaction(self, stored: Stored, write: Write) -> Any:
+    def _write_in_transaction(self, stored: Stored, write: Write) -> Any:
         """Reads, compares and writes in one transaction."""
         try:
             with (

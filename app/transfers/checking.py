@@ -28,7 +28,7 @@ from app.spreadsheets.ingest import CellFault, Ingest, Record
 from app.store.bulk import Update
 from app.store.client import Connection
 from app.store.errors import same_values
-from app.store.links import Links, added_references, fault_of
+from app.store.links import Links, fault_of, find_added_references
 from app.store.uniqueness import apply, values_at
 from app.transfers.differences import Differences, json_at, shown_after
 from app.transfers.distinct import Distinct
@@ -259,7 +259,7 @@ class Checker:
             return
         added: dict[int, list[Reference]] = {row.place: self._added_links(row) for row in rows}
         every = [reference for listed in added.values() for reference in listed]
-        missing = set(map(id, self._links.missing(every, {}))) if every else set()
+        missing = set(map(id, self._links.find_missing(every, {}))) if every else set()
         for row in rows:
             for reference in added[row.place]:
                 if id(reference) in missing:
@@ -272,7 +272,7 @@ class Checker:
         if row.update is None:
             return list(after)
         before = references(self._resource.shape, decode(row.update.stored))
-        return added_references(before, after)
+        return find_added_references(before, after)
 
     def _check_each_other(self, unique: "_Unique", entries: Sequence["_Entry"]) -> None:
         """Adds a fault to each row with a value that a row before it has as well."""

@@ -17,7 +17,7 @@ from app.resources.links import list_stored_forms, references
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
-from app.store.links import added_references
+from app.store.links import find_added_references
 from tests.support.packages import served
 
 BOOKS = '''
@@ -197,7 +197,7 @@ def test_a_patch_elsewhere_passes_what_is_no_link(library: dict[str, Resource], 
     raw = bson.encode(stored, codec_options=CODEC)
     assert read_patch(library["books"], {"title": "y"}, raw).set == {"title": "y"}
     references_there = list(references(library["books"].shape, bson.decode(raw, CODEC)))
-    assert added_references(references_there, references_there) == []
+    assert find_added_references(references_there, references_there) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from app.errors import MethodNotAllowed, Unavailable
 from app.resources.registry import make_resource
-from app.store.indexes import Indexes, equal_values, make_indexes, read_indexes
+from app.store.indexes import Indexes, find_equal_values, make_indexes, read_indexes
 from tests.support.mongod import needs_mongod
 
 pytestmark = needs_mongod
@@ -69,7 +69,7 @@ def test_index_over_equal_values_is_a_problem_until_they_are_gone(collection: An
         state.refuse_inserts()
     state.refuse_writes()
     assert [model.document["name"] for model in state.missing] == ["code_1"]
-    assert list(equal_values(collection, state.missing[0])) == [{"code": "a"}]
+    assert list(find_equal_values(collection, state.missing[0])) == [{"code": "a"}]
     collection.delete_one({})
     make_indexes(RESOURCE, collection, state)
     assert (state.problem, state.missing) == (None, ())
