@@ -13,7 +13,7 @@ from app.query.parameters import MODES, ON_ERROR, parameters_of
 from app.resources.fields import Field
 from app.resources.kinds import KINDS
 from app.settings import Settings
-from app.spreadsheets.cells import CellReader
+from app.spreadsheets.cells import EMPTY, CellReader
 from app.spreadsheets.formats import FORMATS
 from tests.support.mongod import needs_mongod
 
@@ -90,3 +90,9 @@ def test_a_cell_is_read_as_the_table_says(kind: str, cell: str, value: str) -> N
     assert kind in KINDS
     reader = CellReader(Field("x", kind), datetime.UTC, typed=False)
     assert reader.column([cell]) == [json.loads(value)]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("text", "  "), ("any", "  "), ("int", EMPTY)])
+def test_blanks_are_a_text_where_a_text_may_be(kind: str, value: Any) -> None:
+    reader = CellReader(Field("x", kind), datetime.UTC, typed=False)
+    assert reader.column(["  ", "a" if kind != "int" else "1"])[0] == value

@@ -180,6 +180,7 @@ class CellReader:
         reader = make(field, zone)
         self._read = _Choice(field, reader) if field.choices and not field.many else reader
         self._is_text = type(self._read) is _Text
+        self._takes_blanks = self._is_text or isinstance(self._read, _Typed)
         self._shared = not isinstance(reader, _Json | _Typed)  # a list must not be in two rows
 
     def column(self, cells: list[Cell]) -> list[Any]:
@@ -204,7 +205,7 @@ class CellReader:
                     return Bad("", f"has no value: the cell holds {cell}")
                 if isinstance(cell, Cut):
                     return KEPT
-                return cell if cell and self._is_text else EMPTY
+                return cell if cell and self._takes_blanks else EMPTY
             if isinstance(cell, bool):
                 return read.flag(cell)
             return read.serial(cell) if isinstance(cell, Serial) else read.number(cell)
