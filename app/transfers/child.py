@@ -182,10 +182,10 @@ class Inherited:
         self._descriptor = descriptor
 
     def __reduce__(self) -> Any:
-        return _detached, (DupFd(self._descriptor),)
+        return _detach, (DupFd(self._descriptor),)
 
 
-def _detached(inherited: Any) -> int:
+def _detach(inherited: Any) -> int:
     descriptor: int = inherited.detach()
     return descriptor
 

@@ -17,7 +17,7 @@ from app.spelling import suggest_nearest
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
-from app.transfers.production import Export, projected
+from app.transfers.production import Export, project
 
 
 def read_export(
@@ -39,11 +39,11 @@ def read_export(
         known = ", ".join(sorted(FORMATS))
         near = suggest_nearest(name, FORMATS)
         raise NotFound(f"There is no export format {name!r}.{near} There are {known}.")
-    query, words = compiler.export(pairs, found.takes, _foreign(found), below)
+    query, words = compiler.export(pairs, found.takes, _explain_foreign(found), below)
     return _export(compiler, found, plan(query), words, snapshots)
 
 
-def _foreign(found: Format) -> dict[str, str]:
+def _explain_foreign(found: Format) -> dict[str, str]:
     """The parameters of lists and of other formats, with what is said of each."""
     reasons: dict[str, str] = {}
     for name in parameters_of("list").keys() - parameters_of("export").keys():
@@ -79,7 +79,7 @@ def _export(
         linked=_presenters(columns or (), shapes),
     )
     found.encoder(columns or (), options, resource.name)  # refuses what the format can't hold
-    return projected(export)
+    return project(export)
 
 
 def _presenters(columns: Iterable[Column], shapes: Shapes) -> dict[str, Presenter | None]:
@@ -100,7 +100,7 @@ def _columns(
         return None
     declared = resource.options.columns or None
     if declared and not found.tabular:
-        declared = tuple(dict.fromkeys(map(_unnumbered, declared)))
+        declared = tuple(dict.fromkeys(map(_cut_at_number, declared)))
     columns = parse_columns(
         resource.shape,
         declared,
@@ -114,7 +114,7 @@ def _columns(
     return columns
 
 
-def _unnumbered(declared: str) -> str:
+def _cut_at_number(declared: str) -> str:
     """The path of a declared column as far as it leads: `cast.0.actor:Lead` is in `cast`."""
     steps = declared.partition(":")[0].split(".")
     return ".".join(takewhile(lambda step: not step.isdigit(), steps))

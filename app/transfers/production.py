@@ -79,7 +79,7 @@ class Export:
         return not (plan.filter or plan.joins) and not plan.skip and plan.limit is None
 
 
-def projected(export: Export) -> Export:
+def project(export: Export) -> Export:
     """The export with the projections of its columns, flattened by the database where possible."""
     if export.columns is None:
         return export
@@ -108,7 +108,7 @@ def produce(
     """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes."""
     found = FORMATS[export.format]
     encoder = found.encoder(export.columns or (), export.options, export.collection)
-    plan = _resolved(export.plan, collection, session)
+    plan = _resolve(export.plan, collection, session)
     turn = threading.Lock()  # of those who read in the session
     reader = LinkedReader(collection, session, plan.time_limit, plan.patience)
 
@@ -116,7 +116,7 @@ def produce(
         with turn:
             return reader.read(name, keys, projection)
 
-    with closing(Ahead(_in_turn(pages(collection, plan, session), turn))) as ahead:
+    with closing(Ahead(_take_turns(pages(collection, plan, session), turn))) as ahead:
         batches = _batches(export, ahead, read)
         if not export.has_links:
             yield from chunks(batches, encoder, tally, gzip=export.gzip)
@@ -125,7 +125,7 @@ def produce(
             yield from chunks(linked, encoder, tally, gzip=export.gzip)
 
 
-def _in_turn(read: Iterator[Page], turn: threading.Lock) -> Iterator[Page]:
+def _take_turns(read: Iterator[Page], turn: threading.Lock) -> Iterator[Page]:
     """The pages, each read while nobody else reads."""
     while True:
         with turn:
@@ -141,7 +141,7 @@ def _batches(export: Export, pages: Iterable[Page], read: Read) -> Iterator[Batc
     return _documents(export, pages, read)
 
 
-def _resolved(plan: Plan, collection: Collection[Any], session: ClientSession | None) -> Plan:
+def _resolve(plan: Plan, collection: Collection[Any], session: ClientSession | None) -> Plan:
     """The plan with what is asked of linked documents as a filter, by the same snapshot."""
     if not plan.joins:
         return plan
@@ -165,7 +165,7 @@ def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator
 
 def _tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
     if export.has_links:
-        yield from _linked_tables(export, read, read_linked)
+        yield from _make_linked_tables(export, read, read_linked)
         return
     whole = Table([column.steps for column in export.columns or ()], export.unwind)
     flattening = export.plan.flat
@@ -173,7 +173,7 @@ def _tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator
     for page, raw in _parts(read):
         documents = decode_all(raw, modern=page.flat)
         if export.unwind:
-            rows = max(1, UNWOUND // _largest(raw))
+            rows = max(1, UNWOUND // _measure_largest(raw))
             yield from (Batch(ended, values) for ended, values in whole.slices_of(documents, rows))
         elif flattening and page.flat:
             yield Batch(len(documents), flattening.columns_of(flat.columns_of(documents)))
@@ -181,7 +181,7 @@ def _tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator
             yield Batch(len(documents), whole.columns_of(documents))
 
 
-def _linked_tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
+def _make_linked_tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
     """The same with values of linked documents in the place of links."""
     columns = export.columns or ()
     steps = [column.steps for column in columns]
@@ -191,7 +191,7 @@ def _linked_tables(export: Export, read: Iterable[Page], read_linked: Read) -> I
     flat = Table([place.steps for place in flattening.places]) if flattening else whole
     for page, raw in _parts(read, cells.batch):
         if export.unwind:
-            rows = max(1, min(BATCH, UNWOUND // _largest(raw)))
+            rows = max(1, min(BATCH, UNWOUND // _measure_largest(raw)))
             for ended, values in whole.slices_of(decode_all(raw), rows):
                 yield Batch(ended, cells.place(values))
             continue
@@ -215,7 +215,7 @@ def _parts(read: Iterable[Page], batch: Batching | None = None) -> Iterator[tupl
             begin = end
 
 
-def _largest(raw: bytes) -> int:
+def _measure_largest(raw: bytes) -> int:
     """The bytes of the largest document."""
     begins = [*offsets(raw), len(raw)]
     return max(end - begin for begin, end in pairwise(begins))

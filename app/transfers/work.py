@@ -97,11 +97,11 @@ def _failure(error: PyMongoError, plan: Plan) -> Exception:
     sys.stderr.write(f"an export's process failed: {known!r}\n")  # the server's log
     sys.stderr.flush()
     return ChildFailed(
-        f"the database refused to go on ({_named(known)}); the server's log has more"
+        f"the database refused to go on ({_name_error(known)}); the server's log has more"
     )
 
 
-def _named(error: Exception) -> str:
+def _name_error(error: Exception) -> str:
     """An error by its number and name, without what a client need not know."""
     if isinstance(error, OperationFailure):
         return f"error {error.code}, {(error.details or {}).get('codeName', 'without a name')}"

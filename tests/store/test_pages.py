@@ -18,7 +18,7 @@ from app.spreadsheets.columns import Table, parse_columns
 from app.store import pages as batches
 from app.store.indexes import read_indexes
 from app.store.pages import pages
-from app.transfers.production import Export, projected
+from app.transfers.production import Export, project
 from models.user import User
 from tests.support.mongod import needs_mongod
 
@@ -222,7 +222,7 @@ def test_flattening_by_the_database_shows_what_the_documents_have(
     )
     order = ordering.find_serving((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
-    export = projected(Export("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
+    export = project(Export("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
     whole = Table([column.steps for column in columns])
     assert export.plan.flat is not None
     flat = Table([place.steps for place in export.plan.flat.places])
@@ -269,7 +269,7 @@ def test_texts_that_cannot_be_joined_are_read_as_they_are(
     columns = parse_columns(make_resource(User).shape, None, "name,email,profile.bio", None, True)
     order = ordering.find_serving((("_id", 1),), read_indexes(collection))
     plan = Plan({}, (("_id", 1),), order=order)
-    export = projected(Export("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
+    export = project(Export("batches", plan, "csv", columns, None, None, None))  # type: ignore[arg-type]
     assert export.plan.flat is not None
     table = Table([place.steps for place in export.plan.flat.places])
     rows: list[Any] = []
@@ -295,7 +295,7 @@ def test_flattening_is_given_up_where_it_never_succeeds(
     collection.insert_many([{"_id": n, "name": n, "email": "e"} for n in range(100)])
     columns = parse_columns(make_resource(User).shape, None, "name,email", None, True)
     order = ordering.find_serving((("_id", 1),), read_indexes(collection))
-    export = projected(
+    export = project(
         Export("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None)
     )  # type: ignore[arg-type]
     asked: list[Any] = []
