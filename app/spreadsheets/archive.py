@@ -45,34 +45,34 @@ class Archive:
         self._entries.append(entry)
         self._deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
         fields = (b"PK\3\4", _VERSION, _FLAGS, _DEFLATED, _TIME, _DATE, 0, 0, 0, len(entry.name), 0)
-        return self._placed(struct.pack("<4s5H3L2H", *fields) + entry.name)
+        return self._place(struct.pack("<4s5H3L2H", *fields) + entry.name)
 
     def write(self, data: bytes) -> bytes:
         """What deflation has ready with these bytes of the entry."""
         entry = self._entries[-1]
         entry.crc = isal_zlib.crc32(data, entry.crc)
         entry.size += len(data)
-        return self._packed(self._deflate.compress(data))
+        return self._pack(self._deflate.compress(data))
 
     def flush(self) -> bytes:
         """All that was written and still waits in the deflater."""
-        return self._packed(self._deflate.flush(isal_zlib.Z_SYNC_FLUSH))
+        return self._pack(self._deflate.flush(isal_zlib.Z_SYNC_FLUSH))
 
     def end(self) -> bytes:
         """The rest of the entry."""
-        rest = self._packed(self._deflate.flush())
+        rest = self._pack(self._deflate.flush())
         entry = self._entries[-1]
-        return rest + self._placed(
+        return rest + self._place(
             struct.pack("<4s3L", b"PK\7\x08", entry.crc, entry.packed, entry.size)
         )
 
-    def whole(self, name: str, data: bytes) -> bytes:
+    def write_whole(self, name: str, data: bytes) -> bytes:
         """One entry at once."""
         return self.begin(name) + self.write(data) + self.end()
 
     def finish(self) -> bytes:
         """The directory of the entries."""
-        directory = b"".join(map(_listed, self._entries))
+        directory = b"".join(map(_list_entry, self._entries))
         start, end, count = self._position, self._position + len(directory), len(self._entries)
         if end > _LIMIT:
             directory += struct.pack(
@@ -92,16 +92,16 @@ class Archive:
         fields = (0, 0, count, count, end - start, min(start, _LIMIT), 0)
         return directory + struct.pack("<4s4H2LH", b"PK\5\6", *fields)
 
-    def _packed(self, data: bytes) -> bytes:
+    def _pack(self, data: bytes) -> bytes:
         self._entries[-1].packed += len(data)
-        return self._placed(data)
+        return self._place(data)
 
-    def _placed(self, data: bytes) -> bytes:
+    def _place(self, data: bytes) -> bytes:
         self._position += len(data)
         return data
 
 
-def _listed(entry: _Entry) -> bytes:
+def _list_entry(entry: _Entry) -> bytes:
     far = entry.offset >= _LIMIT
     extra = struct.pack("<2HQ", 1, 8, entry.offset) if far else b""
     version = _ZIP64_VERSION if far else _VERSION

@@ -23,7 +23,7 @@ from app.resources.fields import Field
 from app.resources.kinds import INT64, KINDS, write_datetime, writers
 from app.resources.rendering import to_json
 from app.spreadsheets.cell import SCIENTIFIC, Broken, Cell, Cut, Serial, Shown
-from app.spreadsheets.extended import plain
+from app.spreadsheets.extended import unwrap
 from app.spreadsheets.lines import json_lines
 
 Text = Callable[[Any], str]
@@ -81,7 +81,7 @@ def zone(name: str) -> datetime.tzinfo:
         raise Invalid(detail, Fault(detail, parameter="timezone")) from None
 
 
-def in_zone(value: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
+def move_to_zone(value: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
     """The instant in the zone; where that is outside the years 1 to 9999, as it is."""
     try:
         return value.astimezone(zone)
@@ -95,11 +95,11 @@ def moment(zone: datetime.tzinfo) -> Text:
         return write_datetime
 
     def write(value: datetime.datetime) -> str:
-        local = in_zone(value, zone)
+        local = move_to_zone(value, zone)
         if local.tzinfo is not zone:
             return write_datetime(local)
         text = _isoformat(local)
-        return text if text[-6] != ":" else _isoformat(_in_minutes(local))
+        return text if text[-6] != ":" else _isoformat(_round_to_minutes(local))
 
     return write
 
@@ -108,10 +108,10 @@ def _isoformat(local: datetime.datetime) -> str:
     return local.isoformat(timespec="milliseconds" if local.microsecond else "seconds")
 
 
-def _in_minutes(local: datetime.datetime) -> datetime.datetime:
+def _round_to_minutes(local: datetime.datetime) -> datetime.datetime:
     """The same instant with its offset rounded to the minute: RFC 3339 has no seconds there."""
     offset = local.utcoffset() or datetime.timedelta()
-    return in_zone(local, datetime.timezone(round(offset / _MINUTE) * _MINUTE))
+    return move_to_zone(local, datetime.timezone(round(offset / _MINUTE) * _MINUTE))
 
 
 class Texts(dict[type, Text]):
@@ -122,7 +122,7 @@ class Texts(dict[type, Text]):
         super().__init__({**writers(), **empty, datetime.datetime: moment(zone)})
 
     def __missing__(self, _: type) -> Text:
-        return _compact
+        return _write_compact
 
     def column(self, values: list[Any]) -> list[str]:
         """The texts of a column; None is the empty text."""
@@ -139,7 +139,7 @@ class Texts(dict[type, Text]):
         return [self[type(value)](value) for value in values]
 
 
-def _compact(value: Any) -> str:
+def _write_compact(value: Any) -> str:
     return to_json(value).decode()
 
 
@@ -186,16 +186,16 @@ class CellReader:
     def column(self, cells: list[Cell]) -> list[Any]:
         """For each cell the value, `EMPTY`, `KEPT` or `Bad`."""
         if set(map(type, cells)) != {str}:
-            return [self._converted(cell) for cell in cells]
+            return [self._convert(cell) for cell in cells]
         if self._is_text:
             return [cell or EMPTY for cell in cells] if "" in cells else cells
         different = set(cells)
         if not self._shared or 2 * len(different) > len(cells):
-            return [self._converted(cell) for cell in cells]
-        values = {cell: self._converted(cell) for cell in different}  # cities, flags, days repeat
+            return [self._convert(cell) for cell in cells]
+        values = {cell: self._convert(cell) for cell in different}  # cities, flags, days repeat
         return [values[cell] for cell in cells]
 
-    def _converted(self, cell: Cell) -> Any:
+    def _convert(self, cell: Cell) -> Any:
         read = self._read
         try:
             if type(cell) is str and cell and not cell.isspace():
@@ -235,7 +235,7 @@ def show(cell: Cell) -> str:
     if isinstance(cell, bool):
         return str(cell).upper()
     if isinstance(cell, Serial):
-        return _local_text(cell)
+        return _write_local(cell)
     return _digits(cell) if isinstance(cell, int | float) else cell[:SHOWN]
 
 
@@ -264,7 +264,7 @@ class _Kind:
 
     def serial(self, days: Serial) -> Any:
         """The value of a date or a time."""
-        return self.text(_local_text(days))
+        return self.text(_write_local(days))
 
 
 class _Text(_Kind):
@@ -334,7 +334,7 @@ class _Moment(_Kind):
         )
 
     def serial(self, days: Serial) -> str:
-        return write_datetime(_in_utc(_local(days), self._zone))
+        return write_datetime(_move_to_utc(_read_local(days), self._zone))
 
 
 class _Day(_Kind):
@@ -350,7 +350,7 @@ class _Day(_Kind):
         raise ValueError("must be a date as 2026-01-02, or a cell with a date format")
 
     def serial(self, days: Serial) -> str:
-        local = _local(days)
+        local = _read_local(days)
         if local.time() != datetime.time():
             raise ValueError("must be a date without a time, as 2026-01-02")
         return str(local.date())
@@ -385,7 +385,7 @@ class _Json(_Kind):
         self._class = list if field.many or field.kind == "lists" else dict
 
     def text(self, text: str) -> Any:
-        value = _parsed(text)
+        value = _parse_json(text)
         if not isinstance(value, self._class):
             raise ValueError(self._right)
         return value
@@ -395,7 +395,7 @@ class _Typed(_Kind):
     """A field that takes anything, in a file whose cells have types."""
 
     def text(self, text: str) -> Any:
-        value = _parsed(text) if text[0] in "{[" else None
+        value = _parse_json(text) if text[0] in "{[" else None
         return text if value is None else value
 
     def number(self, number: float) -> Any:
@@ -405,7 +405,7 @@ class _Typed(_Kind):
         return flag
 
     def serial(self, days: Serial) -> str:
-        return write_datetime(_in_utc(_local(days), self._zone))
+        return write_datetime(_move_to_utc(_read_local(days), self._zone))
 
 
 class _Untyped(_Typed):
@@ -428,7 +428,7 @@ class _Choice(_Kind):
     def __init__(self, field: Field, inner: _Kind) -> None:
         self._inner = inner
         choices = [choice for choice in field.choices if choice is not None]
-        self._exact = {_shown_choice(choice): choice for choice in choices}
+        self._exact = {_show_choice(choice): choice for choice in choices}
         folded = [text.casefold() for text in self._exact]
         self._folded = {
             text.casefold(): choice
@@ -466,14 +466,14 @@ _READERS: dict[str, Callable[[Field, datetime.tzinfo], _Kind]] = {
 }
 
 
-def _shown_choice(choice: Any) -> str:
+def _show_choice(choice: Any) -> str:
     return show(choice) if type(choice) is not bool else str(choice).lower()
 
 
-def _parsed(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     """The JSON that a text is, None where it is none."""
     try:
-        return plain(orjson.loads(text))
+        return unwrap(orjson.loads(text))
     except orjson.JSONDecodeError:
         return None
 
@@ -502,7 +502,7 @@ def _with_decimals(exact: decimal.Decimal, format: int) -> decimal.Decimal:
     return shown.quantize(decimal.Decimal((0, (1,), -format)))
 
 
-def _local(days: Serial) -> datetime.datetime:
+def _read_local(days: Serial) -> datetime.datetime:
     """The date and the time that a spreadsheet shows, to the millisecond."""
     if not _FIRST <= days < _LAST:
         raise ValueError(
@@ -511,17 +511,17 @@ def _local(days: Serial) -> datetime.datetime:
     return _EPOCH + round(days * _DAY_IN_MS) * _millisecond
 
 
-def _local_text(days: Serial) -> str:
+def _write_local(days: Serial) -> str:
     """A date, a time, or both, as a text of ISO 8601."""
     if 0 <= days < 1:
         return (_EPOCH + round(days * _DAY_IN_MS) * _millisecond).time().isoformat()
     if not _FIRST <= days < _LAST:
         return _digits(float(days))
-    local = _local(days)
+    local = _read_local(days)
     return str(local.date()) if local.time() == datetime.time() else local.isoformat()
 
 
-def _in_utc(local: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
+def _move_to_utc(local: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
     try:
         return local.replace(tzinfo=zone).astimezone(datetime.UTC)
     except OverflowError:
@@ -552,5 +552,5 @@ def _instant(text: str, zone: datetime.tzinfo) -> datetime.datetime:
     except ValueError:
         raise ValueError("must be a date-time as 2026-01-02T03:04:05Z") from None
     if value.tzinfo is None:
-        return _in_utc(value, zone)
-    return _in_utc(value.replace(tzinfo=None), value.tzinfo)
+        return _move_to_utc(value, zone)
+    return _move_to_utc(value.replace(tzinfo=None), value.tzinfo)

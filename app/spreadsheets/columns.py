@@ -116,7 +116,7 @@ def parse_columns(
     for entry in asked.split(",") if asked else ["*"]:
         path, colon, title = (unquote(part) for part in entry.partition(":"))
         if colon and not titles_allowed:
-            raise _invalid(
+            raise _make_invalid(
                 f"A title ({title!r}) is possible in CSV and XLSX only: here columns={path} "
                 "would be right."
             )
@@ -126,7 +126,7 @@ def parse_columns(
                 one for one in _default_columns(offered, declared) if one.path not in there
             )
         elif not path or (colon and not title):
-            raise _invalid(
+            raise _make_invalid(
                 f"{entry!r} is no column; columns=name,profile.age:Age is a list of paths, "
                 "with titles."
             )
@@ -190,20 +190,20 @@ def _through(offered: Offer, path: str, title: str) -> Column:
     found = find_through(shape, shapes, path)
     if found is None:
         if find_through(shape, shapes, path, most=len(path)) is not None:
-            raise _invalid(f"{path!r}: a column goes through {MAX_LEVELS} links at most.")
-        raise _invalid(f"{path!r} is no field.{suggest_through(shape, shapes, path)}")
+            raise _make_invalid(f"{path!r}: a column goes through {MAX_LEVELS} links at most.")
+        raise _make_invalid(f"{path!r} is no field.{suggest_through(shape, shapes, path)}")
     link, rest = first_link(shape, path, numbered=True)
     assert link is not None
     steps = tuple(_steps(shape, link.path))
     if link.path == offered.unwind:
         steps = (*steps, None)
     many = link.path != offered.unwind and _is_many(link, steps, offered.unwind)
-    linked, is_list = _linked(link, rest, shapes)
+    linked, is_list = _follow_link(link, rest, shapes)
     field = replace(found.field, many=found.field.many or many or is_list)
     return Column.of(path, title, field, steps, linked)
 
 
-def _linked(link: FieldPath, rest: str, shapes: Shapes) -> tuple[Linked, bool]:
+def _follow_link(link: FieldPath, rest: str, shapes: Shapes) -> tuple[Linked, bool]:
     """What the rest of a path leads to behind a link, and whether it goes through a list there."""
     assert link.field.target is not None
     collection = link.field.target.collection
@@ -215,7 +215,7 @@ def _linked(link: FieldPath, rest: str, shapes: Shapes) -> tuple[Linked, bool]:
     further, rest = first_link(shape, rest, numbered=True)
     assert further is not None
     steps = tuple(_steps(shape, further.path))
-    inner, is_list = _linked(further, rest, shapes)
+    inner, is_list = _follow_link(further, rest, shapes)
     return Linked(collection, steps, inner), is_list or further.field.many or None in steps
 
 
@@ -260,11 +260,13 @@ def _refuse_doubled(columns: list[Column]) -> None:
     seen: set[str] = set()
     for column in columns:
         if column.path in seen:
-            raise _invalid(f"{column.path!r} is asked for twice; each column may be there once.")
+            raise _make_invalid(
+                f"{column.path!r} is asked for twice; each column may be there once."
+            )
         seen.add(column.path)
 
 
-def _invalid(detail: str) -> Invalid:
+def _make_invalid(detail: str) -> Invalid:
     return Invalid(detail, Fault(detail, parameter="columns"))
 
 

@@ -29,7 +29,7 @@ from app.spreadsheets.workbook import (
     TEXT,
     cut,
     letters,
-    numbered,
+    number_name,
     sheet_name,
     to_xml,
 )
@@ -133,7 +133,7 @@ class XlsxCorrections:
         for fault in faults:
             sentences.append(self._sentence(fault))
             if fault.position is not None and fault.position < len(cells):
-                cells[fault.position] = self._marked(cells[fault.position], fault)
+                cells[fault.position] = self._mark(cells[fault.position], fault)
         error = self._text(" ".join(sentences)) if sentences else None
         if error is not None:
             error.font = _DARK
@@ -151,7 +151,7 @@ class XlsxCorrections:
 
     def _begin(self) -> None:
         self._sheets += 1
-        self._sheet: Any = self._book.create_sheet(numbered(self._name, self._sheets))
+        self._sheet: Any = self._book.create_sheet(number_name(self._name, self._sheets))
         self._sheet.freeze_panes = "A2"
         titles = [self._text(title) for title in _titles(self._header, self._error_title)]
         for position, title in enumerate(titles):
@@ -170,7 +170,7 @@ class XlsxCorrections:
             return f"{MARK} {fault.detail}"
         return f"{MARK} {letters(fault.position)}{self._row}: {fault.detail}"
 
-    def _marked(self, cell: Any, fault: CellFault) -> Any:
+    def _mark(self, cell: Any, fault: CellFault) -> Any:
         marked = self._text("") if cell is None else cell
         marked.fill = _FILL
         marked.font = _DARK

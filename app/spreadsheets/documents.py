@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from app.errors import BadRequest, TooLarge
-from app.spreadsheets.extended import has_extended, plain
+from app.spreadsheets.extended import has_extended, unwrap
 from app.spreadsheets.format import MIB, ReadOptions, Rows, Unreadable
 from app.spreadsheets.header import too_many_rows
 
@@ -110,20 +110,20 @@ def _line(line: bytes) -> Any:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return Unreadable(_shown(line), f"This line is no JSON: {error}.")
+        return Unreadable(_show(line), f"This line is no JSON: {error}.")
     if type(value) is not dict:
-        return _document(value, _shown(line))
-    return plain(value) if has_extended(line) else value
+        return _document(value, _show(line))
+    return unwrap(value) if has_extended(line) else value
 
 
 def _document(value: Any, text: str) -> Any:
     if type(value) is dict:
-        return plain(value)
+        return unwrap(value)
     shown = text or json.dumps(value, ensure_ascii=False)[:SHOWN]
     return Unreadable(shown, 'Each document must be a JSON object, such as {"name": "Ada"}.')
 
 
-def _shown(line: bytes) -> str:
+def _show(line: bytes) -> str:
     return line[: 4 * SHOWN].decode(errors="replace")[:SHOWN].strip()
 
 

@@ -26,7 +26,7 @@ def find_encoding(file: BinaryIO) -> str:
     head = file.read(_HEAD)
     if not head:
         raise BadRequest("The file is empty: it has no bytes at all.")
-    encoding = _marked(head) or _wide(head)
+    encoding = _find_mark(head) or _find_wide(head)
     for candidate in (encoding,) if encoding else ("utf-8", "gb18030"):
         if _decodes(file, candidate):
             file.seek(0)
@@ -47,11 +47,11 @@ def check_encoding(file: BinaryIO, encoding: str) -> str:
     return encoding
 
 
-def _marked(head: bytes) -> str | None:
+def _find_mark(head: bytes) -> str | None:
     return next((name for mark, name in _MARKS if head.startswith(mark)), None)
 
 
-def _wide(head: bytes) -> str | None:
+def _find_wide(head: bytes) -> str | None:
     """UTF-16 without a BOM: delimiters and line ends have a zero byte, nearly all at one side."""
     first, second = head[::2].count(0), head[1::2].count(0)
     zeros = first + second

@@ -21,12 +21,12 @@ _UUIDS = ("03", "04")  # subtypes of a binary (bsonspec.org)
 _BYTES = ("00", "0", 0)
 
 
-def plain(value: Any) -> Any:
+def unwrap(value: Any) -> Any:
     """The value without Extended JSON, at any depth; a value without any is itself, unchanged."""
     if type(value) is dict:
         return _object(value)
     if type(value) is list:
-        return [plain(inner) for inner in value]
+        return [unwrap(inner) for inner in value]
     return value
 
 
@@ -34,7 +34,7 @@ def key_of(link: Any) -> Any:
     """The `_id` of a link that is a DBRef (`{"$ref": …, "$id": …}`); any other value as it is."""
     if type(link) is list:
         return [key_of(inner) for inner in link]
-    return plain(link["$id"]) if type(link) is dict and "$ref" in link and "$id" in link else link
+    return unwrap(link["$id"]) if type(link) is dict and "$ref" in link and "$id" in link else link
 
 
 def has_extended(raw: bytes | str) -> bool:
@@ -53,7 +53,7 @@ def _object(value: dict[str, Any]) -> Any:
                 return value
         if word[:1] == "$":  # of a rarer type, which stays as the export shows it
             return value
-    return {name: plain(inner) for name, inner in value.items()}
+    return {name: unwrap(inner) for name, inner in value.items()}
 
 
 def _text(value: Any) -> str:
@@ -62,7 +62,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _double(text: str) -> Any:
+def _read_double(text: str) -> Any:
     number = float(text)
     return number if math.isfinite(number) else _WORDS[text]
 
@@ -99,7 +99,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "$date": lambda value: _date(value["$date"]),
     "$numberInt": lambda value: int(value["$numberInt"]),
     "$numberLong": lambda value: int(value["$numberLong"]),
-    "$numberDouble": lambda value: _double(value["$numberDouble"]),
+    "$numberDouble": lambda value: _read_double(value["$numberDouble"]),
     "$numberDecimal": lambda value: _text(value["$numberDecimal"]),
     "$uuid": lambda value: str(uuid.UUID(_text(value["$uuid"]))),
     "$binary": _binary,

@@ -119,7 +119,7 @@ class Ingest:
         if self.header is None:
             return list(map(self._document, rows.numbers, rows.rows))
         width = len(self.header)
-        full = [row if len(row) >= width else _filled(row, width) for row in rows.rows]
+        full = [row if len(row) >= width else _fill(row, width) for row in rows.rows]
         columns = [
             read.column([row[target.position] for row in full])
             for target, read in zip(self.targets, self._cells, strict=True)
@@ -251,7 +251,7 @@ class _Names:
             )
         if folded:
             return next(iter(folded))
-        return self._numbered(title)
+        return self._explain_numbered(title)
 
     def target(self, position: int, title: str) -> Target:
         """The column's target; raises `ValueError` with a sentence where there is none."""
@@ -265,7 +265,7 @@ class _Names:
         found = self._shape.find(path, numbered=True)
         assert found is not None
         if found.through_list:
-            raise ValueError(self._unwound(title, path))
+            raise ValueError(self._explain_unwound(title, path))
         steps = steps_of(self._shape, path)
         if any(isinstance(step, int) and step >= ELEMENTS for step in steps):
             raise ValueError(f"The column {title!r} is past the {ELEMENTS:,} elements of a list.")
@@ -294,7 +294,7 @@ class _Names:
     def _finds(self, path: str) -> bool:
         return self._shape.find(path, numbered=True) is not None
 
-    def _numbered(self, title: str) -> str | None:
+    def _explain_numbered(self, title: str) -> str | None:
         """A path with numbers, in any case, or below a title: `Addresses.0.city`."""
         parts = title.split(".")
         for length in range(len(parts) - 1, 0, -1):
@@ -308,7 +308,7 @@ class _Names:
                         return one
         return None
 
-    def _unwound(self, title: str, path: str) -> str:
+    def _explain_unwound(self, title: str, path: str) -> str:
         above = path.split(".")
         length = next(n for n in range(1, len(above)) if self._is_list(".".join(above[:n])))
         listed, below = ".".join(above[:length]), ".".join(above[length:])
@@ -352,7 +352,7 @@ def _overlaps(targets: list[Target]) -> Iterator[str]:
                 break
 
 
-def _filled(row: list[Cell], width: int) -> list[Cell]:
+def _fill(row: list[Cell], width: int) -> list[Cell]:
     return row + [""] * (width - len(row))
 
 

@@ -23,7 +23,7 @@ def json_lines(values: list[Any], raw: bytes | None = None) -> bytes:
     lines = _lines(values, b"")
     if b"null" not in lines:
         return lines
-    return _lines(values) if raw is None else _lines(list(map(_checked, values, _each(raw))), b"")
+    return _lines(values) if raw is None else _lines(list(map(_check, values, _each(raw))), b"")
 
 
 def _lines(values: list[Any], raw: bytes | None = None) -> bytes:
@@ -32,7 +32,7 @@ def _lines(values: list[Any], raw: bytes | None = None) -> bytes:
     return to_json(woven, raw)[1:-3].replace(b",\n,", b"\n") + b"\n"
 
 
-def _checked(document: Any, raw: bytes) -> Any:
+def _check(document: Any, raw: bytes) -> Any:
     """The document, or its JSON where it may hold a double that is not finite."""
     return orjson.Fragment(to_json(document, raw)) if may_hold_not_finite(raw) else document
 

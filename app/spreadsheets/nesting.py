@@ -45,9 +45,9 @@ class Nest:
                 found[step] = inner
         if not found:
             return None
-        return self._listed(found) if self._is_list else found
+        return self._make_list(found) if self._is_list else found
 
-    def _listed(self, found: dict[int, Any]) -> list[Any]:
+    def _make_list(self, found: dict[int, Any]) -> list[Any]:
         """A list as long as the last element that has something."""
         length = max(found) + 1
         if length == len(found):

@@ -17,7 +17,7 @@ from xml.parsers import expat
 from app.errors import BadRequest, Fault, Invalid, TooLarge
 from app.spreadsheets.cell import DATE, GENERAL, SCIENTIFIC
 from app.spreadsheets.format import MIB, Limits
-from app.spreadsheets.workbook import numbered
+from app.spreadsheets.workbook import number_name
 
 CHUNK = 64 * 1024  # bytes of XML parsed at a time
 TOKEN = 4 * MIB  # bytes of one tag, which expat holds in memory
@@ -87,7 +87,7 @@ class Package:
             first = (exact or alike)[0]
         by_name = {sheet.name: sheet for sheet in self.sheets}
         chosen = [first]
-        while following := by_name.get(numbered(first.name, len(chosen) + 1)):
+        while following := by_name.get(number_name(first.name, len(chosen) + 1)):
             chosen.append(following)
         return chosen
 
@@ -102,7 +102,7 @@ class Package:
         def start(name: str, attributes: list[str]) -> None:
             nonlocal inside
             given = pairs(attributes)
-            name = local(name)
+            name = cut_prefix(name)
             if name == "numFmt":
                 codes[number(given.get("numFmtId"))] = given.get("formatCode", "")
             elif name == "cellXfs":
@@ -112,7 +112,7 @@ class Package:
 
         def end(name: str) -> None:
             nonlocal inside
-            inside = inside and local(name) != "cellXfs"
+            inside = inside and cut_prefix(name) != "cellXfs"
 
         self.parse(self._styles, start, end)
         known = {style: _format(code, codes.get(code)) for style, code in enumerate(styles)}
@@ -208,7 +208,7 @@ class Package:
 
         def start(name: str, attributes: list[str]) -> None:
             given = pairs(attributes)
-            if local(name) == "Relationship" and given.get("TargetMode") != "External":
+            if cut_prefix(name) == "Relationship" and given.get("TargetMode") != "External":
                 target = unquote(given.get("Target", ""))
                 whole = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
                 kind = given.get("Type", "").rsplit("/", 1)[-1]
@@ -225,11 +225,11 @@ class Package:
         def start(name: str, attributes: list[str]) -> None:
             nonlocal is_1904
             given = pairs(attributes)
-            name = local(name)
+            name = cut_prefix(name)
             if name == "workbookPr":
                 is_1904 = given.get("date1904") in ("1", "true", "on")
             elif name == "sheet":
-                part = parts.get(next((v for k, v in given.items() if local(k) == "id"), ""))
+                part = parts.get(next((v for k, v in given.items() if cut_prefix(k) == "id"), ""))
                 if part:
                     hidden = given.get("state", "visible") != "visible"
                     sheets.append(Sheet(given.get("name", ""), part, hidden))
@@ -248,7 +248,7 @@ def pairs(attributes: list[str]) -> dict[str, str]:
     return dict(zip(attributes[::2], attributes[1::2], strict=True))
 
 
-def local(name: str) -> str:
+def cut_prefix(name: str) -> str:
     """A name of XML without its prefix."""
     return name.rpartition(":")[2]
 

@@ -29,13 +29,13 @@ def find_format(name: str | None, media_type: str | None) -> Format:
         for format in readable:
             if ending in (format.extension, *format.names, *format.endings):
                 return format
-        raise UnsupportedMedia(f"A file .{ending} is not read here; {_known(readable)}.")
+        raise UnsupportedMedia(f"A file .{ending} is not read here; {_list_known(readable)}.")
     plain = (media_type or "").partition(";")[0].strip().lower()
     for format in readable:
         if plain in (*format.media_types, format.media_type.partition(";")[0]):
             return format
     what = f"The media type {plain} is" if plain else "A file without name and media type is"
-    raise UnsupportedMedia(f"{what} not read here; {_known(readable)}.")
+    raise UnsupportedMedia(f"{what} not read here; {_list_known(readable)}.")
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def _ending(name: str) -> str:
     return path.suffix.lower().lstrip(".")
 
 
-def _known(readable: list[Format]) -> str:
+def _list_known(readable: list[Format]) -> str:
     endings = [
         f".{format.extension} ({format.media_type.partition(';')[0]})" for format in readable
     ]

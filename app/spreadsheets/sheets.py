@@ -58,14 +58,14 @@ class XlsxReader:
     def __iter__(self) -> Iterator[Rows]:
         left = self._limits.rows
         for sheet in self._sheets:
-            rows = self._first if sheet is self._sheets[0] else self._continued(sheet)
+            rows = self._first if sheet is self._sheets[0] else self._continue_table(sheet)
             for batch in self._batches(rows, sheet.name if len(self._sheets) > 1 else ""):
                 left -= len(batch.rows)
                 if left < 0:
                     raise TooLarge(too_many_rows(self._limits.rows))
                 yield batch
 
-    def _continued(self, sheet: Sheet) -> Iterator[Row]:
+    def _continue_table(self, sheet: Sheet) -> Iterator[Row]:
         """The rows of a sheet that continues the table; its header must be the same."""
         rows = self._rows(sheet)
         number, titles = next(rows, (1, []))
@@ -224,7 +224,7 @@ class SheetParser:
                 elif raw == "":
                     value = _NOT_CALCULATED if has_formula and kind in ("", "n") else ""
                 elif kind == "s":
-                    value = _shared(strings, raw)
+                    value = _find_shared(strings, raw)
                 elif kind in ("", "n"):
                     value = _number(raw, formats.get(style), days)
                 else:
@@ -289,7 +289,7 @@ def _with_one_extra(row: list[Cell], width: int) -> list[Cell]:
     return [*row[:width], next(cell for cell in row[width:] if cell != "")]
 
 
-def _shared(strings: SharedStrings, raw: str) -> str:
+def _find_shared(strings: SharedStrings, raw: str) -> str:
     try:
         return strings[int(raw)]
     except (ValueError, IndexError):

@@ -123,7 +123,7 @@ def workbook(sheets: list[tuple[str, str]]) -> str:
     )
     filters = "".join(
         f'<definedName name="_xlnm._FilterDatabase" localSheetId="{number}" hidden="1">'
-        f"{escape(quoted(name))}!{_absolute(area)}</definedName>"
+        f"{escape(quote(name))}!{_make_absolute(area)}</definedName>"
         for number, (name, area) in enumerate(sheets)
     )
     return (
@@ -155,7 +155,7 @@ def sheet_name(name: str) -> str:
     return valid + "_" if valid.lower() in ("history", NOTES) else valid
 
 
-def numbered(name: str, number: int) -> str:
+def number_name(name: str, number: int) -> str:
     """The name of a table's first, second, … sheet: `users`, `users (2)`.
 
     At most 31 UTF-16 units.
@@ -164,12 +164,12 @@ def numbered(name: str, number: int) -> str:
     return cut(name, 31 - len(suffix)).removesuffix("'") + suffix
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     """The sheet's name as a reference to its cells needs it."""
     return "'" + name.replace("'", "''") + "'"
 
 
-def _absolute(area: str) -> str:
+def _make_absolute(area: str) -> str:
     return re.sub("([A-Z]+)([0-9]+)", r"$\1$\2", area)
 
 

@@ -22,7 +22,7 @@ from app.resources.rendering import to_json
 from app.resources.storing import Document
 from app.resources.validation import hide_excluded, view_of
 from app.spreadsheets.cell import Cell, Cut, Serial
-from app.spreadsheets.cells import Texts, in_zone, zone
+from app.spreadsheets.cells import Texts, move_to_zone, zone
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.forms import is_empty_by_default, is_required_where_it_is
 from app.spreadsheets.ingest import CellFault, Ingest, Record, Target
@@ -139,7 +139,7 @@ class Differences:
 
     def _is_moment(self, days: float, value: Any) -> bool:
         if isinstance(value, datetime.datetime):
-            local = in_zone(value, self._zone).replace(tzinfo=None)
+            local = move_to_zone(value, self._zone).replace(tzinfo=None)
         elif isinstance(value, datetime.date):
             local = datetime.datetime.combine(value, datetime.time())
         else:

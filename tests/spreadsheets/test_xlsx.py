@@ -20,7 +20,7 @@ from app.spreadsheets.archive import Archive
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats.xlsx import XlsxEncoder, decimal_format
-from app.spreadsheets.workbook import from_xml, letters, numbered, sheet_name, to_xml
+from app.spreadsheets.workbook import from_xml, letters, number_name, sheet_name, to_xml
 from tests.spreadsheets.files import calamine_rows, export, openpyxl_rows, shape_of, whole
 
 
@@ -236,9 +236,9 @@ def test_no_more_columns_than_a_sheet_has() -> None:
     ],
 )
 def test_names_of_sheets(name: str, valid: str) -> None:
-    assert numbered(sheet_name(name), 1) == valid
+    assert number_name(sheet_name(name), 1) == valid
     assert names(whole(encoder(name))) == [valid]
-    assert len(numbered(sheet_name(name), 12).encode("utf-16-le")) <= 62
+    assert len(number_name(sheet_name(name), 12).encode("utf-16-le")) <= 62
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_the_same_documents_give_the_same_file() -> None:
 def test_a_file_beyond_4_gib_has_a_zip64_directory(tmp_path: Path) -> None:
     start = 5 * 2**30
     archive = Archive(start)
-    data = archive.whole("far.txt", b"content") + archive.finish()
+    data = archive.write_whole("far.txt", b"content") + archive.finish()
     path = tmp_path / "far.zip"
     with path.open("wb") as file:  # sparse: takes no room
         file.seek(start)

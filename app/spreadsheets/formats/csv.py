@@ -32,7 +32,7 @@ class CsvEncoder:
         self._presenters = [column.presenter() for column in columns]
         titles = [guard(column.title) if self._guarded else column.title for column in columns]
         self._head = ("\ufeff" if options.bom else "") + self._records(
-            [self._quoted([title], title) for title in titles]
+            [self._quote([title], title) for title in titles]
         )
 
     def encode(self, batch: list[list[Any]], raw: bytes | None = None) -> bytes:
@@ -56,9 +56,9 @@ class CsvEncoder:
         if self._guarded and some_to_guard(lines):
             texts = guard_column(values, texts)
             lines = "\n".join(texts)
-        return self._quoted(texts, lines)
+        return self._quote(texts, lines)
 
-    def _quoted(self, texts: list[str], lines: str) -> list[str]:
+    def _quote(self, texts: list[str], lines: str) -> list[str]:
         """The texts, in quotes where they need them.
 
         `lines` is all of them, with newlines between.

@@ -20,7 +20,7 @@ import bson
 from app.errors import Fault, Invalid
 from app.spreadsheets import workbook
 from app.spreadsheets.archive import Archive
-from app.spreadsheets.cells import Texts, in_zone, zone
+from app.spreadsheets.cells import Texts, move_to_zone, zone
 from app.spreadsheets.columns import Column
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.sheets import XlsxReader
@@ -110,7 +110,9 @@ class XlsxEncoder:
             "[Content_Types].xml": workbook.TYPES,
             "_rels/.rels": workbook.LINKS,
         }
-        return b"".join(self._archive.whole(name, part.encode()) for name, part in parts.items())
+        return b"".join(
+            self._archive.write_whole(name, part.encode()) for name, part in parts.items()
+        )
 
     def _cut_texts(self) -> Iterator[bytes]:
         batches = self._notes.batches()
@@ -130,7 +132,7 @@ class XlsxEncoder:
             "xl/workbook.xml": workbook.workbook(self._listed),
             "xl/_rels/workbook.xml.rels": workbook.workbook_links(len(self._listed)),
         }
-        entries = [self._archive.whole(name, part.encode()) for name, part in parts.items()]
+        entries = [self._archive.write_whole(name, part.encode()) for name, part in parts.items()]
         return b"".join([*entries, self._archive.finish()])
 
 
@@ -149,7 +151,7 @@ class Notes:
 
     def add(self, sheet: str, row: int, position: int, text: str) -> None:
         """Notes a cut text; the digest is that of its UTF-8."""
-        cell = f"{workbook.quoted(sheet)}!{workbook.letters(position)}{row}"
+        cell = f"{workbook.quote(sheet)}!{workbook.letters(position)}{row}"
         digest = hashlib.sha256(text.encode()).hexdigest()
         self._spool.write("\0".join((cell, self._paths[position], digest)) + "\n")
 
@@ -210,7 +212,7 @@ class SheetWriter:
 
     @property
     def _sheet(self) -> str:
-        return workbook.numbered(self._name, self._sheets)
+        return workbook.number_name(self._name, self._sheets)
 
     def _begin(self, sample: list[list[Any]]) -> bytes:
         self._sheets += 1
@@ -307,7 +309,7 @@ class CellWriter:
         return _number(text, self._styles.number(format)) if format else self._as_text(value)
 
     def _moment(self, value: datetime.datetime) -> bytes:
-        local = in_zone(value, self._zone).replace(tzinfo=None)
+        local = move_to_zone(value, self._zone).replace(tzinfo=None)
         if local.date() < _FIRST:
             return self._as_text(value)
         return _number(
