@@ -251,7 +251,7 @@ class _Names:
             )
         if folded:
             return next(iter(folded))
-        return self._explain_numbered(title)
+        return self._find_numbered(title)
 
     def target(self, position: int, title: str) -> Target:
         """The column's target; raises `ValueError` with a sentence where there is none."""
@@ -294,7 +294,7 @@ class _Names:
     def _finds(self, path: str) -> bool:
         return self._shape.find(path, numbered=True) is not None
 
-    def _explain_numbered(self, title: str) -> str | None:
+    def _find_numbered(self, title: str) -> str | None:
         """A path with numbers, in any case, or below a title: `Addresses.0.city`."""
         parts = title.split(".")
         for length in range(len(parts) - 1, 0, -1):

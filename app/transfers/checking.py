@@ -30,7 +30,7 @@ from app.store.client import Connection
 from app.store.errors import same_values
 from app.store.links import Links, fault_of, find_added_references
 from app.store.uniqueness import apply, values_at
-from app.transfers.differences import Differences, json_at, shown_after
+from app.transfers.differences import Differences, json_at, show_document
 from app.transfers.distinct import Distinct
 from app.transfers.keys import ID, Key, identities
 from app.transfers.named_links import find_linked
@@ -314,8 +314,8 @@ class Checker:
         update = row.update
         if update is None or row.after is None:
             return []
-        before = shown_after(self._resource, update.stored)
-        after = shown_after(self._resource, to_bson(row.after))
+        before = show_document(self._resource, update.stored)
+        after = show_document(self._resource, to_bson(row.after))
         paths = [*update.change.set, *update.change.unset] or list(update.patch)
         return [
             {

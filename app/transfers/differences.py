@@ -63,11 +63,11 @@ class Differences:
         Faults of cells that equal what is stored don't count.
         """
         if record.document is not None:
-            shown = self._shown(raw)
+            shown = self._show(raw)
             return without_equal(record.document, shown), record.faults
         return self._patch_of_cells(record, cells, raw)
 
-    def _shown(self, raw: bytes) -> Document:
+    def _show(self, raw: bytes) -> Document:
         return hide_excluded(self._resource, view_of(self._resource, raw))
 
     def _patch_of_cells(
@@ -96,7 +96,7 @@ class Differences:
                 faults.append(CellFault(target.title, "", detail, target.position))
                 continue
             if any(isinstance(step, int) for step in target.steps):
-                shown = self._shown(raw) if shown is None else shown
+                shown = self._show(raw) if shown is None else shown
             put(patch, shown or {}, target, new)
         return patch, faults
 
@@ -222,6 +222,6 @@ def json_at(document: Document, path: str) -> Any:
     return orjson.loads(to_json(value))
 
 
-def shown_after(resource: Resource, raw: bytes) -> Document:
+def show_document(resource: Resource, raw: bytes) -> Document:
     """A document as a client sees it."""
     return hide_excluded(resource, view_of(resource, raw))
