@@ -126,7 +126,7 @@ class Pages:
 
     async def home(self, request: Request) -> Response:
         """`GET /`: the resources with their downloads, as HTML or JSON."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         headers = {"Vary": "Accept"}
         if _wants_html(request.headers.get("accept", "")):
             return HTMLResponse(self._home_html(), headers=headers)
@@ -134,14 +134,14 @@ class Pages:
 
     async def openapi(self, request: Request) -> Response:
         """`GET /openapi.json`."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         if self._described is None:
             self._described = orjson.dumps(self._openapi())
         return Response(self._described, media_type=JSON)
 
     async def swagger(self, request: Request) -> Response:
         """`GET /docs`: Swagger UI."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         return get_swagger_ui_html(
             openapi_url=f"{self._root}/openapi.json",
             title=TITLE,
@@ -152,7 +152,7 @@ class Pages:
 
     async def redoc(self, request: Request) -> Response:
         """`GET /redoc`: Redoc."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         return get_redoc_html(
             openapi_url=f"{self._root}/openapi.json",
             title=TITLE,
@@ -163,7 +163,7 @@ class Pages:
 
     async def problem(self, request: Request) -> Response:
         """`GET /docs/problems/{problem}`: what an error's `type` means and what helps."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         found = PROBLEMS.get(request.path_params["problem"])
         if found is None:
             raise NotFound(f"There is no page on {request.path_params['problem']!r}.")
@@ -174,7 +174,7 @@ class Pages:
 
     async def asset(self, request: Request) -> Response:
         """`GET /docs/assets/{file}`: a file of Swagger UI or Redoc."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         return await self._assets.get_response(request.path_params["file"], request.scope)
 
     def _home_json(self) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Downloads(Part):
 
     async def record(self, request: Request) -> Response:
         """`GET /exports/{id}`: how an export ended."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         export_id = request.path_params["export_id"]
         record = await self.records.read(export_id)
         if record is None:

@@ -52,7 +52,7 @@ class Health(Part):
 
     async def live(self, request: Request) -> Response:
         """`GET /livez`: the process answers."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         return _json({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
@@ -60,7 +60,7 @@ class Health(Part):
 
         Else 503 that names what fails.
         """
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         may_write, problems = True, []
         try:
             may_write = await self._beat()

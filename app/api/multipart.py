@@ -64,7 +64,7 @@ async def receive(
             _check_packed(upload)
         return
     if encoding != "identity":
-        chunks = _unpacked(chunks)
+        chunks = _unpack(chunks)
     form = _Form(upload, media_type, check, limit)
     async for chunk in chunks:
         form.feed(chunk)
@@ -87,7 +87,7 @@ async def _chunks(request: Request, stall_limit: float) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _unpack(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """A form that was packed as a whole (gzip, RFC 1952), a little at a time."""
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:

@@ -37,7 +37,7 @@ def pairs(request: Request) -> list[tuple[str, str]]:
         raise Invalid(detail, Fault(detail, parameter="")) from None
 
 
-def no_parameters(request: Request) -> None:
+def refuse_parameters(request: Request) -> None:
     """Raises `Invalid` where the query string has any parameter."""
     faults = [
         Fault(f"{name}: there is no such parameter here.", parameter=name)

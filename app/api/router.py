@@ -123,7 +123,7 @@ class ResourceRouter(Part):
 
     async def create(self, request: Request) -> Response:
         """`POST /users/`: a new document, or an array of them."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         body = await self._body(request, requests.BODIES)
         if type(body) is list:  # of many
             return await self._create_all(body)
@@ -186,7 +186,7 @@ class ResourceRouter(Part):
 
     async def replace(self, request: Request) -> Response:
         """`PUT /users/{_id}`: the body in place of the document."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         keys = await self._keys_of_write(request)
         matches = Conditions(request).for_write()
         body = await self._body(request, requests.BODIES)
@@ -199,7 +199,7 @@ class ResourceRouter(Part):
 
     async def patch(self, request: Request) -> Response:
         """`PATCH /users/{_id}`: a merge patch (RFC 7396)."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         keys = await self._keys_of_write(request)
         matches = Conditions(request).for_write()
         body = await self._body(request, requests.PATCHES)
@@ -212,7 +212,7 @@ class ResourceRouter(Part):
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /users/{_id}`."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         keys = await self._keys_of_write(request)
         matches = Conditions(request).for_write()
         await self._repository.delete(keys, matches)

@@ -78,7 +78,7 @@ class Uploads(Part):
 
     def form(self, request: Request, resource: Resource) -> Response:
         """`GET /users/import/{format}`: an empty sheet to fill in."""
-        requests.no_parameters(request)
+        requests.refuse_parameters(request)
         word = request.path_params["format"]
         found = _FORMS.get(word)
         if found is None:

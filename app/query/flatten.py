@@ -80,7 +80,7 @@ def flatten(columns: Sequence[Wanted]) -> Flattening:
     for joinable, group in groupby(columns, _is_joinable):
         run = list(group)
         if joinable and len(run) > 1:
-            places.append(Place((compute(_joined([column.steps for column in run])),), len(run)))
+            places.append(Place((compute(_join([column.steps for column in run])),), len(run)))
             continue
         for column in run:
             path, head = column.steps, _head(column.steps)
@@ -102,7 +102,7 @@ def _is_joinable(column: Wanted) -> bool:
     )
 
 
-def _joined(paths: list[Steps]) -> dict[str, Any]:
+def _join(paths: list[Steps]) -> dict[str, Any]:
     """The texts at the paths as one; missing and null are the empty text."""
     elements: dict[str, tuple[str, Any]] = {}
     parts: list[Any] = []

@@ -16,7 +16,7 @@ def explain(names: Names, name: str, known: Iterable[str], *, suggest: bool) -> 
     """Why a name is no parameter here, with the nearest one that works if `suggest`."""
     path, _, word = name.rpartition("__")
     if path and "." not in word and _find(names, path):
-        return _no_operator(names, path, word)
+        return _explain_operator(names, path, word)
     if (found := _find(names, name)) is not None:
         if found.field.kind == "lists":
             return f"{name!r} is a list of lists; it can be filtered by {name}__exists only"
@@ -35,7 +35,7 @@ def _find(names: Names, path: str) -> FieldPath | None:
     return _find(linked, rest) if linked is not None else None
 
 
-def _no_operator(names: Names, path: str, word: str) -> str:
+def _explain_operator(names: Names, path: str, word: str) -> str:
     fitting = [word for word in OPERATORS if names.find_condition(f"{path}__{word}")]
     close = suggest_nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
     key = ""

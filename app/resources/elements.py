@@ -102,7 +102,7 @@ def value_at(raw: bytes, path: str, begin: int = 0) -> bytes | None:
         return NULL_VALUE
     if element.kind == ARRAY:
         return None
-    return _typed(raw, element)
+    return _add_type(raw, element)
 
 
 def _find(raw: bytes, name: bytes, begin: int) -> Element | None:
@@ -122,10 +122,10 @@ def _find(raw: bytes, name: bytes, begin: int) -> Element | None:
 def field(raw: bytes, name: str, begin: int = 0) -> bytes | None:
     """The value of a field, whatever its type; None where there is none."""
     element = _find(raw, name.encode(), begin)
-    return None if element is None else _typed(raw, element)
+    return None if element is None else _add_type(raw, element)
 
 
-def _typed(raw: bytes, element: Element) -> bytes:
+def _add_type(raw: bytes, element: Element) -> bytes:
     return bytes([element.kind]) + raw[element.value : element.end]
 
 
@@ -183,7 +183,7 @@ def find_lower_bound(value: bytes, size: int) -> bytes:
 def _first_fields(raw: bytes, size: int) -> bytes:
     kept = []
     for element in elements(raw):
-        value = _typed(raw, element)
+        value = _add_type(raw, element)
         room = size - len(element.name)
         if room < len(value):
             if room > 0 and element.kind in (STRING, OBJECT, SYMBOL, CODE):

@@ -42,26 +42,26 @@ def passing_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
 
     So it says what is wrong where such a function, as `info.data["start"]` in one, raises.
     """
-    return _compiled(_guarded(model.__pydantic_core_schema__, _let_pass))
+    return _compile(_guard(model.__pydantic_core_schema__, _let_pass))
 
 
 @once
 def naming_validator(model: type[pydantic.BaseModel]) -> SchemaValidator:
     """The model's own, but a function of it that can't judge a value makes that value a fault."""
-    return _compiled(_guarded(model.__pydantic_core_schema__, _refuse))
+    return _compile(_guard(model.__pydantic_core_schema__, _refuse))
 
 
 def _validator(model: type[pydantic.BaseModel], *, silent: bool) -> SchemaValidator:
-    guarded = _guarded(model.__pydantic_core_schema__, _let_pass)
-    return _compiled(_make_lenient(guarded, silent=silent))
+    guarded = _guard(model.__pydantic_core_schema__, _let_pass)
+    return _compile(_make_lenient(guarded, silent=silent))
 
 
-def _compiled(schema: Any) -> SchemaValidator:
+def _compile(schema: Any) -> SchemaValidator:
     # Without `_use_prebuilt=False` pydantic takes the classes' own validators for the rewritten.
     return SchemaValidator(schema, _use_prebuilt=False)
 
 
-def _rewritten(schema: Any, rewrite: Call) -> Any:
+def _rewrite(schema: Any, rewrite: Call) -> Any:
     """The schema with `rewrite` of every schema in it."""
     if isinstance(schema, list | tuple):
         return type(schema)(map(rewrite, schema))
@@ -75,9 +75,9 @@ def _rewritten(schema: Any, rewrite: Call) -> Any:
     return rewritten
 
 
-def _guarded(schema: Any, otherwise: Call) -> Any:
+def _guard(schema: Any, otherwise: Call) -> Any:
     """The schema with `otherwise` in place of what a function raises that can't judge a value."""
-    rewritten = _rewritten(schema, partial(_guarded, otherwise=otherwise))
+    rewritten = _rewrite(schema, partial(_guard, otherwise=otherwise))
     if not isinstance(schema, dict) or schema.get("type") not in _CALLED:
         return rewritten
     declared = schema["function"]
@@ -105,14 +105,14 @@ def _refuse(is_wrap: bool, error: Exception, *arguments: Any) -> Any:
 
 def _make_lenient(schema: Any, *, silent: bool) -> Any:
     """The schema with every field made lenient."""
-    rewritten = _rewritten(schema, partial(_make_lenient, silent=silent))
+    rewritten = _rewrite(schema, partial(_make_lenient, silent=silent))
     if not isinstance(schema, dict):
         return rewritten
     kind = schema.get("type")
     if kind == "model-field":
-        rewritten["schema"] = _never_missing(rewritten["schema"], silent)
+        rewritten["schema"] = _tolerate_missing(rewritten["schema"], silent)
     elif kind == "dict" and "values_schema" in rewritten:
-        rewritten["values_schema"] = _never_wrong(rewritten["values_schema"], silent)
+        rewritten["values_schema"] = _tolerate_wrong(rewritten["values_schema"], silent)
     elif kind in _FUNCTIONS and _is_of_model(schema):
         return _wrap_judge(rewritten, silent)
     return rewritten
@@ -124,13 +124,13 @@ def _is_of_model(schema: Schema) -> bool:
     return bool(schema["type"] == "model")
 
 
-def _never_missing(schema: Schema, silent: bool) -> Schema:
+def _tolerate_missing(schema: Schema, silent: bool) -> Schema:
     if schema["type"] == "default":
-        return {**schema, "schema": _never_wrong(schema["schema"], silent)}
-    return {"type": "default", "default": None, "schema": _never_wrong(schema, silent)}
+        return {**schema, "schema": _tolerate_wrong(schema["schema"], silent)}
+    return {"type": "default", "default": None, "schema": _tolerate_wrong(schema, silent)}
 
 
-def _never_wrong(schema: Schema, silent: bool) -> Schema:
+def _tolerate_wrong(schema: Schema, silent: bool) -> Schema:
     """Takes a wrong value as it is.
 
     What the validator of a whole model inside it says is passed on.

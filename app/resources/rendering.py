@@ -29,10 +29,10 @@ def to_json(value: Any, raw: bytes | None = None) -> bytes:
 
     `raw`, its BSON where at hand, spares the search for NaN and Infinity.
     """
-    text = orjson.dumps(value, default=_other, option=_OPTIONS)
+    text = orjson.dumps(value, default=_render_other, option=_OPTIONS)
     if b"null" not in text or (raw is not None and not may_hold_not_finite(raw)):
         return text  # orjson writes null for a double that is not finite
-    return orjson.dumps(_without_not_finite(value), default=_other, option=_OPTIONS)
+    return orjson.dumps(_without_not_finite(value), default=_render_other, option=_OPTIONS)
 
 
 def may_hold_not_finite(raw: bytes) -> bool:
@@ -46,7 +46,7 @@ def may_hold_not_finite(raw: bytes) -> bool:
     return False
 
 
-def _other(value: Any) -> Any:
+def _render_other(value: Any) -> Any:
     if type(value) is bson.Int64:
         return int(value)
     write = _writers.get(type(value))

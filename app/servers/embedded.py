@@ -31,9 +31,9 @@ from app.servers.process import (
     START_SECONDS,
     Mongod,
     ask,
+    explain_not_writable,
     find_mongod,
     hello,
-    not_writable,
 )
 from app.settings import Settings
 
@@ -98,7 +98,7 @@ class EmbeddedDatabase:
         deadline = time.monotonic() + START_SECONDS
         while not owner.take():
             if not share:
-                raise StartError(_in_use(folder, owner))
+                raise StartError(_describe_use(folder, owner))
             if user.take(shared=True):
                 if (uri := owner.read().get("uri")) and hello(
                     owner.read().get("socket", "")
@@ -178,7 +178,7 @@ class _Lock:
             folder.mkdir(parents=True, exist_ok=True)
             return cls(folder / name)
         except OSError as error:
-            raise StartError(not_writable(folder, error.strerror)) from error
+            raise StartError(explain_not_writable(folder, error.strerror)) from error
 
     def __del__(self) -> None:
         with suppress(OSError):
@@ -218,7 +218,7 @@ class _Lock:
         return content if isinstance(content, dict) else {}
 
 
-def _in_use(folder: Path, owner: _Lock) -> str:
+def _describe_use(folder: Path, owner: _Lock) -> str:
     content = owner.read()
     process = f" (process {content['pid']})" if "pid" in content else ""
     if content.get("owner") == "command":

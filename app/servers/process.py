@@ -161,7 +161,7 @@ class Mongod:
             Path(self.folder, DATA).mkdir(parents=True, exist_ok=True)
             log = self._open_log()
         except OSError as error:
-            raise StartError(not_writable(self.folder, error.strerror)) from error
+            raise StartError(explain_not_writable(self.folder, error.strerror)) from error
         command = [
             str(binary),
             "--dbpath",
@@ -195,13 +195,13 @@ class Mongod:
         Does nothing where none runs.
         """
         self.signal(signal.SIGTERM)
-        if not self._ended(seconds):
+        if not self._wait_for_end(seconds):
             self.kill()
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
         self.signal(signal.SIGKILL)
-        self._ended(STOP_SECONDS)
+        self._wait_for_end(STOP_SECONDS)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; does nothing where none runs.
@@ -213,7 +213,7 @@ class Mongod:
         elif pid := self.pid:
             os.kill(pid, number)
 
-    def _ended(self, seconds: float) -> bool:
+    def _wait_for_end(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while self.alive if self._process is None else self._process.poll() is None:
             if time.monotonic() > deadline:
@@ -322,7 +322,7 @@ def explain(status: int, folder: Path, address: str) -> str:
         )
     for refusal in ("Permission denied", "Read-only file system", "read-only directory"):
         if refusal in log:
-            return not_writable(folder, refusal)
+            return explain_not_writable(folder, refusal)
     if status == 100:
         return (
             f"Another mongod uses the data folder {folder}: end it, or set DATA_DIR to another "
@@ -338,14 +338,14 @@ def explain(status: int, folder: Path, address: str) -> str:
             f"The data folder {folder} was written by another version of mongod: set DATA_DIR "
             "to another folder."
         )
-    words = f": {reason}" if (reason := _last_words(log)) else ""
+    words = f": {reason}" if (reason := _read_last_words(log)) else ""
     return (
         f"mongod ended with status {status}{words}; see {folder / LOG}, or set DATA_DIR to "
         "another folder."
     )
 
 
-def not_writable(folder: Path, reason: str | None) -> str:
+def explain_not_writable(folder: Path, reason: str | None) -> str:
     """The sentence for a data folder that can't be written."""
     why = (reason or "no reason given").lower()
     return (
@@ -366,7 +366,7 @@ def _between(text: str, before: str, after: str) -> str:
     return rest.partition(after)[0] if found else ""
 
 
-def _last_words(log: str) -> str:
+def _read_last_words(log: str) -> str:
     """The message of the log's last line of severity E or F."""
     for line in reversed(log.splitlines()):
         try:

@@ -87,7 +87,9 @@ class ReplicaSet:
             found.wait_until_whole()
             return found
         ports = (
-            [base_port + number for number in range(MEMBERS)] if base_port else _free_ports(MEMBERS)
+            [base_port + number for number in range(MEMBERS)]
+            if base_port
+            else _find_free_ports(MEMBERS)
         )
         accounts = [Account("root", _password()), Account("docsheet", _password(), database)]
         _make_folder(folder)
@@ -138,7 +140,7 @@ class ReplicaSet:
 
         Its name comes back.
         """
-        name = self._named(member)
+        name = self._find_member(member)
         self.members[name].signal(number)
         if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             _wait_for(lambda: not self.members[name].alive, f"{name} did not end")
@@ -154,7 +156,7 @@ class ReplicaSet:
 
         The name of the one that did comes back.
         """
-        name = self._named("PRIMARY")
+        name = self._find_member("PRIMARY")
         with self._client(name) as client:
             client.admin.command("replSetStepDown", seconds)
         return name
@@ -164,7 +166,7 @@ class ReplicaSet:
     ) -> str:
         """The name of the primary, as soon as there is one (and another than that)."""
         _wait_for(lambda: self.primary not in (None, other_than), "There is no primary", seconds)
-        return self._named("PRIMARY")
+        return self._find_member("PRIMARY")
 
     def wait_until_whole(self, seconds: float = START_SECONDS) -> None:
         """Wait until one member is primary and all others are secondaries."""
@@ -193,7 +195,7 @@ class ReplicaSet:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _named(self, member: str) -> str:
+    def _find_member(self, member: str) -> str:
         if member in self.members:
             return member
         for name, state in self.status().items():
@@ -308,7 +310,7 @@ def _password() -> str:
     return secrets.token_urlsafe(18) + "@:/%"  # what a URI must quote, so that it is quoted
 
 
-def _free_ports(number: int) -> list[int]:
+def _find_free_ports(number: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     try:
         return [listener.getsockname()[1] for listener in sockets]

@@ -14,7 +14,7 @@ import orjson
 from app.errors import BadRequest, TooLarge
 from app.spreadsheets.extended import has_extended, unwrap
 from app.spreadsheets.format import MIB, ReadOptions, Rows, Unreadable
-from app.spreadsheets.header import too_many_rows
+from app.spreadsheets.header import explain_too_many_rows
 
 ROWS = 1_000  # documents of one batch
 TEXT = 4 * MIB  # bytes of JSON after which a batch is handed over, however few its documents
@@ -57,7 +57,7 @@ class DocumentReader:
         for number, document, length in pieces:
             left -= 1
             if left < 0:
-                raise TooLarge(too_many_rows(self._limits.rows))
+                raise TooLarge(explain_too_many_rows(self._limits.rows))
             numbers.append(number)
             documents.append(document)
             size += length
@@ -147,7 +147,7 @@ class _Text:
                 return self._buffer[self._at]
             if self._ended:
                 return ""
-            self._more()
+            self._read_more()
 
     def skip(self, sign: str) -> None:
         """Goes past the sign, which is next."""
@@ -178,7 +178,7 @@ class _Text:
                     f"Element {number} of the array is broken, or has more than {self._limit:,} "
                     "characters, more than any document can have."
                 )
-            self._more(len(self._buffer) - self._at)
+            self._read_more(len(self._buffer) - self._at)
 
     def _is_broken(self, error: json.JSONDecodeError) -> bool:
         """Whether the error would stay if more was read: it is not where the buffer ends."""
@@ -193,7 +193,7 @@ class _Text:
                 f"After the array's end there must be nothing; there is {self.next()!r}."
             )
 
-    def _more(self, at_least: int = 0) -> None:
+    def _read_more(self, at_least: int = 0) -> None:
         """Reads on, twice as far each time that a value doesn't fit, to scan it few times."""
         block = self._file.read(max(_BLOCK, at_least))
         self._ended = not block

@@ -28,6 +28,6 @@ def read_header(titles: Sequence[str]) -> list[str]:
     return kept
 
 
-def too_many_rows(limit: int) -> str:
+def explain_too_many_rows(limit: int) -> str:
     """Why a file of more rows is refused."""
     return f"The file has more than {limit:,} rows, the most that one import takes; split it."

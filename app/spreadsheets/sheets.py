@@ -15,7 +15,7 @@ from openpyxl.cell.cell import ERROR_CODES
 from app.errors import BadRequest, TooLarge
 from app.spreadsheets.cell import DATE, Broken, Cell, Cut, Serial, Shown
 from app.spreadsheets.format import MIB, ReadOptions, Rows
-from app.spreadsheets.header import read_header, too_many_rows
+from app.spreadsheets.header import explain_too_many_rows, read_header
 from app.spreadsheets.package import Package, Sheet, broken
 from app.spreadsheets.strings import SharedStrings
 from app.spreadsheets.workbook import COLUMNS, NOTE_TITLES, NOTES, TEXT, from_xml
@@ -62,7 +62,7 @@ class XlsxReader:
             for batch in self._batches(rows, sheet.name if len(self._sheets) > 1 else ""):
                 left -= len(batch.rows)
                 if left < 0:
-                    raise TooLarge(too_many_rows(self._limits.rows))
+                    raise TooLarge(explain_too_many_rows(self._limits.rows))
                 yield batch
 
     def _continue_table(self, sheet: Sheet) -> Iterator[Row]:
@@ -228,7 +228,7 @@ class SheetParser:
                 elif kind in ("", "n"):
                     value = _number(raw, formats.get(style), days)
                 else:
-                    value = _other(kind, raw)
+                    value = _read_other(kind, raw)
                 if value != "":
                     if type(value) is str and len(value) >= _POSSIBLY_CUT:
                         value = mark(value)
@@ -310,7 +310,7 @@ def _number(raw: str, format: int | None, days: int) -> Cell:
     return Serial(value + days) if format == DATE else Shown(value, format)
 
 
-def _other(kind: str, raw: str) -> Cell:
+def _read_other(kind: str, raw: str) -> Cell:
     if kind == "b":
         return raw.strip() in ("1", "true")
     if kind == "e":

@@ -373,7 +373,7 @@ class Reader:
             bound = ordering.make_bound(plan.sort, position)
         if bound is not None and plan.is_by_id:
             condition = _join_conditions(
-                plan.filter, _other_than(ordering.values(plan.sort, position)[0])
+                plan.filter, _skip_key(ordering.values(plan.sort, position)[0])
             )
         else:
             condition = self._match_behind(position)
@@ -512,7 +512,7 @@ def _join_conditions(one: dict[str, Any], other: dict[str, Any]) -> dict[str, An
     return {"$and": [one, other]} if one else other
 
 
-def _other_than(key: bytes | None) -> dict[str, Any]:
+def _skip_key(key: bytes | None) -> dict[str, Any]:
     """The condition that skips the document with this `_id`, with which a `min` begins."""
     return {"_id": RawBSONDocument(elements.make_document([("$ne", key or elements.NULL_VALUE)]))}
 

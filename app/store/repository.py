@@ -70,13 +70,13 @@ class Repository:
         return await self._database.run(self._page, query, patterns=query.patterns)
 
     def _page(self, query: Query) -> ListPage:
-        query = self._resolved(query)
+        query = self._resolve(query)
         page = self._lists.page(query)
         if query.expand:
             self._expand(page.documents, query.expand)
         return page
 
-    def _resolved(self, query: Query) -> Query:
+    def _resolve(self, query: Query) -> Query:
         """The query with what is asked of linked documents as filters."""
         if not query.joins:
             return query
@@ -128,7 +128,7 @@ class Repository:
         return await self._database.run(self._matching, query, most, patterns=query.patterns)
 
     def _matching(self, query: Query, most: int) -> tuple[Query, list[Any]]:
-        query = self._resolved(query)
+        query = self._resolve(query)
         words = self._database.time_limit
         found = self._documents.collection.find(query.filter, {"_id": 1}, limit=most + 1, **words)
         return query, [document["_id"] for document in found]

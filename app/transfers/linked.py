@@ -87,7 +87,7 @@ class LinkedDocuments:
         self._kept = {names(column.steps) for column in columns if column.linked is None}
         self._links = [
             (steps, self._levels.add_part(behind, keeps_key=steps in self._kept))
-            for steps, behind in _grouped(columns)
+            for steps, behind in _group(columns)
         ]
 
     def read(self, raw: bytes) -> list[dict[str, Any]]:
@@ -164,7 +164,7 @@ class _Level:
         links = {names(linked.steps) for linked in behind if linked.inner is None}
         inner = tuple(
             (path, self._further.add_part(further, keeps_key=path in links))
-            for path, further in _grouped(behind)
+            for path, further in _group(behind)
         )
         kept = [("_id",), *steps] if keeps_key else steps
         return self._add(behind[0].collection, _Wanted(tuple(kept), inner, keeps_key))
@@ -535,7 +535,7 @@ def names(steps: Sequence[Step]) -> Steps:
     return tuple(step for step in steps if step is not None)
 
 
-def _grouped(columns: Iterable[Column | Linked]) -> list[tuple[Steps, list[Linked]]]:
+def _group(columns: Iterable[Column | Linked]) -> list[tuple[Steps, list[Linked]]]:
     """What is asked behind each link."""
     behind: dict[Steps, list[Linked]] = {}
     for column in columns:

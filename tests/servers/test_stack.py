@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure
 
 from app.errors import StartError
 from app.servers.process import Mongod
-from app.servers.replica_set import _free_ports
+from app.servers.replica_set import _find_free_ports
 from app.servers.stack import found_set, keep_secrets
 from app.settings import Settings
 from tests.support.mongod import require_mongod
@@ -160,7 +160,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     key = folder / "key"
     key.write_text("abcdef0123456789")
     key.chmod(0o400)
-    names = [f"127.0.0.1:{port}" for port in _free_ports(3)]
+    names = [f"127.0.0.1:{port}" for port in _find_free_ports(3)]
     cache = (
         "--wiredTigerCacheSizeGB",
         "0.25",

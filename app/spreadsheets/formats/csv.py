@@ -12,7 +12,7 @@ from app.spreadsheets.cells import Texts, guard, guard_column, some_to_guard, un
 from app.spreadsheets.columns import Column
 from app.spreadsheets.encodings import check_encoding, find_encoding
 from app.spreadsheets.format import MIB, Format, Options, ReadOptions, Rows
-from app.spreadsheets.header import read_header, too_many_rows
+from app.spreadsheets.header import explain_too_many_rows, read_header
 
 DELIMITERS = (",", ";", "\t", "|")  # where two are as frequent in the header, the first counts
 ROWS = 1_000  # of one batch
@@ -112,7 +112,7 @@ class CsvReader:
         named = _named_delimiter(sample)
         if named:
             self._text.readline()
-        return asked or (named and named[1]) or _most_frequent(sample)
+        return asked or (named and named[1]) or _find_most_frequent(sample)
 
     def _lines(self) -> Iterator[str]:
         for line in self._text:
@@ -151,7 +151,7 @@ class CsvReader:
                 yield self._batch(numbers, rows)
                 numbers, rows, self._size = [], [], 0
         if left < len(rows) or left < 0:
-            raise TooLarge(too_many_rows(self._limits.rows))
+            raise TooLarge(explain_too_many_rows(self._limits.rows))
         if rows:
             yield self._batch(numbers, rows)
 
@@ -168,7 +168,7 @@ class _Text(io.TextIOWrapper):
         """Leaves the file open."""
 
 
-def _most_frequent(sample: str) -> str:
+def _find_most_frequent(sample: str) -> str:
     """The delimiter that is most often in the first line, outside of quotes."""
     counts: Counter[str] = Counter()
     quoted = False
