@@ -131,7 +131,7 @@ class Uploads(Part):
         upload: Upload,
     ) -> Import:
         """What is asked for, and the file on disk."""
-        sheet = _wanted_sheet(request.headers.getlist("accept"))
+        sheet = _choose_sheet(request.headers.getlist("accept"))
 
         def read(name: str | None, media_type: str | None) -> Import:
             format = find_format(name, media_type)
@@ -285,7 +285,7 @@ def _file_headers(name: str, media_type: str) -> dict[str, str]:
     }
 
 
-def _wanted_sheet(values: list[str]) -> SheetFormat | None:
+def _choose_sheet(values: list[str]) -> SheetFormat | None:
     """The sheet that `Accept` names (RFC 9110, section 12.5.1), unless it likes JSON as much."""
     weights: dict[str, float] = {}
     for part in ",".join(values).lower().split(","):

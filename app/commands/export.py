@@ -193,14 +193,14 @@ def _write(
         start_session(collection, snapshot=download.snapshot) as session,
         Progress(*columns, console=console, transient=True) as progress,
     ):
-        total = _total(download, collection, settings)
+        total = _count_total(download, collection, settings)
         task = progress.add_task(collection.name, total=total, rows=0, rate=0)
         for chunk in produce(download, collection, session, tally):
             file.write(chunk)
             _show(progress, task, tally)
 
 
-def _total(download: Export, collection: Collection[Any], settings: Settings) -> int | None:
+def _count_total(download: Export, collection: Collection[Any], settings: Settings) -> int | None:
     """How many documents there will be, for the time that is left.
 
     None where counting them takes too long, or is asked of linked documents.

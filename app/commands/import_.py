@@ -181,7 +181,7 @@ class _Watch:
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._progress.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            err.print(self._interrupted(), highlight=False, markup=False)
+            err.print(self._explain_interruption(), highlight=False, markup=False)
 
     def tell(self, checked: int, due: int, written: int) -> None:
         """Shows how far the import is."""
@@ -193,7 +193,7 @@ class _Watch:
         else:
             self._progress.update(self._task, rows=checked)
 
-    def _interrupted(self) -> str:
+    def _explain_interruption(self) -> str:
         if not self._due:
             return "Interrupted before anything was written."
         return (

@@ -102,10 +102,10 @@ class _Seeding:
             stored += len(bulk) - len(skipped)
             if resource.name in self._targets:
                 there = _without_lost(collection, bulk, skipped)
-                self._keys[resource.name] += [_shown(one["_id"]) for one in there]
+                self._keys[resource.name] += [_show(one["_id"]) for one in there]
         if resource.name in self._targets and not self._keys[resource.name]:
             others = collection.find({}, {"_id": 1}, sort=[("_id", 1)], limit=count)
-            self._keys[resource.name] = [_shown(one["_id"]) for one in others]
+            self._keys[resource.name] = [_show(one["_id"]) for one in others]
         more = _describe_skipped(count - stored, self._seed)
         self._console.print(
             f"{stored:,} documents stored in {resource.name!r}{more}.", highlight=False
@@ -152,7 +152,7 @@ def _describe_skipped(number: int, seed: int) -> str:
     return f"; {number:,} were there already (--seed {seed + 1} makes other ones)"
 
 
-def _shown(key: Any) -> Any:
+def _show(key: Any) -> Any:
     """An `_id` as JSON has it, in which samples name what they link to."""
     return orjson.loads(to_json(key))
 

@@ -67,7 +67,7 @@ def _uri(case: Case) -> Finding:
 
 
 def _names(case: Case) -> Finding:
-    lost = _unresolved(case.hosts)
+    lost = _find_unresolved(case.hosts)
     if not lost:
         return Finding("ok", "every name in MONGO_URI resolves")
     return Finding(
@@ -134,7 +134,7 @@ def _set_name(case: Case) -> Finding:
 def _member_names(case: Case) -> Finding:
     if case.is_direct or not case.members:
         return Finding("ok", "not used (directConnection)" if case.is_direct else "there are none")
-    lost = _unresolved(case.members)
+    lost = _find_unresolved(case.members)
     if lost:
         return Finding(
             "fails",
@@ -252,7 +252,7 @@ def _indexes(case: Case) -> Finding:
     for resource in case.resources or ():
         collection = case.database[resource.name]
         try:
-            lost = _missing_indexes(resource, collection)
+            lost = _find_missing_indexes(resource, collection)
         except OperationFailure as error:
             reason = _WITHOUT_INDEXES.get(error.code or 0)
             if reason is None:
@@ -278,7 +278,7 @@ def _indexes(case: Case) -> Finding:
     return Finding("ok", said or "all are there")
 
 
-def _missing_indexes(
+def _find_missing_indexes(
     resource: Resource, collection: Collection[dict[str, Any]]
 ) -> list[IndexModel]:
     """The declared indexes that no existing one stands for."""
@@ -362,7 +362,7 @@ def _snapshots(case: Case) -> Finding:
     )
 
 
-def _unresolved(addresses: list[str]) -> list[str]:
+def _find_unresolved(addresses: list[str]) -> list[str]:
     lost = []
     for address in addresses:
         host, _, port = address.rpartition(":")

@@ -100,7 +100,7 @@ class Checker:
         else:
             self._find_stored(checked)
         good = [row for row in checked if not row.faults and row.after is not None]
-        added = [(unique, self._added_values(unique, good)) for unique in self._unique]
+        added = [(unique, self._find_added_values(unique, good)) for unique in self._unique]
         for unique, entries in added:
             self._check_stored(unique, entries)
         self._check_links([row for row in good if not row.faults])
@@ -143,26 +143,26 @@ class Checker:
             for other in readings[1:]:
                 others.setdefault(identities(other), []).append((row, other))
         done: set[int] = set()
-        for raw in self._stored(firsts):
-            for row in keyed.get(self._key.stored(decode(raw)), ()):
+        for raw in self._read_stored(firsts):
+            for row in keyed.get(self._key.identify(decode(raw)), ()):
                 self._update(row, raw)
                 done.add(row.place)
         left = [other for pairs in others.values() for row, other in pairs if row.place not in done]
-        for raw in self._stored(left):
-            for row, _ in others.get(self._key.stored(decode(raw)), ()):
+        for raw in self._read_stored(left):
+            for row, _ in others.get(self._key.identify(decode(raw)), ()):
                 if row.place not in done:
                     self._update(row, raw)
                     done.add(row.place)
         for row in rows:
             if row.place not in done and not row.faults:
-                self._not_found(row)
+                self._insert_or_refuse(row)
 
     def _read_key(self, row: Row) -> list[tuple[Any, ...]]:
         """The keys that a row may mean; none where it has none, or what is none."""
         assert self._key is not None
         named = {self._ingest_position(path) for path in self._key.paths} - {None}
         bad = [fault for fault in row.record.faults if fault.position in named]
-        parts = self._key.sent(row.record)
+        parts = self._key.read_sent(row.record)
         if bad or parts is None:
             row.faults = bad
             return []
@@ -189,7 +189,7 @@ class Checker:
         row.faults = [self._fault(row.record, row.cells, self._key.paths[0], detail)]
         return False
 
-    def _stored(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
+    def _read_stored(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
         assert self._key is not None
         for condition in self._key.conditions(keys):
             yield from self._documents.find_all(condition)
@@ -209,7 +209,7 @@ class Checker:
             whole = change.whole
             row.after = apply(change, decode(raw)) if whole is None else decode(whole)
 
-    def _not_found(self, row: Row) -> None:
+    def _insert_or_refuse(self, row: Row) -> None:
         assert self._key is not None
         if self._mode == "upsert":
             self._insert(row)
@@ -221,7 +221,7 @@ class Checker:
 
     # --- what else is stored, and the other rows ---
 
-    def _added_values(self, unique: "_Unique", rows: Sequence[Row]) -> list["_Entry"]:
+    def _find_added_values(self, unique: "_Unique", rows: Sequence[Row]) -> list["_Entry"]:
         """What rows add to an index; nothing where they were found by that, or make their own key.
 
         An index of which only MongoDB can tell what is equal has nothing here.
@@ -257,7 +257,7 @@ class Checker:
         """Adds a fault to each row that links to what isn't there."""
         if not self._resource.links:
             return
-        added: dict[int, list[Reference]] = {row.place: self._added_links(row) for row in rows}
+        added: dict[int, list[Reference]] = {row.place: self._find_added_links(row) for row in rows}
         every = [reference for listed in added.values() for reference in listed]
         missing = set(map(id, self._links.find_missing(every, {}))) if every else set()
         for row in rows:
@@ -266,7 +266,7 @@ class Checker:
                     error = Invalid("", fault_of(reference))
                     row.faults += self.faults_of(row.record, row.cells, error)
 
-    def _added_links(self, row: Row) -> list[Reference]:
+    def _find_added_links(self, row: Row) -> list[Reference]:
         assert row.after is not None
         after = references(self._resource.shape, row.after)
         if row.update is None:
@@ -301,7 +301,7 @@ class Checker:
     ) -> CellFault:
         if record.document is not None:
             value = json_at(record.document, path) if path else None
-            return CellFault(path, _shown(value), f"{path}: {detail}" if path else detail)
+            return CellFault(path, _show(value), f"{path}: {detail}" if path else detail)
         target = self._ingest.path_of(tuple(path.split(".")) if steps is None else steps)
         if target is None:
             return CellFault("", "", f"{path}: {detail}" if path else detail)
@@ -436,7 +436,7 @@ def _is_own(row: Row, document: Document) -> bool:
     return identities([own]) == identities([document["_id"]])
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     """A value of JSON as a text for people."""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text[:SHOWN]

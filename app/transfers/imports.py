@@ -35,8 +35,8 @@ from app.store.indexes import Indexes
 from app.store.links import Links
 from app.transfers.checking import Checker, Row
 from app.transfers.keys import Key, choose_key, read_key_parameter
-from app.transfers.named_links import behind_links
-from app.transfers.report import Counts, FaultLog, Report, RowFaults, in_order, make_report
+from app.transfers.named_links import list_behind_links
+from app.transfers.report import Counts, FaultLog, Report, RowFaults, make_report, merge_in_order
 from app.transfers.spool import Spool
 
 SheetFormat = Literal["csv", "xlsx"]
@@ -121,7 +121,7 @@ def read_import(
     if faults:
         raise Invalid(faults[0].detail, *faults)
     if values["columns"]:
-        shapes = behind_links(others).shapes
+        shapes = list_behind_links(others).shapes
         declared = resource.options.columns or None
         parse_columns(resource.shape, declared, values["columns"], None, True, shapes)
     return Import(
@@ -169,7 +169,7 @@ def run_import(
     file.seek(0)
     format = FORMATS[asked.format]
     listed = list(others)
-    links, behind = Links(connection, listed), behind_links(listed)
+    links, behind = Links(connection, listed), list_behind_links(listed)
     try:
         with open_reader(format, file, asked.options) as reader:
             run = _Run(asked, resource, connection, indexes, links, behind, reader, tell)
@@ -332,7 +332,7 @@ class _Run:
         due = self._counts.inserted + self._counts.updated
         broken: Exception | None = None
         uncertain = 0  # operations of the bulks that broke
-        for operations, outcomes in self._sent():
+        for operations, outcomes in self._send_ahead():
             done = written.inserted + written.updated + self._lost.failed
             self._tell(self._counts.rows, due, done)
             try:
@@ -350,7 +350,7 @@ class _Run:
             error = Conflict(_conflict(self._lost.first[0], written))
         return Ended(make_report(written, self._wrong, self._lost), error)
 
-    def _sent(self) -> Iterator[tuple[list[Operation], Callable[[], list[Outcome]]]]:
+    def _send_ahead(self) -> Iterator[tuple[list[Operation], Callable[[], list[Outcome]]]]:
         """Bulks on their way, and what waits for the end of each.
 
         Some are under way at once: the database commits one while it takes the next. Once the
@@ -427,7 +427,7 @@ class _Run:
         assert reader.header is not None
         every = self._asked.on_error == "abort"
         sheet = self._corrections(reader, file)
-        faults = in_order(self._wrong, self._lost)
+        faults = merge_in_order(self._wrong, self._lost)
         following = next(faults, None)
         for place, row in enumerate(_cells(reader)):
             found: list[CellFault] = []

@@ -29,9 +29,9 @@ class Key:
     paths: tuple[str, ...]
     fields: tuple[Field, ...]
 
-    def sent(self, record: Record) -> tuple[Any, ...] | None:
+    def read_sent(self, record: Record) -> tuple[Any, ...] | None:
         """What a row has as its key, as JSON; None where a part of it is empty."""
-        parts = tuple(_sent(record, path) for path in self.paths)
+        parts = tuple(_read_part(record, path) for path in self.paths)
         return None if any(part in (None, "") for part in parts) else parts
 
     def readings(self, parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -44,7 +44,7 @@ class Key:
         first = zip(self.paths, self.fields, parts, strict=True)
         return [tuple(next(iter(_readings(*part))) for part in first)]
 
-    def stored(self, document: Document) -> Any:
+    def identify(self, document: Document) -> Any:
         """What identifies a stored document by this key."""
         return identities(self._value(document, path) for path in self.paths)
 
@@ -93,7 +93,7 @@ def read_key_parameter(resource: Resource, text: str | None) -> tuple[str, ...] 
         if sorted(paths) == sorted(asked):
             return paths
     named = ", ".join(",".join(paths) for paths in possible)
-    raise _invalid(f"key: {text!r} is neither _id nor of a unique index; it may be {named}.")
+    raise _make_invalid(f"key: {text!r} is neither _id nor of a unique index; it may be {named}.")
 
 
 def choose_key(resource: Resource, asked: tuple[str, ...] | None, has_id: bool) -> Key:
@@ -107,7 +107,7 @@ def choose_key(resource: Resource, asked: tuple[str, ...] | None, has_id: bool) 
             paths = possible[1]
         else:
             named = ", ".join(",".join(one) for one in possible)
-            raise _invalid(f"key: say by which field documents are found: {named}.")
+            raise _make_invalid(f"key: say by which field documents are found: {named}.")
     fields = []
     for path in paths:
         found = resource.shape.find(path)
@@ -116,11 +116,11 @@ def choose_key(resource: Resource, asked: tuple[str, ...] | None, has_id: bool) 
     return Key(paths, tuple(fields))
 
 
-def _invalid(detail: str) -> Invalid:
+def _make_invalid(detail: str) -> Invalid:
     return Invalid(detail, Fault(detail, parameter="key"))
 
 
-def _sent(record: Record, path: str) -> Any:
+def _read_part(record: Record, path: str) -> Any:
     if record.document is None:
         return record.values.get(path)
     return next(values_at(record.document, path.split(".")), None)

@@ -17,7 +17,7 @@ from app.transfers.keys import possible_keys
 Known = dict[Any, Any]  # by the identity of what a cell may mean the `_id` as JSON
 
 
-def behind_links(resources: Iterable[Resource]) -> Behind:
+def list_behind_links(resources: Iterable[Resource]) -> Behind:
     """What links lead to: every resource's shape, and the unique fields that name one document."""
     listed = list(resources)
     shapes = {resource.name: resource.shape for resource in listed}
@@ -42,19 +42,19 @@ def find_linked(
         assert link is not None
         assert link.field.target is not None
         collection = link.field.target.collection
-        known = _known(connection, collection, target, records)
+        known = _find_known(connection, collection, target, records)
         for record in records:
             if target.path in record.values:
                 _replace(record, target, collection, known)
 
 
-def _known(
+def _find_known(
     connection: Connection, collection: str, target: Target, records: Iterable[Record]
 ) -> Known:
     wanted = {
         identity(reading): reading
         for record in records
-        for value in _listed(record.values.get(target.path))
+        for value in _make_list(record.values.get(target.path))
         for reading in _readings(target, value)
     }
     if not wanted:
@@ -73,7 +73,7 @@ def _known(
 def _replace(record: Record, target: Target, collection: str, known: Known) -> None:
     value = record.values.pop(target.path)
     keys = []
-    for one in _listed(value):
+    for one in _make_list(value):
         readings = [identity(reading) for reading in _readings(target, one)]
         key = next((known[reading] for reading in readings if reading in known), None)
         if key is None:
@@ -88,7 +88,7 @@ def _replace(record: Record, target: Target, collection: str, known: Known) -> N
     record.values[target.path] = keys if isinstance(value, list) else keys[0]
 
 
-def _listed(value: Any) -> list[Any]:
+def _make_list(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     return [] if value is None else [value]

@@ -86,7 +86,7 @@ class FaultLog:
         return iter(self._spool)
 
 
-def in_order(*logs: Iterable[RowFaults]) -> Iterator[RowFaults]:
+def merge_in_order(*logs: Iterable[RowFaults]) -> Iterator[RowFaults]:
     """The faults of several steps, in the order of the rows."""
     return heapq.merge(*logs, key=lambda row: row.place)
 
@@ -94,7 +94,7 @@ def in_order(*logs: Iterable[RowFaults]) -> Iterator[RowFaults]:
 def make_report(counts: Counts, *logs: FaultLog, dry_run: bool = False) -> Report:
     """The report of what was counted and what was wrong."""
     errors = []
-    for row in in_order(*(log.first for log in logs)):
+    for row in merge_in_order(*(log.first for log in logs)):
         errors += [_error(row, fault) for fault in row.faults]
     report = Report(
         counts.rows,
