@@ -10,7 +10,7 @@ from app.api.media_types import JSON
 from app.errors import Conflict, Fault, Invalid, RequestError, Unavailable
 from app.query.compile import Affected, Query
 from app.resources.documents import read_document
-from app.resources.faults import invalid_body
+from app.resources.faults import make_invalid_body
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
 from app.resources.storing import Document, to_bson
@@ -41,7 +41,7 @@ def read_documents(resource: Resource, bodies: Sequence[Any]) -> list[Document]:
                 pointer = f"#/{number}{(fault.pointer or '#')[1:]}"
                 faults.append(replace(fault, pointer=pointer))
     if faults:
-        raise invalid_body(faults)
+        raise make_invalid_body(faults)
     return documents
 
 
@@ -53,7 +53,7 @@ def read_common_patch(resource: Resource, body: Any) -> Document:
         raise Invalid(detail, Fault(detail, pointer="#/_id"))
     faults = list(find_unknown_fields(resource.shape, patch, ()))
     if faults:
-        raise invalid_body(faults)
+        raise make_invalid_body(faults)
     return patch
 
 
@@ -64,7 +64,7 @@ async def write_many(repository: Repository, affected: Affected, write: Write) -
     """
     query, keys = await repository.matching(affected.query, affected.most)
     if len(keys) > affected.most:
-        raise await _too_many(repository, query, affected.most)
+        raise await _make_too_many(repository, query, affected.most)
     outcome: dict[str, Any] = {"matched": len(keys), "changed": 0, "failed": 0, "errors": []}
     if affected.is_dry:
         return Response(to_json(outcome), 200, None, JSON)
@@ -72,7 +72,7 @@ async def write_many(repository: Repository, affected: Affected, write: Write) -
         try:
             changed, errors = await write(query, keys[begin : begin + BATCH])
         except Unavailable as error:
-            raise _stopped(error, outcome) from error
+            raise _make_stopped(error, outcome) from error
         _add(outcome, changed, errors)
     return Response(to_json(outcome), 200, None, JSON)
 
@@ -85,7 +85,7 @@ def _add(outcome: dict[str, Any], changed: int, errors: list[tuple[Any, RequestE
             outcome["errors"].append({"_id": key, "detail": error.detail})
 
 
-async def _too_many(repository: Repository, query: Query, most: int) -> Conflict:
+async def _make_too_many(repository: Repository, query: Query, most: int) -> Conflict:
     try:
         shown = f"{await repository.count(query):,}"
     except Unavailable:
@@ -94,7 +94,7 @@ async def _too_many(repository: Repository, query: Query, most: int) -> Conflict
     return Conflict(detail, Fault(detail, parameter="max_affected"))
 
 
-def _stopped(error: Unavailable, outcome: dict[str, Any]) -> Unavailable:
+def _make_stopped(error: Unavailable, outcome: dict[str, Any]) -> Unavailable:
     stopped = Unavailable(
         f"{error.detail} {outcome['changed']:,} documents were written for certain; the same "
         "request again does the rest."

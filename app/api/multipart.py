@@ -53,7 +53,7 @@ async def receive(
         raise UnsupportedMedia(detail, Fault(detail, header="Content-Encoding"), headers=_CLOSE)
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit + _AROUND:
-        raise _too_large(limit)
+        raise _make_too_large(limit)
     chunks = _chunks(request, stall_limit)
     if media_type.partition(";")[0].strip().lower() != FORM:
         check(None, media_type)
@@ -105,7 +105,7 @@ async def _unpack(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 def _write(upload: Upload, data: bytes, limit: int) -> None:
     upload.size += len(data)
     if upload.size > limit:
-        raise _too_large(limit)
+        raise _make_too_large(limit)
     upload.file.write(data)
 
 
@@ -115,7 +115,7 @@ def _check_packed(upload: Upload) -> None:
         raise BadRequest("The body is no gzip, as Content-Encoding says.")
 
 
-def _too_large(limit: int) -> TooLarge:
+def _make_too_large(limit: int) -> TooLarge:
     return TooLarge(
         f"The file is larger than the {limit / _MIB:g} MiB that are accepted (IMPORT_LIMIT_MIB).",
         headers=_CLOSE,
@@ -151,17 +151,17 @@ class _Form:
                 },
             )
         except FormParserError as error:
-            raise _broken(error) from None
+            raise _make_form_error(error) from None
 
     def feed(self, chunk: bytes) -> None:
         """Reads on."""
         self._around += len(chunk)
         if self._around > self._limit + _AROUND:
-            raise _too_large(self._limit)
+            raise _make_too_large(self._limit)
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise _broken(error) from None
+            raise _make_form_error(error) from None
 
     def finish(self) -> None:
         """Says that the body has ended."""
@@ -212,7 +212,7 @@ class _Form:
         self._is_whole = True
 
 
-def _broken(error: FormParserError) -> BadRequest:
+def _make_form_error(error: FormParserError) -> BadRequest:
     return BadRequest(f"The form can't be read: {error}.", headers=_CLOSE)
 
 

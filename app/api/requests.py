@@ -60,7 +60,7 @@ def keys(request: Request, field: Field, step: int = -1) -> tuple[Iterable[Any],
     return read_key(field, text)
 
 
-def malformed(error: ValueError) -> Invalid:
+def make_key_error(error: ValueError) -> Invalid:
     """422 for an `_id` in the path that is none."""
     detail = (
         f"_id: {error}." if not isinstance(error, UnicodeDecodeError) else "_id: must be UTF-8."
@@ -82,20 +82,20 @@ async def read_body(request: Request, limit: int) -> bytes:
     """The whole body; raises `TooLarge` past `limit` bytes, without reading on."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
-        raise _too_large(limit)
+        raise _make_too_large(limit)
     parts, size = [], 0
     try:
         async for part in request.stream():
             size += len(part)
             if size > limit:
-                raise _too_large(limit)
+                raise _make_too_large(limit)
             parts.append(part)
     except ClientDisconnect:
         raise BadRequest("The body ended early.") from None
     return b"".join(parts)
 
 
-def _too_large(limit: int) -> TooLarge:
+def _make_too_large(limit: int) -> TooLarge:
     return TooLarge(
         f"The body is larger than the {limit / 1024 / 1024:g} MiB that are accepted "
         "(BODY_LIMIT_MIB).",

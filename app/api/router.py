@@ -253,7 +253,7 @@ class ResourceRouter(Part):
             stored: Stored = await read(keys)
         except NotFound:
             if error is not None:
-                raise requests.malformed(error) from None
+                raise requests.make_key_error(error) from None
             raise
         return stored
 

@@ -231,11 +231,11 @@ def read_parameters(
         except ValueError as error:
             faults.append(fault_of(name, str(error)))
     if faults:
-        raise invalid_query(faults)
+        raise make_invalid_query(faults)
     return values
 
 
-def invalid_query(faults: Sequence[Fault]) -> Invalid:
+def make_invalid_query(faults: Sequence[Fault]) -> Invalid:
     """422 with every parameter that is at fault."""
     detail = f"The query can't be accepted: {faults[0].detail}{and_more(faults)}"
     return Invalid(detail, *faults)

@@ -13,7 +13,7 @@ from app.query.expansions import Expansion, read_expand
 from app.query.names import Asked, Names
 from app.query.operators import MAX_LITERAL, MAX_PATTERN, Operator
 from app.query.ordering import Sort
-from app.query.parameters import PARAMETERS, Parameter, fault_of, invalid_query
+from app.query.parameters import PARAMETERS, Parameter, fault_of, make_invalid_query
 from app.query.tokens import Place, Pointer
 from app.query.unknown import explain
 from app.resources.kinds import read_bool
@@ -70,7 +70,7 @@ class Reading:
     def finish(self) -> None:
         """Raises `Invalid` with every fault that was found."""
         if self._faults:
-            raise invalid_query(self._faults)
+            raise make_invalid_query(self._faults)
 
     # --- parameters ---
 

@@ -24,14 +24,14 @@ def _escape(step: str | int) -> bytes:
     return str(step).replace("~", "~0").replace("/", "~1").encode(errors="replace")
 
 
-def invalid_body(faults: list[Fault]) -> Invalid:
+def make_invalid_body(faults: list[Fault]) -> Invalid:
     """422 with everything that is wrong in a body."""
     first = faults[0]
     where = f" at {first.pointer}" if first.pointer and first.pointer != "#" else ""
     return Invalid(f"The body can't be accepted{where}: {first.detail}{and_more(faults)}", *faults)
 
 
-def unknown_field(shape: Shape | None, steps: Steps) -> Fault:
+def make_unknown_field(shape: Shape | None, steps: Steps) -> Fault:
     """What is wrong with a field that the model doesn't know, or can't take."""
     if shape is not None and shape.open:
         return Fault(
@@ -52,7 +52,7 @@ def faults_of(
     for one in error.errors(include_url=False, include_context=True):
         steps = _steps(body, (*prefix, *one["loc"]), one["type"])
         if one["type"] == "extra_forbidden":
-            fault = unknown_field(_shape_at(shape, steps[:-1]), steps)
+            fault = make_unknown_field(_shape_at(shape, steps[:-1]), steps)
         else:
             is_hidden = _is_hidden(shape, steps)
             fault = Fault(_sentence(one, repeat=not is_hidden), pointer=pointer(steps))

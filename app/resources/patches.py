@@ -15,7 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from app.errors import Invalid
 from app.resources.codec import element_of
 from app.resources.elements import OBJECT, Element, elements, join_elements
-from app.resources.faults import Steps, invalid_body, unknown_field
+from app.resources.faults import Steps, make_invalid_body, make_unknown_field
 from app.resources.fields import Field, Shape
 from app.resources.registry import Resource
 from app.resources.storing import UNSTORABLE, Document, check_size, encode, find_unstorable, is_step
@@ -70,7 +70,7 @@ def read_patch(resource: Resource, patch: Any, raw: bytes) -> Change:
 def _read(resource: Resource, patch: Document, raw: bytes, view: Document) -> Change:
     faults = list(find_unknown_fields(resource.shape, patch, ()))
     if faults:
-        raise invalid_body(faults)
+        raise make_invalid_body(faults)
     stored, view = view, _with_objects_only(view, patch, raw)
     places: set[Steps] | None = None
 
@@ -226,7 +226,7 @@ def _edit(
         old = here[-1] if here else None  # of several with one name the last is shown
         value = encoded.get(name, _MISSING)
         if value is _MISSING and sent is not None and name not in known:
-            raise invalid_body([unknown_field(None, steps)])
+            raise make_invalid_body([make_unknown_field(None, steps)])
         if value is _MISSING or (sent is None and value is None):
             element = b""
             if old is not None:
@@ -291,7 +291,7 @@ def _element(name: str, value: Any, steps: Steps) -> bytes:
     try:
         return element_of(name, value)
     except UNSTORABLE:
-        raise invalid_body([find_unstorable({name: value}, steps[:-1])]) from None
+        raise make_invalid_body([find_unstorable({name: value}, steps[:-1])]) from None
 
 
 def _replace(raw: bytes, stored: list[Element], new: dict[bytes, bytes]) -> list[bytes]:

@@ -14,7 +14,7 @@ from beanie.odm.utils.encoder import Encoder
 from app.errors import Fault, Invalid
 from app.resources.annotations import is_stored
 from app.resources.codec import CODEC
-from app.resources.faults import Steps, invalid_body, pointer
+from app.resources.faults import Steps, make_invalid_body, pointer
 from app.resources.fields import once
 from app.resources.kinds import INT64
 from app.resources.registry import Resource
@@ -36,7 +36,7 @@ def encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
     try:
         return _encode(resource, instance)
     except decimal.DecimalException:
-        raise invalid_body([find_unstorable(instance.model_dump(by_alias=True))]) from None
+        raise make_invalid_body([find_unstorable(instance.model_dump(by_alias=True))]) from None
 
 
 def _encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
@@ -118,7 +118,7 @@ def to_bson(document: Mapping[str, Any]) -> bytes:
     try:
         raw = bson.encode(document, codec_options=CODEC)
     except UNSTORABLE:
-        raise invalid_body([find_unstorable(document)]) from None
+        raise make_invalid_body([find_unstorable(document)]) from None
     return check_size(raw)
 
 

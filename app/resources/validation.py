@@ -15,7 +15,7 @@ from pydantic_core import SchemaValidator, core_schema
 from app.errors import Fault, Invalid
 from app.resources.annotations import is_stored
 from app.resources.codec import decode
-from app.resources.faults import Steps, faults_of, invalid_body, unknown_field
+from app.resources.faults import Steps, faults_of, make_invalid_body, make_unknown_field
 from app.resources.fields import Shape, find_nested_models, once, shape_of
 from app.resources.leniency import (
     CANNOT_JUDGE,
@@ -96,7 +96,7 @@ def validate(
     unknown = list(find_unknown_fields(resource.shape, sent, ())) if open_somewhere else []
     for name in _list_hidden_names(resource.model):
         if name in sent:
-            unknown.append(unknown_field(resource.shape, (name,)))
+            unknown.append(make_unknown_field(resource.shape, (name,)))
     stored = {} if stored is None else stored
     return judge(resource, body, stored, excuse, unknown, strict_extra=not open_somewhere)
 
@@ -122,7 +122,7 @@ def judge(
         found = [(steps, fault) for steps, fault in found if not excuse(steps)]
     faults = [*others, *(fault for _, fault in found)]
     if faults or instance is None:
-        raise invalid_body(faults)
+        raise make_invalid_body(faults)
     return instance
 
 
@@ -199,7 +199,7 @@ def dump(body: Any) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:  # a number that is too large, or a lone surrogate: say where
-        raise invalid_body([find_unstorable(body)]) from None
+        raise make_invalid_body([find_unstorable(body)]) from None
 
 
 def view_of(resource: Resource, raw: bytes) -> Document:
@@ -237,7 +237,7 @@ def find_unknown_fields(shape: Shape, body: Document, above: Steps) -> Iterator[
         known = shape.fields.get(name)
         if known is None:
             if not shape.open or not is_step(name):
-                yield unknown_field(shape, (*above, name))
+                yield make_unknown_field(shape, (*above, name))
         elif known.shape is not None:
             for steps, inner in _objects(value, (*above, name)):
                 yield from find_unknown_fields(known.shape, inner, steps)

@@ -56,7 +56,7 @@ class Package:
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise broken(error) from None
+            raise make_read_error(error) from None
         self._names = {info.filename.lower(): info for info in self._zip.infolist()}
         self._check_sizes()
         self._refuse_others()
@@ -155,16 +155,16 @@ class Package:
                 parser.Parse(b"", True)
                 yield
         except expat.ExpatError as error:
-            raise broken(
+            raise make_read_error(
                 f"{part}: {expat.errors.messages[error.code]}, line {error.lineno}"
             ) from None
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-            raise broken(f"{part}: {error}") from None
+            raise make_read_error(f"{part}: {error}") from None
 
     def _open(self, part: str) -> IO[bytes]:
         info = self._names.get(part.lower())
         if info is None:
-            raise broken(f"it has no part {part}")
+            raise make_read_error(f"it has no part {part}")
         if info.flag_bits & 1:
             raise BadRequest("The workbook is encrypted; save it without a password.")
         return self._zip.open(info)
@@ -238,7 +238,7 @@ class Package:
         return sheets, is_1904
 
 
-def broken(why: object) -> BadRequest:
+def make_read_error(why: object) -> BadRequest:
     """The error for a workbook that can't be read."""
     return BadRequest(_BROKEN.format(why))
 
@@ -256,7 +256,7 @@ def cut_prefix(name: str) -> str:
 def number(text: str | None) -> int:
     """A number of an attribute; raises `BadRequest` where it is none."""
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise broken(f"{text!r} is no number")
+        raise make_read_error(f"{text!r} is no number")
     return int(text)
 
 

@@ -16,7 +16,7 @@ from app.errors import BadRequest, TooLarge
 from app.spreadsheets.cell import DATE, Broken, Cell, Cut, Serial, Shown
 from app.spreadsheets.format import MIB, ReadOptions, Rows
 from app.spreadsheets.header import explain_too_many_rows, read_header
-from app.spreadsheets.package import Package, Sheet, broken
+from app.spreadsheets.package import Package, Sheet, make_read_error
 from app.spreadsheets.strings import SharedStrings
 from app.spreadsheets.workbook import COLUMNS, NOTE_TITLES, NOTES, TEXT, from_xml
 
@@ -102,7 +102,9 @@ class XlsxReader:
         for _ in self._package.walk(sheet.part, read.begin, read.end, read.pieces.append):
             yield from read.take()
             if read.size > self._limits.cell:
-                raise broken(f"a cell of the sheet {sheet.name!r} is longer than any can be")
+                raise make_read_error(
+                    f"a cell of the sheet {sheet.name!r} is longer than any can be"
+                )
 
     def _mark(self, text: str) -> str:
         """A long text, as `Cut` where the notes have its digest."""
@@ -263,23 +265,23 @@ def column_of(letters: str) -> int:
     position = 0
     for letter in letters.upper():
         if not "A" <= letter <= "Z" or position > COLUMNS:
-            raise broken(f"{letters!r} is no column")
+            raise make_read_error(f"{letters!r} is no column")
         position = 26 * position + ord(letter) - 64
     if not 0 < position <= COLUMNS:
-        raise broken(f"{letters!r} is no column")
+        raise make_read_error(f"{letters!r} is no column")
     return position - 1
 
 
 def row_of(text: str, least: int) -> int:
     """The number of a row; raises `BadRequest` where it doesn't follow the row before."""
     if not text.isascii() or not text.isdigit() or len(text) > 7 or int(text) < least:
-        raise broken(f"{text!r} is no number of a row after row {least - 1}")
+        raise make_read_error(f"{text!r} is no number of a row after row {least - 1}")
     return int(text)
 
 
 def _put(row: list[Cell], position: int, value: Cell) -> None:
     if position >= COLUMNS:
-        raise broken(f"a row has more than {COLUMNS:,} cells")
+        raise make_read_error(f"a row has more than {COLUMNS:,} cells")
     row.extend([""] * (position + 1 - len(row)))
     row[position] = value
 
@@ -293,7 +295,7 @@ def _find_shared(strings: SharedStrings, raw: str) -> str:
     try:
         return strings[int(raw)]
     except (ValueError, IndexError):
-        raise broken(f"it has no shared string {raw}") from None
+        raise make_read_error(f"it has no shared string {raw}") from None
 
 
 def _number(raw: str, format: int | None, days: int) -> Cell:
@@ -302,9 +304,9 @@ def _number(raw: str, format: int | None, days: int) -> Cell:
             return int(raw)
         value = float(raw)
     except ValueError:
-        raise broken(f"{raw!r} is no number") from None
+        raise make_read_error(f"{raw!r} is no number") from None
     if value - value != 0:
-        raise broken(f"{raw!r} is no number")
+        raise make_read_error(f"{raw!r} is no number")
     if format is None:
         return value
     return Serial(value + days) if format == DATE else Shown(value, format)

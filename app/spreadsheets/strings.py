@@ -6,7 +6,7 @@ import weakref
 from array import array
 from collections.abc import Callable
 
-from app.spreadsheets.package import Package, broken
+from app.spreadsheets.package import Package, make_read_error
 
 SHORT = 256  # bytes: longer strings are read anew each time
 KEPT = 10_000  # short strings of the file that are kept in memory
@@ -72,7 +72,9 @@ class SharedStrings:
 
         for _ in package.walk(part, start, end, pieces.append):
             if sum(map(len, pieces)) + sum(map(len, parts)) > package.longest_text:
-                raise broken("a text of its shared strings is longer than any cell can hold")
+                raise make_read_error(
+                    "a text of its shared strings is longer than any cell can hold"
+                )
 
     def _add(self, text: str) -> None:
         if self._size < self._limit and not self._ends:

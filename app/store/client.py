@@ -28,7 +28,7 @@ from app.resources.codec import CODEC
 from app.settings import Settings
 from app.store.codes import Code
 from app.store.documents import Documents
-from app.store.errors import translate_errors, unreachable
+from app.store.errors import make_unavailable, translate_errors
 
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
@@ -193,7 +193,7 @@ class Database(Connection):
         deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS
         while not self.has_primary():
             if time.monotonic() > deadline:
-                raise unreachable(self.sync.client.topology_description, writing=writing)
+                raise make_unavailable(self.sync.client.topology_description, writing=writing)
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _search(self, call: Callable[[], T]) -> T:

@@ -144,15 +144,15 @@ def translate(
     if isinstance(error, BulkWriteError):
         return _of_bulk(error)
     if isinstance(error, DocumentTooLarge):
-        return _too_large()
+        return _make_too_large()
     if isinstance(error, ConnectionFailure | WaitQueueTimeoutError | ConfigurationError):
-        return unreachable(error, writing=writing)
+        return make_unavailable(error, writing=writing)
     if isinstance(error, OperationFailure):
         return _of_code(error, writing, patterns)
     return error
 
 
-def unreachable(reason: object, *, writing: bool = False) -> Unavailable:
+def make_unavailable(reason: object, *, writing: bool = False) -> Unavailable:
     """503: no server answered, or none is primary."""
     _log.warning("the database can't be reached: %s", reason)
     may = _MAY_HAVE_HAPPENED if writing else ""
@@ -164,10 +164,10 @@ def unreachable(reason: object, *, writing: bool = False) -> Unavailable:
 def conflict(details: Mapping[str, Any]) -> Conflict:
     """409 naming the fields of the unique index, and nothing of the document that has the value."""
     paths = list(details.get("keyPattern") or {}) or ["_id"]
-    return same_values(paths)
+    return make_conflict(paths)
 
 
-def same_values(paths: Sequence[str]) -> Conflict:
+def make_conflict(paths: Sequence[str]) -> Conflict:
     """409: another document has the same values at these paths."""
     names = " and ".join(paths)
     detail = f"Another document has the same {names}; it must be unique."
@@ -193,18 +193,18 @@ def _of_code(
     if code in _PATTERNS and written:
         return _explain_bad_pattern(error, written)
     if code in NOT_PERMITTED:
-        return _not_permitted(error)
+        return _make_not_permitted(error)
     if code in LOST or code == Code.WriteConflict:
-        return unreachable(error, writing=writing)
+        return make_unavailable(error, writing=writing)
     if error.has_error_label("TransientTransactionError"):
-        return unreachable(error, writing=writing)
+        return make_unavailable(error, writing=writing)
     if writing:
         refused = _find_refusal(error, code)
         if refused is not None:
             return refused
     if code in MISTAKES or is_location(code):
         return error
-    return _not_now(error, writing=writing)
+    return _make_unavailable_for_now(error, writing=writing)
 
 
 def _find_refusal(error: OperationFailure, code: int) -> DocsheetError | None:
@@ -212,7 +212,7 @@ def _find_refusal(error: OperationFailure, code: int) -> DocsheetError | None:
     if code in READ_ONLY:
         return read_only("a view")
     if code in _TOO_LARGE:
-        return _too_large()
+        return _make_too_large()
     if code == Code.Overflow:
         return Invalid(
             "The document is nested too deeply for MongoDB.",
@@ -255,7 +255,7 @@ def _snapshot_too_old() -> SnapshotTooOld:
     )
 
 
-def _not_permitted(error: OperationFailure) -> Unavailable:
+def _make_not_permitted(error: OperationFailure) -> Unavailable:
     _log.error("the database refused the credentials or the rights of MONGO_URI: %s", error)
     return Unavailable(
         "The database does not let this server in, or not do this; its operator finds the reason "
@@ -263,7 +263,7 @@ def _not_permitted(error: OperationFailure) -> Unavailable:
     )
 
 
-def _not_now(error: OperationFailure, *, writing: bool) -> Unavailable:
+def _make_unavailable_for_now(error: OperationFailure, *, writing: bool) -> Unavailable:
     """503: whatever else the database reports, an operation killed or a disk full."""
     _log.warning("the database reports: %s", error)
     name = (error.details or {}).get("codeName") or f"error {error.code}"
@@ -287,7 +287,7 @@ def _explain_bad_pattern(error: OperationFailure, patterns: list[str]) -> Invali
     return Invalid(faults[0].detail, *faults)
 
 
-def _too_large() -> Invalid:
+def _make_too_large() -> Invalid:
     detail = "The document would be larger than the 16 MiB that MongoDB holds."
     return Invalid(detail, Fault(detail, pointer="#"))
 

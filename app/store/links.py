@@ -22,7 +22,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from app.errors import Fault, Linked
-from app.resources.faults import invalid_body, pointer
+from app.resources.faults import make_invalid_body, pointer
 from app.resources.links import LinkPath, Reference, identity, list_stored_forms
 from app.resources.registry import Resource
 from app.store.client import Connection
@@ -86,7 +86,7 @@ class Links:
         """Raises `Invalid` with a pointer to each link that leads nowhere."""
         faults = [fault_of(reference) for reference in self.find_missing(references, words)]
         if faults:
-            raise invalid_body(faults)
+            raise make_invalid_body(faults)
 
     def refuse_linked(self, resource: Resource, key: Any, words: Words) -> None:
         """Raises `Linked` that says how many documents link to this one, and where."""

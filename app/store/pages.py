@@ -245,7 +245,7 @@ class Reader:
     def confirm(self) -> None:
         """Raises `Unavailable` where the collection was replaced while it was read."""
         if read_nature(self._database, self._collection.name).uuid != self._nature.uuid:
-            raise replaced()
+            raise make_replaced()
 
     @property
     def is_guarded(self) -> bool:
@@ -473,7 +473,7 @@ class Reader:
             return find(self._database, command, self.plan.patience, self._session, preference)
         except OperationFailure as error:
             if error.code == Code.CollectionUUIDMismatch:
-                raise replaced() from error
+                raise make_replaced() from error
             raise
 
     def _rest(self, reply: Reply) -> bytes:
@@ -496,7 +496,7 @@ class Reader:
             )
 
 
-def replaced() -> Unavailable:
+def make_replaced() -> Unavailable:
     """503: not one collection any more."""
     return Unavailable(
         "The collection was dropped, renamed or made anew while it was read; start again."

@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from app.resources.codec import CODEC
 from app.resources.patches import Change
 from app.resources.storing import Document
-from app.store.errors import same_values
+from app.store.errors import make_conflict
 from app.store.indexes import Indexes
 from app.store.stored import Stored
 
@@ -34,7 +34,7 @@ def refuse_equal_values(
         values = [list(values_at(document, path.split("."))) for path in paths]
         before = [list(values_at(stored.document, path.split("."))) for path in paths]
         if _bytes(values) != _bytes(before) and _is_taken(collection, model, document, values):
-            raise same_values(paths)
+            raise make_conflict(paths)
 
 
 def apply(change: Change, document: Document) -> Document:

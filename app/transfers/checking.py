@@ -27,7 +27,7 @@ from app.spreadsheets.format import Rows
 from app.spreadsheets.ingest import CellFault, Ingest, Record
 from app.store.bulk import Update
 from app.store.client import Connection
-from app.store.errors import same_values
+from app.store.errors import make_conflict
 from app.store.links import Links, fault_of, find_added_references
 from app.store.uniqueness import apply, values_at
 from app.transfers.differences import Differences, json_at, show_document
@@ -245,7 +245,7 @@ class Checker:
             for values in unique.values(document):
                 for row in asking.get(identities(values), ()):
                     if not row.faults and not _is_own(row, document):
-                        error = same_values(unique.paths)
+                        error = make_conflict(unique.paths)
                         row.faults = self.faults_of(row.record, row.cells, error)
 
     def _having(self, unique: "_Unique", entries: Sequence[tuple[Any, ...]]) -> Iterator[Document]:

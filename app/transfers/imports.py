@@ -345,7 +345,7 @@ class _Run:
             self._is_stopped = broken is not None or is_refused
         error: RequestError | None = None
         if broken is not None:
-            error = _stopped(broken, written, uncertain)
+            error = _make_stopped(broken, written, uncertain)
         elif self._is_stopped:
             error = Conflict(_conflict(self._lost.first[0], written))
         return Ended(make_report(written, self._wrong, self._lost), error)
@@ -482,7 +482,7 @@ def _conflict(row: RowFaults, written: Counts) -> str:
     )
 
 
-def _stopped(error: Exception, written: Counts, size: int) -> RequestError:
+def _make_stopped(error: Exception, written: Counts, size: int) -> RequestError:
     known = translate(error, writing=True) if isinstance(error, PyMongoError) else error
     if not isinstance(known, RequestError):
         raise known
