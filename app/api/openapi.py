@@ -19,6 +19,7 @@ from app.api.descriptions import (
 )
 from app.api.media_types import PROBLEM
 from app.api.routing import Route
+from app.resources.annotations import is_stored
 from app.resources.registry import Resource
 
 _ABOUT = (
@@ -187,7 +188,9 @@ def _add_models(resources: list[Resource], schemas: dict[str, Schema]) -> dict[s
         name = references[(resource.model, "validation")]["$ref"].rpartition("/")[2]
         names[resource.name] = name
         whole = schemas[name]
-        whole["properties"].pop("revision_id", None)
+        for attribute, info in resource.model.model_fields.items():
+            if not is_stored(attribute, info):
+                whole["properties"].pop(info.alias or attribute, None)
         schemas[f"{name}Stored"] = _describe_stored(name, whole, resource)
         schemas[f"{name}Patch"] = _patch(name, whole, resource)
     return names

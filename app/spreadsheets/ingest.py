@@ -85,7 +85,7 @@ class Ingest:
     `shape` is that of the resource as its caller sees it, `declared` its `Resource.columns`,
     `asked` the parameter `columns` (`name,profile.age:Age`, which names foreign titles). Making one
     matches the header: raises `Invalid` that names every column without a field. `behind` says what
-    links lead to: a column `clas.name` has a unique field of the linked document for its `_id`.
+    links lead to: a column `author.name` has a unique field of the linked document for its `_id`.
     """
 
     def __init__(

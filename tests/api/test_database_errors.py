@@ -27,6 +27,7 @@ DETAILED = {
     Code.DocumentValidationFailure,
     Code.StaleConfig,
     Code.CannotConvertIndexToUnique,
+    Code.CollectionUUIDMismatch,
 }
 STEPS = ("find", "count", "insert", "update", "delete", "export")
 
@@ -92,6 +93,9 @@ def test_no_error_of_the_database_is_500_but_our_own_mistakes(
             answer = ask(http, step)
         if code == Code.NamespaceNotFound and answer.status_code == 200:
             continue  # what isn't there has no documents
+        if code == Code.MaxTimeMSExpired and step == "count":
+            assert (answer.status_code, "X-Total-Count" in answer.headers) == (200, False)
+            continue
         statuses[int(code)] = answer.status_code
         assert answer.status_code >= 400, code
         assert answer.headers["content-type"] == "application/problem+json"

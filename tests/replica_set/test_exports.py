@@ -73,6 +73,17 @@ def read_rows(format: str, content: bytes) -> list[list[str]]:
     ]
 
 
+def read_ended_record(http: httpx.Client, export_id: str) -> dict[str, Any]:
+    """How an export ended, once the new primary has it: the file didn't wait for the election."""
+
+    def read() -> dict[str, Any]:
+        record: dict[str, Any] = http.get(f"/exports/{export_id}").json()
+        return record
+
+    wait_for(lambda: read().get("state") not in (None, "running"), otherwise="it wasn't recorded")
+    return read()
+
+
 def export_through_a_kill(members: ReplicaSet, users: Any, address: str, count: int) -> None:
     """CSV and XLSX, and a CSV in the order of another index, all three side by side."""
     fill(users, count)
@@ -97,7 +108,7 @@ def export_through_a_kill(members: ReplicaSet, users: Any, address: str, count: 
             assert rows[0] == HEADER
             assert rows[1:] == wanted[name], name
             assert len(content) > BUFFERS, "it was ready before the kill"
-            record = http.get(f"/exports/{answers[name].headers['X-Export-Id']}").json()
+            record = read_ended_record(http, answers[name].headers["X-Export-Id"])
             assert (record["state"], record["documents"], record["bytes"]) == (
                 "complete",
                 count,
