@@ -1,5 +1,6 @@
 """Pages of a list: documents, the token of the next page, and how many there are."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -93,6 +94,7 @@ class Lists:
         self._plan = plan
         self._look = look
         self._estimate = 0, float("-inf")  # documents, and when they were counted
+        self._asking = threading.Lock()  # for the estimate, once for all who want it
 
     def page(self, query: Query) -> ListPage:
         """One page of a list."""
@@ -201,9 +203,16 @@ class Lists:
     def _read_estimate(self) -> int:
         """The collection's own count, asked again after `ESTIMATE_SECONDS` and every write."""
         now, (counted, since) = time.monotonic(), self._estimate
-        if now - since > ESTIMATE_SECONDS:
+        if now - since <= ESTIMATE_SECONDS:
+            return counted
+        is_asking = self._asking.acquire(blocking=since < 0)
+        if not is_asking:
+            return counted  # another thread asks at this moment
+        try:
             counted = self._documents.estimate()
             self._estimate = counted, now
+        finally:
+            self._asking.release()
         return counted
 
     def forget_estimate(self) -> None:
