@@ -6,6 +6,7 @@
     │   └── DeclarationError       a document class says something that can't be true
     └── RequestError               an answer ≥ 400 (RFC 9457); the class carries its status
         ├── BadRequest             400
+        ├── Unauthorized           401
         ├── Forbidden              403
         ├── NotFound               404
         ├── MethodNotAllowed       405
@@ -15,6 +16,7 @@
         ├── TooLarge               413
         ├── UnsupportedMedia       415
         ├── Invalid                422
+        ├── TooManyRequests        429, with Retry-After
         ├── NotSupported           501
         ├── Unavailable            503, with Retry-After
         │   ├── TimeLimitExceeded  the query took more of the database's time than it may
@@ -24,6 +26,7 @@
 `app/api/problems.py` is the one place that makes responses of them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,8 +91,14 @@ class BadRequest(RequestError):
     status, title = 400, "Bad Request"
 
 
+class Unauthorized(RequestError):
+    """Nobody is known to call: no credentials were sent, or they are not valid."""
+
+    status, title, problem = 401, "Unauthorized", "unauthorized"
+
+
 class Forbidden(RequestError):
-    """Another site's page tries to write."""
+    """The caller has no right to this, or another site's page tries to write."""
 
     status, title = 403, "Forbidden"
 
@@ -140,6 +149,18 @@ class Invalid(RequestError):
     """What was sent can be read, and can't be accepted; `faults` says where and why."""
 
     status, title, problem = 422, "Unprocessable Content", "invalid"
+
+
+class TooManyRequests(RequestError):
+    """The caller asked too often, or a password was tried too often.
+
+    Worth trying again after `seconds`.
+    """
+
+    status, title, problem = 429, "Too Many Requests", "too-many-requests"
+
+    def __init__(self, detail: str, seconds: float) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, math.ceil(seconds)))})
 
 
 class NotSupported(RequestError):

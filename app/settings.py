@@ -5,6 +5,7 @@ each one.
 """
 
 import io
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ from app.spelling import suggest_nearest
 _usable_prefix = re.compile(r"(/[A-Za-z0-9._~-]+)+").fullmatch
 ENV_FILE = ".env"
 OF_COMPOSE = ("DOCSHEET_", "COMPOSE_")  # names in .env that are for `docker compose` alone
+SECRET_LENGTH = 32  # characters of SECRET_KEY, at least (RFC 7518, 3.2)
 NOT_IN_NAMES = frozenset('/\\. "$*<>:|?\0')  # of databases, on any system
 Names = Annotated[tuple[str, ...], NoDecode]  # written with commas
 
@@ -55,6 +57,21 @@ class Settings(BaseSettings):
     DATA_DIR: Path = Field(Path("data"), description="The folder of the embedded database's files.")
     HOST: str = Field(
         "127.0.0.1", description="The address to listen on; loopback until there are accounts."
+    )
+    AUTH: Literal["on", "off", ""] = Field(
+        "",
+        description=(
+            "`on`: every caller needs an account; `off`: nobody does; empty: `off` where HOST is a "
+            "loopback address, else `on`."
+        ),
+    )
+    SECRET_KEY: str = Field(
+        "",
+        repr=False,
+        description=(
+            "What signs access tokens, at least 32 characters; empty: made once, and kept in the "
+            "database for all servers."
+        ),
     )
     PORT: int = Field(
         8000, ge=0, le=65535, description="The TCP port to listen on; 0: any free one."
@@ -141,6 +158,21 @@ class Settings(BaseSettings):
         description="Seconds that the embedded mongod keeps the snapshot that an export reads.",
     )
 
+    @property
+    def has_accounts(self) -> bool:
+        """Whether callers need an account."""
+        return self.AUTH == "on" or (not self.AUTH and not is_loopback(self.HOST))
+
+    @field_validator("SECRET_KEY")
+    @classmethod
+    def _secret_key(cls, value: str) -> str:
+        if 0 < len(value) < SECRET_LENGTH:
+            raise ValueError(
+                f"it must have at least {SECRET_LENGTH} characters; python -c 'import secrets; "
+                "print(secrets.token_urlsafe(48))' makes one"
+            )
+        return value
+
     @field_validator("ALLOWED_HOSTS", "CORS_ORIGINS", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -191,6 +223,14 @@ class Settings(BaseSettings):
             ):
                 raise ValueError(f"{origin!r} is no origin; one looks like https://app.example.org")
         return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _check_uri(value: str) -> None:

@@ -77,12 +77,14 @@ HEADERS: dict[str, str | Schema] = {
     },
     "X-Export-Id": "For GET /exports/{id}.",
     "Content-Disposition": "The file's name.",
+    "WWW-Authenticate": 'How to say who calls: `Bearer realm="docsheet"`.',
     "Retry-After": {"type": "integer", "description": "Seconds after which to try again."},
 }
 EVERYWHERE = ("X-Request-ID", "X-Content-Type-Options")
 STATUSES = {
     400: "The request can't be read, or names a foreign host.",
-    403: "Another site's page may not write here.",
+    401: "Nobody is known to call; `WWW-Authenticate` says what to send.",
+    403: "Another site's page may not write here, or the caller may not do this.",
     404: "There is no such document.",
     405: "Not with this method; `Allow` says which ones there are.",
     409: "A unique index has the value already.",
@@ -90,13 +92,16 @@ STATUSES = {
     413: "The body is too large.",
     415: "The body has another media type.",
     422: "What was sent can't be accepted; `errors` says where and why.",
+    429: "Too often; `Retry-After` says when to try again.",
     501: "The document is too large for If-Match on a MongoDB without transactions.",
     503: "Not at the moment: no primary, a time limit, or too much under way. A write may have "
     "happened all the same.",
     505: "HTTP/1.0 can't show that a transfer broke.",
 }
 OF_PROBLEMS = {  # the headers that a problem has besides
+    401: ("WWW-Authenticate",),
     415: ("Accept-Patch",),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }
 

@@ -57,6 +57,17 @@ PROBLEMS = {
         "`errors` names each field (`pointer`), parameter or header at fault, and says what would "
         "be right. Unknown names are refused, never ignored.",
     ),
+    "unauthorized": (
+        "Who calls is not known",
+        "This server has accounts. Send an access token or a key (Authorization: Bearer …), or a "
+        "name and a password (HTTP Basic). What was sent may be over, revoked, or of an account "
+        "that is disabled.",
+    ),
+    "too-many-requests": (
+        "Too many requests",
+        "Retry-After says how many seconds to wait. Where passwords are tried, the right one is "
+        "refused as well until then.",
+    ),
     "unavailable": (
         "Not at the moment",
         "The database can't be reached, has no primary, or too much is under way. Try again after "

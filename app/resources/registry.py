@@ -180,8 +180,11 @@ def is_abstract(model: type) -> bool:
     return value
 
 
-def make_resource(model: type[Document]) -> Resource:
-    """The resource of one document class; raises `DeclarationError` where it can't be served."""
+def make_resource(model: type[Document], *, own: bool = False) -> Resource:
+    """The resource of one document class; raises `DeclarationError` where it can't be served.
+
+    `own`: it is this program's, so its collection has our prefix, and its path may have slashes.
+    """
     _name_key(model)
     settings = getattr(model, "Settings", None)
     _refuse_what_would_not_run(model, settings)
@@ -197,7 +200,8 @@ def make_resource(model: type[Document]) -> Resource:
     resource = Resource(name, model, shape, read_options(model, shape), tuple(indexes))
     if not resource.options.read_only:
         refuse_unsendable(model)
-    _refuse_name(resource)
+    if not own:
+        _refuse_name(resource)
     return resource
 
 

@@ -1,0 +1,1 @@
+"""Who calls and what they may do: accounts, keys, tokens, sessions, roles, shares, audit."""

@@ -1,0 +1,85 @@
+"""The documents of accounts, as classes like those of `models/`, in collections of our own.
+
+They are resources as any other; which of their fields may be written, and when one may go, their
+routers say. Sessions, tokens and secrets are no resources: each is in the file of its name.
+"""
+
+import datetime
+import unicodedata
+from typing import Annotated, Any
+
+from beanie import Document, Link
+from pydantic import AfterValidator, Field
+from pymongo import IndexModel
+
+from app.auth.passwords import Password
+
+KEY_PREFIX = "key_"  # with which the ids of keys begin, and no account's name
+# Names are equal without regard to case
+# (https://www.mongodb.com/docs/manual/core/index-case-insensitive/). A mock knows no collations:
+# there an index is exact, and whoever looks for a name ignores case by other means.
+CASELESS = {"locale": "en", "strength": 2}
+
+
+def check_name(name: str) -> str:
+    """The name of an account in Unicode's composed form.
+
+    Raises `ValueError` for what HTTP Basic can't send (RFC 7617) and what a key's id looks like.
+    """
+    name = unicodedata.normalize("NFC", name)
+    if ":" in name or not name.isprintable():
+        raise ValueError("a name has no colon and no control character")
+    if name != name.strip():
+        raise ValueError("a name neither begins nor ends with a space")
+    if name.casefold().startswith(KEY_PREFIX):
+        raise ValueError(f"no name begins with {KEY_PREFIX}, as the ids of keys do")
+    return name
+
+
+def now() -> datetime.datetime:
+    """This moment, in the milliseconds that MongoDB holds."""
+    moment = datetime.datetime.now(datetime.UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(check_name)]
+
+
+class Account(Document):
+    """Someone, or something, that calls."""
+
+    name: Name
+    role: str
+    attributes: dict[str, Any] = {}
+    disabled: bool = False
+    password: Password | None = Field(None, exclude=True)
+    created: datetime.datetime = Field(default_factory=now)
+    last_seen: datetime.datetime | None = None
+
+    class Settings:
+        name = "docsheet.accounts"
+        indexes = [IndexModel([("name", 1)], name="name", unique=True, collation=CASELESS)]
+
+    class Resource:
+        path = "auth/accounts"
+        search = ["name"]
+
+
+class Key(Document):
+    """A key of an account: `_id` is the user name and a secret the password; see `keys`."""
+
+    id: str = Field(alias="_id")
+    name: str = Field(min_length=1, max_length=100)
+    account: Link[Account]
+    scopes: list[str] = []
+    digest: str = Field(exclude=True)  # of the secret
+    created: datetime.datetime = Field(default_factory=now)
+    expires: datetime.datetime | None = None
+    last_used: datetime.datetime | None = None
+
+    class Settings:
+        name = "docsheet.keys"
+
+    class Resource:
+        path = "auth/keys"
+        search = ["name"]
