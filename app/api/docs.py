@@ -65,8 +65,9 @@ PROBLEMS = {
     ),
     "too-many-requests": (
         "Too many requests",
-        "Retry-After says how many seconds to wait. Where passwords are tried, the right one is "
-        "refused as well until then.",
+        "Retry-After says how many seconds to wait: one caller may ask so often in that time (the "
+        "setting RATE_LIMIT). Where passwords are tried, the right one is refused as well until "
+        "then.",
     ),
     "unavailable": (
         "Not at the moment",
