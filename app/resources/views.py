@@ -43,7 +43,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rights:
-    """What a caller may do with one resource; None and False: not at all."""
+    """What a caller may do with one resource; None and False: not at all.
+
+    `only` are the actions that the caller's scopes leave, None where all are left. An export shows
+    what `read` shows, an import writes what `create` and `update` may write, so these rules stay
+    for whose scopes hold just that.
+    """
 
     read: Rule | None = None
     create: Rule | None = None
@@ -51,11 +56,13 @@ class Rights:
     delete: Rule | None = None
     export: bool = False
     import_: bool = False
+    only: tuple[Action, ...] | None = None
 
     def may(self, action: Action) -> bool:
         """Whether the action is allowed, on some documents at least."""
         right = getattr(self, "import_" if action == "import" else action)
-        return right is not None and right is not False
+        is_left = self.only is None or action in self.only
+        return is_left and right is not None and right is not False
 
 
 WHOLE = Rule()
