@@ -1,6 +1,6 @@
 """The `where` of a rule for one account: its query string split first, placeholders filled after.
 
-`{account.name}`, `{account._id}` and `{account.clas}` stand for what the account has. What is
+`{account.name}`, `{account._id}` and `{account.region}` stand for what the account has. What is
 filled in is a value, whatever characters it has: no `&`, `=`, comma or pattern in it is read.
 """
 
@@ -170,7 +170,7 @@ def _fill_text(text: str, attributes: Attributes) -> str:
 
 
 def _find(word: str, attributes: Attributes) -> Any:
-    """The value of `account.clas`, or of `account.school.name` in an attribute that has fields."""
+    """The value of `account.region`; of `account.office.city` in an attribute with fields."""
     value: Any = attributes
     for step in word.split(".")[1:]:
         if not isinstance(value, Mapping) or value.get(step) is None:

@@ -2,9 +2,9 @@
 
 A role's `rules` are by resource, by its address, `*` for those that aren't named:
 
-    {"students": {"read": {"where": "clas.name={account.clas}", "hide": ["birthday"]},
-                  "update": {"where": "clas.name={account.clas}", "fields": ["name"]},
-                  "export": true},
+    {"users": {"read": {"where": "profile.region={account.region}", "hide": ["email"]},
+               "update": {"where": "profile.region={account.region}", "fields": ["name"]},
+               "export": true},
      "*": {}}
 
 `Roles.read` finds what can't be true in it; what is at fault is closed, and the rest holds.

@@ -60,7 +60,9 @@ def scopes_of(role: Role, resources: Iterable[Resource]) -> Scopes:
     if role.is_admin:
         return ALL
     served = list(resources)
-    granted = {f"{one.address}:{action}" for one in served for action in role.allowed[one.name]}
+    granted = {
+        f"{one.address}:{action}" for one in served for action in role.allowed.get(one.name, ())
+    }
     general = {
         action
         for action in ACTIONS

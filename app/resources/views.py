@@ -19,10 +19,10 @@ Action = Literal["read", "create", "update", "delete", "export", "import"]
 class Rule:
     """What one action may touch.
 
-    `where` are parameters of a list, such as `("clas.name__in", "1a,1b")`, in which nothing is left
-    to be filled in; the same name may repeat. `fields` are dotted paths, only these, None for all;
-    `hide` are paths, all but these. `nothing` says that no document is meant, as where an attribute
-    of the account is missing.
+    `where` are parameters of a list, such as `("region.name__in", "north,south")`, in which nothing
+    is left to be filled in; the same name may repeat. `fields` are dotted paths, only these, None
+    for all; `hide` are paths, all but these. `nothing` says that no document is meant, as where an
+    attribute of the account is missing.
     """
 
     where: tuple[tuple[str, str], ...] = ()
