@@ -2,6 +2,7 @@
 
 A command is one file of `app/commands/`: its first line has its name and what it does, as
 `docsheet seed` followed by a colon and the rest, and its function `run` has the words of its line.
+One with several actions (`docsheet accounts add`) has them in a `typer.Typer` named `actions`.
 Only the command that runs is imported, so that each starts as quickly as it can.
 """
 
@@ -45,6 +46,8 @@ class Commands(TyperGroup):
 
     def _load(self, name: str) -> Any:
         module = importlib.import_module(self._modules[name])
+        if hasattr(module, "actions"):
+            return typer.main.get_command(module.actions)
         single = typer.Typer(add_completion=False)
         single.command(name)(module.run)
         return typer.main.get_command(single)

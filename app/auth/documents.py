@@ -68,7 +68,7 @@ class Account(Document):
 class Key(Document):
     """A key of an account: `_id` is the user name and a secret the password; see `keys`."""
 
-    id: str = Field(alias="_id")
+    id: str = Field(alias="_id")  # type: ignore[assignment]
     name: str = Field(min_length=1, max_length=100)
     account: Link[Account]
     scopes: list[str] = []

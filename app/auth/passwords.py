@@ -5,11 +5,13 @@ Nothing here shows, logs or keeps a password.
 
 import asyncio
 import hashlib
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Annotated
 
 from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
 from pydantic import AfterValidator, Field, ValidationInfo
 
 SHORTEST, LONGEST = 8, 128  # characters
@@ -23,7 +25,7 @@ def hash_password(value: str, info: ValidationInfo) -> str:
     stored = (info.context or {}).get("stored", {})
     if value == stored.get(info.field_name):
         return value
-    return _hasher.hash(value)
+    return _hasher.hash(_encode(value))
 
 
 Password = Annotated[
@@ -36,23 +38,32 @@ Password = Annotated[
 async def make_hash(password: str) -> str:
     """The hash of a password."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads, _hasher.hash, password)
+    return await loop.run_in_executor(_threads, _hasher.hash, _encode(password))
 
 
 async def is_right(password: str, stored: str | None) -> bool:
     """Whether it is the password of this hash; without one it takes as long, and is False."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads, _is_right, password, stored)
+    return await loop.run_in_executor(_threads, _is_right, password[: LONGEST + 1], stored)
 
 
 def _is_right(password: str, stored: str | None) -> bool:
-    return _hasher.verify(password, stored or _of_nobody()) and stored is not None
+    try:
+        right = _hasher.verify(_encode(password), stored or _of_nobody())
+    except UnknownHashError:  # another program wrote it
+        return False
+    return right and bool(stored)
 
 
 @cache
 def _of_nobody() -> str:
     """A hash that is checked where there is no account, so that the answer takes as long."""
     return _hasher.hash("the password of nobody")
+
+
+def _encode(password: str) -> bytes:
+    """The bytes of a password: however it was typed, a letter is the same (RFC 8265, 4.2)."""
+    return unicodedata.normalize("NFC", password).encode("utf-8", "replace")
 
 
 def mark(stored: str | None) -> str:

@@ -11,6 +11,7 @@ import ipaddress
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage, MongoDBStorage
@@ -34,8 +35,6 @@ _slow_limit = RateLimitItemPerSecond(UNHURRIED + int(SLOWEST / STEP), WINDOW, "e
 class MongoStorage(MongoDBStorage):
     """The library's storage on the connections that are there, and one entry can be taken back."""
 
-    STORAGE_SCHEME = None  # made here, never by a URI
-
     def __init__(self, database: Database) -> None:
         super().__init__(
             database.uri,
@@ -43,9 +42,9 @@ class MongoStorage(MongoDBStorage):
             counter_collection_name=f"{COLLECTION}.counters",
             window_collection_name=COLLECTION,
         )
-        self._client = database.sync.client
+        self._client: MongoClient[Any] = database.sync.client
 
-    def _init_mongo_client(self, uri: str | None, **options: int | str | bool) -> MongoClient:
+    def _init_mongo_client(self, uri: str | None, **options: Any) -> MongoClient[Any]:
         return self._client
 
     def __del__(self) -> None:
@@ -58,8 +57,6 @@ class MongoStorage(MongoDBStorage):
 
 class LocalStorage(MemoryStorage):
     """The library's storage of one process, where one entry can be taken back."""
-
-    STORAGE_SCHEME = None
 
     def take_back(self, key: str) -> None:
         """Removes the newest entry."""
@@ -113,7 +110,7 @@ class Throttle:
         await self._database.run(self._count, attempt, writing=True)
 
     def _count(self, attempt: Attempt) -> None:
-        counted = []
+        counted: list[str] = []
         for limit, names in attempt.limits():
             if not self._hit(limit, names):
                 for earlier in counted:

@@ -1,0 +1,182 @@
+"""Access tokens (JWT, RFC 7519) and the refresh tokens that renew them (RFC 6749, section 6).
+
+An access token is signed, not stored: it names the account and the scopes, and the family of
+refresh tokens that it came of. A refresh token is `family.secret`; the database has one document
+for a family, with the digest of the one secret that serves. One that is used a second time was
+stolen, or will have been: the family ends
+(https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2).
+"""
+
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from pymongo import IndexModel, ReturnDocument
+from pymongo.collection import Collection
+
+from app.auth.documents import now
+from app.auth.fresh import Fresh
+from app.auth.keys import digest
+from app.auth.signing import TOKEN_SECONDS, Signing
+from app.store.client import Database
+
+COLLECTION = "docsheet.tokens"
+REFRESH_DAYS = 30  # without being used, after which a refresh token is over
+ALGORITHM = "HS256"
+LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
+LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
+_NEEDED = ["exp", "iat", "sub", "jti", "family"]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a valid access token says; `account` is the `_id` as text."""
+
+    account: str
+    scopes: frozenset[str]
+    family: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """The refresh tokens that came of one sign-in; `mark` is that of the password then."""
+
+    id: str
+    account: Any
+    scopes: tuple[str, ...]
+    mark: str
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a sign-in or a refresh gives."""
+
+    access: str
+    refresh: str
+    family: Family
+
+
+class TokenMaker:
+    """Makes and checks the tokens of all servers on one database."""
+
+    def __init__(self, database: Database, signing: Signing) -> None:
+        self._database = database
+        self._collection: Collection[Any] = database.collection(COLLECTION)
+        self._signing = signing
+        self._families: Fresh[str, Family | None] = Fresh(self._read)
+
+    async def prepare(self) -> None:
+        """Makes the index by which families that nobody uses go."""
+        seconds = REFRESH_DAYS * 24 * 3600
+        forget = IndexModel([("used", 1)], name="forget", expireAfterSeconds=seconds)
+        of_account = IndexModel([("account", 1)], name="account")
+        create = self._collection.create_indexes
+        await self._database.run(create, [forget, of_account], writing=True)
+
+    async def begin(self, account: Any, scopes: Iterable[str], mark: str) -> Tokens:
+        """The first tokens of a new family."""
+        family = Family(secrets.token_urlsafe(16), account, tuple(sorted(scopes)), mark)
+        secret = secrets.token_urlsafe(32)
+        document = {
+            "_id": family.id,
+            "account": account,
+            "scopes": list(family.scopes),
+            "mark": mark,
+            "digest": digest(secret),
+            "created": now(),
+            "used": now(),
+        }
+        await self._database.run(self._collection.insert_one, document, writing=True)
+        return Tokens(await self._sign(family), f"{family.id}.{secret}", family)
+
+    async def refresh(self, text: str) -> Tokens | None:
+        """New tokens in place of this refresh token; None for one that serves no more."""
+        identifier, _, secret = text.partition(".")
+        new = secrets.token_urlsafe(32)
+        found = await self._database.run(self._exchange, identifier, secret, new, writing=True)
+        if found is None:
+            self._families.forget(identifier)
+            return None
+        return Tokens(await self._sign(found), f"{identifier}.{new}", found)
+
+    def _exchange(self, identifier: str, secret: str, new: str) -> Family | None:
+        found = self._collection.find_one_and_update(
+            {"_id": identifier, "digest": digest(secret)},
+            {"$set": {"digest": digest(new), "used": now()}},
+            return_document=ReturnDocument.AFTER,
+        )
+        if found is None:
+            self._collection.delete_one({"_id": identifier})
+        return _family(found)
+
+    async def _sign(self, family: Family) -> str:
+        secret = await self._signing.newest()
+        moment = int(time.time())
+        claims = {
+            "sub": str(family.account),
+            "scope": " ".join(family.scopes),
+            "iat": moment,
+            "exp": moment + TOKEN_SECONDS,
+            "jti": secrets.token_urlsafe(12),
+            "family": family.id,
+        }
+        return jwt.encode(claims, secret.value, ALGORITHM, headers={"kid": secret.kid})
+
+    async def check(self, token: str) -> Claims | None:
+        """What an access token says, if we signed it and it is not over."""
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+            secret = await self._signing.find(kid) if isinstance(kid, str) else None
+            if secret is None:
+                return None
+            claims = jwt.decode(
+                token,
+                secret.value,
+                [ALGORITHM],
+                leeway=LEEWAY_SECONDS,
+                options={"require": _NEEDED},
+            )
+        except jwt.InvalidTokenError:
+            return None
+        scopes = frozenset(str(claims.get("scope", "")).split())
+        return Claims(claims["sub"], scopes, str(claims["family"]))
+
+    async def find(self, family: str) -> Family | None:
+        """The family as it was some seconds ago at most; None where it has ended."""
+        return await self._families.get(family)
+
+    async def _read(self, identifier: str) -> Family | None:
+        return _family(await self._database.run(self._collection.find_one, {"_id": identifier}))
+
+    async def find_by_refresh_token(self, text: str) -> Family | None:
+        """The family of a refresh token, whether it still serves or not."""
+        identifier, _, _ = text.partition(".")
+        return await self._read(identifier)
+
+    async def end(self, family: str) -> None:
+        """Ends a family, and the access tokens that came of it."""
+        condition = {"_id": family}
+        await self._database.run(self._collection.delete_one, condition, writing=True)
+        self._families.forget(family)
+
+    async def keep(self, family: str, mark: str) -> None:
+        """Lets a family go on after its account's password was changed by its own token."""
+        update = {"$set": {"mark": mark}}
+        write = self._collection.update_one
+        await self._database.run(write, {"_id": family}, update, writing=True)
+        self._families.forget(family)
+
+    async def end_others(self, account: Any, family: str | None) -> None:
+        """Ends every other family of an account."""
+        condition = {"account": account, "_id": {"$ne": family}}
+        await self._database.run(self._collection.delete_many, condition, writing=True)
+
+
+def _family(document: dict[str, Any] | None) -> Family | None:
+    if document is None:
+        return None
+    scopes = tuple(document["scopes"])
+    return Family(document["_id"], document["account"], scopes, document["mark"])
