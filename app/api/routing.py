@@ -63,24 +63,29 @@ class Route:
 
 
 class Paths:
-    """Routes by the first step of their path: any number of resources costs the same."""
+    """Routes by the first step and the number of steps: any number of resources costs the same."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
-        self._by_step: dict[str, list[Route]] = {}
+        self._by_form: dict[tuple[str, int], list[Route]] = {}
         for route in self.routes:
-            self._by_step.setdefault(route.first_step, []).append(route)
+            self._by_form.setdefault(_form(route.path), []).append(route)
 
     def find(self, path: str) -> tuple[Route, dict[str, Any]] | None:
         """The route of a path, and the parameters that the path has for it.
 
         None where there is none.
         """
-        for route in self._by_step.get(first_step(path), ()):
+        for route in self._by_form.get(_form(path), ()):
             parameters = route.match(path)
             if parameters is not None:
                 return route, parameters
         return None
+
+
+def _form(path: str) -> tuple[str, int]:
+    """The first step and the number of slashes, which no parameter of a path has in it."""
+    return first_step(path), path.count("/")
 
 
 def first_step(path: str) -> str:
