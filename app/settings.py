@@ -73,6 +73,9 @@ class Settings(BaseSettings):
             "database for all servers."
         ),
     )
+    AUDIT_DAYS: int = Field(
+        365, ge=1, le=36_500, description="Days that `/auth/audit/` remembers what happened."
+    )
     PORT: int = Field(
         8000, ge=0, le=65535, description="The TCP port to listen on; 0: any free one."
     )

@@ -6,7 +6,7 @@ routers say. Sessions, tokens and secrets are no resources: each is in the file 
 
 import datetime
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from beanie import Document, Link
 from pydantic import AfterValidator, Field
@@ -83,3 +83,94 @@ class Key(Document):
     class Resource:
         path = "auth/keys"
         search = ["name"]
+
+
+BUILT_IN = ("admin", "editor", "viewer")  # roles that are always there, and no documents
+
+
+def check_role_name(name: str) -> str:
+    """The name of a role; raises `ValueError` for one that is always there."""
+    name = check_name(name)
+    if name.casefold() in BUILT_IN:
+        raise ValueError(f"{', '.join(BUILT_IN)} are always there, and can't be changed")
+    return name
+
+
+class Role(Document):
+    """What accounts with this role may do; see `roles`."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(check_role_name)]
+    rules: dict[str, Any]
+
+    class Settings:
+        name = "docsheet.roles"
+        indexes = [IndexModel([("name", 1)], name="name", unique=True, collation=CASELESS)]
+
+    class Resource:
+        path = "auth/roles"
+        search = ["name"]
+
+
+class Share(Document):
+    """A link that downloads one export and nothing else; the database has its digest alone."""
+
+    name: str = Field(min_length=1, max_length=100)
+    address: str  # of the export, with its query
+    file: str  # the last step of the link
+    account: Link[Account]
+    digest: str = Field(exclude=True)  # of the token
+    created: datetime.datetime = Field(default_factory=now)
+    expires: datetime.datetime
+    last_used: datetime.datetime | None = None
+
+    class Settings:
+        name = "docsheet.shares"
+        indexes = [IndexModel([("digest", 1)], name="digest", unique=True)]
+
+    class Resource:
+        path = "auth/shares"
+        search = ["name"]
+
+
+What = Literal[
+    "signed in",
+    "sign-in failed",
+    "signed out",
+    "exported",
+    "imported",
+    "share made",
+    "share used",
+    "share ended",
+    "key made",
+    "key changed",
+    "key ended",
+    "account made",
+    "account changed",
+    "account deleted",
+    "password changed",
+    "role made",
+    "role changed",
+    "role deleted",
+]
+
+
+class Entry(Document):
+    """Something that happened: when, what, by whom, from where; see `audit`."""
+
+    at: datetime.datetime = Field(default_factory=now)
+    what: What
+    account: str | None = None  # its name at that moment
+    means: str | None = None  # token, key, password, session or share
+    address: str | None = None  # of the client
+    request: str | None = None  # X-Request-ID
+    target: str | None = None  # the resource, the account, the role, the key
+    details: dict[str, Any] = {}
+
+    class Settings:
+        name = "docsheet.audit"
+
+    class Resource:
+        path = "auth/audit"
+        search = ["account", "target"]
+        sort = "-at"
+        read_only = True

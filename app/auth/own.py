@@ -1,0 +1,59 @@
+"""The resources of this room: which there are, and what a caller may do with each.
+
+An administrator may do everything with them that they offer; everyone else has one's own keys and
+shares. These are plain rights, so the fields that nobody sets by hand can't be sent either.
+"""
+
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+from app.auth.documents import Account, Entry, Key, Role, Share
+from app.auth.placeholders import Pairs
+from app.auth.scopes import ADMIN, ALL, covers
+from app.resources.registry import Resource, make_resource
+from app.resources.views import WHOLE, Rights, Rule
+
+MODELS = (Account, Role, Key, Share, Entry)
+ACCOUNTS, ROLES, KEYS, SHARES, AUDIT = (model.Settings.name for model in MODELS)
+_OF_ACCOUNT = Rule(fields=("name", "role", "attributes", "disabled", "password"))
+_OF_KEY = Rule(fields=("name", "account", "scopes", "expires"))
+_NAME_AND_END = ("name", "expires")
+_OF_SHARE = Rule(fields=("name", "address"))
+OF_ADMIN = {
+    ACCOUNTS: Rights(WHOLE, _OF_ACCOUNT, _OF_ACCOUNT, WHOLE, export=True),
+    ROLES: Rights(WHOLE, WHOLE, WHOLE, WHOLE, export=True),
+    KEYS: Rights(WHOLE, _OF_KEY, Rule(fields=_NAME_AND_END), WHOLE, export=True),
+    SHARES: Rights(WHOLE, _OF_SHARE, Rule(fields=("name",)), WHOLE, export=True),
+    AUDIT: Rights(WHOLE, export=True),
+}
+
+
+@cache
+def own_resources() -> tuple[Resource, ...]:
+    """The resources of our own, in the order in which they are described."""
+    return tuple(make_resource(model, own=True) for model in MODELS)
+
+
+def grant_own(
+    account: Any, scopes: Collection[str], of_account: Collection[str] = ALL
+) -> dict[str, Rights]:
+    """What a caller may do with our own resources, by collection.
+
+    `account` is its `_id`, `scopes` are the caller's and `of_account` those of its role. Who has
+    fewer than these makes keys and shares, and ends none: a key that leaked can't end the others.
+    """
+    if ADMIN in scopes:
+        return OF_ADMIN
+    mine = (("account", str(account)),)
+    is_full = all(covers(scopes, scope) for scope in of_account)
+    return {
+        KEYS: _grant_mine(mine, _OF_KEY, _NAME_AND_END, is_full=is_full),
+        SHARES: _grant_mine(mine, _OF_SHARE, ("name",), is_full=is_full),
+    }
+
+
+def _grant_mine(mine: Pairs, create: Rule, fields: tuple[str, ...], *, is_full: bool) -> Rights:
+    if not is_full:
+        return Rights(Rule(mine), create, export=True)
+    return Rights(Rule(mine), create, Rule(mine, fields), Rule(mine), export=True)

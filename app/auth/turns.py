@@ -1,0 +1,103 @@
+"""One change of accounts and roles at a time, by all servers and commands together.
+
+So two administrators can't each demote the other, and no role goes while an account gets it. A
+turn is a document: who stores it has the turn, and one that was left by a killed server is over
+after a while. What is checked and written within a turn takes less than that.
+"""
+
+import asyncio
+import datetime
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError
+
+from app.auth.documents import now
+from app.concurrency import run_to_end
+from app.errors import Unavailable
+from app.store.client import Connection, Database
+
+COLLECTION = "docsheet.turns"
+ACCOUNTS = "accounts"  # the one turn that there is
+AGAIN_SECONDS = 0.05  # between two tries to get it
+SPARE_SECONDS = 30.0  # that a turn lasts beyond what a database may take for its writes
+
+
+class Turns:
+    """The turn to change accounts and roles, of one server process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._collection = database.collection(COLLECTION)
+        self._wait = database.settings.PRIMARY_WAIT_SECONDS
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """The turn for the time of the block; raises `Unavailable` where it takes too long."""
+        token = secrets.token_hex(8)
+        try:
+            await self._wait_for_turn(token)
+            yield
+        finally:
+            await run_to_end(self._give_back(token))
+
+    async def _wait_for_turn(self, token: str) -> None:
+        deadline = time.monotonic() + self._wait
+        run = self._database.run
+        while not await run(_take, self._collection, token, self._lease, writing=True):
+            if time.monotonic() > deadline:
+                raise _make_busy()
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _give_back(self, token: str) -> None:
+        await self._database.run(_give_back, self._collection, token, writing=True)
+
+    @property
+    def _lease(self) -> float:
+        return _lease_seconds(self._database)
+
+
+@contextmanager
+def take_turn(connection: Connection) -> Iterator[None]:
+    """The same for a command."""
+    collection = connection.collection(COLLECTION)
+    token, lease = secrets.token_hex(8), _lease_seconds(connection)
+    deadline = time.monotonic() + connection.settings.PRIMARY_WAIT_SECONDS
+    while not _take(collection, token, lease):
+        if time.monotonic() > deadline:
+            raise _make_busy()
+        time.sleep(AGAIN_SECONDS)
+    try:
+        yield
+    finally:
+        _give_back(collection, token)
+
+
+def _lease_seconds(connection: Connection) -> float:
+    settings = connection.settings
+    wait = settings.PRIMARY_WAIT_SECONDS + settings.QUERY_TIME_LIMIT_SECONDS
+    return 2 * wait + SPARE_SECONDS
+
+
+def _take(collection: Collection[Any], token: str, lease: float) -> bool:
+    """Whether the turn is ours now."""
+    moment = now()
+    collection.delete_one({"_id": ACCOUNTS, "until": {"$lt": moment}})
+    until = moment + datetime.timedelta(seconds=lease)
+    try:
+        collection.insert_one({"_id": ACCOUNTS, "token": token, "until": until})
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def _give_back(collection: Collection[Any], token: str) -> None:
+    collection.delete_one({"_id": ACCOUNTS, "token": token})
+
+
+def _make_busy() -> Unavailable:
+    return Unavailable("Others are changing accounts or roles; try again.")
