@@ -110,5 +110,5 @@ def test_a_snapshot_that_is_too_old_breaks_the_transfer_and_none_goes_on() -> No
             found = record(http, snapshot)
             assert found["state"] == "failed"
             assert "minSnapshotHistoryWindowInSeconds" in found["detail"]
-            assert "minSnapshotHistoryWindowInSeconds" in live.log
+            assert live.logged("minSnapshotHistoryWindowInSeconds")
             assert record(http, current)["state"] == "complete"

@@ -117,7 +117,7 @@ def test_what_is_no_http_is_a_problem_too(server: LiveServer, sent: bytes) -> No
     assert b"application/problem+json" in head.lower()
     assert json.loads(body)["status"] == 400
     (request_id,) = re.findall(rb"x-request-id: (\S+)", head)
-    assert request_id.decode() in server.log
+    assert server.logged(request_id.decode())
 
 
 async def test_what_nobody_expected_is_told_without_its_trace(

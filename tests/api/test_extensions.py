@@ -331,10 +331,10 @@ def test_a_websocket_passes_the_gate(folder: Path, mongo_uri: str) -> None:
             refused = caught.value.response
             assert refused.status_code == 403
             assert refused.headers["Content-Type"] == "application/problem+json"
-        assert "WEBSOCKET /extra/echo 101" in live.log
-        assert "WEBSOCKET /extra/echo 403" in live.log
+        assert live.logged("WEBSOCKET /extra/echo 101")
+        assert live.logged("WEBSOCKET /extra/echo 403")
         answer = httpx.post(f"{live.address}/extra/users?token=hush&limit=x", json={"nick": "a"})
         assert answer.status_code == 422
-        line = next(line for line in live.log.splitlines() if "POST /extra/users 422" in line)
+        line = live.logged("POST /extra/users 422")
         assert "?token=…&limit=x limit: Input should be a valid integer" in line
         assert "hush" not in live.log

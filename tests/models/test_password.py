@@ -127,5 +127,6 @@ class TestServed:
             http.post("/teachers/", json={"name": "x", "tno": 3, "pwd": PWD * 20}),
         ]
         assert [answer.status_code for answer in wrong] == [422] * len(wrong)
+        assert server.logged(wrong[-1].headers["X-Request-ID"])
         seen = server.log + "".join(answer.text for answer in (*answers, *wrong))
         assert not [secret for secret in (PWD, "argon2", first, second) if secret in seen]

@@ -12,6 +12,8 @@ from typing import IO, Self
 
 import httpx
 
+from tests.support.waiting import wait_for
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 
@@ -73,6 +75,11 @@ class LiveServer:
         """What the server wrote to standard error so far."""
         self._log.flush()
         return os.pread(self._log.fileno(), 10_000_000, 0).decode()
+
+    def logged(self, words: str) -> str:
+        """The first line of the log with these words: it may come after the answer it tells of."""
+        wait_for(lambda: words in self.log, otherwise=f"{words!r} was not logged")
+        return next(line for line in self.log.splitlines() if words in line)
 
     @property
     def port(self) -> int:

@@ -71,6 +71,6 @@ def test_a_mistake_of_an_encoder_breaks_the_transfer(live: LiveServer, users: An
     record = httpx.get(f"{live.address}/exports/{answer.headers['x-export-id']}").json()
     assert record["state"] == "failed"
     assert "status 1" in record["detail"]
-    assert "an encoder's mistake" in live.log
+    assert live.logged("an encoder's mistake")
     early = httpx.get(f"{live.address}/users/export/list?name=STOP")
     assert (early.status_code, early.headers["retry-after"]) == (503, "5")

@@ -140,7 +140,7 @@ def test_an_export_of_a_locked_database_comes_at_once(
         assert (answer.status_code, len(answer.text.splitlines())) == (200, 21)
         assert answer.elapsed.total_seconds() < 10
         export_id = answer.headers["x-export-id"]
-        assert f"export {export_id} is complete, which is not recorded yet" in server.log
+        assert server.logged(f"export {export_id} is complete, which is not recorded yet")
 
         def is_recorded() -> bool:
             record = http.get(f"/exports/{export_id}")
