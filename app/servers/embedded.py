@@ -68,11 +68,6 @@ class EmbeddedDatabase:
         self._user = user
         self._mongod = mongod
 
-    @property
-    def owned(self) -> bool:
-        """Whether this process started the mongod, and ends it."""
-        return self._mongod is not None
-
     @classmethod
     def of(cls, settings: Settings, *, share: bool = False) -> Self:
         """The embedded database that the settings describe, opened."""

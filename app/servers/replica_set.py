@@ -161,13 +161,6 @@ class ReplicaSet:
             client.admin.command("replSetStepDown", seconds)
         return name
 
-    def wait_for_primary(
-        self, seconds: float = START_SECONDS, *, other_than: str | None = None
-    ) -> str:
-        """The name of the primary, as soon as there is one (and another than that)."""
-        _wait_for(lambda: self.primary not in (None, other_than), "There is no primary", seconds)
-        return self._find_member("PRIMARY")
-
     def wait_until_whole(self, seconds: float = START_SECONDS) -> None:
         """Wait until one member is primary and all others are secondaries."""
         whole = ["PRIMARY"] + ["SECONDARY"] * (MEMBERS - 1)

@@ -12,6 +12,7 @@ import pytest
 
 from app.servers.replica_set import ReplicaSet
 from tests.replica_set.load import Load, assert_kept, measured
+from tests.support.members import wait_for_primary
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 from tests.support.waiting import LONGEST, wait_for
@@ -26,7 +27,7 @@ def test_every_confirmed_write_is_kept_once_when_the_primary_is_killed_twice(
         for _ in range(2):
             time.sleep(1.5)
             killed = members.kill("PRIMARY")
-            members.wait_for_primary(30)
+            wait_for_primary(members)
             time.sleep(1)
             members.restart(killed)
             members.wait_until_whole()
@@ -51,7 +52,7 @@ def test_a_planned_hand_over_makes_no_error_at_all(
         for _ in range(2):
             time.sleep(1.5)
             stepped = members.step_down(10)
-            members.wait_for_primary(20, other_than=stepped)
+            wait_for_primary(members, other_than=stepped)
         time.sleep(1.5)
     assert load.failures() == []
     assert_kept(load, users)
@@ -67,7 +68,7 @@ def test_without_any_member_answers_are_503_in_time_and_it_recovers_by_itself(
         with httpx.Client(base_url=short.address, timeout=60) as http:
             lose_all(http, members)
         members.start_members()
-        members.wait_for_primary(30)
+        wait_for_primary(members)
         with httpx.Client(
             base_url=short.address, timeout=60
         ) as http:  # the other connection was idle for long

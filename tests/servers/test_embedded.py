@@ -18,6 +18,7 @@ from app.errors import StartError
 from app.servers import embedded
 from app.servers.embedded import EmbeddedDatabase
 from app.servers.process import Mongod
+from tests.support.members import owns
 from tests.support.mongod import needs_mongod
 from tests.support.waiting import LONGEST, wait_for
 
@@ -63,7 +64,7 @@ def mongod_of(folder: Path) -> Mongod:
 
 def test_a_fresh_folder_is_ready_for_writes_without_a_tcp_port(folder: Path) -> None:
     with start(folder) as database:
-        assert (database.owned, insert(database)) == (True, 1)
+        assert (owns(database), insert(database)) == (True, 1)
         with MongoClient[dict[str, object]](database.uri) as client:
             options = client.admin.command("getCmdLineOpts")["parsed"]
             assert options["net"]["bindIp"] == str(folder / "mongodb.sock")
@@ -123,7 +124,7 @@ def test_any_path_works_and_the_second_finds_it(
     with start(folder / name) as database:
         monkeypatch.setenv("XDG_RUNTIME_DIR", "/nowhere")  # as in another terminal
         with start(folder / name, share=True) as second:
-            assert (second.uri, second.owned, insert(second)) == (database.uri, False, 1)
+            assert (second.uri, owns(second), insert(second)) == (database.uri, False, 1)
 
 
 def test_a_second_server_is_told(folder: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_second_server_is_told(folder: Path) -> None:
 
 def test_a_server_that_meets_a_command_is_told(folder: Path) -> None:
     with start(folder, share=True) as command:
-        assert command.owned
+        assert owns(command)
         with pytest.raises(
             StartError, match=r"A command .* is working with the data folder .*: start again when"
         ):
@@ -148,8 +149,8 @@ def test_commands_at_once_share_one_database(folder: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         databases = list(pool.map(lambda _: start(folder, share=True), range(4)))
         assert sorted(pool.map(insert, databases))[-1] == 4
-    assert [database.owned for database in databases].count(True) == 1
-    for database in sorted(databases, key=lambda database: database.owned):
+    assert [owns(database) for database in databases].count(True) == 1
+    for database in sorted(databases, key=owns):
         database.close()
 
 

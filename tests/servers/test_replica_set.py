@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure
 from app.errors import StartError
 from app.servers import replica_set
 from app.servers.replica_set import ReplicaSet
+from tests.support.members import wait_for_primary
 from tests.support.mongod import needs_mongod
 
 pytestmark = [*needs_mongod, pytest.mark.replica_set]
@@ -34,7 +35,7 @@ def test_a_killed_primary_is_replaced_and_comes_back(members: ReplicaSet) -> Non
         before = client.docsheet.kept.insert_one({}).inserted_id
         killed = members.kill("PRIMARY")
         assert members.status()[killed] == "DOWN"
-        assert members.wait_for_primary() != killed
+        assert wait_for_primary(members) != killed
         after = client.docsheet.kept.insert_one({}).inserted_id
         assert [kept["_id"] for kept in client.docsheet.kept.find()] == [before, after]
     members.restart(killed)
@@ -43,7 +44,7 @@ def test_a_killed_primary_is_replaced_and_comes_back(members: ReplicaSet) -> Non
 
 def test_a_primary_that_steps_down_is_replaced_at_once(members: ReplicaSet) -> None:
     stepped = members.step_down()
-    assert members.wait_for_primary(other_than=stepped) != stepped
+    assert wait_for_primary(members, other_than=stepped) != stepped
 
 
 def test_a_later_command_finds_it(members: ReplicaSet, capsys: pytest.CaptureFixture[str]) -> None:

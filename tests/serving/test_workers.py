@@ -11,6 +11,7 @@ import pytest
 
 from app.servers.embedded import EmbeddedDatabase
 from app.servers.process import Mongod
+from tests.support.members import owns
 from tests.support.mongod import needs_mongod, require_mongod
 from tests.support.processes import children, family, lives
 from tests.support.server import ROOT, LiveServer
@@ -86,7 +87,7 @@ def test_a_killed_worker_is_started_again_while_the_others_serve(shared: LiveSer
     os.kill(killed, signal.SIGKILL)
     wait_for(lambda: len(set(workers(shared)) - {killed}) == WORKERS)
     accepts(shared)
-    assert f"a worker (process {killed}) ended with SIGKILL; another one starts." in shared.log
+    assert shared.logged(f"a worker (process {killed}) ended with SIGKILL; another one starts.")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -102,7 +103,7 @@ def test_a_signal_ends_all_of_them_and_the_database(folder: Path, number: signal
             httpx.get(f"{live.address}/livez")
         assert "Traceback" not in live.log
     with EmbeddedDatabase.open(own, 256, 60) as database:  # it was closed in order
-        assert database.owned
+        assert owns(database)
 
 
 def test_a_killed_parent_leaves_no_worker_and_no_mongod(folder: Path) -> None:
