@@ -20,8 +20,9 @@ from openpyxl.styles import Font, PatternFill
 
 from app.errors import Fault, Invalid
 from app.spreadsheets.cell import SCIENTIFIC, Broken, Cell, Cut, Serial, Shown
-from app.spreadsheets.cells import guard, show
+from app.spreadsheets.cells import guard
 from app.spreadsheets.ingest import CellFault
+from app.spreadsheets.kinds import show
 from app.spreadsheets.workbook import (
     NOTE_TITLES,
     NOTES,

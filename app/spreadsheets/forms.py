@@ -20,33 +20,12 @@ from pydantic.fields import FieldInfo
 from app.resources.fields import Field, Shape
 from app.spreadsheets.cells import guard
 from app.spreadsheets.columns import Column, parse_columns
+from app.spreadsheets.kinds import kind_of_cells
 from app.spreadsheets.workbook import ROWS, letters, sheet_name, to_xml
 
 LIST = 255  # characters of a drop-down list that is written in its own cell (Excel's limit)
 NOTE = 1_000  # characters of a note
 CHOICES = "choices"  # the hidden sheet of lists that are longer
-_FORMATS = {
-    "text": "@", "int": "0", "date": "yyyy-mm-dd", "datetime": "yyyy-mm-dd hh:mm:ss", "uuid": "@",
-    "objectid": "@", "bytes": "@", "decimal": "General", "float": "General",
-}  # fmt: skip
-_WORDS = {
-    "text": "Text",
-    "int": "Whole number",
-    "float": "Number",
-    "decimal": "Decimal number, exact to its last digit",
-    "bool": "TRUE or FALSE",
-    "datetime": "Date and time, such as 2026-01-02 03:04:05",
-    "date": "Date, such as 2026-01-02",
-    "duration": "Duration, such as PT1H30M, or seconds",
-    "objectid": "ObjectId: 24 hex characters",
-    "uuid": "UUID",
-    "bytes": "Bytes in base64",
-    "object": 'JSON object, such as {"name":"value"}',
-    "map": 'JSON object, such as {"key":"value"}',
-    "lists": "JSON list of lists, such as [[1,2],[3]]",
-    "link": "The _id of another document",
-    "any": "Anything",
-}
 _LIMITS: tuple[tuple[type, str, str], ...] = (
     (Ge, "ge", "≥ {}"),
     (Gt, "gt", "> {}"),
@@ -166,7 +145,7 @@ def _entry(shape: Shape, column: Column) -> Entry:
 def _sentences(field: Field, info: FieldInfo | None, required: bool) -> Iterator[str]:
     if info is not None and info.description:
         yield info.description
-    kind = _WORDS.get(field.kind, _WORDS["any"])
+    kind = kind_of_cells(field.kind).meaning or field.kind.capitalize()
     if field.many:
         example = '["a","b"]' if field.kind == "text" else "[…]"
         kind = f"List as JSON, such as {example}"
@@ -222,7 +201,7 @@ def _infos(shape: Shape, path: str) -> Iterator[FieldInfo]:
 
 def _format(field: Field) -> str:
     field = replace(field, kind="text") if field.many or field.choices else field
-    return _FORMATS.get(field.kind, "General")
+    return kind_of_cells(field.kind).format
 
 
 def _is_special(title: str) -> bool:

@@ -19,10 +19,11 @@ from app.resources.fields import Field, Shape
 from app.resources.links import Shapes, first_link, link_paths
 from app.spelling import suggest_nearest
 from app.spreadsheets.cell import Cell
-from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, show, zone
+from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, zone
 from app.spreadsheets.columns import parse_columns
 from app.spreadsheets.extended import key_of
 from app.spreadsheets.format import Reader, ReadOptions, Rows, Unreadable
+from app.spreadsheets.kinds import show
 from app.spreadsheets.nesting import Nest
 from app.spreadsheets.workbook import letters
 

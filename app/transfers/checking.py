@@ -22,9 +22,9 @@ from app.resources.links import Reference, references
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
-from app.spreadsheets.cells import SHOWN, show
 from app.spreadsheets.format import Rows
 from app.spreadsheets.ingest import CellFault, Ingest, Record
+from app.spreadsheets.kinds import SHOWN, show
 from app.store.bulk import Update
 from app.store.client import Connection
 from app.store.errors import make_conflict

@@ -8,8 +8,8 @@ import orjson
 from app.resources.links import identity
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
-from app.spreadsheets.cells import SHOWN
 from app.spreadsheets.ingest import Behind, CellFault, Record, Target
+from app.spreadsheets.kinds import SHOWN
 from app.store.client import Connection
 from app.store.uniqueness import values_at
 from app.transfers.keys import possible_keys

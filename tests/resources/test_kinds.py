@@ -17,6 +17,8 @@ from app.resources.keys import read_key, write_key
 from app.resources.kinds import KINDS, Filters, Kind
 from app.resources.registry import make_resource
 from app.resources.storing import to_bson
+from app.spreadsheets.cells import Bad, CellReader
+from app.spreadsheets.forms import entries
 
 
 class Percent:
@@ -65,6 +67,10 @@ def test_kind_is_added_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     described = of_collection(compiler)[0].parameters
     (share,) = [one for one in described if one["name"] == "share"]
     assert share["schema"] == schema
+    _, entry = entries(resource.shape, ("share",))
+    assert entry.note == "Percent.\nMay be empty."
+    cells = CellReader(resource.shape.fields["share"], datetime.UTC, typed=True)
+    assert cells.column(["50%", " 7% ", "x"]) == ["50%", "7%", Bad("x", "must be as 50%")]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.read is not None])

@@ -7,15 +7,16 @@ from typing import Any, Literal
 
 import openpyxl
 import pydantic
+import pytest
 import python_calamine
 
 from app.resources.fields import shape_of
 from app.resources.kinds import KINDS
-from app.spreadsheets import forms
 from app.spreadsheets.format import ReadOptions
 from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.forms import entries, write_csv, write_xlsx
 from app.spreadsheets.ingest import Ingest
+from app.spreadsheets.kinds import kind_of_cells
 
 MANY = [f"choice {number}, of many" for number in range(100)]
 Many = enum.Enum("Many", {f"c{number}": text for number, text in enumerate(MANY)})  # type: ignore[misc]
@@ -100,8 +101,9 @@ def test_a_note_says_what_a_column_means() -> None:
     assert page["I1"].comment.text == 'List as JSON, such as ["a","b"].\nMay be empty.'
 
 
-def test_every_kind_has_a_word() -> None:
-    assert set(forms._WORDS) >= set(KINDS)
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_says_what_its_cells_hold(name: str) -> None:
+    assert kind_of_cells(name).meaning
 
 
 def test_declared_columns_keep_their_titles() -> None:

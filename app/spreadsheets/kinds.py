@@ -1,0 +1,435 @@
+"""How the cells of each kind of field are read, and what an empty sheet says of them.
+
+What is read is the JSON that the API shows for the value. These are matters of sheets: what a
+number format says, how people write a date or a truth value. The rest is the kind's own line of
+`resources/kinds.py`, and a kind that has nothing to add is not here.
+"""
+
+import datetime
+import decimal
+import re
+from typing import Any
+
+import orjson
+
+from app.resources.fields import Field
+from app.resources.kinds import INT64, KINDS, write_datetime
+from app.resources.rendering import to_json
+from app.spreadsheets.cell import SCIENTIFIC, Cell, Serial, Shown
+from app.spreadsheets.extended import unwrap
+
+SHOWN = 200  # characters of a cell that an error shows
+_EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
+_FIRST = 61  # 1900-03-01: programs count the days before it differently
+_LAST = 2_958_466  # 10000-01-01
+_DAY_IN_MS = 86_400_000
+_TRUE = frozenset(re.findall(r"\S+", "true t yes y on 1 x ✓ √ 是 真 对 wahr ja vrai oui"))
+_FALSE = frozenset(re.findall(r"\S+", "false f no n off 0 否 假 错 falsch nein faux non"))
+_whole = re.compile(r"([+-]?[0-9]{1,19})\.0+").fullmatch
+_number = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch  # RFC 8259
+_canonical = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9](\.(?!000)[0-9]{3})?Z"
+).fullmatch
+_day = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?").match
+_clock = re.compile(r"[T ]+([0-9]{1,2}):([0-9]{2}.*)", re.IGNORECASE).fullmatch
+_millisecond = datetime.timedelta(milliseconds=1)
+
+
+def show(cell: Cell) -> str:
+    """A cell as a text for people: what an error says was there."""
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, Serial):
+        return _write_local(cell)
+    return _digits(cell) if isinstance(cell, int | float) else cell[:SHOWN]
+
+
+class CellKind:
+    """Cells of one kind → JSON; for kinds whose cells are texts, with nothing to add to `KINDS`.
+
+    Each method raises `ValueError` with a sentence without its subject. `meaning` says to people
+    what a cell holds (none: the kind's name does), `format` is the number format of a column that
+    is to be filled in.
+    """
+
+    meaning = ""
+    format = "@"
+    is_text = False  # whether a text is its own value
+    takes_blanks = False  # whether a text of spaces is a value
+    is_mutable = False  # whether a value may be changed later, so that two rows need one each
+
+    def __init__(self, field: Field, zone: datetime.tzinfo) -> None:
+        self._kind = KINDS.get(field.kind, KINDS["any"])
+        self._zone = zone
+
+    def text(self, text: str) -> Any:
+        """The value of a text, which is not empty."""
+        value = self._kind.read(text.strip()) if self._kind.read else text
+        return self._kind.write(value)
+
+    def number(self, number: float) -> Any:
+        """The value of a number, an int or a float."""
+        return self.text(_digits(number))
+
+    def flag(self, flag: bool) -> Any:
+        """The value of TRUE or FALSE."""
+        return self.text(str(flag).upper())
+
+    def serial(self, days: Serial) -> Any:
+        """The value of a date or a time."""
+        return self.text(_write_local(days))
+
+
+class _Text(CellKind):
+    meaning = "Text"
+    is_text = takes_blanks = True
+
+    def text(self, text: str) -> str:
+        return text
+
+
+class _Flag(CellKind):
+    meaning = "TRUE or FALSE"
+    format = "General"
+
+    def text(self, text: str) -> bool:
+        word = text.strip().lower()
+        if word not in _TRUE and word not in _FALSE:
+            raise ValueError(
+                "must be true or false (yes and no, 1 and 0, 是 and 否 are understood)"
+            )
+        return word in _TRUE
+
+    def flag(self, flag: bool) -> bool:
+        return flag
+
+
+class _Whole(CellKind):
+    meaning = "Whole number"
+    format = "0"
+
+    def text(self, text: str) -> Any:
+        text = text.strip()
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            return int(text)
+        whole = _whole(text)
+        return KINDS["int"].read(whole[1] if whole else text)  # type: ignore[misc]
+
+    def number(self, number: float) -> Any:
+        if number != int(number):
+            raise ValueError("must be a whole number (64 bits)")
+        return self.text(str(int(number)))
+
+
+class _Real(CellKind):
+    meaning = "Number"
+    format = "General"
+
+    def text(self, text: str) -> Any:
+        value = KINDS["float"].read(text.strip())  # type: ignore[misc]
+        return value if value - value == 0 else KINDS["float"].write(value)
+
+    def number(self, number: float) -> float:
+        return float(number)
+
+
+class _Exact(CellKind):
+    """Decimals: all digits of a text, and of a number those that its format shows."""
+
+    meaning = "Decimal number, exact to its last digit"
+    format = "General"
+
+    def number(self, number: float) -> Any:
+        exact = decimal.Decimal(repr(float(number)) if isinstance(number, float) else number)
+        if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
+            exact = decimal.Decimal(int(number))
+        if isinstance(number, Shown):
+            exact = _with_decimals(exact, number.format)
+        return self.text(str(exact))
+
+
+class _Moment(CellKind):
+    meaning = "Date and time, such as 2026-01-02 03:04:05"
+    format = "yyyy-mm-dd hh:mm:ss"
+
+    def text(self, text: str) -> str:
+        text = text.strip()
+        if _is_canonical(text):
+            return text
+        value = _instant(text, self._zone)
+        return write_datetime(value.replace(microsecond=value.microsecond // 1000 * 1000))
+
+    def number(self, number: float) -> str:
+        raise ValueError(
+            "must be a date-time as 2026-01-02T03:04:05Z, or a cell with a date format"
+        )
+
+    def serial(self, days: Serial) -> str:
+        return write_datetime(_move_to_utc(_read_local(days), self._zone))
+
+
+class _Day(CellKind):
+    meaning = "Date, such as 2026-01-02"
+    format = "yyyy-mm-dd"
+
+    def text(self, text: str) -> str:
+        text = text.strip()
+        day = _day(text)
+        if day and day.end() == len(text):
+            text = f"{day[1]}-{day[2]:0>2}-{day[3]:0>2}"
+        moment: datetime.datetime = KINDS["date"].read(text)  # type: ignore[misc]
+        return str(moment.date())
+
+    def number(self, number: float) -> str:
+        raise ValueError("must be a date as 2026-01-02, or a cell with a date format")
+
+    def serial(self, days: Serial) -> str:
+        local = _read_local(days)
+        if local.time() != datetime.time():
+            raise ValueError("must be a date without a time, as 2026-01-02")
+        return str(local.date())
+
+
+class _Span(CellKind):
+    meaning = "Duration, such as PT1H30M, or seconds"
+    format = "General"
+
+    def text(self, text: str) -> Any:
+        return KINDS["duration"].read(text.strip())  # type: ignore[misc]
+
+    def number(self, number: float) -> float:
+        return float(number)
+
+    def serial(self, days: Serial) -> float:
+        return round(days * _DAY_IN_MS) / 1000
+
+
+class _Bytes(CellKind):
+    meaning = "Bytes in base64"
+
+    def text(self, text: str) -> Any:
+        return super().text(re.sub(r"\s", "", text))
+
+
+class _ObjectId(CellKind):
+    meaning = "ObjectId: 24 hex characters"
+
+
+class _Uuid(CellKind):
+    meaning = "UUID"
+
+
+class _Object(CellKind):
+    """JSON, in which Extended JSON is understood."""
+
+    meaning = 'JSON object, such as {"name":"value"}'
+    format = "General"
+    is_mutable = True
+    right: tuple[type, str] = (dict, 'must be a JSON object, such as {"name":"value"}')
+
+    def text(self, text: str) -> Any:
+        type_, otherwise = self.right
+        value = _parse_json(text)
+        if not isinstance(value, type_):
+            raise ValueError(otherwise)
+        return value
+
+
+class _Map(_Object):
+    meaning = 'JSON object, such as {"key":"value"}'
+
+
+class _Link(_Object):
+    meaning = "The _id of another document"
+
+
+class _List(_Object):
+    meaning = "JSON list of lists, such as [[1,2],[3]]"
+    right = (list, 'must be a JSON list, such as ["a","b"]')
+
+
+class _Typed(CellKind):
+    """A field that takes anything, in a file whose cells have types."""
+
+    meaning = "Anything"
+    format = "General"
+    takes_blanks = is_mutable = True
+
+    def text(self, text: str) -> Any:
+        value = _parse_json(text) if text[0] in "{[" else None
+        return text if value is None else value
+
+    def number(self, number: float) -> Any:
+        return number if type(number) is int else float(number)
+
+    def flag(self, flag: bool) -> bool:
+        return flag
+
+    def serial(self, days: Serial) -> str:
+        return write_datetime(_move_to_utc(_read_local(days), self._zone))
+
+
+class _Untyped(_Typed):
+    """A field that takes anything, in a file of texts: those that are JSON count as that."""
+
+    def text(self, text: str) -> Any:
+        if text in ("true", "false"):
+            return text == "true"
+        if not _number(text):
+            return super().text(text)
+        if text.lstrip("-").isdigit():
+            return int(text) if int(text) in INT64 else text
+        value = float(text)
+        return value if value - value == 0 else text
+
+
+class _Choice(CellKind):
+    """Of an enumeration: the choice that has this text, whatever the case of its letters."""
+
+    def __init__(self, field: Field) -> None:
+        self.is_mutable = kind_of_cells(field.kind).is_mutable
+        choices = [choice for choice in field.choices if choice is not None]
+        self._exact = {_show_choice(choice): choice for choice in choices}
+        folded = [text.casefold() for text in self._exact]
+        self._folded = {
+            text.casefold(): choice
+            for text, choice in self._exact.items()
+            if folded.count(text.casefold()) == 1
+        }
+
+    def text(self, text: str) -> Any:
+        for known, asked in (
+            (self._exact, text),
+            (self._exact, text.strip()),
+            (self._folded, text.strip().casefold()),
+        ):
+            if asked in known:
+                return orjson.loads(to_json(known[asked]))
+        shown = ", ".join(list(self._exact)[:20])
+        raise ValueError(f"must be one of: {shown}{', …' if len(self._exact) > 20 else ''}")
+
+
+_KINDS: dict[str, type[CellKind]] = {  # a kind that is not here is a text, read by its own line
+    "bool": _Flag,
+    "int": _Whole,
+    "float": _Real,
+    "text": _Text,
+    "decimal": _Exact,
+    "datetime": _Moment,
+    "date": _Day,
+    "duration": _Span,
+    "objectid": _ObjectId,
+    "uuid": _Uuid,
+    "bytes": _Bytes,
+    "object": _Object,
+    "map": _Map,
+    "lists": _List,
+    "link": _Link,
+    "any": _Typed,
+}
+
+
+def kind_of_cells(kind: str) -> type[CellKind]:
+    """What cells of a kind of field are."""
+    return _KINDS.get(kind, CellKind)
+
+
+def reader_of(field: Field, zone: datetime.tzinfo, *, typed: bool) -> CellKind:
+    """What reads the cells of a field, whose file has `typed` cells or texts alone."""
+    if field.many:
+        return _List(field, zone)
+    if field.choices:
+        return _Choice(field)
+    if field.kind == "any" and not typed:
+        return _Untyped(field, zone)
+    return kind_of_cells(field.kind)(field, zone)
+
+
+def _show_choice(choice: Any) -> str:
+    return show(choice) if type(choice) is not bool else str(choice).lower()
+
+
+def _parse_json(text: str) -> Any:
+    """The JSON that a text is, None where it is none."""
+    try:
+        return unwrap(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _digits(number: float) -> str:
+    """A number as a sheet shows it: `30`, not `30.0`, and no exponent where there is room."""
+    if isinstance(number, int):
+        return str(number)
+    if number.is_integer() and abs(number) < 1e21:
+        return str(int(number))
+    return repr(float(number))
+
+
+def _with_decimals(exact: decimal.Decimal, format: int) -> decimal.Decimal:
+    """The number with the zeros that its format shows at the end; nothing is ever rounded."""
+    if format <= SCIENTIFIC:
+        sign, digits, exponent = exact.normalize().as_tuple()
+        missing = SCIENTIFIC - format + 1 - len(digits)
+        if missing < 0 or not isinstance(exponent, int):
+            return exact
+        return decimal.Decimal((sign, (*digits, *[0] * missing), exponent - missing))
+    shown = exact.normalize() if exact else decimal.Decimal(0)
+    _, _, exponent = shown.as_tuple()
+    if not isinstance(exponent, int) or -exponent > format:
+        return exact
+    return shown.quantize(decimal.Decimal((0, (1,), -format)))
+
+
+def _read_local(days: Serial) -> datetime.datetime:
+    """The date and the time that a spreadsheet shows, to the millisecond."""
+    if not _FIRST <= days < _LAST:
+        raise ValueError(
+            "must be a date from 1900-03-01 to 9999-12-31, or written as a text, such as 1899-12-31"
+        )
+    return _EPOCH + round(days * _DAY_IN_MS) * _millisecond
+
+
+def _write_local(days: Serial) -> str:
+    """A date, a time, or both, as a text of ISO 8601."""
+    if 0 <= days < 1:
+        return (_EPOCH + round(days * _DAY_IN_MS) * _millisecond).time().isoformat()
+    if not _FIRST <= days < _LAST:
+        return _digits(float(days))
+    local = _read_local(days)
+    return str(local.date()) if local.time() == datetime.time() else local.isoformat()
+
+
+def _move_to_utc(local: datetime.datetime, zone: datetime.tzinfo) -> datetime.datetime:
+    try:
+        return local.replace(tzinfo=zone).astimezone(datetime.UTC)
+    except OverflowError:
+        raise ValueError("must be a date-time of the years 1 to 9999") from None
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether a text is a date-time just as we write it, so that nothing is to be converted."""
+    try:
+        return bool(_canonical(text) and datetime.datetime.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _instant(text: str, zone: datetime.tzinfo) -> datetime.datetime:
+    """A date-time in ISO 8601, or as people write it, the year first.
+
+    Without an offset in the zone.
+    """
+    day = _day(text)
+    if day:
+        rest = text[day.end() :].strip("\t\n\r") or "T00:00"
+        clock = _clock(rest)
+        if clock:
+            text = f"{day[1]}-{day[2]:0>2}-{day[3]:0>2}T{clock[1]:0>2}:{clock[2]}"
+    try:
+        value = datetime.datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise ValueError("must be a date-time as 2026-01-02T03:04:05Z") from None
+    if value.tzinfo is None:
+        return _move_to_utc(value, zone)
+    return _move_to_utc(value.replace(tzinfo=None), value.tzinfo)
