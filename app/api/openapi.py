@@ -19,6 +19,7 @@ from app.api.descriptions import (
 )
 from app.api.media_types import PROBLEM
 from app.api.routing import Route
+from app.api.schemas import PROBLEM_DETAILS
 from app.resources.annotations import is_stored
 from app.resources.registry import Resource
 
@@ -26,41 +27,6 @@ _ABOUT = (
     "MongoDB documents as a REST API and as spreadsheets. HEAD works wherever GET does. An unknown "
     "parameter is refused, never ignored."
 )
-_PROBLEM: Schema = {
-    "title": "ProblemDetails",
-    "description": "What went wrong (RFC 9457).",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance"],
-    "additionalProperties": False,
-    "properties": {
-        "type": {
-            "type": "string",
-            "description": "`about:blank`, or the address of a page that explains the problem.",
-        },
-        "title": {"type": "string", "description": "The status in words."},
-        "status": {"type": "integer", "description": "The status of the answer."},
-        "detail": {"type": "string", "description": "A sentence for a person."},
-        "instance": {"type": "string", "description": "The path that was asked for."},
-        "errors": {
-            "type": "array",
-            "description": "Each field, parameter or header that is at fault.",
-            "items": {
-                "title": "Fault",
-                "type": "object",
-                "required": ["detail"],
-                "properties": {
-                    "detail": {"type": "string", "description": "What would be right."},
-                    "pointer": {
-                        "type": "string",
-                        "description": "Where in the body, as #/profile/age.",
-                    },
-                    "parameter": {"type": "string", "description": "Of the query, or the path."},
-                    "header": {"type": "string", "description": "Of the request."},
-                },
-            },
-        },
-    },
-}
 
 
 def describe(
@@ -68,7 +34,7 @@ def describe(
 ) -> dict[str, Any]:
     """The whole description, of routes with their `descriptions` and of the resources' models."""
     served = list(resources)
-    schemas: dict[str, Schema] = {"ProblemDetails": _PROBLEM}
+    schemas: dict[str, Schema] = {"ProblemDetails": PROBLEM_DETAILS}
     names = _add_models(served, schemas)
     paths: dict[str, dict[str, Schema]] = {}
     for route in routes:

@@ -16,6 +16,7 @@ from app.api.descriptions import (
     value_schema,
 )
 from app.api.media_types import JSON, MERGE_PATCH
+from app.api.schemas import AFFECTED, IMPORT_REPORT
 from app.query.compile import Compiler
 from app.spreadsheets.format import Format
 from app.spreadsheets.formats import FORMATS
@@ -29,33 +30,7 @@ _IF_NONE_MATCH = describe_in_header(
 )
 _CONDITIONS = (_IF_MATCH, _IF_NONE_MATCH)
 _WRITE = (400, 403, 404, 405, 409, 412, 413, 415, 422, 501, 503)
-
-
 _AFFECTED_REFERENCE: Schema = {"$ref": "#/components/schemas/Affected"}
-_AFFECTED: Schema = {
-    "title": "Affected",
-    "type": "object",
-    "required": ["matched", "changed", "failed", "errors"],
-    "additionalProperties": False,
-    "properties": {
-        "matched": {"type": "integer", "description": "Documents that meet the conditions."},
-        "changed": {"type": "integer", "description": "Documents that were written."},
-        "failed": {"type": "integer", "description": "Documents that could not be."},
-        "errors": {
-            "type": "array",
-            "description": "Why not; the first 100.",
-            "items": {
-                "title": "DocumentError",
-                "type": "object",
-                "required": ["_id", "detail"],
-                "properties": {
-                    "_id": {"description": "The key."},
-                    "detail": {"type": "string", "description": "What would be right."},
-                },
-            },
-        },
-    },
-}
 _OCTETS: Schema = {"type": "string", "format": "binary"}
 
 
@@ -89,7 +64,7 @@ def of_collection(compiler: Compiler) -> list[Description]:
         described.append(replace(_describe(
             compiler, "patch", path, "patch_many", "Change every document that matches", affected,
             (400, 403, 405, 409, 413, 415, 422, 503), describe_in_query(compiler, "many"), patch,
-        ), schemas={"Affected": _AFFECTED}))  # fmt: skip
+        ), schemas={"Affected": AFFECTED}))  # fmt: skip
         described.append(_describe(
             compiler, "delete", path, "delete_many", "Delete every document that matches",
             affected, (400, 403, 405, 409, 422, 503), describe_in_query(compiler, "many"),
@@ -147,52 +122,6 @@ def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description
     ]
 
 
-_REPORT: Schema = {
-    "title": "ImportReport",
-    "type": "object",
-    "required": ["rows", "inserted", "updated", "unchanged", "failed", "errors"],
-    "additionalProperties": False,
-    "properties": {
-        "rows": {"type": "integer", "description": "Rows of the file, the header not counted."},
-        "inserted": {"type": "integer", "description": "New documents."},
-        "updated": {"type": "integer", "description": "Documents that were changed."},
-        "unchanged": {"type": "integer", "description": "Rows that say what is stored already."},
-        "failed": {"type": "integer", "description": "Rows that can't be imported."},
-        "errors": {
-            "type": "array",
-            "description": "What is wrong, cell by cell; the first 100.",
-            "items": {
-                "title": "RowError",
-                "type": "object",
-                "required": ["row", "column", "value", "detail"],
-                "properties": {
-                    "row": {"type": "integer", "description": "As the spreadsheet shows it."},
-                    "sheet": {"type": "string", "description": "Where there are several."},
-                    "column": {"type": ["string", "null"], "description": "Its title."},
-                    "value": {"type": "string", "description": "What is in the cell."},
-                    "detail": {"type": "string", "description": "What would be right."},
-                },
-            },
-        },
-        "changes": {
-            "type": "array",
-            "description": "Of a dry run: what would change; the first 100.",
-            "items": {
-                "title": "RowChange",
-                "type": "object",
-                "required": ["row", "field", "before", "after"],
-                "properties": {
-                    "row": {"type": "integer", "description": "As the spreadsheet shows it."},
-                    "field": {"type": "string", "description": "The dotted path."},
-                    "before": {"description": "What is stored."},
-                    "after": {"description": "What would be."},
-                },
-            },
-        },
-    },
-}
-
-
 def of_import(compiler: Compiler) -> tuple[Description, Description]:
     """`/users/import`: a file's documents; `/users/import/{format}`: an empty file to fill in."""
     path = f"/{compiler.resource.address}/import"
@@ -222,7 +151,7 @@ def of_import(compiler: Compiler) -> tuple[Description, Description]:
         (400, 404, 422),
         [describe_in_path("format", names, "The format.")],
     )  # fmt: skip
-    return replace(imported, schemas={"ImportReport": _REPORT}), empty
+    return replace(imported, schemas={"ImportReport": IMPORT_REPORT}), empty
 
 
 def _any_export(compiler: Compiler) -> Description:

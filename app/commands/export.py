@@ -23,7 +23,7 @@ from rich.progress import (
 
 from app.commands.database import find_compiler, open_database
 from app.commands.files import STDOUT, is_stream, open_target
-from app.commands.options import add_options, pairs_of, takers_of_exports
+from app.commands.options import FormatName, ResourceName, add_options, pairs_of, takers_of_exports
 from app.commands.terminal import can_ask, err
 from app.errors import Invalid, StartError
 from app.query.compile import Pairs
@@ -41,19 +41,14 @@ from app.transfers.work import export_options
 
 
 def run(
-    resource: Annotated[str, typer.Argument(help="The collection, such as users.")],
+    resource: ResourceName,
     output: Annotated[
         str,
         typer.Option(
             "--output", "-o", help="The file; - is standard output. (default: users.csv, …)"
         ),
     ] = "",
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format", "-f", help="csv, xlsx, ndjson or json. (default: as the file's name ends)"
-        ),
-    ] = "",
+    format_: FormatName = "",
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite users.csv where no -o names the file.")
     ] = False,

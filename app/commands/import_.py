@@ -22,7 +22,7 @@ from rich.text import Text
 
 from app.commands.database import find_resource, open_database
 from app.commands.files import open_target
-from app.commands.options import add_options, pairs_of, takers_of_imports
+from app.commands.options import FormatName, ResourceName, add_options, pairs_of, takers_of_imports
 from app.commands.terminal import err, out
 from app.errors import StartError
 from app.query.compile import Pairs
@@ -41,14 +41,9 @@ TITLES = ("row", "column", "value", "what is wrong")
 
 
 def run(
-    resource: Annotated[str, typer.Argument(help="The collection, such as users.")],
+    resource: ResourceName,
     file: Annotated[str, typer.Argument(help="The file; - is standard input.")],
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format", "-f", help="csv, xlsx, ndjson or json. (default: as the file's name ends)"
-        ),
-    ] = "",
+    format_: FormatName = "",
     report: Annotated[
         str,
         typer.Option(

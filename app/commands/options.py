@@ -1,4 +1,4 @@
-"""The options of a command that are the parameters of a request: one line makes both."""
+"""The options that commands share: of the parameters of a request one line makes both."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +9,13 @@ import typer
 from app.query.parameters import Choice, Flag, Parameter, Taker, parameters_of
 from app.spreadsheets.formats import FORMATS
 
+ResourceName = Annotated[str, typer.Argument(help="The collection, such as users.")]
+FormatName = Annotated[
+    str,
+    typer.Option(
+        "--format", "-f", help="csv, xlsx, ndjson or json. (default: as the file's name ends)"
+    ),
+]
 Takers = Mapping[str, list[str]]  # of the parameters that belong to formats: which formats
 
 

@@ -1,6 +1,7 @@
-"""A transfer's life: begun, its bytes handed on, how far it is and how it ended recorded.
+"""The life of an export: begun, its bytes handed on, how far it is and how it ended recorded.
 
-HTTP only relays it, and says why where a client is no longer there to take the rest.
+HTTP only relays it, and says why where a client is no longer there to take the rest. An import is
+answered when it has ended, so that it needs no record: `api/uploads.py` waits for its child itself.
 """
 
 import asyncio
@@ -54,7 +55,7 @@ class Source(Protocol):
 
 
 class Transfer:
-    """One file under way. Exactly one of `chunks`' end, `leave` and `fail` says how it ended."""
+    """One export under way. Exactly one of `chunks`' end, `leave` and `fail` says how it ended."""
 
     def __init__(self, source: Source, records: Records, refresh_seconds: float) -> None:
         self.id = uuid.uuid4().hex

@@ -17,6 +17,7 @@ from app.resources.documents import read_document
 from app.resources.links import references
 from app.resources.registry import Resource, discover
 from app.resources.rendering import presenter, to_json
+from tests.support.library import ONE_MODULE
 from tests.support.mongod import needs_mongod
 
 pytestmark = [
@@ -24,62 +25,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields' attribute"),  # Beanie does
 ]
 NAME = "links_of_beanie"
-SOURCE = '''
-from beanie import BackLink, Document, Link
-from pydantic import BaseModel, Field
-
-
-class Chapter(BaseModel):
-    """A part of a book."""
-
-    by: Link["Author"] | None = None
-
-
-class Book(Document):
-    """Links in every place where one can stand."""
-
-    title: str
-    author: Link["Author"]
-    shelf: Link["Shelf"] | None = None
-    editors: list[Link["Author"]] = []
-    translators: list[Link["Author"]] | None = None
-    chapters: list[Chapter] = []
-    sequel: Link["Book"] | None = None
-
-    class Settings:
-        name = "books"
-
-
-class Author(Document):
-    """Is linked to."""
-
-    name: str
-    books: list[BackLink["Book"]] = Field(json_schema_extra={"original_field": "author"})
-
-    class Settings:
-        name = "authors"
-
-
-class Shelf(Document):
-    """Has a number for a key."""
-
-    id: int = Field(alias="_id")
-
-    class Settings:
-        name = "shelves"
-
-
-Chapter.model_rebuild()
-Book.model_rebuild()
-'''
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ModuleType, str]]:
     """The same classes twice: a module for Beanie's use, and the name of a package for ours."""
     folder = tmp_path_factory.mktemp("twice")
-    (folder / "of_beanie.py").write_text(SOURCE)
-    (folder / "of_ours.py").write_text(SOURCE)
+    (folder / "of_beanie.py").write_text(ONE_MODULE)
+    (folder / "of_ours.py").write_text(ONE_MODULE)
     sys.path.insert(0, str(folder))
     try:
         yield importlib.import_module("of_beanie"), "of_ours"

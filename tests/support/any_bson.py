@@ -4,7 +4,7 @@ import datetime
 from typing import Annotated, Any
 
 from beanie import DecimalAnnotation, Document
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, create_model
 
 
 class Inner(BaseModel):
@@ -30,91 +30,25 @@ class Loose(Document):
         name = "loose"
 
 
-class KeyedByAny(Document):
-    """Any value for a key."""
-
-    id: Any = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_any"
-
-
-class KeyedByText(Document):
-    """A text for a key."""
-
-    id: str = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_text"
+def keyed_by(word: str, key: Any) -> type[Document]:
+    """A class whose documents have keys of a type, in the collection `by_<word>`."""
+    made: type[Document] = create_model(
+        f"KeyedBy{word.title()}",
+        __base__=Document,
+        __module__=__name__,
+        id=(key, Field(alias="_id")),
+        note=(str | None, None),
+    )
+    made.Settings = type("Settings", (), {"name": f"by_{word}"})  # type: ignore[attr-defined]
+    return made
 
 
-class KeyedByObject(Document):
-    """An object for a key."""
-
-    id: dict[str, Any] = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_object"
-
-
-class KeyedByDate(Document):
-    """A date for a key."""
-
-    id: datetime.date = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_date"
-
-
-class KeyedByMoment(Document):
-    """A date-time for a key."""
-
-    id: datetime.datetime = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_moment"
-
-
-class KeyedByBytes(Document):
-    """Bytes for a key."""
-
-    id: bytes = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_bytes"
-
-
-class KeyedByFloat(Document):
-    """A number for a key."""
-
-    id: float = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_float"
-
-
-class KeyedByDecimal(Document):
-    """A decimal number for a key."""
-
-    id: DecimalAnnotation = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_decimal"
-
-
-class KeyedBySpan(Document):
-    """A duration for a key."""
-
-    id: datetime.timedelta = Field(alias="_id")
-    note: str | None = None
-
-    class Settings:
-        name = "by_span"
+KeyedByAny = keyed_by("any", Any)
+KeyedByText = keyed_by("text", str)
+KeyedByObject = keyed_by("object", dict[str, Any])
+KeyedByDate = keyed_by("date", datetime.date)
+KeyedByMoment = keyed_by("moment", datetime.datetime)
+KeyedByBytes = keyed_by("bytes", bytes)
+KeyedByFloat = keyed_by("float", float)
+KeyedByDecimal = keyed_by("decimal", DecimalAnnotation)
+KeyedBySpan = keyed_by("span", datetime.timedelta)
