@@ -3,17 +3,17 @@
 A body is JSON that `orjson` read; a stored document is its BSON.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import bson
 import pydantic
 
 from app.errors import Fault, Invalid
-from app.resources.elements import ARRAY, OBJECT, Element, elements, join_elements
-from app.resources.faults import Steps
 from app.resources.fields import Field, Shape
+from app.resources.keeping import KEPT, Kept, is_kept, keep_stored, merge_kept
 from app.resources.keys import refusal
 from app.resources.kinds import KINDS
+from app.resources.permissions import Permissions
 from app.resources.quick import quick_reader
 from app.resources.registry import Resource
 from app.resources.storing import Document, check_size, encode, to_bson
@@ -27,15 +27,23 @@ from app.resources.validation import (
     view_of,
 )
 
-KEPT: Literal["kept"] = "kept"  # a stored element that stays as it is
-Kept = dict[str, Any]  # by name `KEPT`, or the same of what is inside
 
-
-def read_document(resource: Resource, body: Any) -> Document:
+def read_document(
+    resource: Resource, body: Any, permissions: Permissions | None = None
+) -> Document:
     """The document that a POST stores, `_id` first, defaults filled in.
 
-    Raises `Invalid` with a pointer per fault.
+    Raises `Invalid` with a pointer per fault, and `Forbidden` for what `permissions` do not let be
+    written.
     """
+    if permissions is None:
+        return _make_document(resource, body)
+    permissions.refuse_new(require_object(body))
+    with permissions.concealing():
+        return _make_document(resource, body)
+
+
+def _make_document(resource: Resource, body: Any) -> Document:
     document = _read_quickly(resource, body)
     if document is None:
         document = encode(resource, validate(resource, require_object(body)))
@@ -60,25 +68,37 @@ def _read_quickly(resource: Resource, body: Any) -> Document | None:
     return quick.document(body)
 
 
-def read_replacement(resource: Resource, body: Any, raw: bytes) -> bytes:
+def read_replacement(
+    resource: Resource, body: Any, raw: bytes, permissions: Permissions | None = None
+) -> bytes:
     """The BSON of the document that a PUT stores in place of the stored one, given as its BSON.
 
-    Excluded fields that were not sent stay as they are stored, whatever they are. Raises `Invalid`
-    as `read_document`, and where another `_id` is sent.
+    Excluded fields that were not sent stay as they are stored, whatever they are, and so does what
+    `permissions` say can't be seen. Raises as `read_document`, and where another `_id` is sent.
     """
     body = require_object(body)
     view = view_of(resource, raw)
     refuse_other_id(body, view)
-    whole, kept = _with_hidden(resource.shape, body, view, hide_excluded(resource, view))
+    if permissions is None:
+        return _replace(resource, body, body, {}, view, raw)
+    held, kept = permissions.hold(resource.shape, body, view, hide_excluded(resource, view))
+    with permissions.concealing():
+        return _replace(resource, body, held, kept, view, raw)
+
+
+def _replace(
+    resource: Resource, sent: Document, body: Document, kept: Kept, view: Document, raw: bytes
+) -> bytes:
+    """The same for a body that was `sent` so, and now has what `kept` says as well."""
+    whole, hidden = _with_hidden(resource.shape, body, view, hide_excluded(resource, view))
+    kept = merge_kept(kept, hidden)
     whole["_id"] = (
         view["_id"] if _is_own_key(resource, view["_id"]) else KINDS[resource.key.kind].stand_in
     )
-    instance = validate(
-        resource, whole, lambda steps: _is_kept(steps, kept), sent=body, stored=view
-    )
+    instance = validate(resource, whole, lambda steps: is_kept(steps, kept), sent=sent, stored=view)
     document = {"_id": None, **encode(resource, instance)}
     document["_id"] = None
-    return check_size(_with_stored(to_bson(document), raw, {**kept, "_id": KEPT}))
+    return check_size(keep_stored(to_bson(document), raw, {**kept, "_id": KEPT}))
 
 
 def _with_hidden(
@@ -125,42 +145,6 @@ def _hide_in_list(known: Field, sent: Any, view: Any, shown: Any) -> tuple[Any, 
             if inner:
                 whole[number], kept[str(number)] = value, inner
     return whole, kept
-
-
-def _is_kept(steps: Steps, kept: Any) -> bool:
-    for step in steps:
-        kept = kept.get(str(step))
-        if kept is None or kept is KEPT:
-            break
-    return kept is KEPT
-
-
-def _with_stored(new: bytes, old: bytes, kept: Kept) -> bytes:
-    """The new object with the kept elements of the old one, byte for byte."""
-    stored = {element.name.decode(errors="replace"): element for element in elements(old)}
-    left = dict(kept)
-    parts = []
-    for element in elements(new):
-        inner = left.pop(element.name.decode(errors="replace"), None)
-        parts.append(_keep_element(new, element, old, stored, inner))
-    for name, inner in left.items():
-        if inner is KEPT:
-            parts.append(old[stored[name].begin : stored[name].end])
-    return join_elements(parts)
-
-
-def _keep_element(
-    new: bytes, element: Element, old: bytes, stored: dict[str, Element], kept: Any
-) -> bytes:
-    there = stored.get(element.name.decode(errors="replace"))
-    if kept is None or there is None:
-        return new[element.begin : element.end]
-    if kept is KEPT:
-        return old[there.begin : there.end]
-    if not {element.kind, there.kind} <= {OBJECT, ARRAY}:
-        return new[element.begin : element.end]
-    values = new[element.value : element.end], old[there.value : there.end]
-    return new[element.begin : element.value] + _with_stored(*values, kept)
 
 
 def _is_own_key(resource: Resource, key: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 import pydantic
@@ -18,6 +18,15 @@ Steps = tuple[str | int, ...]
 def pointer(steps: Sequence[str | int]) -> str:
     """A JSON pointer as a URI fragment (RFC 6901, section 6): `#/profile/addresses/0`."""
     return "#" + "".join("/" + quote(_escape(step), safe="~!$&'()*+,;=:@") for step in steps)
+
+
+def read_pointer(pointer: str) -> Steps:
+    """The steps of such a pointer, those of digits as numbers of elements."""
+    steps: list[str | int] = []
+    for part in pointer.split("/")[1:]:
+        step = unquote(part).replace("~1", "/").replace("~0", "~")
+        steps.append(int(step) if step.isascii() and step.isdigit() else step)
+    return tuple(steps)
 
 
 def _escape(step: str | int) -> bytes:

@@ -14,9 +14,11 @@ from bson.raw_bson import RawBSONDocument
 
 from app.errors import Invalid
 from app.resources.codec import element_of
+from app.resources.comparing import is_same
 from app.resources.elements import OBJECT, Element, elements, join_elements
 from app.resources.faults import Steps, make_invalid_body, make_unknown_field
 from app.resources.fields import Field, Shape
+from app.resources.permissions import Permissions
 from app.resources.registry import Resource
 from app.resources.storing import UNSTORABLE, Document, check_size, encode, find_unstorable, is_step
 from app.resources.validation import (
@@ -48,13 +50,28 @@ class Change:
         return bool(self.set or self.unset or self.whole)
 
 
-def read_patch(resource: Resource, patch: Any, raw: bytes) -> Change:
-    """What a merge patch changes in a stored document, given as its BSON; raises `Invalid`."""
+def read_patch(
+    resource: Resource, patch: Any, raw: bytes, permissions: Permissions | None = None
+) -> Change:
+    """What a merge patch changes in a stored document, given as its BSON.
+
+    Raises `Invalid`, and `Forbidden` for what `permissions` do not let be written.
+    """
     patch = require_object(patch)
     view = view_of(resource, raw)
     refuse_other_id(patch, view)
     shown = hide_excluded(resource, view)
     sent = {name: value for name, value in patch.items() if name != "_id"}
+    if permissions is None:
+        return _read_differing(resource, sent, raw, view, shown)
+    sent = permissions.limit_patch(resource.shape, sent, view, shown)
+    with permissions.concealing():
+        return _read_differing(resource, sent, raw, view, shown)
+
+
+def _read_differing(
+    resource: Resource, sent: Document, raw: bytes, view: Document, shown: Document
+) -> Change:
     sent = _what_differs(resource.shape, sent, shown, exactly=True)
     try:
         return _read(resource, sent, raw, view)
@@ -109,7 +126,7 @@ def _what_differs(
         elif value is None:
             if exactly or (name not in shown and known is None) or old is not None:
                 differing[name] = value
-        elif name not in shown or not _is_same(value, old, exactly):
+        elif name not in shown or not is_same(value, old, exactly=exactly):
             differing[name] = _with_kept(known, value, old, exactly)
     return differing
 
@@ -121,26 +138,12 @@ def _with_kept(known: Field | None, value: Any, old: Any, exactly: bool) -> Any:
     if not isinstance(old, list):
         return value
     pairs = enumerate(zip(value, old, strict=False))
-    kept = [number for number, pair in pairs if _is_same(*pair, exactly)]
+    kept = [number for number, pair in pairs if is_same(*pair, exactly=exactly)]
     return PartlyKept(value, kept) if kept else value
 
 
 def _shape_below(known: Field | None) -> Shape | None:
     return known.shape if known is not None and not known.many else None
-
-
-def _is_same(one: Any, other: Any, exactly: bool) -> bool:
-    """Whether two JSON values are equal; where not `exactly`, 1 equals 1.0."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(
-            _is_same(value, other[name], exactly) for name, value in one.items()
-        )
-    if isinstance(one, list) and isinstance(other, list):
-        pairs = zip(one, other, strict=False)
-        return len(one) == len(other) and all(_is_same(*pair, exactly) for pair in pairs)
-    if type(one) is not type(other) and (exactly or {bool, str} & {type(one), type(other)}):
-        return False
-    return bool(one == other)
 
 
 def _with_objects_only(view: Document, patch: Document, raw: bytes) -> Document:

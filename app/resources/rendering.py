@@ -96,9 +96,8 @@ def presenter(shape: Shape, *, excluded: bool = True) -> Presenter | None:
 def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, field in shape.fields.items():
-        if field.excluded:
-            if excluded:
-                tree[name] = _EXCLUDED
+        if field.excluded and excluded:
+            tree[name] = _EXCLUDED
             continue
         known = field.values or field
         if (show := known.show) is not None:

@@ -9,7 +9,6 @@ index, one for each collection that links lead to.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 from pymongo import IndexModel
@@ -17,7 +16,7 @@ from pymongo import IndexModel
 from app.errors import Invalid
 from app.resources.codec import decode
 from app.resources.documents import read_document
-from app.resources.faults import Steps
+from app.resources.faults import Steps, read_pointer
 from app.resources.links import Reference, references
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
@@ -291,7 +290,7 @@ class Checker:
         """What is wrong by the cells of a row, of an error whose faults point into a document."""
         faults = []
         for fault in error.faults:
-            steps = steps_of_pointer(fault.pointer or "#")
+            steps = read_pointer(fault.pointer or "#")
             path = ".".join(map(str, steps))
             faults.append(self._fault(record, cells, path, fault.detail, steps))
         return faults or [CellFault("", "", error.detail)]
@@ -440,12 +439,3 @@ def _show(value: Any) -> str:
     """A value of JSON as a text for people."""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text[:SHOWN]
-
-
-def steps_of_pointer(pointer: str) -> tuple[str | int, ...]:
-    """The steps of a JSON pointer that is a URI's fragment (RFC 6901), elements by number."""
-    steps: list[str | int] = []
-    for part in pointer.split("/")[1:]:
-        step = unquote(part).replace("~1", "/").replace("~0", "~")
-        steps.append(int(step) if step.isascii() and step.isdigit() else step)
-    return tuple(steps)

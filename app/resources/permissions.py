@@ -1,0 +1,342 @@
+"""Which fields of a body a caller may write, and what of a stored document must stay as it is.
+
+An `Extent` says which paths a rule covers. Lists are looked through: what is said of
+`addresses.city` holds in each element. What is stored is known here as JSON; nothing is written.
+
+A value that is sent is written, skipped because it is the stored one and may be seen, gone into, or
+refused with 403. It is gone into where it is an object of which parts may not be written or seen,
+in place of an object or of nothing. Whatever else would replace such parts is refused: lists above
+all.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, and_more
+from app.resources.comparing import is_same
+from app.resources.faults import Steps, make_invalid_body, pointer, read_pointer
+from app.resources.fields import Field, Shape
+from app.resources.keeping import KEPT, Kept
+from app.resources.views import Rights, Rule
+
+Document = dict[str, Any]
+Decision = Literal["write", "skip", "inside", "refuse"]
+
+_UNSEEN = "A field that you can't see does not allow this."
+_TAKEN = "Another document has the same value in a field that you can't see; it must be unique."
+_PARTLY = "The model refuses this because of a field that you can't see, or together with one."
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The paths that a rule covers: an extent by name, and whether the `others` are covered."""
+
+    others: bool
+    named: Mapping[str, "Extent"] = field(default_factory=dict)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether everything is covered."""
+        return self.others and not self.named
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing is covered."""
+        return not self.others and not self.named
+
+    def below(self, name: str) -> "Extent":
+        """What is covered of the field of this name."""
+        return self.named.get(name, ALL if self.others else NONE)
+
+    def at(self, steps: Steps) -> "Extent":
+        """What is covered at a place; the numbers of elements are no steps."""
+        extent = self
+        for step in steps:
+            if isinstance(step, str) or str(step) in extent.named:
+                extent = extent.below(str(step))
+        return extent
+
+    def covers(self, value: Any) -> bool:
+        """Whether a value is covered, at least partly where it has parts."""
+        return self.others or (bool(self.named) and isinstance(value, dict | list))
+
+    def cut(self, value: Any) -> Any:
+        """The covered part of a value."""
+        if self.is_all:
+            return value
+        if isinstance(value, list):
+            return [self.cut(inner) for inner in value if self.covers(inner)]
+        if not isinstance(value, dict):
+            return value
+        below = {name: self.below(name) for name in value}
+        return {
+            name: below[name].cut(inner)
+            for name, inner in value.items()
+            if below[name].covers(inner)
+        }
+
+
+ALL, NONE = Extent(others=True), Extent(others=False)
+
+
+def extent_of(rule: Rule | None) -> Extent:
+    """The paths that a rule covers; none where there is no rule."""
+    return NONE if rule is None else _read_extent(rule.fields, rule.hide)
+
+
+@lru_cache(maxsize=1024)
+def _read_extent(fields: tuple[str, ...] | None, hide: tuple[str, ...]) -> Extent:
+    extent = ALL if fields is None else _only([path.split(".") for path in fields])
+    return _without(extent, [path.split(".") for path in hide])
+
+
+def _only(paths: Sequence[list[str]]) -> Extent:
+    if not all(paths):
+        return ALL
+    return Extent(False, {name: _only(rests) for name, rests in _by_first(paths).items()})
+
+
+def _without(extent: Extent, paths: Sequence[list[str]]) -> Extent:
+    if not paths or extent.is_none:
+        return extent
+    if not all(paths):
+        return NONE
+    cut = {name: _without(extent.below(name), rests) for name, rests in _by_first(paths).items()}
+    otherwise = ALL if extent.others else NONE
+    named = {**extent.named, **cut}
+    return Extent(extent.others, {name: one for name, one in named.items() if one != otherwise})
+
+
+def _by_first(paths: Iterable[list[str]]) -> dict[str, list[list[str]]]:
+    grouped: dict[str, list[list[str]]] = {}
+    for first, *rest in paths:
+        grouped.setdefault(first, []).append(rest)
+    return grouped
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What one caller may write of a document by one action, and what it can see of it."""
+
+    write: Extent
+    read: Extent
+
+    @classmethod
+    def to_create(cls, rights: Rights) -> "Permissions | None":
+        """Those for new documents; None where every field may be written and seen."""
+        return _limited(extent_of(rights.create), extent_of(rights.read))
+
+    @classmethod
+    def to_update(cls, rights: Rights) -> "Permissions | None":
+        """Those for stored documents, whose `_id` stays as it is; None as above."""
+        return _limited(_with_id(extent_of(rights.update)), extent_of(rights.read))
+
+    def refuse_new(self, body: Any) -> None:
+        """Raises `Forbidden` with a pointer to each value that may not be in a new document."""
+        _refuse([_make_fault(steps) for steps in _find_uncovered(self.write, body, ())])
+
+    def limit_patch(
+        self, shape: Shape, patch: Document, view: Document, shown: Document
+    ) -> Document:
+        """The merge patch without values that may not be written and are those that are stored.
+
+        `shape` is that of the document, `view` the stored document as JSON, `shown` what of it any
+        client sees. Raises `Forbidden` with a pointer to each other value that may not be written.
+        """
+        writing = _Writing()
+        limited = writing.limit(self, shape, patch, view, self.read.cut(shown), ())
+        _refuse(writing.faults)
+        return limited
+
+    def hold(
+        self, shape: Shape, body: Document, view: Document, shown: Document
+    ) -> tuple[Document, Kept]:
+        """The body of a PUT with what must stay as it is stored, and which values these are.
+
+        Takes and raises the same as `limit_patch`.
+        """
+        writing = _Writing()
+        held = writing.hold(self, shape, body, view, self.read.cut(shown), ())
+        _refuse(writing.faults)
+        return held
+
+    @contextmanager
+    def concealing(self) -> Iterator[None]:
+        """Runs a piece of work whose errors say no word about fields that can't be seen."""
+        try:
+            yield
+        except (Invalid, Conflict) as error:
+            raise self.conceal(error) from error
+
+    def conceal(self, error: RequestError) -> RequestError:
+        """The error without a word about fields that can't be seen."""
+        if self.read.is_all or not isinstance(error, Invalid | Conflict):
+            return error
+        faults = tuple(dict.fromkeys(self._conceal(fault, error) for fault in error.faults))
+        if faults == error.faults:
+            return error
+        if isinstance(error, Invalid):
+            return make_invalid_body(list(faults))
+        return Conflict(faults[0].detail + and_more(faults), *faults)
+
+    def _conceal(self, fault: Fault, error: RequestError) -> Fault:
+        if fault.pointer is None:
+            return fault
+        steps = read_pointer(fault.pointer)
+        seen = self.read.at(steps)
+        if isinstance(error, Conflict):
+            return fault if seen.others else Fault(_TAKEN, pointer="#")
+        if seen.is_none:
+            return fault if not self.write.at(steps).is_none else Fault(_UNSEEN, pointer="#")
+        return fault if seen.is_all else Fault(_PARTLY, pointer=fault.pointer)
+
+    def below(self, name: str, known: Field | None) -> "Permissions":
+        """Those inside the field of this name, as which the model knows it."""
+        is_shown = known is None or not known.excluded
+        return Permissions(self.write.below(name), self.read.below(name) if is_shown else NONE)
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether all is seen and may be written."""
+        return self.write.is_all and self.read.is_all
+
+    def decide(self, sent: Any, stored: Any, shown: Any) -> Decision:
+        """What happens to a value that is sent in place of a stored one, None for none."""
+        write, read = self.write, self.read
+        if write.is_all and (read.is_all or read.is_none):
+            return "write"
+        if not read.is_none and is_same(sent, shown, exactly=False):
+            return "skip"
+        goes_inside = isinstance(sent, dict) and isinstance(stored, dict | None)
+        return "inside" if goes_inside and not write.is_none else "refuse"
+
+
+def _limited(write: Extent, read: Extent) -> Permissions | None:
+    permissions = Permissions(write, _with_id(read))
+    return None if permissions.are_whole else permissions
+
+
+def _with_id(extent: Extent) -> Extent:
+    if extent.below("_id").is_all:
+        return extent
+    named = {name: one for name, one in extent.named.items() if name != "_id"}
+    return Extent(extent.others, named if extent.others else {**named, "_id": ALL})
+
+
+class _Writing:
+    """One body on its way into one stored document; `faults` are what may not be written."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    def limit(
+        self,
+        may: Permissions,
+        shape: Shape | None,
+        sent: Document,
+        view: Document,
+        shown: Document,
+        above: Steps,
+    ) -> Document:
+        limited: Document = {}
+        for name, value in sent.items():
+            known, stored, seen = _find(shape, name), view.get(name), shown.get(name)
+            below = may.below(name, known)
+            decision = below.decide(value, stored, seen)
+            if decision == "write":
+                limited[name] = value
+            elif decision == "inside":
+                parts = value, stored or {}, seen or {}
+                inner = self.limit(below, _shape_in(known), *parts, (*above, name))
+                if inner or stored is None:
+                    limited[name] = inner
+            elif decision == "refuse":
+                self._refuse((*above, name))
+        return limited
+
+    def hold(
+        self,
+        may: Permissions,
+        shape: Shape | None,
+        sent: Document,
+        view: Document,
+        shown: Document,
+        above: Steps,
+    ) -> tuple[Document, Kept]:
+        whole, kept = dict(sent), Kept()
+        for name in dict.fromkeys((*sent, *view, *(shape.fields if shape else ()))):
+            known, stored, seen = _find(shape, name), view.get(name), shown.get(name)
+            below = may.below(name, known)
+            if name in sent:
+                decision = below.decide(sent[name], stored, seen)
+            else:
+                decision = _decide_absent(below, shape, name, stored)
+            if decision == "refuse":
+                self._refuse((*above, name))
+            elif decision == "skip":
+                kept[name] = KEPT
+                _put(whole, name, view, known)
+            elif decision == "inside":
+                parts = sent.get(name, {}), stored or {}, seen or {}
+                steps = (*above, name)
+                whole[name], inner = self.hold(below, _shape_in(known), *parts, steps)
+                if stored is not None:
+                    kept[name] = inner
+        return whole, kept
+
+    def _refuse(self, steps: Steps) -> None:
+        self.faults.append(_make_fault(steps))
+
+
+def _decide_absent(may: Permissions, shape: Shape | None, name: str, stored: Any) -> Decision:
+    """What happens to a stored value that a PUT does not send."""
+    if may.are_whole:
+        return "write"
+    can_be_sent = shape is None or shape.open or name in shape.fields
+    if may.read.is_none or not can_be_sent or stored in (None, [], {}):
+        return "skip"
+    return "inside" if isinstance(stored, dict) and not may.write.is_none else "refuse"
+
+
+def _put(whole: Document, name: str, view: Document, known: Field | None) -> None:
+    """Puts the stored value into a body, for its model to look at."""
+    if name not in view:
+        whole.pop(name, None)
+    elif known is not None or name in whole:
+        whole[name] = view[name]
+
+
+def _find(shape: Shape | None, name: str) -> Field | None:
+    return shape.fields.get(name) if shape is not None else None
+
+
+def _shape_in(known: Field | None) -> Shape | None:
+    return known.shape if known is not None and not known.many else None
+
+
+def _find_uncovered(extent: Extent, value: Any, above: Steps) -> Iterator[Steps]:
+    """The places of what an extent does not cover."""
+    if extent.is_all:
+        return
+    if not extent.covers(value):
+        yield above
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _find_uncovered(extent.below(name), inner, (*above, name))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _find_uncovered(extent, inner, (*above, number))
+
+
+def _make_fault(steps: Steps) -> Fault:
+    return Fault("You may not write this field, or a part of it.", pointer=pointer(steps))
+
+
+def _refuse(faults: Sequence[Fault]) -> None:
+    if faults:
+        where = faults[0].pointer
+        detail = f"You may not write the field at {where}, or a part of it{and_more(faults)}."
+        raise Forbidden(detail, *faults)
