@@ -133,31 +133,19 @@ class Package:
         self, part: str, start: Start, end: End, text: Callable[[str], object] | None = None
     ) -> Iterator[None]:
         """Walks through a part, a piece at a time: the handlers were called for what was read."""
-        parser: Any = expat.ParserCreate()
-        parser.ordered_attributes = True
-        parser.buffer_text = True
-        parser.StartDoctypeDeclHandler = _refuse_entities
-        parser.EntityDeclHandler = _refuse_entities
-        parser.StartElementHandler = start
-        parser.EndElementHandler = end
-        parser.CharacterDataHandler = text
-        given = 0
+        parser = PartParser(part, start, end, text)
+        for chunk in self.chunks(part):
+            parser.feed(chunk)
+            yield
+        parser.finish()
+        yield
+
+    def chunks(self, part: str) -> Iterator[bytes]:
+        """The bytes of a part, a piece at a time."""
         try:
             with self._open(part) as stream:
                 while chunk := stream.read(CHUNK):
-                    given += len(chunk)
-                    parser.Parse(chunk, False)
-                    if given - parser.CurrentByteIndex > TOKEN:
-                        raise BadRequest(
-                            f"A tag in {part} of the workbook is longer than {TOKEN:,} bytes."
-                        )
-                    yield
-                parser.Parse(b"", True)
-                yield
-        except expat.ExpatError as error:
-            raise make_read_error(
-                f"{part}: {expat.errors.messages[error.code]}, line {error.lineno}"
-            ) from None
+                    yield chunk
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
             raise make_read_error(f"{part}: {error}") from None
 
@@ -236,6 +224,45 @@ class Package:
 
         self.parse(self._book, start, _nothing)
         return sheets, is_1904
+
+
+class PartParser:
+    """Expat for one part, of which nothing is trusted; raises `BadRequest` for what is broken."""
+
+    def __init__(
+        self, part: str, start: Start, end: End, text: Callable[[str], object] | None = None
+    ) -> None:
+        self._part = part
+        self._given = 0  # bytes
+        self._parser: Any = expat.ParserCreate()
+        self._parser.ordered_attributes = True
+        self._parser.buffer_text = True
+        self._parser.StartDoctypeDeclHandler = _refuse_entities
+        self._parser.EntityDeclHandler = _refuse_entities
+        self._parser.StartElementHandler = start
+        self._parser.EndElementHandler = end
+        self._parser.CharacterDataHandler = text
+
+    def feed(self, chunk: bytes) -> None:
+        """Reads on: the handlers are called for what is whole."""
+        self._given += len(chunk)
+        self._parse(chunk, False)
+        if self._given - self._parser.CurrentByteIndex > TOKEN:
+            raise BadRequest(
+                f"A tag in {self._part} of the workbook is longer than {TOKEN:,} bytes."
+            )
+
+    def finish(self) -> None:
+        """Says that the part has ended."""
+        self._parse(b"", True)
+
+    def _parse(self, chunk: bytes, is_last: bool) -> None:
+        try:
+            self._parser.Parse(chunk, is_last)
+        except expat.ExpatError as error:
+            raise make_read_error(
+                f"{self._part}: {expat.errors.messages[error.code]}, line {error.lineno}"
+            ) from None
 
 
 def make_read_error(why: object) -> BadRequest:

@@ -19,7 +19,8 @@ from app.errors import BadRequest, Invalid, RequestError, TooLarge
 from app.spreadsheets.cell import Broken, Cut, Serial, Shown
 from app.spreadsheets.format import Limits, Options, ReadOptions
 from app.spreadsheets.formats.xlsx import XlsxEncoder
-from app.spreadsheets.sheets import XlsxReader, column_of
+from app.spreadsheets.sheet_rows import column_of
+from app.spreadsheets.sheets import XlsxReader
 from app.spreadsheets.workbook import letters
 from tests.spreadsheets.files import export, whole
 from tests.spreadsheets.test_xlsx import COLUMNS, nasty
@@ -110,6 +111,18 @@ def made(sheet: str, strings: str = "", **parts: str) -> bytes:
         new.writestr("xl/strings.xml", f'<sst xmlns="{MAIN}">{strings}</sst>')
         for name, text in parts.items():
             new.writestr(name, text)
+    return file.getvalue()
+
+
+def made_of(sheet: bytes) -> bytes:
+    """A workbook with these bytes for its only sheet."""
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(made(""))) as old,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, sheet if name == "xl/one.xml" else old.read(name))
     return file.getvalue()
 
 
@@ -382,3 +395,90 @@ def test_names_of_columns_are_read_as_they_are_written() -> None:
     for name in ("", "XFE", "ZZZZ", "A1", "Ä"):
         with pytest.raises(BadRequest):
             column_of(name)
+
+
+PIECES = [
+    "<c/>",
+    '<c r="B{row}"/>',
+    '<c t="inlineStr"><is><t>x</t></is></c>',
+    '<c t="inlineStr"><is><t xml:space="preserve"> &lt;&amp;lt;&gt;_x0041_ </t></is></c>',
+    '<c t="str"><v>&quot;&apos;</v></c>',
+    '<c r="C{row}" s="1" t="s"><v>1</v></c>',
+    '<c r="B{row}" t="str"><v>é王😀&amp;</v></c>',
+    "<c><v>-12</v></c>",
+    '<c s="1"><v>45000.5</v></c>',
+    '<c s="2" t="n"><v>1.5</v></c>',
+    '<c t="b"><v>1</v></c>',
+    '<c t="e"><v>#REF!</v></c>',
+    '<c t="inlineStr"><is><t></t></is></c>',
+    # Not plain: read by expat, with all that follows.
+    '<c t="str"><f>1+1</f><v>2</v></c>',
+    '<c t="inlineStr"><is><r><t>a</t></r><r><t>b</t></r></is></c>',
+    "<c><!-- a comment --><v>3</v></c>",
+    '<c t="str"><v><![CDATA[a<b]]></v></c>',
+    '<c t="str"><v>&#65;</v></c>',
+    '<c t="str"><v>a\rb</v></c>',
+    "<c t='str'><v>quoted</v></c>",
+]
+STYLES = (
+    f'<styleSheet xmlns="{MAIN}"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="2"/>'
+    "</cellXfs></styleSheet>"
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=3), max_size=6), st.booleans())
+def test_plain_rows_are_read_as_expat_reads_them(rows: list[list[str]], numbered: bool) -> None:
+    xml = HEADER.replace("</row>", '<c r="C1" t="str"><v>c</v></c></row>')
+    for number, row in enumerate(rows):
+        place = 3 * number + 2 if numbered else number + 2
+        attributes = f' r="{place}" spans="1:3" x:dy="0.25"' if numbered else ""
+        xml += f"<row{attributes}>{''.join(row).format(row=place)}</row>\n"
+    sheet, strings = sheet_of(xml), "<si><t>zero</t></si><si><t>one</t></si>"
+    parts = {"xl/styles.xml": STYLES}
+    by_expat = sheet.replace("<sheetData>", "<?by expat?><sheetData>")
+    outcomes = []
+    for one in (sheet, by_expat):
+        try:
+            outcomes.append(repr(read(made(one, strings, **parts))))
+        except BadRequest as error:
+            outcomes.append(error.detail)
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "<row><c><v>1</v></c>",
+        "<row><c><v>1</c></v></row>",
+        "<row><c><v>1 & 2</v></c></row>",
+        '<row><c t="str"><v>a]]>b</v></c></row>',
+        '<row><c t="str"><v>&b;</v></c></row>',
+        '<row><c t="str"><v>\x01</v></c></row>',
+        '<row><c r="A2" r="B2"><v>1</v></c></row>',
+        "<row><c><v>1</v></c></row></sheetData></worksheet><row></row>",
+    ],
+)
+def test_what_is_not_well_formed_is_broken_after_plain_rows(xml: str) -> None:
+    plain = '<row><c t="str"><v>x</v></c></row>'
+    assert "broken" in refused(made(sheet_of(HEADER + plain + xml))).detail
+
+
+def test_rows_that_are_not_utf_8_are_broken_and_other_encodings_are_read() -> None:
+    rows = HEADER + '<row><c t="str"><v>é</v></c></row>'
+    head = '<?xml version="1.0" encoding="{}"?>'
+    latin = head.format("iso-8859-1") + sheet_of(rows)
+    assert cells(made_of(latin.encode("latin-1"))) == [["é"]]
+    assert cells(made_of((head.format("UTF-16") + sheet_of(rows)).encode("utf-16"))) == [["é"]]
+    assert cells(made_of(b"\xef\xbb\xbf" + sheet_of(rows).encode())) == [["é"]]
+    assert "broken" in refused(made_of(sheet_of(rows).encode("latin-1"))).detail
+
+
+def test_a_row_is_read_whole_wherever_the_pieces_of_its_part_end() -> None:
+    rows = "".join(
+        f'<row r="{number}"><c t="str"><v>{number}{"x" * (number * 37 % 5000)}</v></c></row>'
+        for number in range(2, 200)
+    )
+    table = read(made(sheet_of(HEADER + rows)))[1]
+    assert [number for _, number, _ in table] == list(range(2, 200))
+    assert all(row == [f"{number}{'x' * (number * 37 % 5000)}"] for _, number, row in table)
