@@ -3,7 +3,7 @@
 `mock` has the same for a mongomock.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,10 @@ from app.store.exact import Expression, is_same
 from app.store.pages import Reader
 
 _SIMPLE = {"locale": "simple"}  # compares texts as bytes, whatever the collection's collation
+
+NUMBER = "_docsheet"  # the field by which documents of a question are told apart
+# The steps that give one document, whatever the collection has: `$documents` belongs to none.
+_ONE_DOCUMENT = ({"$match": {"_id": {"$in": []}}}, {"$facet": {"none": [{"$limit": 1}]}})
 
 Words = dict[str, Any]  # for the driver
 
@@ -67,6 +71,23 @@ class Documents:
         return self.collection.count_documents(condition, maxTimeMS=self._count_limit, **words)
 
     # --- what writes need ---
+
+    def find_matching(self, numbered: Sequence[bytes], condition: Mapping[str, Any]) -> set[int]:
+        """The numbers of those documents, each with a `NUMBER`, that meet a condition.
+
+        They need not be stored; the collection's collation counts.
+        """
+        listed = [self.make_document(raw) for raw in numbered]
+        steps: list[dict[str, Any]] = [
+            *_ONE_DOCUMENT,
+            {"$project": {"one": {"$literal": listed}}},
+            {"$unwind": "$one"},
+            {"$replaceRoot": {"newRoot": "$one"}},
+            {"$match": condition},
+            {"$project": {"_id": 0, NUMBER: 1}},
+        ]
+        found = self.collection.aggregate(steps, maxTimeMS=self._time_limit)
+        return {one[NUMBER] for one in found}
 
     @cached_property
     def raw_collection(self) -> Collection[Any]:

@@ -4,7 +4,7 @@ It has no raw batches, no sessions, no topology, and no order across types; what
 tested on a real mongod. Whether there is one is asked once, where a database is made.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, cast
@@ -21,7 +21,7 @@ from app.resources.storing import to_bson
 from app.settings import Settings
 from app.store.client import Database
 from app.store.collections import Nature
-from app.store.documents import Documents, Words
+from app.store.documents import NUMBER, Documents, Words
 from app.store.exact import Expression
 from app.store.pages import Page
 
@@ -104,6 +104,14 @@ class MockDocuments(Documents):
     def count(self, condition: Mapping[str, Any], **words: Any) -> int:
         """How many documents there are, `limit` at most."""
         return int(self.collection.count_documents(condition, **words))
+
+    def find_matching(self, numbered: Sequence[bytes], condition: Mapping[str, Any]) -> set[int]:
+        """The numbers of those documents that meet a condition, as another mock says it."""
+        scratch = type(self.collection.database.client)()["scratch"]["scratch"]
+        for raw in numbered:
+            document = decode(raw)
+            scratch.insert_one(document)
+        return {one[NUMBER] for one in scratch.find(condition)}
 
     @cached_property
     def raw_collection(self) -> Collection[Any]:
