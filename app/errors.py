@@ -12,6 +12,7 @@
         ├── MethodNotAllowed       405
         ├── Conflict               409
         │   └── Linked             others link to the document that is to go
+        ├── Gone                   410
         ├── PreconditionFailed     412
         ├── TooLarge               413
         ├── UnsupportedMedia       415
@@ -125,6 +126,12 @@ class Linked(Conflict):
     """Other documents link to the one that is to be deleted."""
 
     problem = "linked"
+
+
+class Gone(RequestError):
+    """What was there for a while is over: a share that has expired or was ended."""
+
+    status, title, problem = 410, "Gone", "gone"
 
 
 class PreconditionFailed(RequestError):

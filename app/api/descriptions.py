@@ -88,6 +88,7 @@ STATUSES = {
     404: "There is no such document.",
     405: "Not with this method; `Allow` says which ones there are.",
     409: "A unique index has the value already.",
+    410: "The link has expired, or was ended.",
     412: "The document is not in the state that If-Match or If-None-Match asks for.",
     413: "The body is too large.",
     415: "The body has another media type.",

@@ -41,6 +41,10 @@ PROBLEMS = {
         "it and in which field: change or delete those first. "
         'A model that says on_delete = "keep" lets its documents go.',
     ),
+    "gone": (
+        "A link that is over",
+        "A shared download has an end, and whoever made it may end it before. Ask for a new link.",
+    ),
     "precondition-failed": (
         "The document has changed",
         "If-Match names a state of the document that is no longer the stored one: somebody wrote "

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from urllib.parse import unquote_plus, unquote_to_bytes
+from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -40,6 +40,10 @@ _secrets = re.compile(
 )
 
 
+_shared = re.compile(r"/+shared/+(?P<token>[^/]+)(?P<rest>.*)", re.DOTALL).fullmatch
+TOKEN = "docsheet.share"  # the key in the scope of a shared download's token
+
+
 class Gate:
     """The outermost layer: `X-Request-ID`, `nosniff`, the Host and Origin rules, the log.
 
@@ -68,6 +72,7 @@ class Gate:
         if not _usable_id(request_id):
             request_id = self._beginning + b"%08x" % next(self._number)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
+        _hide_token(scope)
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -168,6 +173,18 @@ def _why(scope: Scope) -> str:
         reason = reason.replace(value, HIDDEN) if value else reason
     query = _secrets.sub(rf"\g<name>{HIDDEN}", query)
     return f"{'?' if query else ''}{query[:_LONG]} {reason[:_LONG]}".strip()
+
+
+def _hide_token(scope: Scope) -> None:
+    """Takes the token of a shared download out of the path, for its handler alone.
+
+    So no log, no error and nothing else that repeats a path can show it.
+    """
+    found = _shared(scope["path"])
+    if found is not None:
+        scope[TOKEN] = found["token"]
+        scope["path"] = f"/shared/{HIDDEN}{found['rest']}"
+        scope["raw_path"] = quote(scope["path"]).encode()
 
 
 def _put_under(root: str, scope: Scope) -> None:

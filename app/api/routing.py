@@ -52,14 +52,18 @@ class Route:
         return found.groupdict() if found else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handler = self._handlers.get(scope["method"])
+        response = await self.answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to a request of this path; raises `MethodNotAllowed`."""
+        handler = self._handlers.get(request.method)
         if handler is None:
             raise MethodNotAllowed(
-                f"{scope['method']} is not possible here; {self._allow} is.",
+                f"{request.method} is not possible here; {self._allow} is.",
                 headers={"Allow": self._allow},
             )
-        response = await handler(Request(scope, receive, send))
-        await response(scope, receive, send)
+        return await handler(request)
 
 
 class Paths:

@@ -62,6 +62,7 @@ class Account(Document):
 
     class Resource:
         path = "auth/accounts"
+        on_delete = "keep"  # its keys and shares go with it
         search = ["name"]
 
 
@@ -118,6 +119,7 @@ class Share(Document):
     address: str  # of the export, with its query
     file: str  # the last step of the link
     account: Link[Account]
+    scopes: list[str] = []  # of who made it, none for all of the account's
     digest: str = Field(exclude=True)  # of the token
     created: datetime.datetime = Field(default_factory=now)
     expires: datetime.datetime

@@ -1,0 +1,216 @@
+"""Shares: links that download one export each, with what their makers may do at that moment.
+
+A token is 256 random bits. The database has its digest alone, also of those that were ended, so
+that a link that is over can say so. `Gate` takes the token out of the path before anything else
+sees it.
+"""
+
+import datetime
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from pymongo import IndexModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.callers import Caller
+from app.api.descriptions import Answer, Description, describe_in_path
+from app.api.middleware import TOKEN
+from app.api.parts import Part
+from app.api.routing import Route
+from app.auth.audit import Audit
+from app.auth.documents import Account, Share, now
+from app.auth.keys import digest
+from app.auth.scopes import Scopes
+from app.errors import Fault, Forbidden, Gone, Invalid, NotFound
+from app.resources.kinds import show_link
+from app.spreadsheets.formats import FORMATS
+from app.store.client import Connection, Database
+
+COLLECTION: str = Share.Settings.name
+ACCOUNTS: str = Account.Settings.name
+ENDED = "docsheet.shares.ended"  # digests of those that were ended, for a while
+REMEMBERED_DAYS = 365  # that one that is over says so
+DAY = 24 * 3600  # seconds
+SHORTEST, LONGEST, USUAL = 60, 365 * DAY, 7 * DAY  # seconds that a share lasts
+EXPORT = "export"  # the step before a format
+
+Find = Callable[[str], tuple[Route, dict[str, Any]] | None]
+Call = Callable[[Any, Scopes], Awaitable[Caller | None]]
+
+
+@dataclass(frozen=True)
+class Address:
+    """What a share downloads: the route of an export, and its query string."""
+
+    route: Route
+    parameters: Mapping[str, Any]
+    path: str
+    raw_path: str
+    query: str
+
+    @property
+    def resource(self) -> str:
+        """The address of the resource, or of the list of what links to a document."""
+        return self.path.removeprefix("/").rpartition(f"/{EXPORT}/")[0]
+
+    @property
+    def file(self) -> str:
+        """The name of the file: `users.csv`."""
+        found = FORMATS.get(self.parameters["format"])
+        extension = found.extension if found is not None else ""
+        return f"{self.resource.rpartition('/')[2]}.{extension}"
+
+    async def answer(self, request: Request, caller: Caller, method: str = "GET") -> Response:
+        """The download, or for HEAD its headers; raises whatever the export does."""
+        scope = {
+            **request.scope,
+            "method": method,
+            "path": self.path,
+            "raw_path": self.raw_path.encode(),
+            "query_string": self.query.encode(),
+            "path_params": self.parameters,
+            "caller": caller,
+        }
+        return await self.route.answer(Request(scope, request.receive))
+
+
+def make_token() -> str:
+    """A new token."""
+    return secrets.token_urlsafe(32)
+
+
+def read_address(address: str, find: Find, root: str = "") -> Address:
+    """What an address names, with or without the prefix that a proxy takes off.
+
+    Raises `Invalid` with a pointer to it where that is no export.
+    """
+    raw_path, _, query = address.partition("?")
+    if root and raw_path.startswith(f"{root}/"):
+        raw_path = raw_path.removeprefix(root)
+    path = _read_path(raw_path)
+    found = find(path) if _is_sendable(address) else None
+    if found is None or not found[0].path.endswith(f"/{EXPORT}/{{format}}"):
+        detail = (
+            "This must be the path of an export with its query, such as "
+            "/users/export/csv?name__contains=a, percent-encoded."
+        )
+        raise Invalid(detail, Fault(detail, pointer="#/address"))
+    route, parameters = found
+    return Address(route, parameters, path, raw_path, query)
+
+
+def _read_path(raw_path: str) -> str:
+    """The path as a server reads it; an encoded slash belongs to a name."""
+    steps = [unquote_to_bytes(step).decode("utf-8", "replace") for step in raw_path.split("/")]
+    return "/".join(step.replace("/", "%2F") for step in steps)
+
+
+def _is_sendable(address: str) -> bool:
+    """Whether an address could be sent as it is (RFC 3986)."""
+    return address.isascii() and address.isprintable() and not set(address) & set(" #")
+
+
+class Shared(Part):
+    """The downloads of shares."""
+
+    def __init__(self, find: Find, call: Call, audit: Audit) -> None:
+        self._find = find
+        self._call = call
+        self._audit = audit
+        self._database: Database
+
+    async def open(self, database: Database) -> None:
+        """Takes the shares from this database."""
+        self._database = database
+        self._collection = database.collection(COLLECTION)
+
+    async def prepare(self) -> bool:
+        """Makes the indexes by which shares that are long over are forgotten."""
+        await self._database.run(_make_indexes, self._database, writing=True)
+        return True
+
+    def routes(self) -> list[Route]:
+        """`/shared/{token}/{file}`."""
+        return [Route("/shared/{token}/{file}", {"GET": self.download}, (_DESCRIPTION,))]
+
+    async def download(self, request: Request) -> Response:
+        """`GET /shared/{token}/{file}`: the export, by the rights of who made the share."""
+        share = await self._read(request.scope[TOKEN], request.path_params["file"])
+        address = read_address(share["address"], self._find)
+        caller = await self._call_maker(share, address)
+        response = await address.answer(request, caller, request.method)
+        scope = {**request.scope, "caller": caller}
+        details = {"share": str(share["_id"]), "address": share["address"]}
+        await self._audit.write(scope, "share used", share["name"], details)
+        return response
+
+    async def _read(self, token: str, file: str) -> dict[str, Any]:
+        share = await self._database.run(_use, self._database, digest(token), writing=True)
+        if share is None or share["file"] != file:
+            raise NotFound("There is no such share; the link may have been copied in part.")
+        if share["expires"].replace(tzinfo=datetime.UTC) <= now():
+            raise Gone("This share has expired; ask for a new link.")
+        return share
+
+    async def _call_maker(self, share: Mapping[str, Any], address: Address) -> Caller:
+        """The maker as a caller who may do nothing but this export."""
+        caller = await self._call(
+            show_link(ACCOUNTS, share["account"]), frozenset(share.get("scopes", ()))
+        )
+        if caller is None:
+            raise Forbidden("Who made this share has no account any more, or a disabled one.")
+        return replace(caller, means="share")
+
+
+def _use(database: Connection, token: str) -> dict[str, Any] | None:
+    """The share with this digest, which is marked as used; raises `Gone` for one that was ended."""
+    share = database.collection(COLLECTION).find_one_and_update(
+        {"digest": token}, {"$set": {"last_used": now()}}
+    )
+    if share is None and database.collection(ENDED).find_one({"_id": token}) is not None:
+        raise Gone("This share was ended; ask for a new link.")
+    return share
+
+
+def end(database: Connection, condition: Mapping[str, Any]) -> int:
+    """Ends all shares that meet a condition, so that their links say so; how many these were."""
+    shares = database.collection(COLLECTION)
+    found = list(shares.find(condition, {"digest": 1}))
+    for share in found:
+        ended = {"_id": share["digest"], "at": now()}
+        database.collection(ENDED).replace_one({"_id": share["digest"]}, ended, upsert=True)
+        shares.delete_one({"_id": share["_id"]})
+    return len(found)
+
+
+def _make_indexes(database: Connection) -> None:
+    """The indexes by which shares that were over for long are forgotten."""
+    seconds = REMEMBERED_DAYS * DAY
+    over = IndexModel([("expires", 1)], name="forget", expireAfterSeconds=seconds)
+    ended = IndexModel([("at", 1)], name="forget", expireAfterSeconds=seconds)
+    database.collection(COLLECTION).create_indexes([over])
+    database.collection(ENDED).create_indexes([ended])
+
+
+_DESCRIPTION = Description(
+    "get",
+    "/shared/{token}/{file}",
+    "download_shared",
+    "Download what somebody shared",
+    {
+        200: Answer(
+            "The file.",
+            {"application/octet-stream": {"type": "string", "format": "binary"}},
+            ("X-Export-Id", "Content-Disposition", "Cache-Control"),
+        )
+    },
+    (400, 403, 404, 410, 422, 503, 505),
+    [
+        describe_in_path("token", {"type": "string"}, "The secret part of the link."),
+        describe_in_path("file", {"type": "string"}, "The file's name, such as users.csv."),
+    ],
+)
