@@ -93,9 +93,16 @@ class BadRequest(RequestError):
 
 
 class Unauthorized(RequestError):
-    """Nobody is known to call: no credentials were sent, or they are not valid."""
+    """Nobody is known to call: no credentials were sent, or they are not valid.
+
+    `challenges` say what may be sent, a header `WWW-Authenticate` each (RFC 9110, 11.6.1).
+    """
 
     status, title, problem = 401, "Unauthorized", "unauthorized"
+
+    def __init__(self, detail: str, *challenges: str) -> None:
+        super().__init__(detail)
+        self.challenges = challenges
 
 
 class Forbidden(RequestError):

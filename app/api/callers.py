@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from app.resources.views import EVERYTHING, Grants
 
-Means = Literal["off", "token", "key", "password", "session", "share"]
+Means = Literal["off", "none", "token", "key", "password", "session", "share"]
 ADMIN = "admin"  # the scope that holds all others
 ALL = Grants(others=EVERYTHING)
 
@@ -41,6 +41,7 @@ class Caller:
 
 
 EVERYONE = Caller()
+NOBODY = Caller(scopes=frozenset(), rights=Grants(), means="none")  # on paths that are open
 
 
 def caller_of(scope: Scope) -> Caller:

@@ -105,7 +105,7 @@ class Gate:
             if scope["type"] == "websocket" or scope["method"] in _WRITES:
                 self._check_origin(headers)
         except RequestError as error:
-            await _refuse(error, scope, receive, send)
+            await refuse(error, scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -139,7 +139,8 @@ class Gate:
             raise Forbidden(detail, Fault(detail, header="Sec-Fetch-Site"))
 
 
-async def _refuse(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a request, or a WebSocket that is to be opened, with an error."""
     if scope["type"] == "http":
         await problem(error, scope)(scope, receive, send)
     elif "websocket.http.response" in scope.get("extensions", {}):

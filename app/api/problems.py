@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.api.media_types import PROBLEM
-from app.errors import BadRequest, Fault, Invalid, RequestError
+from app.errors import BadRequest, Fault, Invalid, RequestError, Unauthorized
 from app.resources.faults import pointer
 
 REASON = "reason"  # of an error, in the request's state, for the log
@@ -26,7 +26,7 @@ def problem(error: RequestError, scope: Scope) -> Response:
     page = "about:blank"
     if error.problem:
         page = f"{scope.get('root_path', '')}/docs/problems/{error.problem}"
-    return _response(
+    response = _response(
         scope,
         error.status,
         error.title,
@@ -36,6 +36,10 @@ def problem(error: RequestError, scope: Scope) -> Response:
         page,
         error.members,
     )
+    if isinstance(error, Unauthorized):
+        for challenge in error.challenges:
+            response.headers.append("WWW-Authenticate", challenge)
+    return response
 
 
 async def on_request_error(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from pymongo import IndexModel
 
 from app.auth.passwords import Password
 
+SEEN_SECONDS = 600  # between two notes that an account was seen, or a key used
 KEY_PREFIX = "key_"  # with which the ids of keys begin, and no account's name
 # Names are equal without regard to case
 # (https://www.mongodb.com/docs/manual/core/index-case-insensitive/). A mock knows no collations:
@@ -40,6 +41,14 @@ def now() -> datetime.datetime:
     """This moment, in the milliseconds that MongoDB holds."""
     moment = datetime.datetime.now(datetime.UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def is_past(moment: Any, seconds: float = 0) -> bool:
+    """Whether a stored moment was that many seconds ago, or is none at all."""
+    if not isinstance(moment, datetime.datetime):
+        return True
+    ago = now() - moment.replace(tzinfo=datetime.UTC)  # a mock has no time zone
+    return ago.total_seconds() > seconds
 
 
 Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(check_name)]

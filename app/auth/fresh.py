@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -39,19 +40,26 @@ class Fresh(Generic[K, V]):
         if reading is None:
             reading = asyncio.create_task(self._read_anew(key))
             self._reading[key] = reading
+            reading.add_done_callback(partial(self._end, key))
         return await asyncio.shield(reading)
 
     async def _read_anew(self, key: K) -> V:
         until = time.monotonic() + self._seconds  # of the moment before it is read
-        try:
-            value = await self._read(key)
-        finally:
-            if self._reading.get(key) is asyncio.current_task():
-                del self._reading[key]
+        value = await self._read(key)
+        if self._reading.get(key) is asyncio.current_task():
+            self._keep(key, _Kept(value, until))
+        return value
+
+    def _keep(self, key: K, kept: _Kept[V]) -> None:
         if len(self._kept) >= MOST:
             self._kept.clear()
-        self._kept[key] = _Kept(value, until)
-        return value
+        self._kept[key] = kept
+
+    def _end(self, key: K, reading: "asyncio.Task[V]") -> None:
+        if self._reading.get(key) is reading:
+            del self._reading[key]
+        if not reading.cancelled():
+            reading.exception()  # now it counts as seen, also where nobody waits any more
 
     def forget(self, key: K) -> None:
         """Reads it anew when it is asked for again: it has just been changed here."""

@@ -6,9 +6,15 @@ A digest without a salt is enough for so many random bits; a password's would no
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass
+from typing import Any
 
-from app.auth.documents import KEY_PREFIX
+from app.auth.documents import KEY_PREFIX, SEEN_SECONDS, Key, is_past, now
+from app.auth.fresh import Fresh
+from app.auth.scopes import Scopes
+from app.store.client import Database
 
+COLLECTION: str = Key.Settings.name
 BYTES = 32  # of a secret
 
 
@@ -30,3 +36,48 @@ def digest(secret: str) -> str:
 def is_right(secret: str, stored: str) -> bool:
     """Whether a secret is the one of this digest; takes as long for any."""
     return hmac.compare_digest(digest(secret), stored)
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """A key that serves; `account` is an `_id`, `scopes` None where it has all of the account's."""
+
+    account: Any
+    digest: str
+    scopes: Scopes | None
+
+
+class Keys:
+    """The keys of a database, as they were some seconds ago at most."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._collection = database.collection(COLLECTION)
+        self._fresh: Fresh[str, KnownKey | None] = Fresh(self._read)
+
+    async def check(self, identifier: str, secret: str) -> KnownKey | None:
+        """The key of this id and secret, unless it is over."""
+        key = await self._fresh.get(identifier)
+        stored = key.digest if key is not None else ""
+        return key if is_right(secret, stored) else None
+
+    def forget(self, identifier: str) -> None:
+        """Reads a key anew when it is asked for again."""
+        self._fresh.forget(identifier)
+
+    async def _read(self, identifier: str) -> KnownKey | None:
+        found = await self._database.run(self._find, identifier)
+        if found is None:
+            return None
+        account = getattr(found["account"], "id", found["account"])  # a link, as Beanie stores it
+        scopes = frozenset(found.get("scopes") or ())
+        return KnownKey(account, found["digest"], scopes or None)
+
+    def _find(self, identifier: str) -> dict[str, Any] | None:
+        """What is stored of a key that serves; now and then with a note that it was used."""
+        found = self._collection.find_one({"_id": identifier})
+        if found is None or (found.get("expires") is not None and is_past(found["expires"])):
+            return None
+        if is_past(found.get("last_used"), SEEN_SECONDS):
+            self._collection.update_one({"_id": identifier}, {"$max": {"last_used": now()}})
+        return found

@@ -55,6 +55,14 @@ def find_beyond(scopes: Collection[str], wanted: Iterable[str]) -> list[str]:
     return [scope for scope in wanted if not covers(scopes, scope)]
 
 
+def cut(scopes: Iterable[str], held: Iterable[str]) -> Scopes:
+    """What both of them hold, as `read` of `admin` and `read`."""
+    wanted, most = frozenset(scopes), frozenset(held)
+    left = [one for one in wanted if covers(most, one)]
+    left += [one for one in most if covers(wanted, one)]
+    return frozenset(left)
+
+
 def scopes_of(role: Role, resources: Iterable[Resource]) -> Scopes:
     """What an account with this role may ask for: the fewest words that say it."""
     if role.is_admin:

@@ -4,7 +4,6 @@ A session ends when it is signed out of, when nothing was asked for twelve hours
 account's password changes.
 """
 
-import datetime
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.collection import Collection
 
-from app.auth.documents import now
+from app.auth.documents import is_past, now
 from app.auth.keys import digest
 from app.store.client import Database
 
@@ -69,10 +68,9 @@ class Sessions:
         found = self._collection.find_one({"_id": identifier})
         if found is None:
             return None
-        idle = now() - found["used"].replace(tzinfo=datetime.UTC)
-        if idle.total_seconds() > IDLE_SECONDS:  # the database looks once a minute
+        if is_past(found["used"], IDLE_SECONDS):  # the database looks once a minute
             return None
-        if idle.total_seconds() > TOUCH_SECONDS:
+        if is_past(found["used"], TOUCH_SECONDS):
             self._collection.update_one({"_id": identifier}, {"$max": {"used": now()}})
         return dict(found)
 

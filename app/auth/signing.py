@@ -8,7 +8,6 @@ import datetime
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from app.auth.documents import now
+from app.auth.documents import is_past, now
 from app.store.client import Connection, Database
 
 COLLECTION = "docsheet.secrets"
@@ -82,14 +81,8 @@ def read_secrets(database: Connection) -> list[Secret]:
     if not found:
         make_secret(collection, 1)
         found = list(collection.find(sort=[("_id", DESCENDING)]))
-    return [Secret(str(one["_id"]), bytes(one["secret"])) for one in found if not _is_over(one)]
-
-
-def _is_over(document: Mapping[str, Any]) -> bool:
-    until = document.get("until")
-    if until is None:
-        return False
-    return bool(until.replace(tzinfo=datetime.UTC) < now())
+    serving = [one for one in found if one.get("until") is None or not is_past(one["until"])]
+    return [Secret(str(one["_id"]), bytes(one["secret"])) for one in serving]
 
 
 def make_secret(collection: Collection[Any], number: int) -> None:

@@ -25,6 +25,7 @@ from app.store.client import Database
 
 COLLECTION = "docsheet.tokens"
 REFRESH_DAYS = 30  # without being used, after which a refresh token is over
+JWT_DOTS = 2  # in an access token; a refresh token has one
 ALGORITHM = "HS256"
 LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
 LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
@@ -151,10 +152,12 @@ class TokenMaker:
     async def _read(self, identifier: str) -> Family | None:
         return _family(await self._database.run(self._collection.find_one, {"_id": identifier}))
 
-    async def find_by_refresh_token(self, text: str) -> Family | None:
-        """The family of a refresh token, whether it still serves or not."""
-        identifier, _, _ = text.partition(".")
-        return await self._read(identifier)
+    async def find_family(self, token: str) -> Family | None:
+        """The family of an access or a refresh token, whether that still serves or not."""
+        if token.count(".") == JWT_DOTS:
+            claims = await self.check(token)
+            return await self._read(claims.family) if claims else None
+        return await self._read(token.partition(".")[0])
 
     async def end(self, family: str) -> None:
         """Ends a family, and the access tokens that came of it."""

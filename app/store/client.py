@@ -72,6 +72,10 @@ class Connection:
         """Whether the server has snapshots: a replica set or sharded cluster, MongoDB 5.0+."""
         return has_snapshots(self.sync.client)
 
+    def has_collations(self) -> bool:
+        """Whether texts can be compared by a language's rules, such as without regard to case."""
+        return True
+
     def has_bulks(self) -> bool:
         """Whether many writes can go in one command, each under a condition of its own."""
         return True

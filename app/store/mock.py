@@ -63,6 +63,10 @@ class MockDatabase(Database):
         """There are none."""
         return False
 
+    def has_collations(self) -> bool:
+        """There are none."""
+        return False
+
     def has_bulks(self) -> bool:
         """It knows too few conditions."""
         return False

@@ -1,0 +1,148 @@
+"""Accounts as callers: who it is, which role it has and what that allows.
+
+Each is read again after some seconds, with its role, so that a change counts on every server soon.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.collection import Collection
+
+from app.api.callers import ADMIN, ALL, Caller, Means
+from app.auth.documents import CASELESS, SEEN_SECONDS, Account, is_past, now
+from app.auth.fresh import Fresh
+from app.auth.passwords import make_hash, mark
+from app.auth.roles import Role, Roles
+from app.auth.scopes import Scopes, cut, limit, read_scopes, scopes_of
+from app.errors import Conflict
+from app.resources.registry import Resource
+from app.resources.views import Grants
+from app.store.client import Connection, Database
+
+COLLECTION: str = Account.Settings.name
+ROLES = "docsheet.roles"
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Known:
+    """An account that may call, as it is stored, with its role as that is stored.
+
+    `scopes` are all that it may have, `mark` tells the hash of its password from others.
+    """
+
+    document: Mapping[str, Any]
+    role: Role
+    scopes: Scopes
+    mark: str
+    addresses: Mapping[str, str]  # of the resources, by collection
+    _callers: dict[tuple[Scopes | None, Means], Caller] = field(default_factory=dict)
+
+    @property
+    def id(self) -> Any:
+        """The `_id`."""
+        return self.document["_id"]
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return str(self.document["name"])
+
+    @property
+    def password(self) -> str | None:
+        """The hash of its password."""
+        return self.document.get("password")
+
+    def call(self, means: Means, scopes: Scopes | None = None) -> Caller:
+        """The caller that it is, with these scopes as far as it has them, else with all."""
+        caller = self._callers.get((scopes, means))
+        if caller is None:
+            caller = self._make_caller(means, scopes)
+            self._callers[scopes, means] = caller
+        return caller
+
+    def _make_caller(self, means: Means, scopes: Scopes | None) -> Caller:
+        held = self.scopes if scopes is None else cut(scopes, self.scopes)
+        rights = ALL if ADMIN in held else self._limit(held)
+        return Caller(self.name, self.id, held, rights, means)
+
+    def _limit(self, scopes: Scopes) -> Grants:
+        return limit(self.role.grants(self.document), scopes, self.addresses)
+
+
+class Accounts:
+    """The accounts of a database, and what their roles allow of some resources."""
+
+    def __init__(self, database: Database, resources: Iterable[Resource]) -> None:
+        self._database = database
+        self._collection = database.collection(COLLECTION)
+        self._roles = database.collection(ROLES)
+        self._resources = tuple(resources)
+        self._addresses = {resource.name: resource.address for resource in self._resources}
+        self._reader = Roles(self._resources)
+        self._fresh: Fresh[Any, Known | None] = Fresh(self._read)
+
+    async def get(self, key: Any) -> Known | None:
+        """The account with this `_id`, as it was some seconds ago at most; None if disabled."""
+        return await self._fresh.get(key)
+
+    def forget(self, key: Any) -> None:
+        """Reads an account anew when it is asked for again."""
+        self._fresh.forget(key)
+
+    async def find(self, name: str) -> Document | None:
+        """What is stored of the account with this name at this moment; None if disabled."""
+        found = await self._database.run(find_by_name, self._database, name)
+        return None if found is None or found.get("disabled") else found
+
+    def read_scopes(self, words: Iterable[str]) -> Scopes:
+        """The scopes of these words; raises `ValueError` with the first that is none."""
+        return read_scopes(words, self._resources)
+
+    async def set_password(self, known: Known, password: str) -> str:
+        """Changes the password of an account, unless another has done so just now; its mark."""
+        new = await make_hash(password)
+        same = {"_id": known.id, "password": known.password}
+        update = {"$set": {"password": new}}
+        write = self._collection.update_one
+        result = await self._database.run(write, same, update, writing=True)
+        if not result.matched_count:
+            raise Conflict("The password was changed just now; sign in again.")
+        self.forget(known.id)
+        return mark(new)
+
+    async def _read(self, key: Any) -> Known | None:
+        account, role = await self._database.run(self._find, key)
+        return None if account is None else self._know(account, role)
+
+    def _find(self, key: Any) -> tuple[Document | None, Document | None]:
+        """The account and its role; now and then with a note that it was seen."""
+        account = self._collection.find_one({"_id": key})
+        if account is None or account.get("disabled"):
+            return None, None
+        if is_past(account.get("last_seen"), SEEN_SECONDS):
+            self._collection.update_one({"_id": key}, {"$max": {"last_seen": now()}})
+        return account, self._roles.find_one({"name": account.get("role")})
+
+    def _know(self, account: Document, role_document: Document | None) -> Known:
+        role = self._reader.find(str(account.get("role")), role_document)
+        scopes = scopes_of(role, self._resources)
+        return Known(account, role, scopes, mark(account.get("password")), self._addresses)
+
+
+def find_by_name(database: Connection, name: str) -> Document | None:
+    """What is stored of the account with this name, without regard to case."""
+    collection = database.collection(COLLECTION)
+    if not database.has_collations():
+        same = re.compile(rf"{re.escape(name)}\Z", re.IGNORECASE)
+        return collection.find_one({"name": same})
+    return collection.find_one({"name": name}, collation=CASELESS)
+
+
+def has_administrator(collection: Collection[Any]) -> bool:
+    """Whether some account can do everything: an administrator that is not disabled."""
+    enabled = {"role": ADMIN, "disabled": {"$ne": True}}
+    return collection.find_one(enabled, {"_id": 1}) is not None

@@ -1,0 +1,169 @@
+"""Who makes a request: found by its token, key, password or cookie, before it is routed.
+
+Nobody gets past without an account, but to the few paths that are open.
+"""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.callers import NOBODY, Caller
+from app.api.middleware import refuse
+from app.auth.checks import Checks
+from app.auth.documents import KEY_PREFIX
+from app.auth.sessions import COOKIE
+from app.errors import Fault, Forbidden, RequestError, Unauthorized
+from app.settings import Settings
+
+BEARER, BASIC = 'Bearer realm="docsheet"', 'Basic realm="docsheet", charset="UTF-8"'
+SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing (RFC 9110, 9.2.1)
+OPEN = frozenset(("/livez", "/readyz", "/auth/token", "/ui/sign-in", "/ui/sign-out"))
+SHARED = "/shared/"
+DOCS = ("/docs", "/redoc", "/openapi.json")
+Find = Callable[[Scope], Awaitable[Caller]]
+CREDENTIAL = "credential"  # in the scope: the id of the family, key or session that was sent
+_NOT_VALID = "The credentials that were sent are not valid."
+
+
+class Authenticator:
+    """Finds the caller of a request."""
+
+    def __init__(self, checks: Checks) -> None:
+        self._checks = checks
+
+    async def find(self, scope: Scope) -> Caller:
+        """The caller; raises `Unauthorized`, `TooManyRequests`, or `Forbidden` for a foreign page.
+
+        What a program sends goes before the browser's cookie.
+        """
+        headers = dict(scope["headers"])
+        given = headers.get(b"authorization")
+        if given is not None:
+            caller = await self._find_by_header(given.decode("latin-1"), scope)
+        else:
+            cookies = cookie_parser(headers.get(b"cookie", b"").decode("latin-1"))
+            if COOKIE not in cookies:
+                raise _refuse(scope, "This needs an account: a token, a key or a password.")
+            refuse_foreign_page(scope)
+            caller = await self._find_by_cookie(cookies[COOKIE], scope)
+        if caller is None:
+            raise _refuse(scope, _NOT_VALID)
+        return caller
+
+    async def _find_by_header(self, given: str, scope: Scope) -> Caller | None:
+        """The caller of an `Authorization` header (RFC 9110, 11.6.2)."""
+        scheme, _, credentials = given.strip().partition(" ")
+        credentials = credentials.strip()
+        if scheme.lower() == "bearer":
+            return await self._find_by_bearer(credentials, scope)
+        if scheme.lower() == "basic":
+            name, password = _read_basic(credentials)
+            if name.startswith(KEY_PREFIX):
+                return await self._find_by_key(name, password, scope)
+            known = await self._checks.remembered.check(name, password, address_of(scope))
+            return known.call("password") if known else None
+        return None
+
+    async def _find_by_bearer(self, token: str, scope: Scope) -> Caller | None:
+        if token.startswith(KEY_PREFIX):
+            identifier, _, secret = token.partition(".")
+            return await self._find_by_key(identifier, secret, scope)
+        claims = await self._checks.tokens.check(token)
+        family = await self._checks.tokens.find(claims.family) if claims else None
+        if claims is None or family is None:
+            return None
+        known = await self._checks.accounts.get(family.account)
+        if known is None or known.mark != family.mark:
+            return None
+        scope[CREDENTIAL] = family.id
+        return known.call("token", claims.scopes)
+
+    async def _find_by_key(self, identifier: str, secret: str, scope: Scope) -> Caller | None:
+        key = await self._checks.keys.check(identifier, secret)
+        known = await self._checks.accounts.get(key.account) if key else None
+        if key is None or known is None:
+            return None
+        scope[CREDENTIAL] = identifier
+        return known.call("key", key.scopes)
+
+    async def _find_by_cookie(self, value: str, scope: Scope) -> Caller | None:
+        session = await self._checks.sessions.find(value)
+        known = await self._checks.accounts.get(session.account) if session else None
+        if session is None or known is None or known.mark != session.mark:
+            return None
+        scope[CREDENTIAL] = session.id
+        return known.call("session")
+
+
+def _read_basic(credentials: str) -> tuple[str, str]:
+    """The user name and the password of HTTP Basic (RFC 7617); both empty where there are none."""
+    try:
+        text = base64.b64decode(credentials, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return "", ""
+    name, _, password = text.partition(":")
+    return name, password
+
+
+def _refuse(scope: Scope, detail: str) -> Unauthorized:
+    """401 with what may be sent; Basic, for which a browser asks in a window, to no script."""
+    mode = dict(scope["headers"]).get(b"sec-fetch-mode", b"navigate")
+    return Unauthorized(detail, *([BEARER, BASIC] if mode == b"navigate" else [BEARER]))
+
+
+def refuse_foreign_page(scope: Scope) -> None:
+    """Raises `Forbidden` where a write does not come from a page of this server.
+
+    A browser sends the cookie whatever page asks, and the page's `Origin` with every write.
+    """
+    if scope.get("method") in SAFE:
+        return
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin", b"").decode("latin-1").lower()
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    if origin.partition("://")[2] != host or not host:
+        detail = "With the cookie of the page, only pages of this server may write."
+        raise Forbidden(detail, Fault(detail, header="Origin"))
+
+
+def address_of(scope: Scope) -> str:
+    """The address that a request comes from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+class Authentication:
+    """The layer around all routes that puts the caller into the scope, or refuses the request."""
+
+    def __init__(self, app: ASGIApp, find: Find, settings: Settings) -> None:
+        self._app = app
+        self._find_caller = find
+        self._root = settings.ROOT_PATH
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through with its caller, and the lifespan without one."""
+        try:
+            if scope["type"] != "lifespan":
+                scope["caller"] = await self._find(scope)
+        except RequestError as error:
+            await refuse(error, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _find(self, scope: Scope) -> Caller:
+        path = scope["path"].removeprefix(self._root)
+        if path in OPEN or path.startswith(SHARED):
+            return NOBODY
+        try:
+            return await self._find_caller(scope)
+        except Unauthorized:
+            if _is_of_docs(path):
+                return NOBODY
+            raise
+
+
+def _is_of_docs(path: str) -> bool:
+    return path in DOCS or path.startswith("/docs/")

@@ -1,0 +1,45 @@
+"""All that says who calls, on one database: made when it is opened."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.auth.accounts import Accounts
+from app.auth.keys import Keys
+from app.auth.sessions import Sessions
+from app.auth.sign_in import Remembered, SignIn
+from app.auth.signing import Signing
+from app.auth.throttle import Throttle
+from app.auth.tokens import TokenMaker
+from app.resources.registry import Resource
+from app.store.client import Database
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The accounts of one server process, and whatever somebody may sign in with."""
+
+    accounts: Accounts
+    keys: Keys
+    sessions: Sessions
+    tokens: TokenMaker
+    sign_in: SignIn
+    remembered: Remembered
+
+    @classmethod
+    def make(cls, database: Database, resources: Iterable[Resource]) -> "Checks":
+        """Those of a database, for callers of these resources."""
+        accounts = Accounts(database, resources)
+        sign_in = SignIn(accounts, Throttle(database))
+        return cls(
+            accounts,
+            Keys(database),
+            Sessions(database),
+            TokenMaker(database, Signing(database)),
+            sign_in,
+            Remembered(accounts, sign_in),
+        )
+
+    async def prepare(self) -> None:
+        """Makes the indexes of what is no resource."""
+        await self.sessions.prepare()
+        await self.tokens.prepare()

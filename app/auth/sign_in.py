@@ -1,0 +1,121 @@
+"""Names and passwords, checked: seldom enough, in equal time, and a few at a time.
+
+Every place where a password is tried comes here: tokens, Basic, the sign-in page, a change of
+password.
+"""
+
+import asyncio
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from app.auth.accounts import Accounts, Known
+from app.auth.passwords import AT_ONCE, is_right
+from app.auth.throttle import Attempt, Throttle
+
+REMEMBERED_SECONDS = 60.0  # that a right password need not be checked again
+MOST = 10_000  # right passwords that are remembered
+
+
+class SignIn:
+    """The door for names and passwords, of one server process."""
+
+    def __init__(self, accounts: Accounts, throttle: Throttle) -> None:
+        self._accounts = accounts
+        self._throttle = throttle
+        # No more are counted at a time than are checked, so that many who sign in at once from one
+        # address are not taken for many failures.
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def check(self, name: str, password: str, address: str) -> Known | None:
+        """The account of this name and password, or None, whichever of the two is wrong.
+
+        Raises `TooManyRequests`.
+        """
+        attempt = Attempt.make(name, address)
+        delay = await self._throttle.find_delay(attempt)
+        if delay:
+            await asyncio.sleep(delay)
+        async with self._turns:
+            await self._throttle.count(attempt)
+            found = await self._accounts.find(name)
+            stored = found.get("password") if found else None
+            if not await is_right(password, stored) or found is None:
+                return None
+            await self._throttle.forgive(attempt)
+        self._accounts.forget(found["_id"])
+        known = await self._accounts.get(found["_id"])
+        return known if known is not None and known.password == stored else None
+
+
+@dataclass(frozen=True)
+class _Right:
+    """That a password was right: for which account, with which hash, and until when we trust it."""
+
+    account: Any
+    mark: str
+    until: float  # of the monotonic clock
+
+
+class Remembered:
+    """Sign-ins by HTTP Basic, which sends the password with each request.
+
+    A right one is checked once a minute for each caller. What is kept is a digest under a key that
+    this process alone has, never the password.
+    """
+
+    def __init__(self, accounts: Accounts, sign_in: SignIn) -> None:
+        self._accounts = accounts
+        self._sign_in = sign_in
+        self._secret = os.urandom(32)
+        self._right: dict[bytes, _Right] = {}
+        self._checking: dict[bytes, asyncio.Task[Known | None]] = {}
+
+    async def check(self, name: str, password: str, address: str) -> Known | None:
+        """The same as `SignIn.check`; those who send the same at the same time share one check."""
+        digest = self._digest(name, password, address)
+        known = await self._recall(digest)
+        if known is not None:
+            return known
+        checking = self._checking.get(digest)
+        if checking is None:
+            checking = asyncio.create_task(self._check(digest, name, password, address))
+            self._checking[digest] = checking
+            checking.add_done_callback(partial(self._end, digest))
+        return await asyncio.shield(checking)
+
+    def _end(self, digest: bytes, checking: "asyncio.Task[Known | None]") -> None:
+        del self._checking[digest]
+        if not checking.cancelled():
+            checking.exception()  # now it counts as seen, also where nobody waits any more
+
+    def _digest(self, *texts: str) -> bytes:
+        digest = hashlib.blake2b(key=self._secret)
+        for text in texts:
+            encoded = text.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:" % len(encoded) + encoded)
+        return digest.digest()
+
+    async def _recall(self, digest: bytes) -> Known | None:
+        """The account, where the password was right a moment ago and is still the same."""
+        right = self._right.get(digest)
+        if right is None:
+            return None
+        if right.until > time.monotonic():
+            known = await self._accounts.get(right.account)
+            if known is not None and known.mark == right.mark:
+                return known
+        self._right.pop(digest, None)
+        return None
+
+    async def _check(self, digest: bytes, name: str, password: str, address: str) -> Known | None:
+        until = time.monotonic() + REMEMBERED_SECONDS
+        known = await self._sign_in.check(name, password, address)
+        if known is not None:
+            if len(self._right) >= MOST:
+                self._right.clear()
+            self._right[digest] = _Right(known.id, known.mark, until)
+        return known
