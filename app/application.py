@@ -1,10 +1,11 @@
 """Joins everything: resources found, routes built, the database opened and closed."""
 
 import asyncio
+import importlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import VERSION
+from app.api.callers import EVERYONE
 from app.api.docs import TITLE, Pages
 from app.api.downloads import Downloads
 from app.api.extensions import include_routers, merge_description, refuse_collisions
@@ -41,6 +43,9 @@ from app.store.client import Database, connect
 from app.store.mock import make_database
 from app.transfers.forking import start_fork_server
 
+if TYPE_CHECKING:
+    from app.auth.part import Auth
+
 RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
 FIRST_SECONDS = 5.0  # that the start waits for everything to be prepared
 _HANDLERS: dict[Any, Any] = {
@@ -62,6 +67,7 @@ class Application(FastAPI):
         super().__init__(**words)
         self.settings = settings
         self.paths = Paths(())
+        self._is_open = not settings.has_accounts
         self._gate = Gate(self._choose, settings)
         self._short: ASGIApp | None = None
 
@@ -69,8 +75,10 @@ class Application(FastAPI):
         """Every request and every WebSocket passes `Gate` first."""
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
-        else:
-            await self._gate(scope, receive, send)
+            return
+        if self._is_open:  # else the layer of accounts says who calls
+            scope["caller"] = EVERYONE
+        await self._gate(scope, receive, send)
 
     async def _choose(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(self.settings.ROOT_PATH)
@@ -106,6 +114,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     """
     settings = settings or read_settings()
     resources = discover(settings.MODELS)
+    auth = _make_auth(settings, resources.values())
     compilers = [Compiler(resource, resources.values()) for resource in resources.values()]
     parts: list[Part] = []
     reserved: set[str] = set()
@@ -114,6 +123,8 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     async def lifespan(app: Application) -> AsyncIterator[None]:
         refuse_collisions(app, app.paths, reserved)  # of what was added since it was made
         async with _open_database(settings, client) as database, _run_parts(parts, database):
+            if auth is not None:
+                await auth.require_administrator()
             app.state.mongo = database.motor
             yield
 
@@ -124,7 +135,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Cors, settings=settings)] if settings.CORS_ORIGINS else [],
+        middleware=_list_layers(settings, auth),
         exception_handlers=_HANDLERS,
     )
     downloads = Downloads(settings)
@@ -138,6 +149,9 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     parts.append(health)
     pages = Pages(resources, lambda: app.openapi(), settings.ROOT_PATH)
     own = [*pages.routes(), *health.routes(), *downloads.routes()]
+    if auth is not None:
+        parts.append(auth)
+        own += auth.routes()
     reserved |= list_reserved_steps(own)
     refuse_reserved(resources.values(), reserved)
     served = [route for router in routers for route in router.routes()]
@@ -147,6 +161,22 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         include_routers(app, settings.ROUTES)
     refuse_collisions(app, app.paths, reserved)
     return app
+
+
+def _make_auth(settings: Settings, resources: Iterable[Resource]) -> "Auth | None":
+    """The accounts; a server without them does not even import them."""
+    if not settings.has_accounts:
+        return None
+    auth: Auth = importlib.import_module("app.auth.part").Auth(settings, resources)
+    return auth
+
+
+def _list_layers(settings: Settings, auth: "Auth | None") -> list[Middleware]:
+    """What is between `Gate` and the routes; a page of another origin sees refusals too."""
+    layers = [Middleware(Cors, settings=settings)] if settings.CORS_ORIGINS else []
+    if auth is not None:
+        layers.append(auth.layer())
+    return layers
 
 
 def _describe(app: Application, resources: Iterable[Resource]) -> dict[str, Any]:

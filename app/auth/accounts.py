@@ -8,21 +8,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymongo.collection import Collection
-
-from app.api.callers import ADMIN, ALL, Caller, Means
-from app.auth.documents import CASELESS, SEEN_SECONDS, Account, is_past, now
+from app.api.callers import ADMIN, Caller, Means
+from app.auth.documents import CASELESS, SEEN_SECONDS, is_past, now
 from app.auth.fresh import Fresh
+from app.auth.own import ACCOUNTS, ROLES, grant_own
 from app.auth.passwords import make_hash, mark
 from app.auth.roles import Role, Roles
 from app.auth.scopes import Scopes, cut, limit, read_scopes, scopes_of
 from app.errors import Conflict
 from app.resources.registry import Resource
-from app.resources.views import Grants
+from app.resources.views import EVERYTHING, Grants
 from app.store.client import Connection, Database
-
-COLLECTION: str = Account.Settings.name
-ROLES = "docsheet.roles"
 
 Document = dict[str, Any]
 
@@ -66,11 +62,15 @@ class Known:
 
     def _make_caller(self, means: Means, scopes: Scopes | None) -> Caller:
         held = self.scopes if scopes is None else cut(scopes, self.scopes)
-        rights = ALL if ADMIN in held else self._limit(held)
-        return Caller(self.name, self.id, held, rights, means)
+        return Caller(self.name, self.id, held, self._grant(held), means)
 
-    def _limit(self, scopes: Scopes) -> Grants:
-        return limit(self.role.grants(self.document), scopes, self.addresses)
+    def _grant(self, scopes: Scopes) -> Grants:
+        """The rights to every resource, our own included."""
+        own = grant_own(self.id, scopes, self.scopes)
+        if ADMIN in scopes:
+            return Grants.make({**own, "*": EVERYTHING})
+        limited = limit(self.role.grants(self.document), scopes, self.addresses)
+        return Grants.make({**dict(limited.named), **own})
 
 
 class Accounts:
@@ -78,7 +78,7 @@ class Accounts:
 
     def __init__(self, database: Database, resources: Iterable[Resource]) -> None:
         self._database = database
-        self._collection = database.collection(COLLECTION)
+        self._collection = database.collection(ACCOUNTS)
         self._roles = database.collection(ROLES)
         self._resources = tuple(resources)
         self._addresses = {resource.name: resource.address for resource in self._resources}
@@ -135,14 +135,8 @@ class Accounts:
 
 def find_by_name(database: Connection, name: str) -> Document | None:
     """What is stored of the account with this name, without regard to case."""
-    collection = database.collection(COLLECTION)
+    collection = database.collection(ACCOUNTS)
     if not database.has_collations():
         same = re.compile(rf"{re.escape(name)}\Z", re.IGNORECASE)
         return collection.find_one({"name": same})
     return collection.find_one({"name": name}, collation=CASELESS)
-
-
-def has_administrator(collection: Collection[Any]) -> bool:
-    """Whether some account can do everything: an administrator that is not disabled."""
-    enabled = {"role": ADMIN, "disabled": {"$ne": True}}
-    return collection.find_one(enabled, {"_id": 1}) is not None

@@ -2,43 +2,64 @@
 
 from collections.abc import Iterable
 
+from starlette.middleware import Middleware
 from starlette.types import Scope
 
 from app.api.callers import Caller
 from app.api.parts import Part
 from app.api.routing import Route
-from app.auth.authenticator import Authenticator
+from app.auth.administrators import there_is_one
+from app.auth.authenticator import Authentication, Authenticator
 from app.auth.checks import Checks
+from app.auth.own import ACCOUNTS
 from app.auth.routes import Callers
+from app.errors import StartError
 from app.resources.registry import Resource
+from app.settings import Settings
 from app.store.client import Database
+
+NO_ADMINISTRATOR = (
+    "There is no account that could let anyone in. Make one: docsheet accounts add NAME --role "
+    "admin; or let everyone in who can reach the server: AUTH=off."
+)
 
 
 class Auth(Part):
     """Who calls: the accounts of one server process."""
 
-    def __init__(self, resources: Iterable[Resource]) -> None:
+    def __init__(self, settings: Settings, resources: Iterable[Resource]) -> None:
+        self._settings = settings
         self._resources = tuple(resources)
+        self._database: Database
         self._checks: Checks
         self._authenticator: Authenticator
-        self._is_prepared = False
 
     async def open(self, database: Database) -> None:
         """Takes the accounts from this database."""
+        self._database = database
         self._checks = Checks.make(database, self._resources)
         self._authenticator = Authenticator(self._checks)
 
     async def prepare(self) -> bool:
         """Makes the indexes by which old sessions and tokens go."""
-        if not self._is_prepared:
-            await self._checks.prepare()
-            self._is_prepared = True
+        await self._checks.prepare()
         return True
+
+    async def require_administrator(self) -> None:
+        """Raises `StartError` where nobody could sign in; a database that is away is not asked."""
+        database = self._database
+        if not database.has_primary():
+            return
+        if not await database.run(there_is_one, database.collection(ACCOUNTS)):
+            raise StartError(NO_ADMINISTRATOR)
+
+    def layer(self) -> Middleware:
+        """The layer around the routes by which each request has a caller."""
+        return Middleware(Authentication, find=self._find_caller, settings=self._settings)
+
+    async def _find_caller(self, scope: Scope) -> Caller:
+        return await self._authenticator.find(scope)
 
     def routes(self) -> list[Route]:
         """What signs in, and out."""
         return Callers(lambda: self._checks).routes()
-
-    async def find_caller(self, scope: Scope) -> Caller:
-        """Who makes a request."""
-        return await self._authenticator.find(scope)

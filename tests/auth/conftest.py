@@ -1,0 +1,22 @@
+"""A server with accounts for each test: on a mock, and on a real mongod."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.accounts import Served, serve
+
+
+@pytest.fixture(params=["mock", pytest.param("mongod", marks=pytest.mark.mongod)])
+async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    """A server whose one account is the administrator `root`."""
+    uri = request.getfixturevalue("mongo_uri") if request.param == "mongod" else ""
+    async with serve(uri) as one:
+        yield one
+
+
+@pytest.fixture
+async def real(mongo_uri: str) -> AsyncIterator[Served]:
+    """The same on a real mongod alone."""
+    async with serve(mongo_uri) as one:
+        yield one
