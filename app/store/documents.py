@@ -22,7 +22,10 @@ _SIMPLE = {"locale": "simple"}  # compares texts as bytes, whatever the collecti
 
 NUMBER = "_docsheet"  # the field by which documents of a question are told apart
 # The steps that give one document, whatever the collection has: `$documents` belongs to none.
-_ONE_DOCUMENT = ({"$match": {"_id": {"$in": []}}}, {"$facet": {"none": [{"$limit": 1}]}})
+_ONE_DOCUMENT: tuple[dict[str, Any], ...] = (
+    {"$match": {"_id": {"$in": []}}},
+    {"$facet": {"none": [{"$limit": 1}]}},
+)
 
 Words = dict[str, Any]  # for the driver
 
