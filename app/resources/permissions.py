@@ -1,26 +1,23 @@
 """Which fields of a body a caller may write, and what of a stored document must stay as it is.
 
-An `Extent` says which paths a rule covers. Lists are looked through: what is said of
-`addresses.city` holds in each element. What is stored is known here as JSON; nothing is written.
-
-A value that is sent is written, skipped because it is the stored one and may be seen, gone into, or
-refused with 403. It is gone into where it is an object of which parts may not be written or seen,
-in place of an object or of nothing. Whatever else would replace such parts is refused: lists above
-all.
+What is stored is known here as JSON; nothing is written. A value that is sent is written, skipped
+because it is the stored one and may be seen, gone into, or refused with 403. It is gone into where
+it is an object of which parts may not be written or seen, in place of an object or of nothing.
+Whatever else would replace such parts is refused: lists above all.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, and_more
 from app.resources.comparing import is_same
+from app.resources.extents import ALL, NONE, Extent, extent_of, find_uncovered
 from app.resources.faults import Steps, make_invalid_body, pointer, read_pointer
 from app.resources.fields import Field, Shape
 from app.resources.keeping import KEPT, Kept
-from app.resources.views import Rights, Rule
+from app.resources.views import Rights
 
 Document = dict[str, Any]
 Decision = Literal["write", "skip", "inside", "refuse"]
@@ -31,93 +28,6 @@ _PARTLY = "The model refuses this because of a field that you can't see, or toge
 
 
 @dataclass(frozen=True)
-class Extent:
-    """The paths that a rule covers: an extent by name, and whether the `others` are covered."""
-
-    others: bool
-    named: Mapping[str, "Extent"] = field(default_factory=dict)
-
-    @property
-    def is_all(self) -> bool:
-        """Whether everything is covered."""
-        return self.others and not self.named
-
-    @property
-    def is_none(self) -> bool:
-        """Whether nothing is covered."""
-        return not self.others and not self.named
-
-    def below(self, name: str) -> "Extent":
-        """What is covered of the field of this name."""
-        return self.named.get(name, ALL if self.others else NONE)
-
-    def at(self, steps: Steps) -> "Extent":
-        """What is covered at a place; the numbers of elements are no steps."""
-        extent = self
-        for step in steps:
-            if isinstance(step, str) or str(step) in extent.named:
-                extent = extent.below(str(step))
-        return extent
-
-    def covers(self, value: Any) -> bool:
-        """Whether a value is covered, at least partly where it has parts."""
-        return self.others or (bool(self.named) and isinstance(value, dict | list))
-
-    def cut(self, value: Any) -> Any:
-        """The covered part of a value."""
-        if self.is_all:
-            return value
-        if isinstance(value, list):
-            return [self.cut(inner) for inner in value if self.covers(inner)]
-        if not isinstance(value, dict):
-            return value
-        below = {name: self.below(name) for name in value}
-        return {
-            name: below[name].cut(inner)
-            for name, inner in value.items()
-            if below[name].covers(inner)
-        }
-
-
-ALL, NONE = Extent(others=True), Extent(others=False)
-
-
-def extent_of(rule: Rule | None) -> Extent:
-    """The paths that a rule covers; none where there is no rule."""
-    return NONE if rule is None else _read_extent(rule.fields, rule.hide)
-
-
-@lru_cache(maxsize=1024)
-def _read_extent(fields: tuple[str, ...] | None, hide: tuple[str, ...]) -> Extent:
-    extent = ALL if fields is None else _only([path.split(".") for path in fields])
-    return _without(extent, [path.split(".") for path in hide])
-
-
-def _only(paths: Sequence[list[str]]) -> Extent:
-    if not all(paths):
-        return ALL
-    return Extent(False, {name: _only(rests) for name, rests in _by_first(paths).items()})
-
-
-def _without(extent: Extent, paths: Sequence[list[str]]) -> Extent:
-    if not paths or extent.is_none:
-        return extent
-    if not all(paths):
-        return NONE
-    cut = {name: _without(extent.below(name), rests) for name, rests in _by_first(paths).items()}
-    otherwise = ALL if extent.others else NONE
-    named = {**extent.named, **cut}
-    return Extent(extent.others, {name: one for name, one in named.items() if one != otherwise})
-
-
-def _by_first(paths: Iterable[list[str]]) -> dict[str, list[list[str]]]:
-    grouped: dict[str, list[list[str]]] = {}
-    for first, *rest in paths:
-        grouped.setdefault(first, []).append(rest)
-    return grouped
-
-
-@dataclass(frozen=True)
 class Permissions:
     """What one caller may write of a document by one action, and what it can see of it."""
 
@@ -125,18 +35,18 @@ class Permissions:
     read: Extent
 
     @classmethod
-    def to_create(cls, rights: Rights) -> "Permissions | None":
+    def to_create(cls, rights: Rights, shape: Shape) -> "Permissions | None":
         """Those for new documents; None where every field may be written and seen."""
-        return _limited(extent_of(rights.create), extent_of(rights.read))
+        return _limited(extent_of(rights.create, shape), extent_of(rights.read, shape))
 
     @classmethod
-    def to_update(cls, rights: Rights) -> "Permissions | None":
+    def to_update(cls, rights: Rights, shape: Shape) -> "Permissions | None":
         """Those for stored documents, whose `_id` stays as it is; None as above."""
-        return _limited(_with_id(extent_of(rights.update)), extent_of(rights.read))
+        return _limited(_with_id(extent_of(rights.update, shape)), extent_of(rights.read, shape))
 
     def refuse_new(self, body: Any) -> None:
         """Raises `Forbidden` with a pointer to each value that may not be in a new document."""
-        _refuse([_make_fault(steps) for steps in _find_uncovered(self.write, body, ())])
+        _refuse([_make_fault(steps) for steps in find_uncovered(self.write, body, ())])
 
     def limit_patch(
         self, shape: Shape, patch: Document, view: Document, shown: Document
@@ -315,20 +225,6 @@ def _find(shape: Shape | None, name: str) -> Field | None:
 
 def _shape_in(known: Field | None) -> Shape | None:
     return known.shape if known is not None and not known.many else None
-
-
-def _find_uncovered(extent: Extent, value: Any, above: Steps) -> Iterator[Steps]:
-    """The places of what an extent does not cover."""
-    if extent.is_all:
-        return
-    if not extent.covers(value):
-        yield above
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _find_uncovered(extent.below(name), inner, (*above, name))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _find_uncovered(extent, inner, (*above, number))
 
 
 def _make_fault(steps: Steps) -> Fault:

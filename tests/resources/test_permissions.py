@@ -12,8 +12,9 @@ from pydantic import BaseModel, Field, model_validator
 from app.errors import Conflict, Fault, Forbidden, Invalid
 from app.resources.codec import decode
 from app.resources.documents import read_document, read_replacement
+from app.resources.extents import Extent, extent_of
 from app.resources.patches import read_patch
-from app.resources.permissions import Extent, Permissions, extent_of
+from app.resources.permissions import Permissions
 from app.resources.registry import make_resource
 from app.resources.storing import to_bson
 from app.resources.views import Rights, Rule
@@ -71,7 +72,7 @@ def hide(*paths: str) -> Rule:
 
 
 def limits(write: Rule, read: Rule | None = None) -> Permissions | None:
-    return Permissions.to_update(Rights(read=read or Rule(), update=write))
+    return Permissions.to_update(Rights(read=read or Rule(), update=write), PERSON.shape)
 
 
 CUTS = [
@@ -93,13 +94,60 @@ CUTS = [
 
 @pytest.mark.parametrize(("rule", "part"), CUTS)
 def test_a_rule_covers_its_paths(rule: Rule, part: dict[str, Any]) -> None:
-    assert extent_of(rule).cut(STORED) == part
+    assert extent_of(rule, PERSON.shape).cut(STORED) == part
 
 
-def test_what_names_the_same_paths_is_one_extent() -> None:
-    assert extent_of(Rule(fields=("name",), hide=("name",))) == extent_of(None)
+def test_all_and_nothing_are_known_as_such() -> None:
+    assert extent_of(Rule(fields=("name",), hide=("name",)), PERSON.shape).is_none
+    assert extent_of(Rule(), PERSON.shape).is_all
     assert limits(Rule()) is None
     assert limits(Rule(), hide("age")) is not None
+
+
+class Note(BaseModel):
+    text: str = ""
+    inside: str = ""
+    notes: list["Note"] = []
+    first: "Note | None" = None
+    named: dict[str, "Note"] = {}
+    boxes: list["NoteBox"] = []
+
+
+class NoteBox(BaseModel):
+    label: str = ""
+    note: Note | None = None
+
+
+Note.model_rebuild()
+
+
+class Noted(Document):
+    note: Note | None = None
+
+
+class NotedInBoxes(Document):
+    boxes: list[NoteBox] = []  # noqa: RUF012
+
+
+NESTED = {"text": "t", "inside": "i", "named": {"x": {"inside": "i"}}}
+NOTES = {
+    "note": {**NESTED, "first": {**NESTED, "notes": [NESTED]},
+             "notes": [{**NESTED, "first": NESTED, "boxes": [{"label": "l", "note": NESTED}]}]}
+}  # fmt: skip
+
+
+def test_a_model_in_itself_hides_the_same_on_every_level() -> None:
+    extent = extent_of(hide("note.inside"), make_resource(Noted).shape)
+    shown = {"text": "t"}
+    below_a_list = extent_of(hide("boxes.note.inside"), make_resource(NotedInBoxes).shape)
+    boxes = [{"label": "l", "note": {**NESTED, "notes": [NESTED]}}]
+    assert below_a_list.cut({"boxes": boxes}) == {
+        "boxes": [{"label": "l", "note": {**shown, "notes": [shown]}}]
+    }
+    assert extent.cut(NOTES) == {
+        "note": {**shown, "first": {**shown, "notes": [shown]},
+                 "notes": [{**shown, "first": shown, "boxes": [{"label": "l", "note": shown}]}]}
+    }  # fmt: skip
 
 
 NEW = [  # the rule of create, a body, the pointers of what is refused
@@ -130,7 +178,7 @@ NEW = [  # the rule of create, a body, the pointers of what is refused
 def test_a_new_document_has_what_may_be_created(
     rule: Rule, body: dict[str, Any], pointers: list[str]
 ) -> None:
-    permissions = Permissions.to_create(Rights(read=Rule(), create=rule))
+    permissions = Permissions.to_create(Rights(read=Rule(), create=rule), PERSON.shape)
     if not pointers:
         assert read_document(PERSON, body, permissions)["name"] == "Bo"
         return
@@ -263,7 +311,8 @@ def test_a_fault_names_no_field_that_can_not_be_seen(
 
 
 def test_a_fault_of_a_hidden_field_is_one_that_can_not_be_seen() -> None:
-    permissions = Permissions.to_create(Rights(read=only("age"), create=only("age")))
+    rights = Rights(read=only("age"), create=only("age"))
+    permissions = Permissions.to_create(rights, PERSON.shape)
     with pytest.raises(Invalid) as caught:
         read_document(PERSON, {"age": 1}, permissions)
     assert caught.value.faults == (
@@ -330,11 +379,11 @@ def test_what_may_not_be_written_never_changes(
     except (Forbidden, Invalid):
         return
     for path in (*PATHS, "free.b", "marks.y", "about.homes.street"):
-        if extent_of(update).at(tuple(path.split("."))).is_none:
+        if extent_of(update, PERSON.shape).at(tuple(path.split("."))).is_none:
             assert _at(after, path) == _at(STORED, path), path
     if whole:  # what can't be seen and was not sent stays
         for path in ("age", "foreign", "free.b", "about.age"):
-            if not _is_seen_or_sent(extent_of(read), body, path):
+            if not _is_seen_or_sent(extent_of(read, PERSON.shape), body, path):
                 assert _at(after, path) == _at(STORED, path), path
 
 
