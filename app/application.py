@@ -147,7 +147,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     parts += [*routers, downloads, uploads]
     health = Health(parts)
     parts.append(health)
-    pages = Pages(resources, lambda: app.openapi(), settings.ROOT_PATH)
+    pages = Pages(resources, lambda: app.openapi(), settings)
     own = [*pages.routes(), *health.routes(), *downloads.routes()]
     if auth is not None:
         parts.append(auth)

@@ -95,6 +95,37 @@ class Settings(BaseSettings):
         "",
         description="The prefix that a proxy takes off, such as `/api`; our addresses get it back.",
     )
+    TRUSTED_PROXIES: Names = Field(
+        (),
+        description=(
+            "Addresses and networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are "
+            "believed, with commas; nobody's by default."
+        ),
+    )
+    DOCS: Literal["on", "signed-in", "off"] = Field(
+        "on",
+        description=(
+            "Who sees `/docs`, `/redoc` and `/openapi.json`: everyone, those with an account, or "
+            "nobody (404)."
+        ),
+    )
+
+    LOG_FORMAT: Literal["text", "json"] = Field(
+        "text", description="How a line of the log is written; `json`: an object for each."
+    )
+    LOG_LEVEL: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged; requests are `info`."
+    )
+    LOG_FILE: str = Field("", description="The file of the log; empty: standard error.")
+    LOG_FILE_MIB: float = Field(
+        10,
+        gt=0,
+        le=10_000,
+        description="MiB that the log's file may have before another one is begun, as at midnight.",
+    )
+    LOG_FILE_KEEP: int = Field(
+        7, ge=1, le=1000, description="Older files of the log that are kept."
+    )
 
     BODY_LIMIT_MIB: float = Field(2, gt=0, le=16, description="MiB that a JSON body may have.")
     QUERY_TIME_LIMIT_SECONDS: float = Field(
@@ -176,7 +207,24 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("ALLOWED_HOSTS", "CORS_ORIGINS", mode="before")
+    @field_validator("DOCS", "LOG_FORMAT", "LOG_LEVEL", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("TRUSTED_PROXIES")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ipaddress.ip_network(one, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"{one!r} is no address and no network; they look like 10.0.0.5 and 10.0.0.0/8"
+                ) from None
+        return value
+
+    @field_validator("ALLOWED_HOSTS", "CORS_ORIGINS", "TRUSTED_PROXIES", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -11,15 +11,17 @@ from typing import Any
 import orjson
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from app.api import requests
 from app.api.descriptions import Answer, Description
+from app.api.headers import make_page
 from app.api.media_types import JSON
 from app.api.routing import Route
 from app.errors import NotFound
 from app.resources.registry import Resource
+from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 
 TITLE = "Docsheet"
@@ -29,6 +31,17 @@ _STYLE = (
     "1rem;color:#1b1f24}"
     "a{color:#0b5cad}code{background:#f2f4f7;padding:.1em .3em;border-radius:3px}li{margin:.4em 0}"
 )
+# Redoc adds styles while it runs; they get the nonce of this script, which its page lets run.
+_STYLES_OF_REDOC = """
+<script>
+const { nonce } = document.currentScript;
+const create = document.createElement;
+document.createElement = function (name, options) {
+  const element = create.call(this, name, options);
+  if (name.toLowerCase() === "style") element.nonce = nonce;
+  return element;
+};
+</script>"""
 PROBLEMS = {
     "conflict": (
         "A value is taken",
@@ -121,11 +134,12 @@ class Pages:
         self,
         served: Mapping[str, Resource],
         openapi: Callable[[], dict[str, Any]],
-        root: str = "",
+        settings: Settings,
     ) -> None:
         self._resources = served
         self._openapi = openapi
-        self._root = root
+        self._root = settings.ROOT_PATH
+        self._has_docs = settings.DOCS != "off"
         self._described: bytes | None = None
         self._assets = StaticFiles(directory=str(resources.files("fastapi_offline") / "static"))
 
@@ -133,10 +147,15 @@ class Pages:
         """The routes of the pages and of their assets."""
         return [
             Route("/", {"GET": self.home}, (_HOME,)),
+            Route("/docs/problems/{problem}", {"GET": self.problem}),
+            *(self._docs_routes() if self._has_docs else ()),
+        ]
+
+    def _docs_routes(self) -> list[Route]:
+        return [
             Route("/openapi.json", {"GET": self.openapi}),
             Route("/docs", {"GET": self.swagger}),
             Route("/redoc", {"GET": self.redoc}),
-            Route("/docs/problems/{problem}", {"GET": self.problem}),
             Route(f"{ASSETS}/{{file}}", {"GET": self.asset}),
         ]
 
@@ -145,7 +164,9 @@ class Pages:
         requests.refuse_parameters(request)
         headers = {"Vary": "Accept"}
         if _wants_html(request.headers.get("accept", "")):
-            return HTMLResponse(self._home_html(), headers=headers)
+            page = make_page(self._home_html())
+            page.headers.update(headers)
+            return page
         return Response(orjson.dumps(self._home_json()), 200, headers, JSON)
 
     async def openapi(self, request: Request) -> Response:
@@ -158,24 +179,26 @@ class Pages:
     async def swagger(self, request: Request) -> Response:
         """`GET /docs`: Swagger UI."""
         requests.refuse_parameters(request)
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url=f"{self._root}/openapi.json",
             title=TITLE,
             swagger_js_url=f"{self._root}{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{self._root}{ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{self._root}{ASSETS}/favicon.png",
         )
+        return make_page(bytes(page.body).decode())
 
     async def redoc(self, request: Request) -> Response:
         """`GET /redoc`: Redoc."""
         requests.refuse_parameters(request)
-        return get_redoc_html(
+        page = get_redoc_html(
             openapi_url=f"{self._root}/openapi.json",
             title=TITLE,
             redoc_js_url=f"{self._root}{ASSETS}/redoc.standalone.js",
             redoc_favicon_url=f"{self._root}{ASSETS}/favicon.png",
             with_google_fonts=False,
         )
+        return make_page(bytes(page.body).decode().replace("<body>", f"<body>{_STYLES_OF_REDOC}"))
 
     async def problem(self, request: Request) -> Response:
         """`GET /docs/problems/{problem}`: what an error's `type` means and what helps."""
@@ -184,14 +207,14 @@ class Pages:
         if found is None:
             raise NotFound(f"There is no page on {request.path_params['problem']!r}.")
         title, text = found
-        return HTMLResponse(
-            _page(title, f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>")
-        )
+        return make_page(_page(title, f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>"))
 
     async def asset(self, request: Request) -> Response:
         """`GET /docs/assets/{file}`: a file of Swagger UI or Redoc."""
         requests.refuse_parameters(request)
-        return await self._assets.get_response(request.path_params["file"], request.scope)
+        answer = await self._assets.get_response(request.path_params["file"], request.scope)
+        answer.headers["Cache-Control"] = "no-cache"  # kept, and asked for again by its ETag
+        return answer
 
     def _home_json(self) -> dict[str, Any]:
         return {
@@ -202,25 +225,30 @@ class Pages:
                 }
                 for name in self._resources
             },
-            "docs": f"{self._root}/docs",
-            "redoc": f"{self._root}/redoc",
-            "openapi": f"{self._root}/openapi.json",
+            **{name: address for name, address, _ in self._docs_links()},
         }
 
     def _home_html(self) -> str:
         items = "".join(map(self._item, self._resources))
         items = items or "<li>No document class is declared in <code>models/</code> yet.</li>"
         links = " · ".join(
-            f"<a href='{self._root}/{path}'>{text}</a>"
-            for path, text in (
-                ("docs", "Try the API"), ("redoc", "Read the API"), ("openapi.json", "OpenAPI"),
-            )
-        )  # fmt: skip
+            f"<a href='{address}'>{text}</a>" for _, address, text in self._docs_links()
+        )
         return _page(
             TITLE,
             f"<h1>{TITLE}</h1><p>MongoDB documents as a REST API, and as spreadsheets.</p>"
             f"<ul>{items}</ul><p>{links}</p>",
         )
+
+    def _docs_links(self) -> list[tuple[str, str, str]]:
+        """The name, address and text of each page of the documentation; none where it is off."""
+        if not self._has_docs:
+            return []
+        return [
+            ("docs", f"{self._root}/docs", "Try the API"),
+            ("redoc", f"{self._root}/redoc", "Read the API"),
+            ("openapi", f"{self._root}/openapi.json", "OpenAPI"),
+        ]
 
     def _item(self, name: str) -> str:
         """A resource with its downloads, as an item of the list."""

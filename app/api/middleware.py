@@ -1,4 +1,4 @@
-"""What every request passes: its id, who may call, one line in the log.
+"""What every request passes: its id, the headers of every answer, who may call, the log.
 
 Pure ASGI: a broken transfer stays broken.
 """
@@ -8,19 +8,22 @@ import logging
 import os
 import re
 import time
-from urllib.parse import quote, unquote_plus, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers as RequestHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from app.api.problems import REASON, problem
+from app.api.headers import Headers
+from app.api.lines import HIDDEN, Line
+from app.api.problems import problem
+from app.api.proxies import Proxies
 from app.errors import BadRequest, Fault, Forbidden, RequestError
 from app.settings import Settings
 
-SWITCHING_PROTOCOLS, BAD_REQUEST, FORBIDDEN = 101, 400, 403
+SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
 EXPOSED = (
     "ETag", "Link", "Location", "Content-Disposition", "Retry-After", "X-Total-Count",
     "X-Count-Strategy",
@@ -28,24 +31,16 @@ EXPOSED = (
 )  # fmt: skip
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _log = logging.getLogger("docsheet.access")
-_STARTS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
-HIDDEN = "…"  # in the log, in place of a value that may be secret
-_LONG = 500  # characters of a query and of a reason in the log, at most
+_DENIAL = "websocket.http.response"  # the extension of ASGI, and the beginning of its messages
+_STARTS = ("http.response.start", f"{_DENIAL}.start", "websocket.accept")
 _usable_id = re.compile(rb"[A-Za-z0-9._:-]{1,64}").fullmatch
-# Parameters whose values may be secret, by what is in their names.
-_secrets = re.compile(
-    r"(?P<name>(?:^|(?<=&))[^&=]*"
-    r"(?:pass|pwd|secret|token|api[_-]?key|auth|credential|signature|session)[^&=]*=)(?P<value>[^&]*)",
-    re.IGNORECASE,
-)
-
 
 _shared = re.compile(r"/+shared/+(?P<token>[^/]+)(?P<rest>.*)", re.DOTALL).fullmatch
 TOKEN = "docsheet.share"  # the key in the scope of a shared download's token
 
 
 class Gate:
-    """The outermost layer: `X-Request-ID`, `nosniff`, the Host and Origin rules, the log.
+    """The outermost layer: what a proxy says, the headers of all answers, Host, Origin, the log.
 
     WebSockets pass it as well: whatever page they are opened by, they can write.
     """
@@ -60,15 +55,19 @@ class Gate:
         )
         self._origins = frozenset(settings.CORS_ORIGINS)
         self._root = settings.ROOT_PATH
+        self._proxies = Proxies(settings.TRUSTED_PROXIES) if settings.TRUSTED_PROXIES else None
+        self._headers = Headers(settings)
         # The ids of this process have a beginning in common, and a number for each request.
         self._beginning = os.urandom(4).hex().encode()
         self._number = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = time.perf_counter()
+        if self._proxies is not None:
+            self._proxies.believe(scope)
         # The last of each name: repeats don't matter to what is asked of them here.
-        headers = dict(scope["headers"])
-        request_id = headers.get(b"x-request-id", b"")
+        asked = dict(scope["headers"])
+        request_id = asked.get(b"x-request-id", b"")
         if not _usable_id(request_id):
             request_id = self._beginning + b"%08x" % next(self._number)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
@@ -78,21 +77,24 @@ class Gate:
         async def send_marked(message: Message) -> None:
             nonlocal status
             kind = message["type"]
-            if kind in _STARTS:
+            if kind == "websocket.close" and not status:  # it was never accepted
+                status = FORBIDDEN
+                if _DENIAL in scope.get("extensions", {}):
+                    await _deny(send_marked)
+                    return
+            elif kind in _STARTS:
                 status = message.get("status", SWITCHING_PROTOCOLS)
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"x-request-id", request_id),
-                ]
-            elif kind == "websocket.close" and not status:
-                status = FORBIDDEN  # what a server makes of one that was never accepted
+                headers = self._headers.complete(message.get("headers", ()), scope["scheme"])
+                headers.append((b"x-request-id", request_id))
+                milliseconds = (time.perf_counter() - begin) * 1000
+                headers.append((b"server-timing", b"app;dur=%.1f" % milliseconds))
+                message["headers"] = headers
             await send(message)
 
         try:
-            await self._answer(scope, headers, receive, send_marked)
+            await self._answer(scope, asked, receive, send_marked)
         finally:
-            _log.info(_line(scope, status, (time.perf_counter() - begin) * 1000))
+            _log.info(Line(scope, status, (time.perf_counter() - begin) * 1000))
 
     async def _answer(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
@@ -139,41 +141,21 @@ class Gate:
             raise Forbidden(detail, Fault(detail, header="Sec-Fetch-Site"))
 
 
+async def _deny(send: Send) -> None:
+    """Refuses a WebSocket as a server does that gets a close for an answer, but with headers."""
+    headers = [(b"content-length", b"0")]
+    await send({"type": f"{_DENIAL}.start", "status": FORBIDDEN, "headers": headers})
+    await send({"type": f"{_DENIAL}.body", "body": b""})
+
+
 async def refuse(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answers a request, or a WebSocket that is to be opened, with an error."""
     if scope["type"] == "http":
         await problem(error, scope)(scope, receive, send)
-    elif "websocket.http.response" in scope.get("extensions", {}):
+    elif _DENIAL in scope.get("extensions", {}):
         await WebSocket(scope, receive, send).send_denial_response(problem(error, scope))
     else:
         await send({"type": "websocket.close", "code": 1008, "reason": error.title})
-
-
-def _line(scope: Scope, status: int, milliseconds: float) -> str:
-    """A request in the log: what was asked, the answer's status, how long it took, its id.
-
-    One that was refused has its query and the reason as well, so that nobody need guess.
-    """
-    method = scope.get("method", "WEBSOCKET")
-    line = f"{method} {scope['path']} {status} {milliseconds:.1f} ms {scope['state']['request_id']}"
-    if status >= BAD_REQUEST:
-        line = f"{line} {_why(scope)}".rstrip()
-    return line if line.isprintable() else "".join(map(_make_printable, line))
-
-
-def _make_printable(character: str) -> str:
-    return character if character.isprintable() else ascii(character)[1:-1]
-
-
-def _why(scope: Scope) -> str:
-    """The query and the reason, without values that may be secret."""
-    query = scope["query_string"].decode("latin-1")
-    reason: str = scope["state"].get(REASON, "")
-    for found in _secrets.finditer(query):
-        value = unquote_plus(found["value"])
-        reason = reason.replace(value, HIDDEN) if value else reason
-    query = _secrets.sub(rf"\g<name>{HIDDEN}", query)
-    return f"{'?' if query else ''}{query[:_LONG]} {reason[:_LONG]}".strip()
 
 
 def _hide_token(scope: Scope) -> None:
@@ -220,7 +202,7 @@ class Cors(CORSMiddleware):
             max_age=600,
         )
 
-    def preflight_response(self, request_headers: Headers) -> Response:
+    def preflight_response(self, request_headers: RequestHeaders) -> Response:
         """The answer to a preflight: 200, or 403 as a problem."""
         answer = super().preflight_response(request_headers)
         if answer.status_code < 400:

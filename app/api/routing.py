@@ -18,6 +18,7 @@ from app.errors import MethodNotAllowed
 Handler = Callable[[Request], Awaitable[Response]]
 TO_COME = (  # first steps that are kept free for what this program will offer there
     "auth", "ui", "shared", "jobs", "schedules", "views", "webhooks", "hooks", "chat", "metrics",
+    "docs", "redoc", "openapi.json",  # also while they are off
 )  # fmt: skip
 
 

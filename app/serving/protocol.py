@@ -11,6 +11,7 @@ from urllib.parse import quote_from_bytes
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.api.headers import ALWAYS
 from app.api.relay import TRANSPORT
 
 _log = logging.getLogger("docsheet.access")
@@ -51,13 +52,14 @@ class Protocol(HttpToolsProtocol):
         """Answers what is no HTTP with a problem (RFC 9457), as everything else."""
         request_id = secrets.token_hex(8)
         _log.info("unreadable 400 %s %s", request_id, msg)
-        head = (
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
-            b"x-content-type-options: nosniff\r\nx-request-id: "
-        )
-        head += request_id.encode() + b"\r\n"
-        length = str(len(_UNREADABLE)).encode()
-        self.transport.write(
-            head + b"connection: close\r\ncontent-length: " + length + b"\r\n\r\n" + _UNREADABLE
-        )
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(_UNREADABLE)),
+            (b"connection", b"close"),
+            (b"x-request-id", request_id.encode()),
+            (b"server-timing", b"app;dur=0.0"),
+            *ALWAYS,
+        ]
+        lines = [b"HTTP/1.1 400 Bad Request", *(b"%b: %b" % header for header in headers)]
+        self.transport.write(b"\r\n".join([*lines, b"", _UNREADABLE]))
         self.transport.close()

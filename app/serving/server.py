@@ -60,7 +60,7 @@ def _serve_alone(settings: Settings, listening: socket.socket, console: Console)
             application = importlib.import_module("app.application")
             embedded = opening.result()
         used = _with_uri(settings, embedded)
-        configure_logging()
+        configure_logging(used)
         app = application.create_app(used)
         _announce(used, listening, embedded, console)
         Server(app, used, STOP_SECONDS if embedded else 0).run([listening])
@@ -75,7 +75,7 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
     embedded = _open_embedded(settings)
     try:
         used = _with_uri(settings, embedded)
-        configure_logging()
+        configure_logging(used)
         with Workers(used, listening, _work) as workers:
             _announce(used, listening, embedded, console)
             workers.watch()
@@ -90,8 +90,8 @@ def _work(settings: Settings, listening: socket.socket, report: Report) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     start_fork_server(settings.MODELS)
     application = importlib.import_module("app.application")
-    configure_logging()
     try:
+        configure_logging(settings)
         server = Server(application.create_app(settings), settings, 0)
     except StartError as error:
         report(str(error))
@@ -186,6 +186,7 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
         log_config=_log_config(),
         access_log=False,  # ours has the request's id and its milliseconds
         server_header=False,
+        proxy_headers=False,  # ours are believed where TRUSTED_PROXIES says so
         timeout_graceful_shutdown=settings.SHUTDOWN_GRACE_SECONDS,
         backlog=BACKLOG,
     )

@@ -5,9 +5,12 @@ from typing import Any
 
 import httpx
 import pytest
+from mongomock_motor import AsyncMongoMockClient
 
 from app.api.docs import PROBLEMS
+from app.application import create_app
 from app.errors import RequestError
+from app.settings import Settings
 from tests.support.mongod import needs_mongod
 
 pytestmark = needs_mongod
@@ -112,3 +115,17 @@ def test_what_is_no_asset_is_a_problem(http: httpx.Client, path: str) -> None:
     answer = http.get(path)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_the_documentation_may_be_off() -> None:
+    settings = Settings(DOCS="off", _env_file=None)  # type: ignore[call-arg]
+    app = create_app(settings, AsyncMongoMockClient())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for path in ("/docs", "/redoc", "/openapi.json", "/docs/assets/swagger-ui.css"):
+            answer = await client.get(path)
+            assert answer.status_code == 404, path
+            assert answer.headers["Content-Type"] == "application/problem+json"
+        assert (await client.get("/docs/problems/invalid")).status_code == 200
+        assert "docs" not in (await client.get("/")).json()
+        assert "/docs" not in (await client.get("/", headers={"Accept": "text/html"})).text

@@ -389,8 +389,8 @@ def test_behind_nginx(mongo_uri: str, big: Any) -> None:
     hosts = f"{PROXIED},127.0.0.1"
     with (
         tempfile.TemporaryDirectory(prefix="docsheet-") as folder,
-        serving(mongo_uri, ALLOWED_HOSTS=hosts) as one,
-        serving(mongo_uri, ALLOWED_HOSTS=hosts) as other,
+        serving(mongo_uri, ALLOWED_HOSTS=hosts, TRUSTED_PROXIES="127.0.0.1") as one,
+        serving(mongo_uri, ALLOWED_HOSTS=hosts, TRUSTED_PROXIES="127.0.0.1") as other,
     ):
         with nginx(Path(folder), [one, other]) as http:
             for format_ in FORMATS:

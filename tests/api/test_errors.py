@@ -181,8 +181,8 @@ async def test_the_log_says_what_was_refused_and_why(
     assert "hush" not in refused
     assert "k9k9" not in refused
     assert all(line.isprintable() for line in caplog.messages)
-    assert re.fullmatch(r"GET /users/ 200 [0-9.]+ ms [0-9a-f]{16}", listed)
-    assert " ms r-1 _id: " in malformed
+    assert re.fullmatch(r"GET /users/ 200 [0-9.]+ ms [0-9a-f]{16} from 127\.0\.0\.1", listed)
+    assert " ms r-1 from 127.0.0.1 _id: " in malformed
     assert "does not answer to the host" in foreign
 
 
