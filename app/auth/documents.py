@@ -150,6 +150,7 @@ What = Literal[
     "exported",
     "imported",
     "share made",
+    "share changed",
     "share used",
     "share ended",
     "key made",

@@ -181,10 +181,15 @@ def end(database: Connection, condition: Mapping[str, Any]) -> int:
     shares = database.collection(COLLECTION)
     found = list(shares.find(condition, {"digest": 1}))
     for share in found:
-        ended = {"_id": share["digest"], "at": now()}
-        database.collection(ENDED).replace_one({"_id": share["digest"]}, ended, upsert=True)
+        remember(database, share["digest"])
         shares.delete_one({"_id": share["_id"]})
     return len(found)
+
+
+def remember(database: Connection, token: str) -> None:
+    """Remembers the digest of a share that is ended."""
+    ended = {"_id": token, "at": now()}
+    database.collection(ENDED).replace_one({"_id": token}, ended, upsert=True)
 
 
 def _make_indexes(database: Connection) -> None:

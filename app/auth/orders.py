@@ -1,0 +1,95 @@
+"""What is sent to make a key or a share, checked; nothing here writes."""
+
+import datetime
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
+
+import pydantic
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from app.api.callers import Caller
+from app.auth.documents import now
+from app.auth.scopes import find_beyond, read_scopes
+from app.auth.shares import LONGEST, SHORTEST, USUAL
+from app.errors import Fault, Forbidden
+from app.resources.faults import faults_of, make_invalid_body
+from app.resources.fields import shape_of
+from app.resources.registry import Resource
+from app.resources.validation import dump, require_object
+
+O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an order
+LONGEST_ADDRESS = 8_000  # characters
+
+
+def _check_future(moment: datetime.datetime) -> datetime.datetime:
+    """The moment, in UTC where it has no offset; raises `ValueError` for one that is past."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
+    if aware <= now():
+        raise ValueError("must be in the future")
+    return aware
+
+
+class NewKey(BaseModel):
+    """A key that is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100, description="What it is for.")
+    account: str | None = Field(None, description="The account's `_id`; one's own without it.")
+    scopes: list[str] = Field([], description="What it may do at most; none: all.")
+    expires: Annotated[datetime.datetime, AfterValidator(_check_future)] | None = Field(
+        None, description="When it serves no more."
+    )
+
+
+class NewShare(BaseModel):
+    """A share that is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: str = Field(
+        min_length=1,
+        max_length=LONGEST_ADDRESS,
+        description="The path of an export with its query: `/users/export/csv?name__contains=a`.",
+    )
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="What it is for; the file's name without it.",
+    )
+    expires_in: int = Field(
+        USUAL, ge=SHORTEST, le=LONGEST, description="Seconds that it lasts; 7 days without it."
+    )
+
+
+def read_order(model: type[O], body: Any) -> O:
+    """The order that a body is; raises `Invalid` with a pointer for each fault."""
+    try:
+        return model.model_validate_json(dump(require_object(body)))
+    except pydantic.ValidationError as error:
+        found = faults_of(error, body, shape_of(model))
+        raise make_invalid_body([fault for _, fault in found]) from None
+
+
+def choose_scopes(
+    words: list[str], caller: Caller, resources: Iterable[Resource], *, is_full: bool
+) -> list[str]:
+    """The scopes of a new key; none stand for all that the account has, now and later.
+
+    `is_full` says that the caller has all of those. Raises `Invalid` for a scope that there isn't,
+    `Forbidden` for one that the caller doesn't have.
+    """
+    listed = list(resources)
+    for number, word in enumerate(words):
+        try:
+            read_scopes([word], listed)
+        except ValueError as error:
+            raise make_invalid_body([Fault(f"{error}.", pointer=f"#/scopes/{number}")]) from None
+    beyond = find_beyond(caller.scopes, words)
+    if beyond:
+        detail = f"This caller has no scope {beyond[0]!r} itself."
+        raise Forbidden(detail, Fault(detail, pointer=f"#/scopes/{words.index(beyond[0])}"))
+    if words or is_full:
+        return words
+    return sorted(caller.scopes)
