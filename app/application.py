@@ -16,6 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import VERSION
+from app.api.access import Accesses
 from app.api.callers import EVERYONE
 from app.api.docs import TITLE, Pages
 from app.api.downloads import Downloads
@@ -35,8 +36,9 @@ from app.api.router import ResourceRouter
 from app.api.routing import Paths, list_reserved_steps
 from app.api.uploads import Uploads
 from app.errors import RequestError
-from app.query.compile import Compiler
+from app.query.compile import Compilers
 from app.resources.registry import Resource, discover, refuse_reserved
+from app.resources.views import ALL
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings, read_settings
 from app.store.client import Database, connect
@@ -115,7 +117,10 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     settings = settings or read_settings()
     resources = discover(settings.MODELS)
     auth = _make_auth(settings, resources.values())
-    compilers = [Compiler(resource, resources.values()) for resource in resources.values()]
+    accesses = Accesses(resources.values())
+    compilers = accesses.compilers_of(ALL)
+    for name in compilers:
+        compilers[name]  # what its model says of itself must be true
     parts: list[Part] = []
     reserved: set[str] = set()
 
@@ -141,8 +146,8 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     downloads = Downloads(settings)
     uploads = Uploads(settings, resources.values())
     routers = [
-        ResourceRouter(compiler, resources.values(), settings, downloads, uploads)
-        for compiler in compilers
+        ResourceRouter(resource, accesses, settings, downloads, uploads)
+        for resource in resources.values()
     ]
     parts += [*routers, downloads, uploads]
     health = Health(parts)
@@ -156,7 +161,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     refuse_reserved(resources.values(), reserved)
     served = [route for router in routers for route in router.routes()]
     app.paths = Paths([*own, *served, *make_reverse_routes(routers)])
-    app.openapi = lambda: _describe(app, resources.values())  # type: ignore[method-assign]
+    app.openapi = lambda: _describe(app, compilers)  # type: ignore[method-assign]
     if settings.ROUTES:
         include_routers(app, settings.ROUTES)
     refuse_collisions(app, app.paths, reserved)
@@ -179,8 +184,8 @@ def _list_layers(settings: Settings, auth: "Auth | None") -> list[Middleware]:
     return layers
 
 
-def _describe(app: Application, resources: Iterable[Resource]) -> dict[str, Any]:
-    ours = describe(app.paths.routes, resources, TITLE, VERSION)
+def _describe(app: Application, compilers: Compilers) -> dict[str, Any]:
+    ours = describe(app.paths.routes, compilers, TITLE, VERSION)
     described = merge_description(ours, FastAPI.openapi(app))
     if app.settings.ROOT_PATH:
         described["servers"] = [{"url": app.settings.ROOT_PATH}]

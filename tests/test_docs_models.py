@@ -13,13 +13,13 @@ from app.api.routing import list_reserved_steps
 from app.application import create_app
 from app.commands.samples import QuickFaker
 from app.errors import Invalid
-from app.query.compile import Compiler
 from app.resources.codec import decode
 from app.resources.documents import read_document, read_replacement
 from app.resources.options import Options
 from app.resources.patches import read_patch
 from app.resources.registry import Resource, discover
 from app.settings import Settings
+from tests.support.compilers import compiler_of
 
 SERVED = set(discover("models"))
 TEXT = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
@@ -46,7 +46,7 @@ def test_every_python_block_is_a_file_of_models() -> None:
 def test_examples_are_served(resources: dict[str, Resource]) -> None:
     assert set(resources) == {"books", "members", "films", "events", "orders"}
     for resource in resources.values():
-        Compiler(resource)
+        compiler_of(resource)
 
 
 @pytest.mark.parametrize(

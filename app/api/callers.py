@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 from starlette.types import Scope
 
-from app.resources.views import EVERYTHING, Grants
+from app.resources.views import ALL, Grants
 
 Means = Literal["off", "none", "token", "key", "password", "session", "share"]
 ADMIN = "admin"  # the scope that holds all others
-ALL = Grants(others=EVERYTHING)
 
 
 @dataclass(frozen=True)

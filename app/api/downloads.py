@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
+from app.api.access import Access
 from app.api.descriptions import Answer, Description, Schema, describe_in_path
 from app.api.media_types import JSON
 from app.api.parts import Part
@@ -19,12 +20,10 @@ from app.api.relay import Relay
 from app.api.routing import Route
 from app.concurrency import cancel
 from app.errors import NotFound, ProtocolTooOld, RequestError, Unavailable
-from app.query.compile import Compiler
 from app.query.conditions import Condition
 from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Database
-from app.store.repository import Repository
 from app.transfers.child import Child
 from app.transfers.exports import read_export
 from app.transfers.production import Export, InProcess
@@ -122,8 +121,7 @@ class Downloads(Part):
     async def answer(
         self,
         request: Request,
-        compiler: Compiler,
-        repository: Repository,
+        access: Access,
         below: Sequence[Condition] = (),
     ) -> Response:
         """The answer to `GET /users/export/{format}`, whose first chunk is there.
@@ -132,8 +130,8 @@ class Downloads(Part):
         """
         if request.query_params.get("sort") and self._database.has_primary():
             with suppress(RequestError):  # what was known of them serves as well, mostly
-                await repository.look_at_indexes()
-        export = self._read(request, compiler, repository, below)
+                await access.repository.look_at_indexes()
+        export = self._read(request, access, below)
         headers = _headers(export)
         total = asyncio.ensure_future(self._tell_total(export))
         try:
@@ -146,16 +144,11 @@ class Downloads(Part):
         finally:
             await cancel(total)
 
-    def _read(
-        self,
-        request: Request,
-        compiler: Compiler,
-        repository: Repository,
-        below: Sequence[Condition],
-    ) -> Export:
+    def _read(self, request: Request, access: Access, below: Sequence[Condition]) -> Export:
         snapshots = self._database.has_snapshots()
         name, pairs = request.path_params["format"], requests.pairs(request)
-        export = read_export(name, pairs, compiler, repository.plan, snapshots, below)
+        plan = access.repository.plan
+        export = read_export(name, pairs, access.compiler, plan, snapshots, below)
         if request.scope["http_version"] == "1.0":
             raise ProtocolTooOld(
                 "HTTP/1.0 can't show that a transfer broke, so a cut-off file would look whole; "

@@ -20,8 +20,10 @@ from app.api.descriptions import (
 from app.api.media_types import PROBLEM
 from app.api.routing import Route
 from app.api.schemas import PROBLEM_DETAILS
+from app.query.compile import Compilers
 from app.resources.annotations import is_stored
 from app.resources.registry import Resource
+from app.resources.views import NOTHING
 
 _ABOUT = (
     "MongoDB documents as a REST API and as spreadsheets. HEAD works wherever GET does. An unknown "
@@ -30,15 +32,15 @@ _ABOUT = (
 
 
 def describe(
-    routes: Iterable[Route], resources: Iterable[Resource], title: str, version: str
+    routes: Iterable[Route], compilers: Compilers, title: str, version: str
 ) -> dict[str, Any]:
-    """The whole description, of routes with their `descriptions` and of the resources' models."""
-    served = list(resources)
+    """The whole description, of routes and of the resources' models, as one caller sees them."""
+    served = [view.resource for view in compilers.views.values() if view.rights != NOTHING]
     schemas: dict[str, Schema] = {"ProblemDetails": PROBLEM_DETAILS}
     names = _add_models(served, schemas)
     paths: dict[str, dict[str, Schema]] = {}
     for route in routes:
-        for description in route.descriptions:
+        for description in route.describe(compilers):
             operation = _operation(description, names)
             paths.setdefault(description.path, {})[description.method] = operation
             schemas |= description.schemas

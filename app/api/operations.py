@@ -18,6 +18,7 @@ from app.api.descriptions import (
 from app.api.media_types import JSON, MERGE_PATCH
 from app.api.schemas import AFFECTED, IMPORT_REPORT
 from app.query.compile import Compiler
+from app.resources.views import Action
 from app.spreadsheets.format import Format
 from app.spreadsheets.formats import FORMATS
 
@@ -34,14 +35,23 @@ _AFFECTED_REFERENCE: Schema = {"$ref": "#/components/schemas/Affected"}
 _OCTETS: Schema = {"type": "string", "format": "binary"}
 
 
-def of_collection(compiler: Compiler) -> list[Description]:
-    """`/users/`: a list; a new document, unless the resource is only read."""
+def of_list(compiler: Compiler) -> Description:
+    """`GET /users/`."""
     name, path = compiler.resource.name, f"/{compiler.resource.address}/"
     page = Answer(
         "A page of documents.",
         {JSON: Model(name, "Stored", many=True)},
         ("Link", "X-Total-Count", "X-Count-Strategy"),
     )
+    return _describe(
+        compiler, "get", path, "list", "List documents", {200: page},
+        (400, 422, 503), describe_in_query(compiler, "list"),
+    )  # fmt: skip
+
+
+def of_collection(compiler: Compiler) -> list[Description]:
+    """`/users/`: a list; a new document, unless the resource is only read."""
+    name, path = compiler.resource.name, f"/{compiler.resource.address}/"
     created = Answer(
         "The new document; of an array the documents in its order, without the headers.",
         {JSON: Model(name, "Stored", either=True)},
@@ -49,27 +59,31 @@ def of_collection(compiler: Compiler) -> list[Description]:
     )
     affected = {200: Answer("What was written.", {JSON: _AFFECTED_REFERENCE})}
     patch: Content = {MERGE_PATCH: Model(name, "Patch"), JSON: Model(name, "Patch")}
-    described = [
-        _describe(
-            compiler, "get", path, "list", "List documents", {200: page},
-            (400, 422, 503), describe_in_query(compiler, "list"),
-        )
-    ]  # fmt: skip
-    if not compiler.resource.options.read_only:
+    described = [of_list(compiler)] if _is_possible(compiler, "read") else []
+    if _is_possible(compiler, "create"):
         described.append(_describe(
             compiler, "post", path, "create", "Create a document, or up to 1,000 at once",
             {201: created}, (400, 403, 405, 409, 413, 415, 422, 503),
             body={JSON: Model(name, either=True)},
         ))  # fmt: skip
+    if _is_possible(compiler, "update"):
         described.append(replace(_describe(
             compiler, "patch", path, "patch_many", "Change every document that matches", affected,
             (400, 403, 405, 409, 413, 415, 422, 503), describe_in_query(compiler, "many"), patch,
         ), schemas={"Affected": AFFECTED}))  # fmt: skip
+    if _is_possible(compiler, "delete"):
         described.append(_describe(
             compiler, "delete", path, "delete_many", "Delete every document that matches",
             affected, (400, 403, 405, 409, 422, 503), describe_in_query(compiler, "many"),
         ))  # fmt: skip
     return described
+
+
+def _is_possible(compiler: Compiler, action: Action) -> bool:
+    """Whether a caller may do it, and the resource is not one that is only read."""
+    is_read = action in ("read", "export")
+    is_offered = is_read or not compiler.resource.options.read_only
+    return is_offered and compiler.view.rights.may(action)
 
 
 def of_document(compiler: Compiler) -> list[Description]:
@@ -86,24 +100,38 @@ def of_document(compiler: Compiler) -> list[Description]:
     }
     changed = {200: Answer("The document as it is now.", shown, ("ETag",))}
     deleted = {204: Answer("It is deleted.")}
-    described = [
-        _describe(compiler, "get", path, "read", "Read one document", read,
-                  (400, 404, 412, 422, 503), conditional),
-    ]  # fmt: skip
-    if not compiler.resource.options.read_only:
+    described = []
+    if _is_possible(compiler, "read"):
+        described.append(_describe(
+            compiler, "get", path, "read", "Read one document", read,
+            (400, 404, 412, 422, 503), conditional,
+        ))  # fmt: skip
+    if _is_possible(compiler, "update"):
         described += [
             _describe(compiler, "put", path, "replace", "Replace a document", changed,
                       _WRITE, conditional, whole),
             _describe(compiler, "patch", path, "patch", "Change a document", changed,
                       _WRITE, conditional, patch),
-            _describe(compiler, "delete", path, "delete", "Delete a document", deleted,
-                      (400, 403, 404, 405, 409, 412, 422, 501, 503), conditional),
         ]  # fmt: skip
+    if _is_possible(compiler, "delete"):
+        described.append(_describe(
+            compiler, "delete", path, "delete", "Delete a document", deleted,
+            (400, 403, 404, 405, 409, 412, 422, 501, 503), conditional,
+        ))  # fmt: skip
     return described
 
 
 def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description]:
-    """`/authors/{_id}/books`: a list of what links to a document, then its downloads together."""
+    """`/authors/{_id}/books`: a list of what links to a document, then its downloads together.
+
+    Each is there where the caller may have it.
+    """
+    if not _is_possible(target, "read"):
+        return []
+    both: list[tuple[Action, Description]] = [
+        ("read", of_list(other)),
+        ("export", _any_export(other)),
+    ]
     path = f"/{target.resource.address}/{{_id}}/{name}"
     key = describe_in_path(
         "_id", value_schema(target.resource.key), "The key of what is linked to."
@@ -118,12 +146,15 @@ def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description
             parameters=[key, *described.parameters],
             problems=tuple(sorted({*described.problems, 404})),
         )
-        for described in (of_collection(other)[0], _any_export(other))
+        for action, described in both
+        if _is_possible(other, action)
     ]
 
 
-def of_import(compiler: Compiler) -> tuple[Description, Description]:
+def of_import(compiler: Compiler) -> list[Description]:
     """`/users/import`: a file's documents; `/users/import/{format}`: an empty file to fill in."""
+    if not _is_possible(compiler, "import"):
+        return []
     path = f"/{compiler.resource.address}/import"
     readable = [found for found in dict.fromkeys(FORMATS.values()) if found.reader]
     sheets = _file(FORMATS["csv"]) | {FORMATS["xlsx"].media_type: _OCTETS}
@@ -151,7 +182,7 @@ def of_import(compiler: Compiler) -> tuple[Description, Description]:
         (400, 404, 422),
         [describe_in_path("format", names, "The format.")],
     )  # fmt: skip
-    return replace(imported, schemas={"ImportReport": IMPORT_REPORT}), empty
+    return [replace(imported, schemas={"ImportReport": IMPORT_REPORT}), empty]
 
 
 def _any_export(compiler: Compiler) -> Description:
@@ -174,6 +205,8 @@ def _any_export(compiler: Compiler) -> Description:
 
 def of_exports(compiler: Compiler) -> list[Description]:
     """`/users/export/csv` and so on: a download in each format, under each of its names."""
+    if not _is_possible(compiler, "export"):
+        return []
     return [_export(compiler, word, found) for word, found in FORMATS.items()]
 
 

@@ -11,8 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import operations
+from app.api.descriptions import Description
 from app.api.router import EXPORT, ResourceRouter
 from app.api.routing import Handler, Route
+from app.errors import NotFound
+from app.query.compile import Compilers
 from app.query.conditions import Condition
 from app.query.operators import OPERATORS
 from app.resources.fields import FieldPath
@@ -41,9 +44,22 @@ def _routes(
     target: ResourceRouter, other: ResourceRouter, link: LinkPath, name: str, *, is_described: bool
 ) -> Iterator[Route]:
     path = f"/{target.resource.address}/{{key}}/{name}"
-    described = operations.of_reverse(target.compiler, other.compiler, name)
+
+    def describe(compilers: Compilers) -> list[Description]:
+        of_target, of_other = compilers[target.resource.name], compilers[other.resource.name]
+        if of_other.names.path(link.path) is None:
+            return []
+        return operations.of_reverse(of_target, of_other, name)
+
+    def describe_list(compilers: Compilers) -> list[Description]:
+        return [one for one in describe(compilers) if not one.path.endswith("{format}")]
+
+    def describe_exports(compilers: Compilers) -> list[Description]:
+        return [one for one in describe(compilers) if one.path.endswith("{format}")]
 
     async def below(request: Request) -> list[Condition]:
+        if other.access(request).compiler.names.path(link.path) is None:
+            raise NotFound(f"There is nothing at {request.scope['path']}.")
         stored = await target.find(request, KEY_STEP)
         field = FieldPath(link.path, link.field)
         return [Condition(field, OPERATORS["eq"], stored.document["_id"])]
@@ -55,8 +71,7 @@ def _routes(
         return await other.export(request, await below(request))
 
     lists: dict[str, Handler] = {"GET": show}
-    yield Route(path, lists, described[:1] if is_described else ())
+    yield Route(path, lists, describe_list if is_described else ())
     yield Route(f"{path}/", lists)
-    yield Route(
-        f"{path}/{EXPORT}/{{format}}", {"GET": export}, described[1:] if is_described else ()
-    )
+    exports: dict[str, Handler] = {"GET": export}
+    yield Route(f"{path}/{EXPORT}/{{format}}", exports, describe_exports if is_described else ())

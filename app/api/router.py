@@ -1,7 +1,7 @@
 """The routes of a resource: reading, writing, downloading."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -9,12 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import operations, requests
+from app.api.access import Access, Accesses
 from app.api.conditions import Conditions
+from app.api.descriptions import Description
 from app.api.downloads import Downloads
 from app.api.many import read_common_patch, read_documents, write_many
 from app.api.media_types import JSON
 from app.api.parts import Part
-from app.api.routing import Handler, Route
+from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
 from app.errors import Invalid, NotFound
 from app.query.compile import Compiler
@@ -24,8 +26,9 @@ from app.resources.documents import read_document, read_replacement
 from app.resources.keys import write_key
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
-from app.resources.rendering import presenter, to_json
+from app.resources.rendering import to_json
 from app.resources.storing import Document
+from app.resources.views import Action
 from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Database
@@ -37,28 +40,29 @@ EXPORT, IMPORT = "export", "import"  # the steps before a format
 
 
 class ResourceRouter(Part):
-    """The handlers of one resource."""
+    """The handlers of one resource; each takes what its caller may do from the request."""
 
     def __init__(
         self,
-        compiler: Compiler,
-        resources: Collection[Resource],
+        resource: Resource,
+        accesses: Accesses,
         settings: Settings,
         downloads: Downloads,
         uploads: Uploads,
     ) -> None:
-        self.resource: Resource = compiler.resource
-        self.compiler = compiler
-        self._resources = resources
-        self._repository: Repository
+        self.resource = resource
+        self._accesses = accesses
+        self._repository: Repository  # of everything: handlers have that of their caller
+        self._find_access: Callable[[Request], Access]
         self._downloads = downloads
         self._uploads = uploads
         self._body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
-        self._present = presenter(self.resource.shape)
 
     async def open(self, database: Database) -> None:
         """Takes the documents from this database."""
-        self._repository = Repository(database, self.resource, self._resources)
+        resources = self._accesses.resources
+        self._repository = Repository(database, self.resource, resources)
+        self._find_access = self._accesses.keep(self._repository)
 
     async def prepare(self) -> bool:
         """Makes the declared indexes."""
@@ -91,78 +95,94 @@ class ResourceRouter(Part):
             }
             item |= {"PUT": self.replace, "PATCH": self.patch, "DELETE": self.delete}
         return [
-            Route(f"/{name}/", collection, operations.of_collection(self.compiler)),
+            Route(f"/{name}/", collection, self._describe(operations.of_collection)),
             Route(f"/{name}", collection),
             Route(
                 f"/{name}/{EXPORT}/{{format}}",
                 {"GET": self.export},
-                operations.of_exports(self.compiler),
+                self._describe(operations.of_exports),
             ),
             *self._import_routes(item),
-            Route(f"/{name}/{{key}}", item, operations.of_document(self.compiler)),
+            Route(f"/{name}/{{key}}", item, self._describe(operations.of_document)),
         ]
+
+    def _describe(self, of: Callable[[Compiler], Sequence[Description]]) -> Describe:
+        return lambda compilers: of(compilers[self.resource.name])
 
     def _import_routes(self, item: dict[str, Handler]) -> Iterator[Route]:
         """`/users/import`, which may also be the address of a document with that key."""
         if self.resource.options.read_only:
             return
         path = f"/{self.resource.address}/{IMPORT}"
-        imported, form = operations.of_import(self.compiler)
-        yield Route(path, {**item, "POST": self.import_file}, (imported,))
-        yield Route(f"{path}/{{format}}", {"GET": self.form}, (form,))
+        describe = self._describe(operations.of_import)
+        handlers = {**item, "POST": self.import_file}
+        yield Route(path, handlers, lambda compilers: describe(compilers)[:1])
+        form = {"GET": self.form}
+        yield Route(f"{path}/{{format}}", form, lambda compilers: describe(compilers)[1:])
+
+    def access(self, request: Request, *actions: Action) -> Access:
+        """What the caller has of this resource; raises `Forbidden` for what isn't allowed."""
+        access = self._find_access(request)
+        access.require(*actions)
+        return access
 
     async def list(self, request: Request, below: Sequence[Condition] = ()) -> Response:
         """`GET /users/`: a page of documents, of those that meet the conditions `below`."""
-        query = self.compiler.list(requests.pairs(request), below)
-        page = await self._repository.page(query)
-        if self._present:
+        access = self.access(request, "read")
+        query = access.compiler.list(requests.pairs(request), below)
+        page = await access.repository.page(query)
+        if access.present:
             for document in page.documents:
-                self._present(document)
+                access.present(document)
         raw = None if query.expand else page.raw
         return Response(to_json(page.documents, raw), 200, _page_headers(request, page), JSON)
 
     async def create(self, request: Request) -> Response:
         """`POST /users/`: a new document, or an array of them."""
+        access = self.access(request, "create")
         requests.refuse_parameters(request)
         body = await self._body(request, requests.BODIES)
         if type(body) is list:  # of many
-            return await self._create_all(body)
-        stored = await self._repository.insert(await self._read_document(body))
+            return await self._create_all(access, body)
+        stored = await access.repository.insert(await self._read_document(body))
         root = request.scope.get("root_path", "")
         key = write_key(self.resource.key, stored.document["_id"])
         location = f"{root}/{quote(self.resource.address)}/{key}"
-        return self._answer(stored, 201, {"Location": location})
+        return _answer(access, stored, 201, {"Location": location})
 
-    async def _create_all(self, bodies: Sequence[Any]) -> Response:
+    async def _create_all(self, access: Access, bodies: Sequence[Any]) -> Response:
         documents = await asyncio.to_thread(read_documents, self.resource, bodies)
-        stored = [one.document for one in await self._repository.insert_all(documents)]
-        if self._present:
+        stored = [one.document for one in await access.repository.insert_all(documents)]
+        if access.present:
             for document in stored:
-                self._present(document)
+                access.present(document)
         return Response(to_json(stored), 201, None, JSON)
 
     async def patch_many(self, request: Request) -> Response:
         """`PATCH /users/?…`: a merge patch of every document that meets the conditions."""
-        affected = self.compiler.many(requests.pairs(request))
+        access = self.access(request, "update")
+        affected = access.compiler.many(requests.pairs(request))
         patch = read_common_patch(self.resource, await self._body(request, requests.PATCHES))
         return await write_many(
-            self._repository,
+            access.repository,
             affected,
-            lambda query, keys: self._repository.patch_all(query, keys, patch),
+            lambda query, keys: access.repository.patch_all(query, keys, patch),
         )
 
     async def delete_many(self, request: Request) -> Response:
         """`DELETE /users/?…`: every document that meets the conditions."""
-        affected = self.compiler.many(requests.pairs(request))
-        return await write_many(self._repository, affected, self._repository.delete_all)
+        access = self.access(request, "delete")
+        affected = access.compiler.many(requests.pairs(request))
+        return await write_many(access.repository, affected, access.repository.delete_all)
 
     async def read(self, request: Request) -> Response:
         """`GET /users/{_id}`: one document, or 304 where the client has it."""
+        access = self.access(request, "read")
         pairs = requests.pairs(request)
-        expansions = self.compiler.expand(pairs) if pairs else ()
+        expansions = access.compiler.expand(pairs) if pairs else ()
         conditions = Conditions(request)
         try:
-            stored = await self._find(request, self._repository.read)
+            stored = await self._find(request, access.repository.read)
         except (NotFound, Invalid):
             word = request.path_params.get("key", IMPORT)
             if word == EXPORT:  # and no document has it as its key
@@ -171,63 +191,61 @@ class ResourceRouter(Part):
                 raise _without_file(request) from None
             raise
         if expansions:
-            return await self._answer_expanded(stored, expansions)
+            return await _answer_expanded(access, stored, expansions)
         if conditions.is_current(stored.etag):
             return Response(None, 304, {"ETag": stored.etag})
-        return self._answer(stored)
-
-    async def _answer_expanded(self, stored: Stored, expansions: Sequence[Expansion]) -> Response:
-        """The document with linked ones in place: no state of one document, so it has no ETag."""
-        document = stored.document
-        await self._repository.expand(document, expansions)
-        if self._present:
-            self._present(document)
-        return Response(to_json(document), 200, None, JSON)
+        return _answer(access, stored)
 
     async def replace(self, request: Request) -> Response:
         """`PUT /users/{_id}`: the body in place of the document."""
+        access = self.access(request, "update")
         requests.refuse_parameters(request)
-        keys = await self._keys_of_write(request)
+        keys = await self._keys_of_write(request, access)
         matches = Conditions(request).for_write()
         body = await self._body(request, requests.BODIES)
-        stored = await self._repository.replace(
+        stored = await access.repository.replace(
             keys,
             matches,
             lambda raw: read_replacement(self.resource, body, raw),
         )
-        return self._answer(stored)
+        return _answer(access, stored)
 
     async def patch(self, request: Request) -> Response:
         """`PATCH /users/{_id}`: a merge patch (RFC 7396)."""
+        access = self.access(request, "update")
         requests.refuse_parameters(request)
-        keys = await self._keys_of_write(request)
+        keys = await self._keys_of_write(request, access)
         matches = Conditions(request).for_write()
         body = await self._body(request, requests.PATCHES)
-        stored = await self._repository.patch(
+        stored = await access.repository.patch(
             keys,
             matches,
             lambda raw: read_patch(self.resource, body, raw),
         )
-        return self._answer(stored)
+        return _answer(access, stored)
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /users/{_id}`."""
+        access = self.access(request, "delete")
         requests.refuse_parameters(request)
-        keys = await self._keys_of_write(request)
+        keys = await self._keys_of_write(request, access)
         matches = Conditions(request).for_write()
-        await self._repository.delete(keys, matches)
+        await access.repository.delete(keys, matches)
         return Response(None, 204)
 
     async def export(self, request: Request, below: Sequence[Condition] = ()) -> Response:
         """`GET /users/export/{format}`: a download of what meets the conditions `below`."""
-        return await self._downloads.answer(request, self.compiler, self._repository, below)
+        access = self.access(request, "export")
+        return await self._downloads.answer(request, access, below)
 
     async def import_file(self, request: Request) -> Response:
         """`POST /users/import`: documents of a file."""
-        return await self._uploads.answer(request, self.resource, self._repository)
+        access = self.access(request, "import")
+        return await self._uploads.answer(request, self.resource, access.repository)
 
     async def form(self, request: Request) -> Response:
         """`GET /users/import/{format}`: an empty sheet to fill in."""
+        self.access(request, "import")
         return await asyncio.to_thread(self._uploads.form, request, self.resource)
 
     async def find(self, request: Request, step: int) -> Stored:
@@ -235,7 +253,8 @@ class ResourceRouter(Part):
 
         Raises `NotFound`, or `Invalid` for no `_id`.
         """
-        return await self._find(request, self._repository.read, step)
+        access = self.access(request, "read")
+        return await self._find(request, access.repository.read, step)
 
     async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
         requests.check_media_type(request, accepted)
@@ -257,25 +276,37 @@ class ResourceRouter(Part):
             raise
         return stored
 
-    async def _keys_of_write(self, request: Request) -> Any:
+    async def _keys_of_write(self, request: Request, access: Access) -> Any:
         """The `_id`s that the path may name.
 
         A malformed one that nobody stored is refused before all else.
         """
         keys, error = requests.keys(request, self.resource.key)
         if error is not None:
-            await self._find(request, self._repository.read)
+            await self._find(request, access.repository.read)
         return keys
 
-    def _answer(
-        self, stored: Stored, status: int = 200, headers: dict[str, str] | None = None
-    ) -> Response:
-        document = stored.document
-        if self._present:
-            self._present(document)
-        return Response(
-            to_json(document, stored.raw), status, {"ETag": stored.etag, **(headers or {})}, JSON
-        )
+
+def _answer(
+    access: Access, stored: Stored, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    document = stored.document
+    if access.present:
+        access.present(document)
+    return Response(
+        to_json(document, stored.raw), status, {"ETag": stored.etag, **(headers or {})}, JSON
+    )
+
+
+async def _answer_expanded(
+    access: Access, stored: Stored, expansions: Sequence[Expansion]
+) -> Response:
+    """The document with linked ones in place: no state of one document, so it has no ETag."""
+    document = stored.document
+    await access.repository.expand(document, expansions)
+    if access.present:
+        access.present(document)
+    return Response(to_json(document), 200, None, JSON)
 
 
 def _without_format(request: Request) -> NotFound:

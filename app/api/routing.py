@@ -14,8 +14,12 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.descriptions import Description
 from app.errors import MethodNotAllowed
+from app.query.compile import Compilers
 
 Handler = Callable[[Request], Awaitable[Response]]
+Describe = Callable[
+    [Compilers], Sequence[Description]
+]  # as the caller with these compilers sees it
 TO_COME = (  # first steps that are kept free for what this program will offer there
     "auth", "ui", "shared", "jobs", "schedules", "views", "webhooks", "hooks", "chat", "metrics",
     "docs", "redoc", "openapi.json",  # also while they are off
@@ -25,14 +29,14 @@ TO_COME = (  # first steps that are kept free for what this program will offer t
 class Route:
     """One path and its handlers by method; HEAD is what GET would answer, without the body.
 
-    `descriptions` is what it says of itself in OpenAPI.
+    `descriptions` is what it says of itself in OpenAPI, the same to all callers or to each its own.
     """
 
     def __init__(
         self,
         path: str,
         handlers: Mapping[str, Handler],
-        descriptions: Sequence[Description] = (),
+        descriptions: Sequence[Description] | Describe = (),
     ) -> None:
         self.path = path
         self.descriptions = descriptions
@@ -46,6 +50,10 @@ class Route:
     def first_step(self) -> str:
         """The path as far as its second slash: `users` of `/users/{key}`."""
         return first_step(self.path)
+
+    def describe(self, compilers: Compilers) -> Sequence[Description]:
+        """What it says of itself to the caller with these compilers."""
+        return self.descriptions(compilers) if callable(self.descriptions) else self.descriptions
 
     def match(self, path: str) -> dict[str, Any] | None:
         """The parameters of a path that is this one, or None."""

@@ -19,7 +19,7 @@ from app.errors import Fault
 from app.query.names import Names
 from app.resources.faults import Steps, pointer
 from app.resources.registry import Resource
-from app.resources.views import WHOLE, Grants, Rights, Rule
+from app.resources.views import WHOLE, Grants, Rights, Rule, Views
 from app.spelling import suggest_nearest
 
 ADMIN, EDITOR, VIEWER = "admin", "editor", "viewer"
@@ -103,9 +103,10 @@ class Roles:
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self.resources = {resource.address: resource for resource in resources}
-        by_collection = {resource.name: resource for resource in self.resources.values()}
+        views = Views(self.resources.values())
         self._names = {
-            address: Names(resource, by_collection) for address, resource in self.resources.items()
+            address: Names(views[resource.name], views)
+            for address, resource in self.resources.items()
         }
 
     def read(self, name: str, rules: Any) -> Role:

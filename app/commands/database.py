@@ -7,6 +7,7 @@ from app.commands.terminal import err
 from app.errors import StartError
 from app.query.compile import Compiler
 from app.resources.registry import Resource, discover
+from app.resources.views import Views
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings
 from app.spelling import suggest_nearest
@@ -24,7 +25,8 @@ def find_compiler(settings: Settings, name: str) -> Compiler:
         known = ", ".join(resources) or "none"
         near = suggest_nearest(name, resources)
         raise StartError(f"There is no collection {name!r}.{near} Declared are: {known}.")
-    return Compiler(resources[name], resources.values())
+    views = Views(resources.values())
+    return Compiler(views[resources[name].name], views)
 
 
 @contextmanager

@@ -4,21 +4,31 @@ Input is the pairs of the query string in their order. Whatever is wrong in them
 raised together as one `Invalid` with a fault for each parameter. docs/query.md shows the grammar.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from app.errors import DeclarationError
 from app.query import ordering, tokens
-from app.query.conditions import AnyCondition, Condition, Filter, Join, Resolved, Through, render
+from app.query.conditions import (
+    AnyCondition,
+    Condition,
+    Filter,
+    Join,
+    Resolved,
+    Through,
+    join_all,
+    render_plain,
+)
 from app.query.expansions import Expansion
 from app.query.names import Names
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
 from app.query.reading import Reading
+from app.query.rules import NOTHING, conditions_of
 from app.query.tokens import Place, Pointer
-from app.resources.registry import Resource
+from app.resources.views import Ruled, View, Views
 
 Pairs = Sequence[tuple[str, str]]
 LIST = parameters_of("list")
@@ -46,12 +56,12 @@ class Query:
     @cached_property
     def filter(self) -> Filter:
         """MongoDB's filter for the conditions, but for those that reach through links."""
-        return render([one for one in self.conditions if not isinstance(one, Through)])
+        return render_plain(self.conditions)
 
     @cached_property
     def joins(self) -> tuple[Join, ...]:
         """What the conditions need that reach through links."""
-        return tuple(one.join() for one in self.conditions if isinstance(one, Through))
+        return join_all(self.conditions)
 
     def resolve(self, filters: Sequence[Filter]) -> "Query":
         """The query with these filters in place of its joins."""
@@ -72,15 +82,32 @@ class Affected:
 
 
 class Compiler:
-    """Reads query strings for one resource."""
+    """Reads query strings for one resource as one caller sees it.
 
-    def __init__(self, resource: Resource, others: Iterable[Resource] = ()) -> None:
-        self.resource = resource
-        self.names = Names(resource, {other.name: other for other in others})
+    Every query has below it what the caller may read, and behind links the same of those resources.
+    """
+
+    def __init__(self, view: View, views: Views) -> None:
+        self.view = view
+        self.resource = view.resource
+        self._views = views
+        self.names = Names(view, views, self._read_rule)
+        self.below = self.names.below
         self.default_sort = self._read_declared_sort()
 
+    def _read_rule(self, view: View) -> tuple[AnyCondition, ...]:
+        rule = view.rights.read
+        return (NOTHING,) if rule is None else conditions_of(rule, view.whole.name, self._views)
+
+    def conditions_of(self, action: Ruled) -> tuple[AnyCondition, ...]:
+        """The documents that an action may touch; none where it isn't allowed at all."""
+        rule = self.view.rights.rule_of(action)
+        if rule is None:
+            return (NOTHING,)
+        return conditions_of(rule, self.view.whole.name, self._views)
+
     def list(self, pairs: Pairs, below: Sequence[Condition] = ()) -> Query:
-        """The query of a list, with more conditions `below` those that are asked.
+        """The query of a list, with more conditions `below` those that are asked for.
 
         Raises `Invalid`.
         """
@@ -90,7 +117,7 @@ class Compiler:
         fields = reading.fields()
         count = reading.value("count")
         expand = reading.expand()
-        conditions = (*reading.conditions(), *below)
+        conditions = (*reading.conditions(), *below, *self.below)
         sort = reading.sort(self.default_sort)
         order = ordering.add_id(sort)
         fingerprint = tokens.fingerprint(self.resource.name, _ignore_order(conditions), order)
@@ -124,15 +151,18 @@ class Compiler:
         reading = Reading(self.names, pairs, known, foreign or {})
         limit = reading.value("limit")
         skip = reading.value("skip")
-        conditions = (*reading.conditions(), *below)
+        conditions = (*reading.conditions(), *below, *self.below)
         sort = reading.sort(())
         others = {name: reading.value(name) for name in known if name not in LIST}
         reading.finish()
         query = Query(conditions, sort, skip, limit, patterns=tuple(reading.patterns))
         return query, others
 
-    def many(self, pairs: Pairs) -> "Affected":
-        """The documents that one PATCH or DELETE is for; raises `Invalid`."""
+    def many(self, pairs: Pairs, below: Sequence[AnyCondition] = ()) -> "Affected":
+        """The documents that one PATCH or DELETE is for, of those that meet conditions `below`.
+
+        Raises `Invalid`.
+        """
         reading = Reading(self.names, pairs, parameters_of("many"))
         conditions = reading.conditions()
         most = reading.value("max_affected")
@@ -142,15 +172,43 @@ class Compiler:
         if not conditions:
             reading.refuse("keyword", "a condition is required: this, or a filter")
         reading.finish()
-        query = Query(conditions, (), 0, None, patterns=tuple(reading.patterns))
+        every = (*conditions, *below, *self.below)
+        query = Query(every, (), 0, None, patterns=tuple(reading.patterns))
         return Affected(query, most, is_dry)
 
     def _read_declared_sort(self) -> Sort:
         try:
             return self.names.sort(self.resource.options.sort)
         except ValueError as error:
+            if self.resource is not self.view.whole:
+                return ()  # by what this caller can't see
             model = self.resource.shape.model.__name__
             raise DeclarationError(f"{model}.Resource.sort: {error}") from None
+
+
+class Compilers(Mapping[str, Compiler]):
+    """The compilers of all resources for one caller, by collection.
+
+    Each is made when it is first asked for.
+    """
+
+    def __init__(self, views: Views) -> None:
+        self.views = views
+        self._made: dict[str, Compiler] = {}
+
+    def __getitem__(self, collection: str) -> Compiler:
+        """The compiler of a resource; raises `KeyError` where there is no such collection."""
+        if collection not in self._made:
+            self._made[collection] = Compiler(self.views[collection], self.views)
+        return self._made[collection]
+
+    def __iter__(self) -> Iterator[str]:
+        """The collections, in the order of the resources."""
+        return iter(self.views)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.views)
 
 
 def _ignore_order(conditions: Sequence[AnyCondition]) -> object:

@@ -71,10 +71,12 @@ class Through:
     """What is asked of the documents that a link leads to: `author.name=…`.
 
     What says what is not is true where no linked document is otherwise, also where there is none.
+    Only linked documents that meet the conditions `below` are looked at; the others aren't there.
     """
 
     link: FieldPath
     asked: "Condition | Through"
+    below: "tuple[AnyCondition, ...]" = ()
 
     def join(self) -> "Join":
         """What it takes to know which documents' links lead to such a document."""
@@ -84,13 +86,15 @@ class Through:
         while isinstance(last, Through):
             last = last.asked
         inner = self.asked if not last.is_negative else _make_positive(self.asked)
-        if isinstance(inner, Through):
-            return Join(self.link.path, target.collection, {}, inner.join(), last.is_negative)
-        return Join(self.link.path, target.collection, inner.render(), None, last.is_negative)
+        conditions = (inner, *self.below)
+        joins = join_all(conditions)
+        plain = render_plain(conditions)
+        return Join(self.link.path, target.collection, plain, joins, last.is_negative)
 
     def render(self) -> Filter:
         """As a part of a fingerprint only: its filter is known when the join is resolved."""
-        return {self.link.path: {"$linked": self.asked.render()}}
+        asked = render((self.asked, *self.below))
+        return {self.link.path: {"$linked": asked}}
 
 
 def _make_positive(asked: "Condition | Through") -> "Condition | Through":
@@ -103,14 +107,13 @@ def _make_positive(asked: "Condition | Through") -> "Condition | Through":
 class Join:
     """The documents whose link at `path` leads to one that is found in another collection.
 
-    `joined` is a further condition of those; `negated` asks for all the other documents. Plain
-    data.
+    `joins` are further conditions of those; `negated` asks for all the other documents. Plain data.
     """
 
     path: str
     collection: str
     filter: Filter
-    joined: "Join | None" = None
+    joins: "tuple[Join, ...]" = ()
     negated: bool = False
 
 
@@ -147,6 +150,16 @@ def render(conditions: Sequence[AnyCondition]) -> Filter:
     if not rendered:
         return {}
     return rendered[0] if len(rendered) == 1 else {"$and": rendered}
+
+
+def render_plain(conditions: Sequence[AnyCondition]) -> Filter:
+    """MongoDB's filter for the conditions, but for those that reach through links."""
+    return render([one for one in conditions if not isinstance(one, Through)])
+
+
+def join_all(conditions: Sequence[AnyCondition]) -> tuple[Join, ...]:
+    """What the conditions need that reach through links."""
+    return tuple(one.join() for one in conditions if isinstance(one, Through))
 
 
 def _test_list(there: bool) -> Test:

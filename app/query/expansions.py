@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.query.conditions import AnyCondition
 from app.resources.links import MAX_LEVELS
 from app.resources.registry import Resource
 from app.spelling import show
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expansion:
-    """A link in whose place the linked documents stand, and what stands in the place of theirs."""
+    """A link in whose place the linked documents stand, and what stands in the place of theirs.
+
+    Of linked documents that don't meet the conditions `below` the `_id` stays.
+    """
 
     path: str
     target: Resource
     inner: tuple["Expansion", ...] = ()
+    below: tuple[AnyCondition, ...] = ()
 
 
 def read_expand(names: "Names", text: str) -> tuple[Expansion, ...]:
@@ -32,7 +37,7 @@ def _expansions(names: "Names", paths: list[str], level: int) -> Iterator[Expans
     behind: dict[str, list[str]] = {}
     for path in paths:
         link, rest = names.link(path)
-        if link is None:
+        if link is None or names.follow(link) is None:
             raise ValueError(
                 f"{show(path)} is no link to another document; only links can be expanded"
             )
@@ -46,4 +51,5 @@ def _expansions(names: "Names", paths: list[str], level: int) -> Iterator[Expans
         assert target is not None
         if rests and level == MAX_LEVELS:
             raise ValueError(f"it goes through {MAX_LEVELS} links at most")
-        yield Expansion(path, target.resource, tuple(_expansions(target, rests, level + 1)))
+        inner = tuple(_expansions(target, rests, level + 1))
+        yield Expansion(path, target.resource, inner, target.below)

@@ -1,18 +1,18 @@
 """What the names in a query string mean for one resource: filters, paths, sort keys."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from app.query.conditions import Condition, Through
+from app.query.conditions import AnyCondition, Condition, Through
 from app.query.operators import OPERATORS, Operator
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
 from app.query.sorting import read_sort
-from app.resources.fields import FieldPath, Shape
-from app.resources.links import first_link
-from app.resources.registry import Resource
+from app.resources.fields import FieldPath
+from app.resources.links import Shapes, first_link
+from app.resources.views import View, Views
 
 LONG = 200  # characters of a name, past which it is neither remembered nor compared
 _PARAMETERS = frozenset(parameters_of("list"))
@@ -20,11 +20,15 @@ _PARAMETERS = frozenset(parameters_of("list"))
 
 @dataclass(frozen=True)
 class Asked:
-    """What a filter parameter names: a path and an operator, behind the `links` on the way."""
+    """What a filter parameter names: a path and an operator, behind the `links` on the way.
+
+    For each link there are the conditions `below`, of the documents to which it leads.
+    """
 
     found: FieldPath
     operator: Operator
     links: tuple[FieldPath, ...] = ()
+    below: tuple[tuple[AnyCondition, ...], ...] = ()
 
     @property
     def path(self) -> str:
@@ -34,17 +38,29 @@ class Asked:
     def condition(self, value: Any) -> Condition | Through:
         """The condition with this value."""
         condition: Condition | Through = Condition(self.found, self.operator, value)
-        for link in reversed(self.links):
-            condition = Through(link, condition)
+        for link, below in reversed(list(zip(self.links, self.below, strict=True))):
+            condition = Through(link, condition, below)
         return condition
 
 
-class Names:
-    """The names of one resource; of it the name, the shape and the options count."""
+Below = Callable[[View], tuple[AnyCondition, ...]]
 
-    def __init__(self, resource: Resource, others: Mapping[str, Resource] | None = None) -> None:
-        self.resource = resource
-        self._others = others or {}  # by collection
+
+def _nothing_below(view: View) -> tuple[AnyCondition, ...]:
+    return ()
+
+
+class Names:
+    """The names of one resource, as a caller sees it, and behind its links as that one sees those.
+
+    `find_below` says which conditions a view puts below every query.
+    """
+
+    def __init__(self, view: View, views: Views, find_below: Below = _nothing_below) -> None:
+        self.resource = resource = view.resource
+        self.below = find_below(view)
+        self._views = views
+        self._find_below = find_below
         self._linked: dict[str, Names] = {}
         self._declared = frozenset(resource.paths)
         self._asked = lru_cache(maxsize=1024)(self._find)
@@ -68,9 +84,9 @@ class Names:
         return path in self._declared
 
     @property
-    def shapes(self) -> dict[str, Shape]:
+    def shapes(self) -> Shapes:
         """The shapes of the documents that links may lead to, by their collection."""
-        return {name: other.shape for name, other in self._others.items()}
+        return self._views.shapes
 
     def filters(self, parameters: Collection[str] = ()) -> dict[str, Asked]:
         """Every filter with its condition, for describing them beside these parameters.
@@ -82,8 +98,9 @@ class Names:
             found = self.path(link.path)  # None where the link is excluded
             target = self.follow(found) if found is not None else None
             for name, asked in target._filters().items() if target is not None else ():
-                if found is not None and asked.found.path != "_id":  # which the link itself is
-                    every[f"{link.path}.{name}"] = replace(asked, links=(found,))
+                if target and found and asked.found.path != "_id":  # which the link itself is
+                    through = replace(asked, links=(found,), below=(target.below,))
+                    every[f"{link.path}.{name}"] = through
         return every
 
     def _filters(self, parameters: Collection[str] = ()) -> dict[str, Asked]:
@@ -114,21 +131,32 @@ class Names:
             return None
         target = self.follow(link)
         asked = target.find_condition(rest) if target is not None else None
-        return Asked(asked.found, asked.operator, (link, *asked.links)) if asked else None
+        if target is None or asked is None:
+            return None
+        links, below = (link, *asked.links), (target.below, *asked.below)
+        return replace(asked, links=links, below=below)
 
     def link(self, path: str) -> tuple[FieldPath | None, str]:
         """The first link on a path, and the rest of the path behind it."""
         return first_link(self.resource.shape, path)
 
     def follow(self, link: FieldPath) -> "Names | None":
-        """The names of the documents that a link leads to."""
+        """The names of the documents that a link leads to; None where they may not be read."""
         assert link.field.target is not None
-        other = self._others.get(link.field.target.collection)
-        if other is None:
+        name = link.field.target.collection
+        if name not in self._views.shapes:
             return None
-        if other.name not in self._linked:
-            self._linked[other.name] = Names(other, self._others)
-        return self._linked[other.name]
+        if name not in self._linked:
+            self._linked[name] = Names(self._views[name], self._views, self._find_below)
+        return self._linked[name]
+
+    def find_below_links(self, collections: Iterable[str]) -> dict[str, tuple[AnyCondition, ...]]:
+        """What documents of these collections must meet to be seen behind links.
+
+        Those of which all are seen are not there.
+        """
+        found = {name: self._find_below(self._views[name]) for name in collections}
+        return {name: below for name, below in found.items() if below}
 
     def _takes_operator(self, path: str, word: str) -> bool:
         """Whether what follows the last `__` of a name is an operator, and no part of a path.

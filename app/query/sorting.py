@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from app.query import ordering
 from app.resources.fields import FieldPath
 from app.resources.kinds import Filters
+from app.resources.links import first_link
 from app.resources.registry import Resource
 from app.spelling import suggest_nearest
 
@@ -36,7 +37,8 @@ def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
 
 
 def _reaches_through(resource: Resource, path: str) -> bool:
-    return any(path.startswith(f"{link.path}.") for link in resource.links)
+    link, rest = first_link(resource.shape, path)
+    return link is not None and bool(rest)
 
 
 def _key(part: str) -> tuple[str, int]:
@@ -48,7 +50,7 @@ def _problem(found: FieldPath) -> str | None:
     """Why documents can't be sorted by this; None where they can."""
     if found.through_list or found.field.many:
         return "goes through a list, which has no one place in an order"
-    if found.field.filters == Filters.PRESENCE:
+    if found.field.filters == Filters.PRESENCE or found.field.has_excluded:
         return "holds objects; sort by one of its fields"
     return None
 

@@ -1,7 +1,8 @@
 """The fields of a document class, as MongoDB stores them: names, kinds, nesting.
 
 A `Shape` is what one model stores, by stored name (an alias where the field has one). A dotted path
-leads through nested shapes; `Shape.find` says what is at its end.
+leads through nested shapes; `Shape.find` says what is at its end. A shape can be narrowed to what
+some reader may see: what isn't for that reader is excluded, as if the model had said so.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import enum
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from types import NoneType
 from typing import (
     Annotated,
@@ -55,12 +56,47 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Narrowing:
+    """What is for a reader of one model: `only` these dotted paths, None for all, without `hide`.
+
+    `around` has the paths that are hidden in the models which hold this one, by model: where one
+    of them is nested in itself, they are hidden on every level.
+    """
+
+    only: frozenset[str] | None = None
+    hide: frozenset[str] = frozenset()
+    around: tuple[tuple[type[pydantic.BaseModel], frozenset[str]], ...] = ()
+
+    def below(self, model: type[pydantic.BaseModel], name: str) -> "Narrowing":
+        """What is for the reader in what this field of the model holds."""
+        is_whole = self.only is None or name in self.only
+        only = None if self.only is None or is_whole else _cut(self.only, name)
+        around = dict(self.around)
+        if self.hide:
+            around[model] = self.hide
+        return Narrowing(only, _cut(self.hide, name), tuple(around.items()))
+
+    def excludes(self, name: str) -> bool:
+        """Whether a field of the model is not for the reader at all."""
+        if name in self.hide:
+            return True
+        return self.only is not None and name not in self.only and not _cut(self.only, name)
+
+
+def _cut(paths: frozenset[str], name: str) -> frozenset[str]:
+    """The rest of each path that leads through the field."""
+    above = f"{name}."
+    return frozenset(path[len(above) :] for path in paths if path.startswith(above))
+
+
+@dataclass(frozen=True)
 class Field:
     """One field: what kind of value MongoDB holds under its name.
 
     `kind` names one of `KINDS`. `many` says that it is a list of such values. `model` is the nested
     model of an `object`, `values` what each value of a `map` is, `target` where a `link` leads.
-    `text_type` is what was declared for a text other than `str` alone.
+    `models` are those that a value of an `any` may be. `text_type` is what was declared for a text
+    other than `str` alone. `narrowing` is what of the nested models is for a reader.
     """
 
     name: str
@@ -73,6 +109,7 @@ class Field:
     target: Target | None = None
     models: tuple[type[pydantic.BaseModel], ...] = ()
     text_type: TextType | None = dataclasses.field(default=None, compare=False)
+    narrowing: Narrowing | None = None
 
     @property
     def filters(self) -> Filters:
@@ -110,7 +147,20 @@ class Field:
     @property
     def shape(self) -> "Shape | None":
         """The fields of the nested model, or None where this is no nested model."""
-        return shape_of(self.model) if self.model else None
+        return _shape_of(self.model, self.narrowing) if self.model else None
+
+    @property
+    def shapes(self) -> "tuple[Shape, ...]":
+        """The shapes of the models that one value may be, also one of a list or a map."""
+        if self.values is not None:
+            return self.values.shapes
+        models = (self.model,) if self.model is not None else self.models
+        return tuple(_shape_of(model, self.narrowing) for model in models)
+
+    @property
+    def has_excluded(self) -> bool:
+        """Whether some of the models in it have fields that aren't shown, on any level."""
+        return any(shape.has_excluded for shape in self.shapes)
 
     @property
     def single(self) -> "Field":
@@ -134,12 +184,19 @@ class FieldPath:
 class Shape:
     """The fields of one model by stored name.
 
-    `open` where the model takes fields that it doesn't declare.
+    `open` where the model takes fields that it doesn't declare, `closed` where what another
+    program stored besides isn't shown.
     """
 
     model: type[pydantic.BaseModel]
     fields: Mapping[str, Field]
     open: bool = False
+    closed: bool = False
+
+    @property
+    def has_excluded(self) -> bool:
+        """Whether it has fields that aren't shown, on any level."""
+        return _has_excluded(self, ())
 
     def find(self, path: str, *, numbered: bool = False) -> FieldPath | None:
         """What the dotted path leads to, or None; excluded fields are not there.
@@ -159,11 +216,12 @@ class Shape:
             through_list = through_list or field.many
             if field.shape is not None:
                 field = field.shape.fields.get(step)
+            elif not step or step[0] == "$" or "\0" in step:
+                field = None
+            elif field.values is not None:
+                field = replace(field.values, name=step)
             else:
-                untyped = field.single if field.kind == "any" and not numbered else None
-                below = field.values or untyped
-                possible = step and step[0] != "$" and "\0" not in step
-                field = replace(below, name=step) if below and possible else None
+                field = _below_any(field, step) if field.kind == "any" and not numbered else None
         if field is None or field.excluded:
             return None
         return FieldPath(path, field, through_list)
@@ -191,6 +249,28 @@ class Shape:
                 yield FieldPath(prefix + field.name, field)
             else:
                 yield from shape.list_flat(f"{prefix}{field.name}.", (*above, self.model))
+
+
+def _below_any(field: Field, name: str) -> Field | None:
+    """What may be under a name below a field without a type; None where any model excludes it."""
+    models: dict[type[pydantic.BaseModel], None] = {}
+    for shape in field.shapes:
+        known = shape.fields.get(name)
+        if known is not None:
+            if known.excluded:
+                return None
+            models |= dict.fromkeys(models_in(known))
+    return replace(field.single, name=name, models=tuple(models))
+
+
+def _has_excluded(shape: Shape, above: tuple[type, ...]) -> bool:
+    if shape.model in above:
+        return False
+    models = (*above, shape.model)
+    for field in shape.fields.values():
+        if field.excluded or any(_has_excluded(inner, models) for inner in field.shapes):
+            return True
+    return shape.closed
 
 
 def is_number(step: str) -> bool:
@@ -243,6 +323,39 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     if "_id" in fields:
         fields = {"_id": fields.pop("_id"), **fields}
     return Shape(model, fields, open=model.model_config.get("extra") == "allow")
+
+
+def narrow_shape(shape: Shape, narrowing: Narrowing) -> Shape:
+    """The shape in which what is not for the reader is excluded; what holds no field of it as well.
+
+    The `_id` always is for the reader.
+    """
+    fields: dict[str, Field] = {}
+    for name, field in shape.fields.items():
+        if name == "_id":
+            fields[name] = field
+        elif field.excluded or narrowing.excludes(name):
+            fields[name] = replace(field, excluded=True)
+        else:
+            fields[name] = _narrow_field(field, narrowing.below(shape.model, name))
+    return replace(shape, fields=fields, closed=narrowing.only is not None)
+
+
+def _narrow_field(field: Field, narrowing: Narrowing) -> Field:
+    if narrowing == Narrowing():
+        return field
+    values = _narrow_field(field.values, narrowing) if field.values is not None else None
+    return replace(field, values=values, narrowing=narrowing)
+
+
+def _shape_of(model: type[pydantic.BaseModel], narrowing: Narrowing | None) -> Shape:
+    return shape_of(model) if narrowing is None else _narrowed_shape_of(model, narrowing)
+
+
+@lru_cache(maxsize=1024)
+def _narrowed_shape_of(model: type[pydantic.BaseModel], narrowing: Narrowing) -> Shape:
+    around = dict(narrowing.around).get(model, frozenset())
+    return narrow_shape(shape_of(model), replace(narrowing, hide=narrowing.hide | around))
 
 
 def find_nested_models(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseModel]]:

@@ -134,7 +134,7 @@ def paths_through(shape: Shape, shapes: Shapes, path: str, *, numbered: bool = F
     paths = [before + found.path for found in known.walk()]
     for one in link_paths(known) if level < MAX_LEVELS else ():
         behind = shapes.get(one.target.collection)
-        if behind is not None and not one.field.excluded:
+        if behind is not None and known.find(one.path) is not None:
             paths += [f"{before}{one.path}.{found.path}" for found in behind.walk()]
     return paths
 

@@ -14,7 +14,7 @@ from bson import json_util
 from bson.binary import UuidRepresentation
 from bson.datetime_ms import DatetimeMS
 
-from app.resources.fields import Field, Shape, shape_of
+from app.resources.fields import Field, Shape
 from app.resources.kinds import word, writers
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -71,12 +71,18 @@ def _without_not_finite(value: Any) -> Any:
 
 
 _EXCLUDED = "excluded"
+# No fields' names. Beside them are the names of those that are shown at all, and of those that are
+# objects, or lists of them: whatever else is stored in their place is no part of what is shown.
+_ONLY, _OBJECTS = "\0only", "\0objects"
 MAX_NESTED = 8  # times that a model inside itself is gone into
 
 
 @dataclass(frozen=True)
 class Presenter:
-    """Makes a document presentable, in place: excluded fields out, dates without a time."""
+    """Makes a document presentable, in place: excluded fields out, dates without a time.
+
+    Of a model that is shown in part, whatever isn't one of the shown fields is taken out.
+    """
 
     tree: dict[str, Any]
 
@@ -94,17 +100,26 @@ def presenter(shape: Shape, *, excluded: bool = True) -> Presenter | None:
 
 
 def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
+    tree = _close(shape) if shape.closed and excluded else {}
     for name, field in shape.fields.items():
         if field.excluded and excluded:
-            tree[name] = _EXCLUDED
+            if not shape.closed:
+                tree[name] = _EXCLUDED
             continue
         known = field.values or field
         if (show := known.show) is not None:
             tree[name] = show
-        elif branch := _branch(known, excluded, above):
-            tree[name] = branch if field.values is None else {"*": branch}
+        elif branch := _branch(field, excluded, above):
+            tree[name] = branch
     return tree
+
+
+def _close(shape: Shape) -> dict[str, Any]:
+    """What to do where a part of the fields is shown, and nothing else."""
+    shown = {name: field for name, field in shape.fields.items() if not field.excluded}
+    parts = [name for name, field in shown.items() if field.shape and field.shape.closed]
+    tree: dict[str, Any] = {_ONLY: frozenset(shown)}
+    return {**tree, _OBJECTS: frozenset(parts)} if parts else tree
 
 
 def _branch(field: Field, excluded: bool, above: tuple[type, ...]) -> dict[str, Any]:
@@ -112,10 +127,15 @@ def _branch(field: Field, excluded: bool, above: tuple[type, ...]) -> dict[str, 
 
     In one of several that a value may be, what is excluded in any of them.
     """
+    if field.values is not None:
+        inner = _branch(field.values, excluded, above)
+        return {"*": inner} if inner else {}
     branch: dict[str, Any] = {}
-    for model in (field.model,) if field.model is not None else field.models:
-        if above.count(model) < MAX_NESTED:
-            branch = _merge(branch, _tree(shape_of(model), excluded, (*above, model)))
+    for shape in field.shapes:
+        if above.count(shape.model) < MAX_NESTED:
+            branch = _merge(branch, _tree(shape, excluded, (*above, shape.model)))
+        elif excluded and shape.has_excluded:  # further in, nothing is shown
+            branch = _merge(branch, {_ONLY: frozenset()})
     return branch
 
 
@@ -124,6 +144,8 @@ def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     for name in one.keys() & other.keys():
         if _EXCLUDED in (one[name], other[name]):
             merged[name] = _EXCLUDED
+        elif name in (_ONLY, _OBJECTS):
+            merged[name] = one[name] & other[name] if name == _ONLY else one[name] | other[name]
         elif isinstance(one[name], dict) and isinstance(other[name], dict):
             merged[name] = _merge(one[name], other[name])
     return merged
@@ -135,13 +157,35 @@ def _present(document: dict[str, Any], tree: dict[str, Any]) -> None:
             for value in document.values():
                 _into(value, action)
         elif name not in document:
-            continue
+            if name == _ONLY:
+                _keep(document, action)
+            elif name == _OBJECTS:
+                _keep_objects(document, action)
         elif action == _EXCLUDED:
             del document[name]
         elif type(action) is dict:
             _into(document[name], action)
         else:
             document[name] = _each(document[name], action)
+
+
+def _keep(document: dict[str, Any], names: frozenset[str]) -> None:
+    for name in document.keys() - names:
+        del document[name]
+
+
+def _keep_objects(document: dict[str, Any], names: frozenset[str]) -> None:
+    for name in names & document.keys():
+        value = document[name]
+        if type(value) is list:
+            document[name] = _list_objects(value)
+        elif type(value) is not dict:
+            del document[name]
+
+
+def _list_objects(values: list[Any]) -> list[Any]:
+    nested = (_list_objects(inner) if type(inner) is list else inner for inner in values)
+    return [inner for inner in nested if type(inner) in (dict, list)]
 
 
 def _into(value: Any, tree: dict[str, Any]) -> None:

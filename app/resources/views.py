@@ -5,14 +5,22 @@ whoever reads or writes. A field that may not be read is an excluded field of a 
 a rule for documents is a condition below every query.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
+from app.resources.fields import Narrowing, Shape, narrow_shape
+from app.resources.links import Shapes, find_through, split_title
+from app.resources.options import Options
 from app.resources.registry import Resource
+from app.spelling import suggest_nearest
 
-Action = Literal["read", "create", "update", "delete", "export", "import"]
+_log = logging.getLogger("docsheet.views")
+
+Ruled = Literal["read", "create", "update", "delete"]  # the actions that have rules
+Action = Ruled | Literal["export", "import"]
 
 
 @dataclass(frozen=True)
@@ -64,10 +72,21 @@ class Rights:
         is_left = self.only is None or action in self.only
         return is_left and right is not None and right is not False
 
+    def rule_of(self, action: Ruled) -> Rule | None:
+        """What the action may touch; None where it isn't allowed."""
+        rules = {
+            "read": self.read,
+            "create": self.create,
+            "update": self.update,
+            "delete": self.delete,
+        }
+        return rules[action]
+
 
 WHOLE = Rule()
 EVERYTHING = Rights(WHOLE, WHOLE, WHOLE, WHOLE, True, True)
 NOTHING = Rights()
+_KEY_ALONE = Rule(fields=())
 
 
 @dataclass(frozen=True)
@@ -107,6 +126,9 @@ class Grants:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+ALL = Grants(others=EVERYTHING)
+
+
 @dataclass(frozen=True)
 class View:
     """A resource as one caller sees it.
@@ -119,3 +141,113 @@ class View:
     whole: Resource
     resource: Resource
     rights: Rights = EVERYTHING
+
+    @cached_property
+    def projection(self) -> dict[str, Any] | None:
+        """MongoDB's projection of whole documents to what is seen; None where all of it is.
+
+        Inside a model that is nested in itself it may keep more than is to be shown.
+        """
+        rule = self.rights.read or _KEY_ALONE
+        if rule.is_for_whole:
+            return None
+        if rule.fields is not None:
+            return dict.fromkeys(("_id", *_list_widest(rule.fields)), 1)
+        every = self.resource.shape.walk(excluded=True)
+        hidden = [found.path for found in every if found.field.excluded]
+        return dict.fromkeys(_list_widest(hidden), 0) or None
+
+
+class Views(Mapping[str, View]):
+    """All resources as one caller sees them, by collection; each made when it is first asked for.
+
+    `everything` has them as they are declared.
+    """
+
+    def __init__(self, resources: Iterable[Resource], grants: Grants = ALL) -> None:
+        self._resources = {resource.name: resource for resource in resources}
+        self._grants = grants
+        self._views: dict[str, View] = {}
+
+    @cached_property
+    def everything(self) -> "Views":
+        """The same resources as whoever may do everything sees them."""
+        return self if self._grants == ALL else Views(self._resources.values())
+
+    def __getitem__(self, collection: str) -> View:
+        """The view of a resource; raises `KeyError` where there is no such collection."""
+        if collection not in self._views:
+            self._views[collection] = self._see(self._resources[collection])
+        return self._views[collection]
+
+    def __iter__(self) -> Iterator[str]:
+        """The collections, in the order of the resources."""
+        return iter(self._resources)
+
+    def __len__(self) -> int:
+        """How many resources there are."""
+        return len(self._resources)
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """The shapes of the resources that may be read, as far as they may be, by collection."""
+        found: dict[str, Shape] = {}
+        for name, resource in self._resources.items():
+            rights = self._close(resource)
+            if rights.read is not None:
+                found[name] = narrow(resource.shape, rights.read)
+        return found
+
+    def _see(self, whole: Resource) -> View:
+        if self._grants == ALL:
+            return View(whole, whole)
+        rights = self._close(whole)
+        shape = narrow(whole.shape, rights.read or _KEY_ALONE)
+        options = self._cut(whole, shape)
+        if shape is whole.shape and options is whole.options:
+            return View(whole, whole, rights)
+        return View(whole, replace(whole, shape=shape, options=options), rights)
+
+    def _close(self, resource: Resource) -> Rights:
+        """The rights to a resource, without one to read that names a field which isn't there."""
+        rights = self._grants.of(resource.name)
+        problem = find_problem(resource, rights.read) if rights.read is not None else None
+        if problem is None:
+            return rights
+        _log.warning("nobody reads %s by a rule that can't be: %s", resource.name, problem)
+        return replace(rights, read=None)
+
+    def _cut(self, whole: Resource, shape: Shape) -> Options:
+        """What the model says of itself, as far as its paths are seen."""
+        options = whole.options
+        columns = tuple(column for column in options.columns if self._sees(whole, shape, column))
+        search = tuple(path for path in options.search if shape.find(path) is not None)
+        keys = [key for key in options.sort.split(",") if shape.find(key.strip().lstrip("+-"))]
+        cut = replace(options, columns=columns, search=search, sort=",".join(keys))
+        return options if cut == options else cut
+
+    def _sees(self, whole: Resource, shape: Shape, column: str) -> bool:
+        path, _ = split_title(whole.shape, self.everything.shapes, column)
+        return find_through(shape, self.shapes, path) is not None
+
+
+def narrow(shape: Shape, rule: Rule) -> Shape:
+    """The shape of which what the rule doesn't let be seen is excluded; `_id` always is seen."""
+    if rule.is_for_whole:
+        return shape
+    only = None if rule.fields is None else frozenset(rule.fields)
+    return narrow_shape(shape, Narrowing(only, frozenset(rule.hide)))
+
+
+def find_problem(resource: Resource, rule: Rule) -> str | None:
+    """Why the fields of a rule can't be: a path that isn't declared. None where all are."""
+    known = {found.path for found in resource.shape.walk(excluded=True)}
+    for path in (*(rule.fields or ()), *rule.hide):
+        if path not in known:
+            return f"there is no field {path!r}.{suggest_nearest(path, known)}"
+    return None
+
+
+def _list_widest(paths: Sequence[str]) -> list[str]:
+    """The paths without those that a wider one holds."""
+    return [path for path in paths if not any(path.startswith(f"{wide}.") for wide in paths)]

@@ -89,7 +89,7 @@ class Column:
             cells = [{self.path: value} for value in values]
             for cell in cells:
                 present(cell)
-            return [cell[self.path] for cell in cells]
+            return [cell.get(self.path) for cell in cells]
 
         return each
 

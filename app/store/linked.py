@@ -6,7 +6,7 @@ which a link to them may be stored. So the index of the link serves it, and page
 session with a snapshot both questions see the same moment.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import bson
@@ -14,7 +14,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from app.errors import Invalid
-from app.query.conditions import Filter, Join
+from app.query.conditions import AnyCondition, Filter, Join, join_all, render_plain
 from app.query.expansions import Expansion
 from app.resources.kinds import show_link
 from app.resources.links import identity, leads_to, list_stored_forms
@@ -33,10 +33,8 @@ Words = dict[str, Any]  # for the driver: the session, the time limit
 
 def resolve(collections: Collections, join: Join, words: Words) -> Filter:
     """The filter that a join stands for; raises `Invalid` where too many linked documents match."""
-    condition = join.filter
-    if join.joined is not None:
-        inner = resolve(collections, join.joined, words)
-        condition = {"$and": [condition, inner]} if condition else inner
+    inner = [resolve(collections, one, words) for one in join.joins]
+    condition = join_filters([join.filter, *inner])
     found = collections(join.collection).find(condition, {"_id": 1}, limit=MOST + 1, **words)
     keys = [document["_id"] for document in found]
     if len(keys) > MOST:
@@ -48,6 +46,22 @@ def resolve(collections: Collections, join: Join, words: Words) -> Filter:
     return {join.path: {"$nin" if join.negated else "$in": forms}}
 
 
+def join_filters(filters: Iterable[Filter]) -> Filter:
+    """The filter of what meets all of the filters."""
+    some = [one for one in filters if one]
+    if not some:
+        return {}
+    return some[0] if len(some) == 1 else {"$and": some}
+
+
+def resolve_all(
+    collections: Collections, conditions: Sequence[AnyCondition], words: Words
+) -> Filter:
+    """The filter of conditions, some of which may reach through links."""
+    joins = [resolve(collections, join, words) for join in join_all(conditions)]
+    return join_filters([render_plain(conditions), *joins])
+
+
 def expand(
     collections: Collections,
     documents: Sequence[Document],
@@ -56,7 +70,8 @@ def expand(
 ) -> None:
     """Puts linked documents, presentable, in the place of links; what leads nowhere stays.
 
-    One question for each link of each level, however many documents there are.
+    So does what leads to a document that may not be seen. One question for each link of each
+    level, however many documents there are.
     """
     for expansion in expansions:
         places = [
@@ -79,7 +94,9 @@ def _read(
 ) -> dict[Any, Document]:
     """The documents with these `_id`s, by what identifies them."""
     target = expansion.target
-    cursor = collections(target.name).find({"_id": {"$in": keys}}, **words)
+    below = resolve_all(collections, expansion.below, words)
+    condition = join_filters([{"_id": {"$in": keys}}, below])
+    cursor = collections(target.name).find(condition, **words)
     found = list(cursor.batch_size(len(keys) + 1))  # one reply, where 16 MiB hold it
     by_key = {identity(document["_id"]): document for document in found}
     expand(collections, found, expansion.inner, words)
@@ -99,8 +116,13 @@ class LinkedReader:
         session: ClientSession | None,
         time_limit: int,
         patience: float,
+        below: Mapping[str, Filter],
     ) -> None:
-        """`collection` is that of the export; `time_limit` is in ms, `patience` in seconds."""
+        """`collection` is that of the export; `time_limit` is in ms, `patience` in seconds.
+
+        `below` has further filters of linked documents by their collection.
+        """
+        self._below = below
         self._database = collection.database
         self._preference = collection.read_preference
         self._session = session
@@ -116,7 +138,7 @@ class LinkedReader:
     def _replies(self, name: str, keys: Sequence[Any], projection: Words) -> Iterator[bytes]:
         command: dict[str, Any] = {
             "find": name,
-            "filter": {"_id": {"$in": keys}},
+            "filter": join_filters([{"_id": {"$in": keys}}, self._below.get(name, {})]),
             "projection": projection,
             "batchSize": len(keys) + 1,
             "maxTimeMS": self._time_limit,

@@ -202,9 +202,16 @@ def read_pages(collection: Any, plan: Plan) -> Iterator[Page]:
         yield Page(raw, offsets(raw))
 
 
-def read_linked(collection: Any, name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
+def read_linked(
+    collection: Any,
+    below: Mapping[str, Any],
+    name: str,
+    keys: list[Any],
+    projection: dict[str, Any],
+) -> bytes:
     """What `linked.LinkedReader` reads: the documents with these `_id`s of another collection."""
-    return _encode(collection.database[name].find({"_id": {"$in": keys}}, projection))
+    condition = {"$and": [{"_id": {"$in": keys}}, below.get(name, {})]}
+    return _encode(collection.database[name].find(condition, projection))
 
 
 def _encode(documents: Iterable[Any]) -> bytes:

@@ -232,7 +232,7 @@ class Reader:
             *ordering.stages(self.plan.whole_sort),
             *([{"$skip": skip}] if skip else []),
             *([{"$limit": left}] if left is not None else []),
-            {"$project": self.plan.projection or dict.fromkeys((SORT_KEY, *ordering.HIDDEN), 0)},
+            {"$project": _without_order(self.plan.projection)},
         ]
         return self._collection.aggregate_raw_batches(
             pipeline,
@@ -352,7 +352,7 @@ class Reader:
 
     def _add_position(self, projection: dict[str, Any]) -> dict[str, Any]:
         sort = self.plan.whole_sort
-        if all(_has(projection, path) for path, _ in sort):
+        if is_exclusion(projection) or all(_has(projection, path) for path, _ in sort):
             return projection
         return projection | ordering.compute(sort, is_view=self.plan.is_view)
 
@@ -515,6 +515,18 @@ def _join_conditions(one: dict[str, Any], other: dict[str, Any]) -> dict[str, An
 def _skip_key(key: bytes | None) -> dict[str, Any]:
     """The condition that skips the document with this `_id`, with which a `min` begins."""
     return {"_id": RawBSONDocument(elements.make_document([("$ne", key or elements.NULL_VALUE)]))}
+
+
+def is_exclusion(projection: dict[str, Any] | None) -> bool:
+    """Whether the projection keeps all but some fields, by which nothing is sorted."""
+    return bool(projection) and not any((projection or {}).values())
+
+
+def _without_order(projection: dict[str, Any] | None) -> dict[str, Any]:
+    """The projection, without what a pipeline has computed for its order."""
+    if projection and not is_exclusion(projection):
+        return projection
+    return {**(projection or {}), **dict.fromkeys((SORT_KEY, *ordering.HIDDEN), 0)}
 
 
 def _has(projection: dict[str, Any], path: str) -> bool:

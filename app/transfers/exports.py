@@ -1,7 +1,7 @@
 """An export's query string → the export, as plain data; the same over HTTP and by command."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import takewhile
 from typing import Any
 
@@ -67,6 +67,9 @@ def _export(
     resource, shapes = compiler.resource, compiler.names.shapes
     options = _options(words)
     columns = _columns(resource, shapes, found, words)
+    linked = _presenters(columns or (), shapes)
+    if columns is None:
+        plan = replace(plan, projection=compiler.view.projection)
     export = Export(
         resource.name,
         plan,
@@ -76,7 +79,8 @@ def _export(
         options,
         presenter(resource.shape),
         snapshot=words["consistency"] == "snapshot" and snapshots,
-        linked=_presenters(columns or (), shapes),
+        linked=linked,
+        below=compiler.names.find_below_links(linked),
     )
     found.encoder(columns or (), options, resource.name)  # refuses what the format can't hold
     return project(export)

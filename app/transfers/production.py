@@ -8,7 +8,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
+from app.query.conditions import AnyCondition, Filter
 from app.query.flatten import Wanted, flatten, inclusion
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
@@ -27,7 +28,7 @@ from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
-from app.store.linked import LinkedReader, resolve
+from app.store.linked import LinkedReader, resolve, resolve_all
 from app.store.mock import read_linked, read_pages
 from app.store.pages import Page, pages
 from app.transfers.linked import (
@@ -66,6 +67,8 @@ class Export:
     gzip: bool = False
     snapshot: bool = True
     linked: Presenters = field(default_factory=dict)  # where columns reach through links
+    # What linked documents must meet to be shown, by collection, where there is something.
+    below: Mapping[str, tuple[AnyCondition, ...]] = field(default_factory=dict)
 
     @property
     def has_links(self) -> bool:
@@ -108,9 +111,11 @@ def produce(
     """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes."""
     found = FORMATS[export.format]
     encoder = found.encoder(export.columns or (), export.options, export.collection)
-    plan = _resolve(export.plan, collection, session)
+    words = {"session": session, "max_time_ms": export.plan.time_limit}
+    plan = _resolve(export.plan, collection, words)
+    below = _resolve_below(export, collection, words)
     turn = threading.Lock()  # of those who read in the session
-    reader = LinkedReader(collection, session, plan.time_limit, plan.patience)
+    reader = LinkedReader(collection, session, plan.time_limit, plan.patience, below)
 
     def read(name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
         with turn:
@@ -141,25 +146,34 @@ def _batches(export: Export, pages: Iterable[Page], read: Read) -> Iterator[Batc
     return _documents(export, pages, read)
 
 
-def _resolve(plan: Plan, collection: Collection[Any], session: ClientSession | None) -> Plan:
+def _resolve(plan: Plan, collection: Collection[Any], words: dict[str, Any]) -> Plan:
     """The plan with what is asked of linked documents as a filter, by the same snapshot."""
     if not plan.joins:
         return plan
-    words = {"session": session, "max_time_ms": plan.time_limit}
     filters = [resolve(collection.database.get_collection, join, words) for join in plan.joins]
     return replace(plan, filter={"$and": [plan.filter, *filters]}, joins=())
+
+
+def _resolve_below(
+    export: Export, collection: Collection[Any], words: dict[str, Any]
+) -> dict[str, Filter]:
+    """What linked documents must meet, by their collection, by the same snapshot."""
+    collections = collection.database.get_collection
+    return {
+        name: resolve_all(collections, conditions, words)
+        for name, conditions in export.below.items()
+    }
 
 
 def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator[bytes]:
     """The same from a mongomock, by plain cursors."""
     found = FORMATS[export.format]
-    filters = [resolve(collection.database.get_collection, join, {}) for join in export.plan.joins]
     projection = None if found.tabular else export.plan.projection
-    plan = replace(export.plan, projection=projection, joins=())
-    if filters:
-        plan = replace(plan, filter={"$and": [plan.filter, *filters]})
+    plan = replace(_resolve(export.plan, collection, {}), projection=projection)
+    below = _resolve_below(export, collection, {})
     encoder = found.encoder(export.columns or (), export.options, export.collection)
-    batches = _batches(export, read_pages(collection, plan), partial(read_linked, collection))
+    read = partial(read_linked, collection, below)
+    batches = _batches(export, read_pages(collection, plan), read)
     yield from chunks(batches, encoder, tally, gzip=export.gzip)
 
 

@@ -12,7 +12,6 @@ import httpx
 import openpyxl
 import pytest
 
-from app.query.compile import Compiler
 from app.query.plan import make_plan
 from app.resources.registry import discover
 from app.settings import Settings
@@ -20,6 +19,7 @@ from app.spreadsheets.chunks import Tally
 from app.store.indexes import read_indexes
 from app.transfers.exports import read_export
 from app.transfers.production import produce
+from tests.support.compilers import compiler_of
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 
@@ -202,7 +202,7 @@ def test_linked_documents_are_of_the_same_snapshot(
 ) -> None:
     fill(database, 5_000, classes=5_000)
     resources = discover("models")
-    compiler = Compiler(resources["students"], resources.values())
+    compiler = compiler_of(resources["students"], resources.values())
     students = database["students"]
     indexes = read_indexes(students)
     export = read_export(

@@ -18,9 +18,10 @@ from app.resources import elements
 from app.resources.registry import make_resource
 from app.settings import Settings
 from models.user import User
+from tests.support.compilers import compiler_of
 
 INDEXES = (Index("_id_", (("_id", 1),), True), Index("email_1", (("email", 1),), True))
-COMPILER = Compiler(make_resource(User))
+COMPILER = compiler_of(make_resource(User))
 
 
 def compiled(*pairs: tuple[str, str]) -> Query:
@@ -113,7 +114,7 @@ def test_a_token_of_ones_own_making_can_not_hold_an_operator() -> None:
 
 def test_reading_costs_little_and_does_not_grow_with_the_number_of_fields() -> None:
     fields: dict[str, Any] = {f"field_{number}": (int | None, None) for number in range(120)}
-    wide = Compiler(make_resource(create_model("Wide", __base__=Document, **fields)))
+    wide = compiler_of(make_resource(create_model("Wide", __base__=Document, **fields)))
     typical = [
         ("profile.age__gte", "18"),
         ("name__contains", "x"),

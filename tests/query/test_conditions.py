@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from beanie import Document
 
-from app.query.compile import Compiler
 from app.query.conditions import Condition, Search
 from app.query.operators import OPERATORS
 from app.resources.registry import make_resource
 from models.user import User
+from tests.support.compilers import compiler_of
 
 
 class Loose(Document):
@@ -32,11 +32,11 @@ class Loose(Document):
     ],
 )  # fmt: skip
 def test_filters(pairs: list[tuple[str, str]], filter_: Any) -> None:
-    assert Compiler(make_resource(User)).list(pairs).filter == filter_
+    assert compiler_of(make_resource(User)).list(pairs).filter == filter_
 
 
 def test_conditions_stay_objects() -> None:
-    query = Compiler(make_resource(User)).list([("keyword", "x"), ("profile.age__lt", "5")])
+    query = compiler_of(make_resource(User)).list([("keyword", "x"), ("profile.age__lt", "5")])
     search, condition = query.conditions
     assert search == Search(("name",), "x")
     assert isinstance(condition, Condition)
@@ -45,7 +45,7 @@ def test_conditions_stay_objects() -> None:
 
 
 def test_a_value_without_a_type_is_each_that_it_may_be() -> None:
-    compiler = Compiler(make_resource(Loose))
+    compiler = compiler_of(make_resource(Loose))
     assert compiler.list([("anything.t__gt", "x")]).filter == {"anything.t": {"$gt": "x"}}
     assert compiler.list([("anything.t", "true")]).filter == {"anything.t": {"$in": ["true", True]}}
     assert compiler.list([("anything.t__lte", "true")]).filter == {

@@ -5,12 +5,13 @@ import pytest
 from app.errors import Invalid
 from app.query.compile import Compiler
 from app.resources.registry import discover
+from tests.support.compilers import compiler_of
 
 
 @pytest.fixture(scope="module")
 def students() -> Compiler:
     resources = discover("models")
-    return Compiler(resources["students"], resources.values())
+    return compiler_of(resources["students"], resources.values())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from app.query.operators import OPERATORS, Operator, escape, ignore_case
 from app.resources.kinds import Filters
 from app.resources.registry import make_resource
 from models.user import User
+from tests.support.compilers import compiler_of
 
 
 def ends(text: str) -> operators.Test:
@@ -22,7 +23,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Compiler:
     """A compiler of users with one more operator."""
     new = Operator("endswith", "literal", Filters.TEXT, ends, "ends with")
     monkeypatch.setitem(OPERATORS, "endswith", new)
-    return Compiler(make_resource(User))
+    return compiler_of(make_resource(User))
 
 
 def test_a_new_operator_is_one_line(compiler: Compiler) -> None:

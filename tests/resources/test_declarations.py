@@ -21,9 +21,9 @@ from pydantic import (
 
 from app.application import create_app
 from app.errors import DeclarationError
-from app.query.compile import Compiler
 from app.resources.registry import discover, make_resource
 from app.settings import Settings
+from tests.support.compilers import compiler_of
 
 NOWHERE: Any = Link[ForwardRef("Nowhere")]  # type: ignore[type-var]
 
@@ -138,7 +138,7 @@ def arbitrary(annotation: Any, resource: dict[str, Any] | None = None, **setting
 )  # fmt: skip
 def test_what_cannot_be_true_is_named(model: Any, words: str) -> None:
     with pytest.raises(DeclarationError) as caught:
-        Compiler(make_resource(model()))
+        compiler_of(make_resource(model()))
     assert re.search(words, str(caught.value)), str(caught.value)
 
 
@@ -150,7 +150,8 @@ def test_what_cannot_be_true_is_named(model: Any, words: str) -> None:
      {"on_delete": "keep", "read_only": True}],
 )  # fmt: skip
 def test_what_can_be_true_is_served(options: dict[str, Any]) -> None:
-    Compiler(make_resource(document({"tags": list[str], "deep": dict[str, int]}, resource=options)))
+    fields = {"tags": list[str], "deep": dict[str, int]}
+    compiler_of(make_resource(document(fields, resource=options)))
 
 
 def test_class_that_pydantic_knows_nothing_of_is_served_where_it_can_be_sent_and_stored() -> None:

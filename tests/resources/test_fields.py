@@ -22,13 +22,15 @@ from pydantic import (
 
 from app.api.openapi import describe
 from app.errors import DeclarationError
-from app.query.names import Names
+from app.query.compile import Compilers
 from app.resources.codec import decode
 from app.resources.documents import read_document, read_replacement
 from app.resources.registry import make_resource
 from app.resources.rendering import presenter, to_json
 from app.resources.storing import to_bson
+from app.resources.views import Views
 from app.spreadsheets.columns import parse_columns
+from tests.support.compilers import compiler_of
 
 T = TypeVar("T")
 
@@ -129,7 +131,7 @@ def test_text_is_found_as_the_model_writes_it(name: str, text: str, values: list
 
 
 def test_list_of_lists_takes_no_filter_that_finds_nothing() -> None:
-    names = Names(CONTACT).filters()
+    names = compiler_of(CONTACT).names.filters()
     assert [name for name in names if name.startswith("matrix")] == ["matrix__exists"]
 
 
@@ -179,7 +181,10 @@ def test_type_of_ones_own_with_an_encoder_is_stored_and_described() -> None:
     document = read_document(resource, {"price": "1.50", "boxes": [{"content": "x"}]})
     assert (document["price"], document["boxes"]) == (150, [{"content": "x"}])
     assert (
-        "price" in describe([], [resource], "", "")["components"]["schemas"]["Shop"]["properties"]
+        "price"
+        in describe([], Compilers(Views([resource])), "", "")["components"]["schemas"]["Shop"][
+            "properties"
+        ]
     )
     assert bson.encode(document)
 

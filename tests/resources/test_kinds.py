@@ -9,7 +9,6 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from app.api.operations import of_collection
-from app.query.compile import Compiler
 from app.resources.codec import decode
 from app.resources.documents import read_document, read_replacement
 from app.resources.fields import shape_of
@@ -19,6 +18,7 @@ from app.resources.registry import make_resource
 from app.resources.storing import to_bson
 from app.spreadsheets.cells import Bad, CellReader
 from app.spreadsheets.forms import entries
+from tests.support.compilers import compiler_of
 
 
 class Percent:
@@ -53,7 +53,7 @@ def test_kind_is_added_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
             name = "things"
 
     resource = make_resource(Thing)
-    compiler = Compiler(resource)
+    compiler = compiler_of(resource)
     assert {field.name: field.kind for field in shape_of(Thing).fields.values()} == {
         "_id": "percent", "share": "percent", "shares": "percent",
     }  # fmt: skip

@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from app.errors import DeclarationError, Invalid
-from app.query.compile import Compiler
 from app.resources.codec import CODEC
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
@@ -18,6 +17,7 @@ from app.spreadsheets.columns import Column, Table, parse_columns
 from app.spreadsheets.lines import json_lines
 from app.transfers import linked
 from app.transfers.linked import LinkedCells, LinkedDocuments, read_columns
+from tests.support.compilers import compiler_of
 from tests.support.packages import served
 
 LIBRARY = """
@@ -71,7 +71,7 @@ class Stored:
 
 
 def columns(library: dict[str, Resource], asked: str, unwind: str = "") -> tuple[Column, ...]:
-    compiler = Compiler(library["books"], library.values())
+    compiler = compiler_of(library["books"], library.values())
     shape = library["books"].shape
     return parse_columns(shape, None, asked, unwind or None, True, compiler.names.shapes)
 
@@ -335,7 +335,7 @@ def test_a_models_own_columns_reach_through_links(tmp_path: Path) -> None:
 """
     for resources in served(tmp_path, "library_with_columns", {"books": LIBRARY + more}):
         book = resources["books"]
-        shapes = Compiler(book, resources.values()).names.shapes
+        shapes = compiler_of(book, resources.values()).names.shapes
         found = parse_columns(book.shape, book.options.columns, None, None, True, shapes)
         assert [column.title for column in found] == ["title", "Author", "editors.friend.name"]
         assert [column.many for column in found] == [False, False, True]

@@ -1,0 +1,69 @@
+"""What a caller has of one resource: its view, and what reads, writes and shows by that view.
+
+Handlers take all of it from the request, so none of them can forget who calls.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from starlette.requests import Request
+
+from app.api.callers import caller_of
+from app.errors import Forbidden
+from app.query.compile import Compiler, Compilers
+from app.resources.registry import Resource
+from app.resources.rendering import Presenter, presenter
+from app.resources.views import Action, Grants, View, Views
+from app.store.repository import Repository
+
+KEPT = 1_024  # callers with different rights of whom it is kept what they have
+
+
+@dataclass(frozen=True)
+class Access:
+    """One resource, as one caller has it.
+
+    The compiler and the repository read nothing that the caller may not see; `present` takes out of
+    documents what isn't shown, None where nothing is.
+    """
+
+    view: View
+    compiler: Compiler
+    repository: Repository
+    present: Presenter | None
+
+    def require(self, *actions: Action) -> None:
+        """Raises `Forbidden` where an action is not allowed on any document."""
+        for action in actions:
+            if not self.view.rights.may(action):
+                raise make_forbidden(self.view.whole, action)
+
+
+def make_forbidden(resource: Resource, action: Action) -> Forbidden:
+    """403 that names the scope that is needed."""
+    address = resource.address
+    return Forbidden(f"This needs the scope {address}:{action}, and this caller doesn't have it.")
+
+
+class Accesses:
+    """What callers have of all resources, kept by their rights for those who called last."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self.resources = tuple(resources)
+        self.compilers_of = lru_cache(maxsize=KEPT)(self._compile)
+
+    def _compile(self, grants: Grants) -> Compilers:
+        return Compilers(Views(self.resources, grants))
+
+    def keep(self, repository: Repository) -> Callable[[Request], Access]:
+        """What gives the access that a request has to the documents of a repository."""
+        name = repository.resource.name
+
+        @lru_cache(maxsize=KEPT)
+        def find(grants: Grants) -> Access:
+            compiler = self.compilers_of(grants)[name]
+            seen = repository.below(compiler.below) if compiler.below else repository
+            return Access(compiler.view, compiler, seen, presenter(compiler.resource.shape))
+
+        return lambda request: find(caller_of(request.scope).rights)
