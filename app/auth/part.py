@@ -12,6 +12,7 @@ from app.auth.administrators import there_is_one
 from app.auth.authenticator import Authentication, Authenticator
 from app.auth.checks import Checks
 from app.auth.own import ACCOUNTS
+from app.auth.pages import SignInPage
 from app.auth.routes import Callers
 from app.errors import StartError
 from app.resources.registry import Resource
@@ -62,4 +63,5 @@ class Auth(Part):
 
     def routes(self) -> list[Route]:
         """What signs in, and out."""
-        return Callers(lambda: self._checks).routes()
+        pages = SignInPage(lambda: self._checks)
+        return [*Callers(lambda: self._checks).routes(), *pages.routes()]

@@ -1,0 +1,129 @@
+"""The plain page to sign in at, for browsers: a form, a cookie, and the way out."""
+
+import html
+from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
+
+from app.api import requests
+from app.api.routing import Route
+from app.auth.authenticator import address_of, refuse_foreign_page
+from app.auth.checks import Checks
+from app.auth.routes import NOT_STORED, WRONG, read_form
+from app.auth.sessions import COOKIE
+from app.errors import Fault, Invalid, TooManyRequests
+
+SIGN_IN, SIGN_OUT = "/ui/sign-in", "/ui/sign-out"
+NEXT = "next"  # the parameter that says where to go on
+_FORM = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Sign in</title>
+<h1>Sign in</h1>
+{message}<form method="post" action="{action}">
+<p><label>Name<br>
+<input name="username" autocomplete="username" value="{name}" required autofocus></label></p>
+<p><label>Password<br>
+<input name="password" type="password" autocomplete="current-password" required></label></p>
+<p><button>Sign in</button></p>
+</form>
+</html>
+"""
+
+
+class SignInPage:
+    """The handlers of the page."""
+
+    def __init__(self, find_checks: Callable[[], Checks]) -> None:
+        self._find_checks = find_checks  # there are none before the database is opened
+
+    def routes(self) -> list[Route]:
+        """The page, and the way out."""
+        return [
+            Route(SIGN_IN, {"GET": self.show, "POST": self.sign_in}),
+            Route(SIGN_OUT, {"POST": self.sign_out}),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """`GET /ui/sign-in`: the form."""
+        return _show_form(request.scope, _read_next(request))
+
+    async def sign_in(self, request: Request) -> Response:
+        """`POST /ui/sign-in`: a session, and on to where the reader wanted to go."""
+        go_on = _read_next(request)
+        refuse_foreign_page(request.scope)
+        form = await read_form(request)
+        name, password = form.get("username", ""), form.get("password", "")
+        checks = self._find_checks()
+        try:
+            known = await checks.sign_in.check(name, password, address_of(request.scope))
+        except TooManyRequests as error:
+            page = _show_form(request.scope, go_on, name, error.detail, error.status)
+            page.headers.update(error.headers)
+            return page
+        if known is None:
+            return _show_form(request.scope, go_on, name, f"{WRONG}", HTTPStatus.BAD_REQUEST)
+        value = await checks.sessions.begin(known.id, known.mark)
+        response = _go(request.scope, go_on)
+        _set_cookie(response, request.scope, value)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """`POST /ui/sign-out`: ends the session."""
+        requests.refuse_parameters(request)
+        refuse_foreign_page(request.scope)
+        value = request.cookies.get(COOKIE)
+        if value is not None:
+            await self._find_checks().sessions.end(value)
+        response = _go(request.scope, SIGN_IN)
+        _set_cookie(response, request.scope, "")
+        return response
+
+
+def _show_form(
+    scope: Scope, go_on: str, name: str = "", message: str = "", status: int = 200
+) -> Response:
+    action = f"{scope.get('root_path', '')}{SIGN_IN}?{NEXT}={quote(go_on, safe='/')}"
+    page = _FORM.format(
+        message=f'<p role="alert">{html.escape(message)}</p>\n' if message else "",
+        action=html.escape(action),
+        name=html.escape(name),
+    )
+    return HTMLResponse(page, status, NOT_STORED)
+
+
+def _read_next(request: Request) -> str:
+    """Where to go on: a path of this server; raises `Invalid` for other parameters and pages."""
+    pairs = dict(requests.pairs(request))
+    go_on = pairs.pop(NEXT, "/")
+    for name in pairs:
+        detail = f"{name}: there is no such parameter here."
+        raise Invalid(detail, Fault(detail, parameter=name))
+    # A browser takes // and /\ for the beginning of another server's address.
+    if not go_on.startswith("/") or go_on[1:2] in ("/", "\\") or not go_on.isprintable():
+        detail = f"{NEXT}: must be a path of this server."
+        raise Invalid(detail, Fault(detail, parameter=NEXT))
+    return go_on
+
+
+def _go(scope: Scope, path: str) -> Response:
+    address = f"{scope.get('root_path', '')}{path}"
+    return RedirectResponse(address, HTTPStatus.SEE_OTHER, NOT_STORED)
+
+
+def _set_cookie(response: Response, scope: Scope, value: str) -> None:
+    """Sends the cookie, or takes it away; a browser that is closed forgets it."""
+    response.set_cookie(
+        COOKIE,
+        value,
+        max_age=None if value else 0,
+        path=scope.get("root_path", "") or "/",
+        secure=scope["scheme"] == "https",
+        httponly=True,
+        samesite="lax",
+    )
