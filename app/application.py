@@ -46,6 +46,7 @@ from app.store.mock import make_database
 from app.transfers.forking import start_fork_server
 
 if TYPE_CHECKING:
+    from app.api.limits import Limits
     from app.auth.part import Auth
 
 RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
@@ -117,6 +118,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     settings = settings or read_settings()
     resources = discover(settings.MODELS)
     auth = _make_auth(settings, resources.values())
+    limits = _make_limits(settings)
     accesses = Accesses(resources.values())
     compilers = accesses.compilers_of(ALL)
     for name in compilers:
@@ -140,7 +142,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
-        middleware=_list_layers(settings, auth),
+        middleware=_list_layers(settings, auth, limits),
         exception_handlers=_HANDLERS,
     )
     downloads = Downloads(settings)
@@ -154,6 +156,8 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     parts.append(health)
     pages = Pages(resources, lambda: app.openapi(), settings)
     own = [*pages.routes(), *health.routes(), *downloads.routes()]
+    if limits is not None:
+        parts.append(limits)
     if auth is not None:
         parts.append(auth)
         own += auth.routes()
@@ -176,11 +180,23 @@ def _make_auth(settings: Settings, resources: Iterable[Resource]) -> "Auth | Non
     return auth
 
 
-def _list_layers(settings: Settings, auth: "Auth | None") -> list[Middleware]:
+def _make_limits(settings: Settings) -> "Limits | None":
+    """How often one may ask; a server without a limit does not even import the library."""
+    if not settings.RATE_LIMIT:
+        return None
+    limits: Limits = importlib.import_module("app.api.limits").Limits(settings)
+    return limits
+
+
+def _list_layers(
+    settings: Settings, auth: "Auth | None", limits: "Limits | None"
+) -> list[Middleware]:
     """What is between `Gate` and the routes; a page of another origin sees refusals too."""
     layers = [Middleware(Cors, settings=settings)] if settings.CORS_ORIGINS else []
     if auth is not None:
-        layers.append(auth.layer())
+        layers.append(auth.layer(limits))
+    if limits is not None:
+        layers.append(limits.layer())
     return layers
 
 

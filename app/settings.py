@@ -21,6 +21,7 @@ from app.errors import SettingError
 from app.spelling import suggest_nearest
 
 _usable_prefix = re.compile(r"(/[A-Za-z0-9._~-]+)+").fullmatch
+_usable_rate = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)").fullmatch
 ENV_FILE = ".env"
 OF_COMPOSE = ("DOCSHEET_", "COMPOSE_")  # names in .env that are for `docker compose` alone
 SECRET_LENGTH = 32  # characters of SECRET_KEY, at least (RFC 7518, 3.2)
@@ -100,6 +101,13 @@ class Settings(BaseSettings):
         description=(
             "Addresses and networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are "
             "believed, with commas; nobody's by default."
+        ),
+    )
+    RATE_LIMIT: str = Field(
+        "",
+        description=(
+            "Requests that each caller may make in a time, as `600/minute` (second, minute, hour "
+            "or day); past them 429. Empty: no limit."
         ),
     )
     DOCS: Literal["on", "signed-in", "off"] = Field(
@@ -211,6 +219,13 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("RATE_LIMIT")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        if value and not _usable_rate(value):
+            raise ValueError(f"{value!r} is no rate; one looks like 600/minute")
+        return value
 
     @field_validator("TRUSTED_PROXIES")
     @classmethod

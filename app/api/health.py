@@ -16,6 +16,7 @@ from app.api.routing import Route
 from app.errors import RequestError, TimeLimitExceeded, Unavailable
 from app.store.client import Database
 
+PROBES = ("/livez", "/readyz")
 BEAT_SECONDS = 1.2  # that the database has to take a write; the probe is answered within two
 ANSWER_SECONDS = 1.6  # that a driver has to tell so
 READ_ONLY = "The user of MONGO_URI may only read; what would be written is answered with 503."

@@ -26,12 +26,11 @@ def client_address(scope: Scope) -> str:
     return client[0].removeprefix(MAPPED) if client else ""
 
 
-def client_network(scope: Scope) -> str:
-    """What stands for a client where requests are counted: its address, of IPv6 its /64 network.
+def network_of(address: str) -> str:
+    """What stands for a client where something is counted: its address, of IPv6 the /64 network.
 
     Whoever has one address of such a network has all of them.
     """
-    address = client_address(scope)
     if ":" not in address:
         return address
     return str(ipaddress.ip_network((address.partition("%")[0], _NEIGHBOURS), strict=False))

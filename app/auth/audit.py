@@ -20,6 +20,7 @@ from starlette.types import Scope
 from app.api.callers import Caller
 from app.api.journal import Details
 from app.api.parts import Part
+from app.api.proxies import client_address
 from app.auth.documents import Entry, What, now
 from app.errors import RequestError
 from app.store.client import Database
@@ -146,14 +147,13 @@ def make_entry(scope: Scope, what: str, target: str | None, details: Details) ->
     """The entry of something that happens in a request."""
     assert what in KINDS, what
     caller: Caller | None = scope.get("caller")
-    client = scope.get("client")
     return {
         "_id": bson.ObjectId(),
         "at": now(),
         "what": what,
         "account": caller.name if caller is not None else None,
         "means": caller.means if caller is not None else None,
-        "address": client[0] if client else None,
+        "address": client_address(scope) or None,
         "request": scope.get("state", {}).get("request_id"),
         "target": target,
         "details": dict(details),

@@ -6,17 +6,22 @@ Nobody gets past without an account, but to the few paths that are open.
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.callers import NOBODY, Caller
 from app.api.middleware import refuse
+from app.api.proxies import client_address
 from app.auth.checks import Checks
 from app.auth.documents import KEY_PREFIX
 from app.auth.sessions import COOKIE
 from app.errors import Fault, Forbidden, RequestError, Unauthorized
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.api.limits import Limits
 
 BEARER, BASIC = 'Bearer realm="docsheet"', 'Basic realm="docsheet", charset="UTF-8"'
 SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing (RFC 9110, 9.2.1)
@@ -63,7 +68,7 @@ class Authenticator:
             name, password = _read_basic(credentials)
             if name.startswith(KEY_PREFIX):
                 return await self._find_by_key(name, password, scope)
-            known = await self._checks.remembered.check(name, password, address_of(scope))
+            known = await self._checks.remembered.check(name, password, client_address(scope))
             return known.call("password") if known else None
         return None
 
@@ -129,19 +134,17 @@ def refuse_foreign_page(scope: Scope) -> None:
         raise Forbidden(detail, Fault(detail, header="Origin"))
 
 
-def address_of(scope: Scope) -> str:
-    """The address that a request comes from."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
 class Authentication:
     """The layer around all routes that puts the caller into the scope, or refuses the request."""
 
-    def __init__(self, app: ASGIApp, find: Find, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, find: Find, settings: Settings, limits: "Limits | None" = None
+    ) -> None:
         self._app = app
+        self._limits = limits
         self._find_caller = find
         self._root = settings.ROOT_PATH
+        self._docs = DOCS if settings.DOCS == "on" else ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through with its caller, and the lifespan without one."""
@@ -149,6 +152,8 @@ class Authentication:
             if scope["type"] != "lifespan":
                 scope["caller"] = await self._find(scope)
         except RequestError as error:
+            if self._limits is not None:
+                error = self._limits.choose_refusal(scope, error)
             await refuse(error, scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -160,10 +165,6 @@ class Authentication:
         try:
             return await self._find_caller(scope)
         except Unauthorized:
-            if _is_of_docs(path):
+            if path in self._docs or path.startswith("/docs/"):
                 return NOBODY
             raise
-
-
-def _is_of_docs(path: str) -> bool:
-    return path in DOCS or path.startswith("/docs/")

@@ -1,6 +1,7 @@
 """Accounts as a part of the server, which is there where `AUTH` is on."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 from starlette.types import Scope
@@ -18,6 +19,9 @@ from app.errors import StartError
 from app.resources.registry import Resource
 from app.settings import Settings
 from app.store.client import Database
+
+if TYPE_CHECKING:
+    from app.api.limits import Limits
 
 NO_ADMINISTRATOR = (
     "There is no account that could let anyone in. Make one: docsheet accounts add NAME --role "
@@ -54,9 +58,11 @@ class Auth(Part):
         if not await database.run(there_is_one, database.collection(ACCOUNTS)):
             raise StartError(NO_ADMINISTRATOR)
 
-    def layer(self) -> Middleware:
+    def layer(self, limits: "Limits | None") -> Middleware:
         """The layer around the routes by which each request has a caller."""
-        return Middleware(Authentication, find=self._find_caller, settings=self._settings)
+        return Middleware(
+            Authentication, find=self._find_caller, settings=self._settings, limits=limits
+        )
 
     async def _find_caller(self, scope: Scope) -> Caller:
         return await self._authenticator.find(scope)

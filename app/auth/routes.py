@@ -13,9 +13,10 @@ from app.api import requests
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Content, Description, Schema
 from app.api.media_types import JSON
+from app.api.proxies import client_address
 from app.api.routing import Route
 from app.auth.accounts import Known
-from app.auth.authenticator import CREDENTIAL, address_of
+from app.auth.authenticator import CREDENTIAL
 from app.auth.checks import Checks
 from app.auth.passwords import LONGEST, SHORTEST
 from app.auth.scopes import Scopes, find_beyond
@@ -163,7 +164,7 @@ class Callers:
     async def _begin(self, request: Request, form: Form) -> tuple[Known, Tokens]:
         """The tokens of a sign-in (RFC 6749, 4.3)."""
         name, password = _require(form, "username"), _require(form, "password")
-        known = await self._checks.sign_in.check(name, password, address_of(request.scope))
+        known = await self._checks.sign_in.check(name, password, client_address(request.scope))
         if known is None:
             raise _refuse("invalid_grant", WRONG)
         scopes = self._read_scopes(known, form.get("scope", "").split())
@@ -224,7 +225,9 @@ class Callers:
         if known is None or caller.means == "key" or caller.scopes != known.scopes:
             raise Forbidden("Only who has signed in with all scopes of the account may do this.")
         change = await _read_change(request)
-        right = await self._checks.sign_in.check(known.name, change.old, address_of(request.scope))
+        right = await self._checks.sign_in.check(
+            known.name, change.old, client_address(request.scope)
+        )
         if right is None:
             detail = "This is not the password of the account."
             raise Invalid(f"old: {detail}", Fault(detail, pointer="#/old"))

@@ -7,19 +7,18 @@ library `limits` (https://limits.readthedocs.io/en/stable/strategies.html#moving
 """
 
 import hashlib
-import ipaddress
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage, MongoDBStorage
+from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-from pymongo import MongoClient
 
+from app.api.proxies import network_of
 from app.errors import TooManyRequests
 from app.store.client import Database
+from app.store.counters import MongoStorage
 
 WINDOW = 10 * 60  # seconds
 OF_NAME, OF_ADDRESS = 10, 50  # failures in a window: of one name from one address, of one address
@@ -32,23 +31,8 @@ _address_limit = RateLimitItemPerSecond(OF_ADDRESS, WINDOW, "address")
 _slow_limit = RateLimitItemPerSecond(UNHURRIED + int(SLOWEST / STEP), WINDOW, "everywhere")
 
 
-class MongoStorage(MongoDBStorage):
-    """The library's storage on the connections that are there, and one entry can be taken back."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(
-            database.uri,
-            database_name=database.settings.DB_NAME,
-            counter_collection_name=f"{COLLECTION}.counters",
-            window_collection_name=COLLECTION,
-        )
-        self._client: MongoClient[Any] = database.sync.client
-
-    def _init_mongo_client(self, uri: str | None, **options: Any) -> MongoClient[Any]:
-        return self._client
-
-    def __del__(self) -> None:
-        """The connections are not its own to close."""
+class SharedStorage(MongoStorage):
+    """The storage of all servers, where one entry can be taken back."""
 
     def take_back(self, key: str) -> None:
         """Removes the newest entry."""
@@ -74,7 +58,7 @@ class Attempt:
     @classmethod
     def make(cls, name: str, address: str) -> "Attempt":
         """The attempt to sign in with a name from an address."""
-        return cls(_digest(name.casefold()), _digest(_network(address)))
+        return cls(_digest(name.casefold()), _digest(network_of(address)))
 
     def limits(self) -> Iterator[tuple[RateLimitItemPerSecond, tuple[str, ...]]]:
         """The limits that it counts for, and by what."""
@@ -87,7 +71,7 @@ class Throttle:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._storage = MongoStorage(database) if database.uri else LocalStorage()
+        self._storage = SharedStorage(database, COLLECTION) if database.uri else LocalStorage()
         self._limiter = MovingWindowRateLimiter(self._storage)
 
     async def find_delay(self, attempt: Attempt) -> float:
@@ -153,14 +137,3 @@ class Throttle:
 def _digest(text: str) -> str:
     """What stands for a name: people type passwords where names belong."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _network(address: str) -> str:
-    """The address, of IPv6 the network of one customer (RFC 6177): it has 2⁶⁴ addresses."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if found.version == 6:
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return address

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from mongomock_motor import AsyncMongoMockClient
 
-from app.api.proxies import Proxies, client_address, client_network
+from app.api.proxies import Proxies, client_address, network_of
 from app.application import create_app
 from app.errors import SettingError
 from app.settings import Settings, read_settings
@@ -94,7 +94,7 @@ def test_the_host_is_what_a_trusted_proxy_was_asked_for(peer: str, host: str) ->
     ],
 )
 def test_a_client_has_all_addresses_of_its_network(client: Any, network: str) -> None:
-    assert client_network({"client": client}) == network
+    assert network_of(client_address({"client": client})) == network
 
 
 @pytest.mark.parametrize("value", ["proxy", "10.0.0.0/33", "*", "10.0.0.1:80"])

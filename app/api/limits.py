@@ -1,0 +1,159 @@
+"""How often one may ask: RATE_LIMIT, for each caller, else for each address.
+
+The requests of a window are counted in the database for all servers together, by the library
+`limits`; the window begins with the first of them. No request waits for that: each process counts
+its own, and tells the others every twentieth of the limit. So with P processes as many may pass as
+the limit says, a twentieth of it for each process but one, and what comes while it is being told.
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage, Storage
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.callers import Caller
+from app.api.health import PROBES
+from app.api.middleware import refuse
+from app.api.parts import Part
+from app.api.proxies import client_address, network_of
+from app.errors import RequestError, TooManyRequests
+from app.settings import Settings
+from app.store.client import Database
+from app.store.counters import MongoStorage
+
+COLLECTION = "docsheet.rates"
+SHARES = 20  # parts of the limit: each is told on its own
+KEPT = 50_000  # callers of which a process knows how often they asked, at most
+
+
+@dataclass
+class Window:
+    """The requests of one caller, as far as this process knows."""
+
+    ends: float  # in seconds since 1970
+    told: int = 0  # by all processes together
+    untold: int = 0  # of this one
+    is_begun: bool = False  # by all processes, so that they agree when it ends
+    telling: "asyncio.Task[None] | None" = field(default=None, repr=False)
+
+
+class Limits(Part):
+    """The limit of one server process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limit: RateLimitItem = parse(settings.RATE_LIMIT)
+        self._seconds = self._limit.get_expiry()
+        self._share = max(1, self._limit.amount // SHARES)
+        self._root = settings.ROOT_PATH
+        self._windows: dict[str, Window] = {}
+        self._database: Database
+        self._storage: Storage
+
+    async def open(self, database: Database) -> None:
+        """Counts in this database, of a mock in this process."""
+        self._database = database
+        shared = bool(database.uri)
+        self._storage = MongoStorage(database, COLLECTION) if shared else MemoryStorage()
+
+    def layer(self) -> Middleware:
+        """The layer around the routes, within the one that knows who calls."""
+        return Middleware(Limited, limits=self)
+
+    async def prepare(self) -> bool:
+        """Makes the index by which counts are forgotten, as the library does before it reads."""
+        await self._database.run(self._storage.get, "")
+        return True
+
+    def choose_refusal(self, scope: Scope, error: RequestError) -> RequestError:
+        """The answer to a request that is refused for another reason: it counts all the same."""
+        try:
+            self.admit(scope)
+        except TooManyRequests as too_many:
+            return too_many
+        return error
+
+    def admit(self, scope: Scope) -> None:
+        """Counts a request; raises `TooManyRequests` where it is one too many."""
+        if scope["path"].removeprefix(self._root) in PROBES:
+            return
+        key = _name_caller(scope)
+        now = time.time()
+        window = self._windows.get(key)
+        if window is None or now >= window.ends:
+            window = self._begin(key, now)
+        if window.told + window.untold >= self._limit.amount:
+            raise self._refuse(window.ends - now)
+        window.untold += 1
+        if window.telling is None and (window.untold >= self._share or not window.is_begun):
+            window.telling = asyncio.create_task(self._tell(key, window))
+
+    def _begin(self, key: str, now: float) -> Window:
+        """A new window; the oldest goes where there are too many."""
+        self._windows.pop(key, None)
+        if len(self._windows) >= KEPT:
+            self._windows.pop(next(iter(self._windows)))
+        window = self._windows[key] = Window(now + self._seconds)
+        return window
+
+    async def _tell(self, key: str, window: Window) -> None:
+        """Adds what is untold to the count of all, and learns that count.
+
+        Where the database is away, this process goes on with what it knows.
+        """
+        try:
+            if self._database.has_primary():
+                with suppress(RequestError):
+                    await self._add(self._limit.key_for(key), window)
+        finally:
+            window.telling = None
+
+    async def _add(self, name: str, window: Window) -> None:
+        untold = window.untold
+        run = self._database.run
+        window.told = await run(
+            self._storage.incr, name, self._seconds, amount=untold, writing=True
+        )
+        window.untold -= untold
+        if not window.is_begun:
+            if window.told > untold:  # another process began it
+                ends = await run(self._storage.get_expiry, name)
+                window.ends = min(window.ends, ends)
+            window.is_begun = True
+
+    def _refuse(self, seconds: float) -> TooManyRequests:
+        return TooManyRequests(
+            f"One may ask {self._limit.amount} times a {self._limit.GRANULARITY.name} "
+            "(RATE_LIMIT).",
+            seconds,
+        )
+
+
+class Limited:
+    """The layer that refuses what is too much."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request through, or answers it with 429; the lifespan always."""
+        try:
+            if scope["type"] != "lifespan":
+                self._limits.admit(scope)
+        except RequestError as error:
+            await refuse(error, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _name_caller(scope: Scope) -> str:
+    """What is counted: the account, or where none is known the address."""
+    caller: Caller | None = scope.get("caller")
+    if caller is not None and caller.id is not None:
+        return f"account {caller.id}"
+    return f"address {network_of(client_address(scope))}"
