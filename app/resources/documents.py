@@ -3,12 +3,13 @@
 A body is JSON that `orjson` read; a stored document is its BSON.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import bson
 import pydantic
 
-from app.errors import Fault, Invalid
+from app.errors import Fault, Invalid, RequestError
 from app.resources.fields import Field, Shape
 from app.resources.keeping import KEPT, Kept, is_kept, keep_stored, merge_kept
 from app.resources.keys import refusal
@@ -43,29 +44,54 @@ def read_document(
         return _make_document(resource, body)
 
 
+def read_documents(
+    resource: Resource, bodies: Sequence[Any], permissions: Permissions | None = None
+) -> Iterator[Document | RequestError]:
+    """For each body what `read_document` gives or raises; much quicker where all are right."""
+    documents = _read_quickly(resource, bodies) if permissions is None else None
+    for number, body in enumerate(bodies):
+        try:
+            if documents is None:
+                yield read_document(resource, body, permissions)
+            else:
+                yield _with_key(resource, documents[number])
+        except RequestError as error:
+            yield error
+
+
 def _make_document(resource: Resource, body: Any) -> Document:
-    document = _read_quickly(resource, body)
-    if document is None:
-        document = encode(resource, validate(resource, require_object(body)))
-    if document.get("_id") is None:
+    documents = _read_quickly(resource, [body])
+    if documents is not None:
+        return _with_key(resource, documents[0])
+    return _with_key(resource, encode(resource, validate(resource, require_object(body))))
+
+
+def _read_quickly(resource: Resource, bodies: Sequence[Any]) -> list[Document] | None:
+    """The documents; None where one of the bodies must be looked at more closely."""
+    quick = quick_reader(resource.model)
+    if quick is None or not all(isinstance(body, dict) for body in bodies):
+        return None
+    try:
+        for body in () if quick.is_flat else bodies:
+            require_object(body)
+    except Invalid:
+        return None
+    return quick.documents(bodies)
+
+
+def _with_key(resource: Resource, document: Document) -> Document:
+    """The document with its `_id` first, a new one where it has none."""
+    key = document.pop("_id", None)
+    if key is None:
         if resource.key.kind != "objectid":
             raise Invalid(
                 "The field _id is required.", Fault("This field is required.", pointer="#/_id")
             )
-        document = {**document, "_id": bson.ObjectId()}
-    reason = refusal(document["_id"])
+        return {"_id": bson.ObjectId(), **document}
+    reason = refusal(key)
     if reason is not None:
         raise Invalid(reason, Fault(reason, pointer="#/_id"))
-    return {"_id": document.pop("_id"), **document}
-
-
-def _read_quickly(resource: Resource, body: Any) -> Document | None:
-    quick = quick_reader(resource.model)
-    if quick is None or not isinstance(body, dict):
-        return None
-    if not quick.is_flat:
-        require_object(body)
-    return quick.document(body)
+    return {"_id": key, **document}
 
 
 def read_replacement(

@@ -9,7 +9,7 @@ never takes or makes anything else than the whole one.
 """
 
 import decimal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,27 +51,35 @@ class QuickReader:
         whole = _Rewriting(model.__pydantic_core_schema__, encoder.encode)
         part = whole.part_of_model(whole.schema, ())
         definitions = whole.definitions
-        schema = core_schema.definitions_schema(part.schema, definitions) if definitions else None
+        schema = core_schema.list_schema(part.schema)
+        if definitions:
+            schema = core_schema.definitions_schema(schema, definitions)
         # Without `_use_prebuilt=False` pydantic takes the classes' own validators.
-        self._validator = SchemaValidator(schema or part.schema, _use_prebuilt=False)
+        self._validator = SchemaValidator(schema, _use_prebuilt=False)
         self._encode = part.encode
         self.is_flat = part.is_flat  # whether no body that is right is nested deeper than the model
 
     def document(self, body: Document) -> Document | None:
         """The document, None where the body must go the whole way."""
+        documents = self.documents([body])
+        return None if documents is None else documents[0]
+
+    def documents(self, bodies: Sequence[Document]) -> list[Document] | None:
+        """The documents of some bodies, None where one of these must go the whole way."""
         try:
-            document: Document = self._validator.validate_json(
-                orjson.dumps(body),
+            documents: list[Document] = self._validator.validate_json(
+                orjson.dumps(bodies),
                 context={"stored": {}},
                 extra="forbid",
                 by_alias=True,
                 by_name=False,
             )
             if self._encode is not None:
-                self._encode(document)
+                for document in documents:
+                    self._encode(document)
         except (TypeError, pydantic.ValidationError, decimal.DecimalException):
             return None
-        return document
+        return documents
 
 
 @once

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 from pymongo import IndexModel
 
-from app.errors import Invalid
+from app.errors import Invalid, RequestError
 from app.resources.codec import decode
-from app.resources.documents import read_document
+from app.resources.documents import read_documents
 from app.resources.faults import Steps, read_pointer
 from app.resources.links import Reference, references
 from app.resources.patches import read_patch
@@ -94,8 +94,7 @@ class Checker:
             self._numbers.add(self._place, record)
             self._place += 1
         if self._mode == "insert":
-            for row in checked:
-                self._insert(row)
+            self._insert(checked)
         else:
             self._find_stored(checked)
         good = [row for row in checked if not row.faults and row.after is not None]
@@ -109,19 +108,25 @@ class Checker:
 
     # --- what a row asks for ---
 
-    def _insert(self, row: Row) -> None:
-        body = self._ingest.body(row.record)
+    def _insert(self, rows: Sequence[Row]) -> None:
+        """Makes each row a new document, or says what is wrong with it."""
+        bodies = [self._ingest.body(row.record) for row in rows]
+        documents = read_documents(self._resource, bodies)
+        for row, body, document in zip(rows, bodies, documents, strict=True):
+            self._take_new(row, document)
+            row.patch = body if self._mode == "upsert" and row.insert is not None else None
+
+    def _take_new(self, row: Row, document: Document | RequestError) -> None:
         try:
-            row.after = read_document(self._resource, body)
-            row.insert = to_bson(row.after)
-        except Invalid as error:
+            if isinstance(document, RequestError):
+                raise document
+            row.after, row.insert = document, to_bson(document)
+        except RequestError as error:
             row.faults = self.faults_of(row.record, row.cells, error)
         if row.record.faults:
             row.faults = _all_faults(row.record.faults, row.faults)
         if row.faults:
             row.after = row.insert = None
-            return
-        row.patch = body if self._mode == "upsert" else None
 
     def _find_stored(self, rows: Sequence[Row]) -> None:
         """Makes each row a change of its stored document, else an insert or a fault."""
@@ -146,15 +151,17 @@ class Checker:
             for row in keyed.get(self._key.identify(decode(raw)), ()):
                 self._update(row, raw)
                 done.add(row.place)
-        left = [other for pairs in others.values() for row, other in pairs if row.place not in done]
-        for raw in self._read_stored(left):
+        more = [other for pairs in others.values() for row, other in pairs if row.place not in done]
+        for raw in self._read_stored(more):
             for row, _ in others.get(self._key.identify(decode(raw)), ()):
                 if row.place not in done:
                     self._update(row, raw)
                     done.add(row.place)
-        for row in rows:
-            if row.place not in done and not row.faults:
-                self._insert_or_refuse(row)
+        left = [row for row in rows if row.place not in done and not row.faults]
+        if self._mode == "upsert":
+            self._insert(left)
+        else:
+            self._refuse(left)
 
     def _read_key(self, row: Row) -> list[tuple[Any, ...]]:
         """The keys that a row may mean; none where it has none, or what is none."""
@@ -208,15 +215,14 @@ class Checker:
             whole = change.whole
             row.after = apply(change, decode(raw)) if whole is None else decode(whole)
 
-    def _insert_or_refuse(self, row: Row) -> None:
+    def _refuse(self, rows: Sequence[Row]) -> None:
+        """Says of rows that they have no document to change."""
         assert self._key is not None
-        if self._mode == "upsert":
-            self._insert(row)
-            return
         names = " and ".join(self._key.paths)
-        has_key = row.key is not None
-        detail = f"There is no document with this {names}." if has_key else f"{names} is empty."
-        row.faults = [self._fault(row.record, row.cells, self._key.paths[0], detail)]
+        for row in rows:
+            has_key = row.key is not None
+            detail = f"There is no document with this {names}." if has_key else f"{names} is empty."
+            row.faults = [self._fault(row.record, row.cells, self._key.paths[0], detail)]
 
     # --- what else is stored, and the other rows ---
 
