@@ -10,8 +10,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from app.api import requests
+from app.api.proxies import client_address
 from app.api.routing import Route
-from app.auth.authenticator import address_of, refuse_foreign_page
+from app.auth.authenticator import refuse_foreign_page
 from app.auth.checks import Checks
 from app.auth.routes import NOT_STORED, WRONG, read_form
 from app.auth.sessions import COOKIE
@@ -61,7 +62,7 @@ class SignInPage:
         name, password = form.get("username", ""), form.get("password", "")
         checks = self._find_checks()
         try:
-            known = await checks.sign_in.check(name, password, address_of(request.scope))
+            known = await checks.sign_in.check(name, password, client_address(request.scope))
         except TooManyRequests as error:
             page = _show_form(request.scope, go_on, name, error.detail, error.status)
             page.headers.update(error.headers)
