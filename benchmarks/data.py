@@ -110,6 +110,18 @@ def users(uri: str, count: int) -> Data:
     return _made(uri, f"users_{count}", count, "users", USERS, make_users)
 
 
+def newcomers(uri: str, count: int, after: int) -> Data:
+    """The database of `count` users that come after the first `after`, made where it isn't there.
+
+    None of them has the e-mail address of one of the first.
+    """
+
+    def make(begin: int, end: int) -> list[Document]:
+        return make_users(after + begin, after + end)
+
+    return _made(uri, f"users_{count}_after_{after}", count, "users", USERS, make)
+
+
 def wide(uri: str, count: int) -> Data:
     """The database of `count` documents of 60 fields, made where it isn't there."""
     return _made(uri, f"wide_{count}", count, "wide", WIDE, make_wide)

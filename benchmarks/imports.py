@@ -102,7 +102,7 @@ def main() -> None:
         for kind in asked.only.split(","):
             ways = _choose(kind, asked)
             sizes = {few if way.slow else asked.documents for way in ways}
-            files = {size: _make_file(uri, kind, size) for size in sizes}
+            files = {size: make_file(users.users(uri, size), kind) for size in sizes}
             heading(f"Imports of {asked.documents:,} rows, median of {asked.rounds}")
             results: dict[Way, list[Result]] = defaultdict(list)
             for _ in range(asked.rounds):
@@ -125,18 +125,17 @@ def _choose(kind: str, asked: argparse.Namespace) -> list[Way]:
     return ways
 
 
-def _make_file(uri: str, kind: str, rows: int) -> File:
-    """The file of so many users, made by an export where it isn't there."""
+def make_file(data: users.Data, kind: str) -> File:
+    """The file of these users, made by an export where it isn't there."""
     folder = ROOT / ".bench" / "files"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"users_{rows}.{kind}"
+    path = folder / f"{data.name}.{kind}"
     if not path.exists():
-        data = users.users(uri, rows)
         part = path.with_suffix(".part")
         with OURS.start(data, quiet=True) as server:
             download(f"{server.address}/users/export/{kind}?columns={EXPORTED[kind]}", part)
         part.rename(path)
-    return File(path, kind, uri, rows)
+    return File(path, kind, data.uri, data.documents)
 
 
 def _by_ours(file: File) -> Result:

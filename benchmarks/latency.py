@@ -1,17 +1,20 @@
-"""How long reading a user takes, 200 times a second, beside exports or hostile searches.
+"""How long reading a user takes, 200 times a second, beside exports, imports or hostile searches.
 
 The load is open-loop: a request is due every 5 ms whether or not the one before was answered, and
 its time counts from when it was due, so a server that stands still can't hide it. Measured in turn:
 nothing else, one export, four exports (each begins anew when it is done, clients write to disk),
-`--stalled` clients that began an export and take no byte of it any more, `--hostile` clients with
-regular expressions that backtrack without end, and nothing else again. Prints p50, p99 and worst in
-milliseconds, their ratio to nothing else, how fast each export moved (documents per second, and the
-slowest of them in its slowest second), and how the hostile searches were answered.
+one import of `--rows` users as CSV, as XLSX (each begins anew when it is done and what it inserted
+is deleted again), `--stalled` clients that began an export and take no byte of it any more,
+`--hostile` clients with regular expressions that backtrack without end, and nothing else again.
+Prints p50, p99 and worst in milliseconds, their ratio to nothing else, how fast each export or
+import moved (documents per second, and the slowest export in its slowest second), and how the
+hostile searches were answered.
 """
 
 import argparse
 import asyncio
 import itertools
+import json
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +27,7 @@ from urllib.parse import quote
 from benchmarks import data as users
 from benchmarks.downloads import download
 from benchmarks.export import COLUMNS
+from benchmarks.imports import MEDIA_TYPES, File, make_file
 from benchmarks.servers import Server, ours
 from benchmarks.tables import heading, number, ratio, table
 
@@ -43,9 +47,9 @@ HOSTILE = (  # on texts of any letters: nested quantifiers, alternations, look-a
 
 @dataclass
 class Meanwhile:
-    """What ran beside the reads: each export's progress, the answers to hostile searches."""
+    """What ran beside the reads: how far transfers came, the answers to hostile searches."""
 
-    speeds: list[float] = field(default_factory=list)  # documents a second, of each export
+    speeds: list[float] = field(default_factory=list)  # documents a second, of each transfer
     slowest: float | None = None  # the slowest of them in its slowest second
     answers: Counter[int] = field(default_factory=Counter)
     longest: float = 0.0  # seconds
@@ -176,6 +180,55 @@ async def _ended(task: asyncio.Task[list[list[int]]] | asyncio.Task[None]) -> li
 
 
 @asynccontextmanager
+async def importing(server: Server, data: users.Data, file: File) -> AsyncIterator[Meanwhile]:
+    """One import of this file after the other, into the users that are read."""
+    meanwhile = Meanwhile()
+    speeds: list[float] = []
+    task = asyncio.create_task(_import_again(server, data, file, speeds))
+    try:
+        yield meanwhile
+    finally:
+        if task.done():
+            task.result()
+        # The one under way is neither counted nor cut off: its rows are deleted with the others.
+        await _ended(task)
+        meanwhile.speeds = [sum(speeds) / len(speeds)] if speeds else []
+
+
+async def _import_again(server: Server, data: users.Data, file: File, speeds: list[float]) -> None:
+    """Imports and deletes what was inserted, until cancelled; adds the rows a second of each."""
+    with data.client() as client:
+        collection = client[data.name]["users"]
+        [last] = collection.find({}, {"_id": 1}).sort("_id", -1).limit(1)
+        inserted = {"_id": {"$gt": last["_id"]}}
+        try:
+            while True:
+                begin = time.perf_counter()
+                await _import(server, file)
+                speeds.append(file.rows / (time.perf_counter() - begin))
+                await asyncio.to_thread(collection.delete_many, inserted)
+        finally:
+            collection.delete_many(inserted)
+
+
+async def _import(server: Server, file: File) -> None:
+    """Sends the file; exits where not all of its rows were inserted."""
+    words = ("--silent", "--show-error", "--request", "POST", "--upload-file", str(file.path))
+    header = f"Content-Type: {MEDIA_TYPES[file.kind]}"
+    address = f"{server.address}/users/import"
+    curl = await asyncio.create_subprocess_exec(
+        "curl", *words, "--header", header, address, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        answer, _ = await curl.communicate()
+    finally:
+        # Also when cancelled: the import must have ended before its rows are deleted.
+        await curl.wait()
+    if json.loads(answer or b"{}").get("inserted") != file.rows:
+        raise SystemExit(f"An import was answered {answer.decode()[:500]}")
+
+
+@asynccontextmanager
 async def stalling(server: Server, address: str, clients: int) -> AsyncIterator[Meanwhile]:
     """So many clients that read the first bytes of an export and nothing more."""
     path = address.removeprefix(server.address)
@@ -229,6 +282,8 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=200, help="reads a second")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     parser.add_argument("--format", default="csv", help="of the exports")
+    parser.add_argument("--rows", type=int, default=100_000, help="of the files that are imported")
+    parser.add_argument("--only", help="a part of the names of what is measured, besides nothing")
     parser.add_argument(
         "--stalled", type=int, default=100, help="clients that take no byte of their exports"
     )
@@ -243,29 +298,42 @@ def main() -> None:
                 [{"$sample": {"size": KEYS}}, {"$project": {"_id": 1}}]
             )
             keys = [str(document["_id"]) for document in sample]
+        new = users.newcomers(uri, asked.rows, data.documents)
+        files = [make_file(new, kind) for kind in ("csv", "xlsx")]
         with ours(data, EXPORTS_AT_ONCE=max(4, asked.stalled)) as server:
-            asyncio.run(_measure(server, keys, data.documents, asked))
+            asyncio.run(_measure(server, keys, data, files, asked))
 
 
 async def _measure(
-    server: Server, keys: list[str], documents: int, asked: argparse.Namespace
+    server: Server,
+    keys: list[str],
+    data: users.Data,
+    files: list[File],
+    asked: argparse.Namespace,
 ) -> None:
     columns = f"columns={COLUMNS}" if asked.format != "ndjson" else ""
     address = f"{server.address}/users/export/{asked.format}?{columns}"
     with tempfile.TemporaryDirectory(dir=users.FOLDER.parent) as folder:
-        size = download(address, Path(folder, "whole")).size / documents
+        size = download(address, Path(folder, "whole")).size / data.documents
 
     def exports(count: int) -> AbstractAsyncContextManager[Meanwhile]:
         return exporting(address, count, size)
 
+    csv, xlsx = files
     beside: dict[str, Callable[[], AbstractAsyncContextManager[Meanwhile]]] = {
         "nothing else": lambda: nullcontext(Meanwhile()),
         "one export": lambda: exports(1),
         "four exports": lambda: exports(4),
+        "an import of CSV": lambda: importing(server, data, csv),
+        "an import of XLSX": lambda: importing(server, data, xlsx),
         f"{asked.stalled} stalled exports": lambda: stalling(server, address, asked.stalled),
         f"{asked.hostile} hostile searches": lambda: attacking(server, asked.hostile),
         "nothing else, again": lambda: nullcontext(Meanwhile()),
     }
+    if asked.only:
+        beside = {
+            name: begin for name, begin in beside.items() if asked.only in name or "nothing" in name
+        }
     reads = Reads(server.port, keys)
     await reads.run(asked.rate, 2)  # to warm up
     base: list[float] = []

@@ -30,15 +30,9 @@ from app.spreadsheets.reading import find_format
 from app.store.client import Database
 from app.store.repository import Repository
 from app.transfers.child import Child, ChildFailed, Inherited
+from app.transfers.import_options import Import, SheetFormat, check_parameters, read_import
 from app.transfers.import_work import ImportWork
-from app.transfers.imports import (
-    Ended,
-    Import,
-    SheetFormat,
-    check_parameters,
-    read_import,
-    run_import,
-)
+from app.transfers.imports import Ended, run_import
 
 CLOSING_SECONDS = 3.0  # that imports have to end when the server stops
 WAIT_SECONDS = 5.0  # that an import waits for its turn

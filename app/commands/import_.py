@@ -32,7 +32,8 @@ from app.spreadsheets.format import MIB, Limits
 from app.spreadsheets.reading import find_format
 from app.store.client import Connection, direct_connection
 from app.store.indexes import Indexes, make_indexes
-from app.transfers.imports import Ended, Import, SheetFormat, read_import, run_import
+from app.transfers.import_options import Import, SheetFormat, read_import
+from app.transfers.imports import Ended, run_import
 from app.transfers.report import SHOWN, Report
 
 STDIN = "-"

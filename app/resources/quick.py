@@ -51,7 +51,7 @@ class QuickReader:
         whole = _Rewriting(model.__pydantic_core_schema__, encoder.encode)
         part = whole.part_of_model(whole.schema, ())
         definitions = whole.definitions
-        schema = core_schema.list_schema(part.schema)
+        schema: Any = core_schema.list_schema(part.schema)
         if definitions:
             schema = core_schema.definitions_schema(schema, definitions)
         # Without `_use_prebuilt=False` pydantic takes the classes' own validators.

@@ -10,31 +10,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-from pymongo import IndexModel
-
 from app.errors import Invalid, RequestError
 from app.resources.codec import decode
 from app.resources.documents import read_documents
-from app.resources.faults import Steps, read_pointer
 from app.resources.links import Reference, references
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
 from app.spreadsheets.format import Rows
 from app.spreadsheets.ingest import CellFault, Ingest, Record
-from app.spreadsheets.kinds import SHOWN, show
 from app.store.bulk import Update
 from app.store.client import Connection
 from app.store.errors import make_conflict
 from app.store.links import Links, fault_of, find_added_references
-from app.store.uniqueness import apply, values_at
+from app.store.uniqueness import apply
 from app.transfers.differences import Differences, json_at, show_document
 from app.transfers.distinct import Distinct
 from app.transfers.keys import ID, Key, identities
 from app.transfers.named_links import find_linked
-
-_CLAUSES = 200  # of one question by several fields
+from app.transfers.row_faults import RowFaultFinder, join_faults
+from app.transfers.row_numbers import RowNumbers
+from app.transfers.unique_values import UniqueValues
 
 
 @dataclass(slots=True)
@@ -56,6 +52,10 @@ class Row:
     key: tuple[Any, ...] | None = None
 
 
+# A row, a value that it adds to an index, and what identifies that.
+_Entry = tuple[Row, tuple[Any, ...], tuple[Any, ...]]
+
+
 class Checker:
     """Checks the rows of one file."""
 
@@ -65,6 +65,7 @@ class Checker:
         resource: Resource,
         links: Links,
         ingest: Ingest,
+        faults: RowFaultFinder,
         mode: str,
         key: Key | None,
         timezone: str,
@@ -75,14 +76,17 @@ class Checker:
         self._resource = resource
         self._links = links
         self._ingest = ingest
+        self._faults = faults
         self._mode = mode
         self._key = key
         self._differences = Differences(resource, ingest, timezone)
-        self._unique = [_Unique(ID)]
-        self._unique += [_Unique.of(one) for one in resource.indexes if one.document.get("unique")]
+        self._unique = [UniqueValues(ID)]
+        self._unique += [
+            UniqueValues.of(one) for one in resource.indexes if one.document.get("unique")
+        ]
         self._keys = Distinct()
         self._place = 0
-        self._numbers = _Numbers()
+        self._numbers = RowNumbers()
 
     def check(self, rows: Rows) -> list[Row]:
         """The rows of a batch, in their order, each with what it asks for or what is wrong."""
@@ -122,9 +126,9 @@ class Checker:
                 raise document
             row.after, row.insert = document, to_bson(document)
         except RequestError as error:
-            row.faults = self.faults_of(row.record, row.cells, error)
+            row.faults = self._faults_of(row, error)
         if row.record.faults:
-            row.faults = _all_faults(row.record.faults, row.faults)
+            row.faults = join_faults(row.record.faults, row.faults)
         if row.faults:
             row.after = row.insert = None
 
@@ -175,7 +179,7 @@ class Checker:
         try:
             return self._key.readings(parts)
         except ValueError as error:
-            row.faults = [self._fault(row.record, row.cells, self._key.paths[0], f"{error}.")]
+            row.faults = [self._fault(row, self._key.paths[0], f"{error}.")]
             return []
 
     def _ingest_position(self, path: str) -> int | None:
@@ -192,7 +196,7 @@ class Checker:
             f"{self._numbers.name(before)} has the same {names}; a document can be changed by one "
             "row only."
         )
-        row.faults = [self._fault(row.record, row.cells, self._key.paths[0], detail)]
+        row.faults = [self._fault(row, self._key.paths[0], detail)]
         return False
 
     def _read_stored(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
@@ -208,7 +212,7 @@ class Checker:
                 return
             change = read_patch(self._resource, patch, raw)
         except Invalid as error:
-            row.faults = self.faults_of(row.record, row.cells, error)
+            row.faults = self._faults_of(row, error)
             return
         if change:
             row.update = Update(raw, change, patch)
@@ -222,11 +226,11 @@ class Checker:
         for row in rows:
             has_key = row.key is not None
             detail = f"There is no document with this {names}." if has_key else f"{names} is empty."
-            row.faults = [self._fault(row.record, row.cells, self._key.paths[0], detail)]
+            row.faults = [self._fault(row, self._key.paths[0], detail)]
 
     # --- what else is stored, and the other rows ---
 
-    def _find_added_values(self, unique: "_Unique", rows: Sequence[Row]) -> list["_Entry"]:
+    def _find_added_values(self, unique: UniqueValues, rows: Sequence[Row]) -> list[_Entry]:
         """What rows add to an index; nothing where they were found by that, or make their own key.
 
         An index of which only MongoDB can tell what is equal has nothing here.
@@ -238,10 +242,10 @@ class Checker:
         if self._key is not None and unique.paths == self._key.paths:
             rows = [row for row in rows if row.key is None]
         return [
-            (row, values, identities(values)) for row in rows for values in unique.new_values(row)
+            (row, values, identities(values)) for row in rows for values in _new_values(unique, row)
         ]
 
-    def _check_stored(self, unique: "_Unique", entries: Sequence["_Entry"]) -> None:
+    def _check_stored(self, unique: UniqueValues, entries: Sequence[_Entry]) -> None:
         """Adds a fault to each row with a value that another stored document has."""
         asking: dict[Any, list[Row]] = {}
         for row, _, key in entries:
@@ -251,9 +255,11 @@ class Checker:
                 for row in asking.get(identities(values), ()):
                     if not row.faults and not _is_own(row, document):
                         error = make_conflict(unique.paths)
-                        row.faults = self.faults_of(row.record, row.cells, error)
+                        row.faults = self._faults_of(row, error)
 
-    def _having(self, unique: "_Unique", entries: Sequence[tuple[Any, ...]]) -> Iterator[Document]:
+    def _having(
+        self, unique: UniqueValues, entries: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Document]:
         projection = dict.fromkeys((*unique.paths, "_id"), 1)
         for condition in unique.conditions(entries) if entries else ():
             yield from self._collection.find(condition, projection, **self._connection.time_limit)
@@ -269,7 +275,7 @@ class Checker:
             for reference in added[row.place]:
                 if id(reference) in missing:
                     error = Invalid("", fault_of(reference))
-                    row.faults += self.faults_of(row.record, row.cells, error)
+                    row.faults += self._faults_of(row, error)
 
     def _find_added_links(self, row: Row) -> list[Reference]:
         assert row.after is not None
@@ -279,7 +285,7 @@ class Checker:
         before = references(self._resource.shape, decode(row.update.stored))
         return find_added_references(before, after)
 
-    def _check_each_other(self, unique: "_Unique", entries: Sequence["_Entry"]) -> None:
+    def _check_each_other(self, unique: UniqueValues, entries: Sequence[_Entry]) -> None:
         """Adds a fault to each row with a value that a row before it has as well."""
         for row, _, key in entries:
             if row.faults:
@@ -288,31 +294,15 @@ class Checker:
             if before is not None and before != row.place:
                 names = " and ".join(unique.paths)
                 detail = f"{self._numbers.name(before)} has the same {names}; it must be unique."
-                row.faults.append(self._fault(row.record, row.cells, unique.paths[0], detail))
+                row.faults.append(self._fault(row, unique.paths[0], detail))
 
-    # --- faults ---
+    # --- what is told ---
 
-    def faults_of(self, record: Record, cells: Any, error: Any) -> list[CellFault]:
-        """What is wrong by the cells of a row, of an error whose faults point into a document."""
-        faults = []
-        for fault in error.faults:
-            steps = read_pointer(fault.pointer or "#")
-            path = ".".join(map(str, steps))
-            faults.append(self._fault(record, cells, path, fault.detail, steps))
-        return faults or [CellFault("", "", error.detail)]
+    def _fault(self, row: Row, path: str, detail: str) -> CellFault:
+        return self._faults.of_path(row.record, row.cells, path, detail)
 
-    def _fault(
-        self, record: Record, cells: Any, path: str, detail: str, steps: Steps | None = None
-    ) -> CellFault:
-        if record.document is not None:
-            value = json_at(record.document, path) if path else None
-            return CellFault(path, _show(value), f"{path}: {detail}" if path else detail)
-        target = self._ingest.path_of(tuple(path.split(".")) if steps is None else steps)
-        if target is None:
-            return CellFault("", "", f"{path}: {detail}" if path else detail)
-        cell = cells[target.position] if target.position < len(cells) else ""
-        where = target.title if path == target.path else f"{target.title} ({path})"
-        return CellFault(target.title, show(cell), f"{where}: {detail}", target.position)
+    def _faults_of(self, row: Row, error: RequestError) -> list[CellFault]:
+        return self._faults.of_error(row.record, row.cells, error)
 
     def changes_of(self, row: Row) -> list[dict[str, Any]]:
         """What an update changes, field by field, as the report of a dry run lists it."""
@@ -333,99 +323,9 @@ class Checker:
         ]
 
 
-class _Numbers:
-    """The number of each row by its place: most rows follow each other, so few are kept."""
-
-    def __init__(self) -> None:
-        self._begins: list[tuple[int, int, str]] = []  # place, number, sheet, of each run
-
-    def add(self, place: int, record: Record) -> None:
-        if self._begins:
-            begin, number, sheet = self._begins[-1]
-            if sheet == record.sheet and record.number - number == place - begin:
-                return
-        self._begins.append((place, record.number, record.sheet))
-
-    def name(self, place: int) -> str:
-        """`Row 17`, with the sheet where there are several."""
-        low, high = 0, len(self._begins)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._begins[middle][0] <= place else (low, middle)
-        begin, number, sheet = self._begins[low]
-        row = f"Row {number + place - begin}"
-        return f"{row} of the sheet {sheet!r}" if sheet else row
-
-
-class _Unique:
-    """A unique index, and which of its values the rows of the file have had.
-
-    Where a collation says what is equal, or an expression which documents count, only MongoDB can
-    tell, while it writes.
-    """
-
-    def __init__(self, paths: Sequence[str], **options: Any) -> None:
-        self.paths = tuple(paths)
-        self.can_ask = not options.get("partialFilterExpression") and not options.get("collation")
-        self._is_sparse = bool(options.get("sparse"))
-        self._is_of_one_name = len(self.paths) == 1 and "." not in self.paths[0]
-        self._distinct = Distinct()
-
-    @classmethod
-    def of(cls, model: IndexModel) -> "_Unique":
-        """That of a declared index."""
-        return cls(list(model.document["key"]), **model.document)
-
-    def values(self, document: Document) -> list[tuple[Any, ...]]:
-        """What the index holds of a document: an entry for each element of a list."""
-        if self._is_of_one_name:
-            value = document.get(self.paths[0])
-            if type(value) is str:
-                return [(value,)]
-        each = [list(values_at(document, path.split("."))) for path in self.paths]
-        if self._is_sparse and not any(each):
-            return []
-        entries: list[tuple[Any, ...]] = [()]
-        for values in each:
-            entries = [(*entry, value) for entry in entries for value in values or [None]]
-        return entries
-
-    def new_values(self, row: Row) -> list[tuple[Any, ...]]:
-        """What a row adds to the index."""
-        assert row.after is not None
-        after = self.values(row.after)
-        if row.update is None:
-            return after
-        before = set(map(identities, self.values(decode(row.update.stored))))
-        return [values for values in after if identities(values) not in before]
-
-    def conditions(self, entries: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
-        """The filters that find the documents with these values."""
-        listed = list(entries)
-        if len(self.paths) == 1:
-            yield {self.paths[0]: {"$in": [value for (value,) in listed]}}
-            return
-        for begin in range(0, len(listed), _CLAUSES):
-            part = listed[begin : begin + _CLAUSES]
-            yield {"$or": [dict(zip(self.paths, values, strict=True)) for values in part]}
-
-    def add(self, key: tuple[Any, ...], place: int) -> int | None:
-        """The place of the row that had this value before; None where none had it."""
-        return self._distinct.add(repr(key), place)
-
-
-# A row, a value that it adds to an index, and what identifies that.
-_Entry = tuple[Row, tuple[Any, ...], tuple[Any, ...]]
-
-
-def _all_faults(cells: list[CellFault], model: list[CellFault]) -> list[CellFault]:
-    """What is wrong with a row by its cells, and by the model with the cells that are right.
-
-    The model lacks the wrong ones: what it says of them, or of the whole, doesn't count.
-    """
-    wrong = {None, *(fault.position for fault in cells)}
-    others = [fault for fault in model if fault.position not in wrong]
-    return sorted([*cells, *others], key=lambda fault: -1 if (n := fault.position) is None else n)
+def _new_values(unique: UniqueValues, row: Row) -> list[tuple[Any, ...]]:
+    assert row.after is not None
+    return unique.new_values(row.after, row.update)
 
 
 def _has_id(record: Record) -> bool:
@@ -439,9 +339,3 @@ def _is_own(row: Row, document: Document) -> bool:
         return False
     own = decode(row.update.stored)["_id"]
     return identities([own]) == identities([document["_id"]])
-
-
-def _show(value: Any) -> str:
-    """A value of JSON as a text for people."""
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text[:SHOWN]

@@ -10,7 +10,8 @@ from app.settings import Settings
 from app.store.client import direct_connection
 from app.store.indexes import Indexes
 from app.transfers.child import Output
-from app.transfers.imports import Ended, Import, run_import
+from app.transfers.import_options import Import
+from app.transfers.imports import Ended, run_import
 from app.transfers.report import Report
 
 

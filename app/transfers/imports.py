@@ -8,60 +8,36 @@ server, a thread for a mock.
 """
 
 import io
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 from pymongo.errors import PyMongoError
 
-from app.errors import BadRequest, Conflict, Fault, Invalid, RequestError, Unavailable
-from app.query.parameters import PARAMETERS, parameters_of, read_parameters
-from app.resources.codec import decode
+from app.errors import BadRequest, Fault, Invalid, RequestError, Unavailable
 from app.resources.registry import Resource
-from app.resources.storing import Document
-from app.spreadsheets.columns import parse_columns
 from app.spreadsheets.corrections import Corrections, CsvCorrections, XlsxCorrections
-from app.spreadsheets.format import MIB, Format, Limits, Reader, ReadOptions, Rows
+from app.spreadsheets.format import Reader, Rows
 from app.spreadsheets.formats import FORMATS
-from app.spreadsheets.ingest import Behind, CellFault, Ingest, Record, error_title
+from app.spreadsheets.ingest import Behind, CellFault, Ingest, error_title
 from app.spreadsheets.reading import open_reader
-from app.store.bulk import BULK, Bulk, Error, Update
+from app.store.bulk import Bulk
 from app.store.client import Connection
 from app.store.errors import translate
 from app.store.indexes import Indexes
 from app.store.links import Links
 from app.transfers.checking import Checker, Row
-from app.transfers.keys import Key, choose_key, read_key_parameter
+from app.transfers.import_options import Import
+from app.transfers.import_writing import Operation, Writer
+from app.transfers.keys import Key, choose_key
 from app.transfers.named_links import list_behind_links
 from app.transfers.report import Counts, FaultLog, Report, RowFaults, make_report, merge_in_order
+from app.transfers.row_faults import RowFaultFinder
 from app.transfers.spool import Spool
 
-SheetFormat = Literal["csv", "xlsx"]
 # Rows checked, rows to be written (0 while they are checked), rows written.
 Tell = Callable[[int, int, int], None]
-SENDERS = 2  # bulks under way at once
-WEIGHT = 8 * MIB  # bytes of BSON that one bulk may have
-
-
-@dataclass(frozen=True)
-class Import:
-    """What an import is to do, as plain data; `resource` is the first step of its addresses.
-
-    `sheet` asks for a sheet to correct in that format, where a row is wrong.
-    """
-
-    resource: str
-    format: str
-    mode: str = "insert"
-    key: tuple[str, ...] | None = None
-    on_error: str = "abort"
-    dry_run: bool = False
-    columns: str | None = None
-    options: ReadOptions = field(default_factory=ReadOptions)
-    sheet: SheetFormat | None = None
 
 
 @dataclass(frozen=True)
@@ -76,74 +52,6 @@ class Ended:
     error: RequestError | None = None
     has_sheet: bool = False
     is_writing: bool = False
-
-
-# --- what was asked -------------------------------------------------------------------------------
-
-
-def check_parameters(resource: Resource, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The values of all parameters, before the format is known; raises `Invalid`."""
-    every = {name for found in FORMATS.values() for name in found.reads}
-    known = parameters_of("import", every)
-    foreign = {
-        parameter.name: "this is for lists and exports"
-        for parameter in PARAMETERS
-        if parameter.name not in known
-    }
-    values = read_parameters(list(pairs), known, resource.options, foreign)
-    read_key_parameter(resource, values["key"])
-    return values
-
-
-def read_import(
-    resource: Resource,
-    format: Format,
-    pairs: Iterable[tuple[str, str]],
-    limits: Limits,
-    sheet: SheetFormat | None = None,
-    others: Iterable[Resource] = (),
-) -> Import:
-    """The import of a file in that format with these parameters.
-
-    `others` are all resources, for columns that reach through links. Raises `Invalid` for
-    parameters that can't be, also for those of another format.
-    """
-    listed = list(pairs)
-    values = check_parameters(resource, listed)
-    faults = [
-        Fault(f"{name}: {format.names[0]} has no such option.", parameter=name)
-        for name, text in listed
-        if text and name in _of_formats() and name not in format.reads
-    ]
-    if sheet is not None and not format.tabular:
-        detail = "A sheet to correct is possible for CSV and XLSX; ask for application/json."
-        faults.append(Fault(detail, header="Accept"))
-    if faults:
-        raise Invalid(faults[0].detail, *faults)
-    if values["columns"]:
-        shapes = list_behind_links(others).shapes
-        declared = resource.options.columns or None
-        parse_columns(resource.shape, declared, values["columns"], None, True, shapes)
-    return Import(
-        resource.address,
-        format.names[0],
-        values["mode"],
-        read_key_parameter(resource, values["key"]),
-        values["on_error"],
-        values["dry_run"],
-        values["columns"],
-        ReadOptions(
-            sheet=values["sheet"],
-            formulas=values["formulas"],
-            timezone=values["timezone"],
-            limits=limits,
-        ),
-        sheet,
-    )
-
-
-def _of_formats() -> set[str]:
-    return {one.name for one in PARAMETERS if one.of_format and "import" in one.takers}
 
 
 # --- what is done ---------------------------------------------------------------------------------
@@ -186,26 +94,6 @@ def run_import(
         raise Unavailable(f"The server can't keep the file ({error.strerror}).") from error
 
 
-class Operation(NamedTuple):
-    """One checked row that is to be written: its place, and what is written."""
-
-    place: int
-    number: int
-    sheet: str
-    insert: bytes | None
-    update: Update | None
-    patch: Document | None
-    key: tuple[Any, ...] | None
-
-    @property
-    def size(self) -> int:
-        """Bytes of BSON, about."""
-        return len(self.insert or b"") + (len(self.update.stored) if self.update else 0)
-
-
-Outcome = tuple[Operation, Error]
-
-
 class _Run:
     """One import under way."""
 
@@ -234,14 +122,12 @@ class _Run:
             asked.options,
             behind,
         )
+        self._faults = RowFaultFinder(self._ingest)
         self._bulk = Bulk(connection, resource, indexes, links)
         self._counts = Counts()
-        self._written = Counts()
-        whole = asked.sheet is not None
-        self._wrong = FaultLog(whole=whole)  # by the check
-        self._lost = FaultLog(whole=whole)  # while writing
+        self._wrong = FaultLog(whole=asked.sheet is not None)  # by the check
+        self._lost: FaultLog | None = None  # while writing
         self._operations: Spool[Operation] = Spool()
-        self._is_stopped = False  # while writing
         self._key: Key | None = None
         self._checker: Checker
 
@@ -289,6 +175,7 @@ class _Run:
             self._resource,
             self._links,
             self._ingest,
+            self._faults,
             asked.mode,
             self._key,
             asked.options.timezone,
@@ -327,94 +214,21 @@ class _Run:
     # --- writing ---
 
     def _write(self) -> Ended:
-        written = self._written
-        written.rows, written.unchanged = self._counts.rows, self._counts.unchanged
-        due = self._counts.inserted + self._counts.updated
-        broken: Exception | None = None
-        uncertain = 0  # operations of the bulks that broke
-        for operations, outcomes in self._send_ahead():
-            done = written.inserted + written.updated + self._lost.failed
-            self._tell(self._counts.rows, due, done)
-            try:
-                for operation, failed in outcomes():
-                    self._take_written(operation, failed)
-            except (PyMongoError, Unavailable) as caught:
-                broken = broken or caught
-                uncertain += len(operations)
-            is_refused = bool(self._lost.failed) and self._asked.on_error == "abort"
-            self._is_stopped = broken is not None or is_refused
-        error: RequestError | None = None
-        if broken is not None:
-            error = _make_stopped(broken, written, uncertain)
-        elif self._is_stopped:
-            error = Conflict(_conflict(self._lost.first[0], written))
-        return Ended(make_report(written, self._wrong, self._lost), error)
-
-    def _send_ahead(self) -> Iterator[tuple[list[Operation], Callable[[], list[Outcome]]]]:
-        """Bulks on their way, and what waits for the end of each.
-
-        Some are under way at once: the database commits one while it takes the next. Once the
-        import has stopped no more are sent, and those under way are still told.
-        """
-        is_plain = self._connection.has_bulks() and not self._resource.links
-        at_once = SENDERS if is_plain else 1
-        with ThreadPoolExecutor(at_once, thread_name_prefix="import") as senders:
-            under_way: deque[tuple[list[Operation], Future[list[Outcome]]]] = deque()
-            for operations in _bulks(self._operations):
-                if self._is_stopped:
-                    break
-                under_way.append((operations, senders.submit(self._send, operations)))
-                if len(under_way) >= at_once:
-                    first, future = under_way.popleft()
-                    yield first, future.result
-            for left, future in under_way:
-                yield left, future.result
-
-    def _send(self, operations: list[Operation]) -> list[Outcome]:
-        """Writes a bulk; why each of its operations failed, None where it is written."""
-        outcomes: list[Outcome] = []
-        inserts = [one for one in operations if one.insert is not None]
-        updates = [one for one in operations if one.update is not None]
-        if inserts:
-            errors = self._bulk.insert([one.insert for one in inserts if one.insert is not None])
-            outcomes += zip(inserts, errors, strict=True)
-        if updates:
-            errors = self._bulk.update([one.update for one in updates if one.update is not None])
-            outcomes += zip(updates, errors, strict=True)
-        return outcomes
-
-    def _take_written(self, operation: Operation, error: Error) -> None:
-        if error is not None and operation.insert is not None and operation.patch is not None:
-            self._upsert(operation, error)
-        else:
-            self._count(operation, error, "inserted" if operation.insert else "updated")
-
-    def _upsert(self, operation: Operation, error: RequestError) -> None:
-        """Changes a document that another writer inserted since the row was checked."""
-        stored = self._find(operation) if isinstance(error, Conflict) else None
-        if stored is None or operation.patch is None:
-            self._count(operation, error, "inserted")
-            return
-        failed = self._bulk.patch(decode(stored)["_id"], operation.patch)
-        is_same = failed is None and self._find(operation) == stored
-        self._count(operation, failed, "unchanged" if is_same else "updated")
-
-    def _find(self, operation: Operation) -> bytes | None:
-        if self._key is None or operation.key is None:
-            return None
-        documents = self._connection.documents(self._resource.name)
-        for condition in self._key.conditions([operation.key]):
-            return documents.find_one(condition) or None
-        return None
-
-    def _count(self, operation: Operation, error: Error, what: str) -> None:
-        if error is None:
-            setattr(self._written, what, getattr(self._written, what) + 1)
-            return
-        record = Record(operation.number, operation.sheet)
-        faults = self._checker.faults_of(record, (), error)
-        row = RowFaults(operation.place, operation.number, operation.sheet, tuple(faults))
-        self._lost.add(row)
+        asked, counts = self._asked, self._counts
+        writer = Writer(
+            self._connection,
+            self._resource,
+            self._bulk,
+            self._key,
+            self._faults,
+            stops=asked.on_error == "abort",
+            whole=asked.sheet is not None,
+        )
+        writer.written.rows, writer.written.unchanged = counts.rows, counts.unchanged
+        due = counts.inserted + counts.updated
+        error = writer.write(self._operations, lambda done: self._tell(counts.rows, due, done))
+        self._lost = writer.lost
+        return Ended(make_report(writer.written, self._wrong, writer.lost), error)
 
     # --- the sheet to correct ---
 
@@ -427,7 +241,7 @@ class _Run:
         assert reader.header is not None
         every = self._asked.on_error == "abort"
         sheet = self._corrections(reader, file)
-        faults = merge_in_order(self._wrong, self._lost)
+        faults = merge_in_order(self._wrong, *([self._lost] if self._lost is not None else ()))
         following = next(faults, None)
         for place, row in enumerate(_cells(reader)):
             found: list[CellFault] = []
@@ -452,42 +266,9 @@ def _cells(reader: Reader) -> Iterator[Any]:
         yield from rows.rows
 
 
-def _bulks(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    """The operations in bulks, bounded in number and in bytes."""
-    bulk: list[Operation] = []
-    weight = 0
-    for operation in operations:
-        bulk.append(operation)
-        weight += operation.size
-        if len(bulk) >= BULK or weight >= WEIGHT:
-            yield bulk
-            bulk, weight = [], 0
-    if bulk:
-        yield bulk
-
-
 def _refusal(report: Report) -> str:
     failed = f"{report.failed:,} of {report.rows:,} rows" if report.rows > 1 else "The row"
     first = report.errors[0]
     return (
         f"{failed} can't be imported, so nothing was written. Row {first['row']}: {first['detail']}"
-    )
-
-
-def _conflict(row: RowFaults, written: Counts) -> str:
-    count = written.inserted + written.updated
-    return (
-        f"Another writer came in between: row {row.number}: {row.faults[0].detail} {count:,} rows "
-        "were written before; correct it and send the file again, with mode=upsert."
-    )
-
-
-def _make_stopped(error: Exception, written: Counts, size: int) -> RequestError:
-    known = translate(error, writing=True) if isinstance(error, PyMongoError) else error
-    if not isinstance(known, RequestError):
-        raise known
-    count = written.inserted + written.updated
-    return Unavailable(
-        f"{known.detail} {count:,} rows were written for certain; of the {size:,} after them some "
-        "may be. The same file again with mode=upsert does the rest."
     )

@@ -20,7 +20,8 @@ from app.settings import Settings
 from app.spreadsheets.format import ReadOptions
 from app.store.client import Connection, direct_connection
 from app.store.indexes import Indexes
-from app.transfers.imports import Ended, Import, run_import
+from app.transfers.import_options import Import
+from app.transfers.imports import Ended, run_import
 from tests.spreadsheets.files import export
 from tests.spreadsheets.test_round_trip import VALUES
 from tests.support.every_type import Thing

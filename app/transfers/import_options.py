@@ -1,0 +1,99 @@
+"""The parameters of an import → an `Import`, plain data that says what it is to do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.errors import Fault, Invalid
+from app.query.parameters import PARAMETERS, parameters_of, read_parameters
+from app.resources.registry import Resource
+from app.spreadsheets.columns import parse_columns
+from app.spreadsheets.format import Format, Limits, ReadOptions
+from app.spreadsheets.formats import FORMATS
+from app.transfers.keys import read_key_parameter
+from app.transfers.named_links import list_behind_links
+
+SheetFormat = Literal["csv", "xlsx"]
+
+
+@dataclass(frozen=True)
+class Import:
+    """What an import is to do, as plain data; `resource` is the first step of its addresses.
+
+    `sheet` asks for a sheet to correct in that format, where a row is wrong.
+    """
+
+    resource: str
+    format: str
+    mode: str = "insert"
+    key: tuple[str, ...] | None = None
+    on_error: str = "abort"
+    dry_run: bool = False
+    columns: str | None = None
+    options: ReadOptions = field(default_factory=ReadOptions)
+    sheet: SheetFormat | None = None
+
+
+def check_parameters(resource: Resource, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The values of all parameters, before the format is known; raises `Invalid`."""
+    every = {name for found in FORMATS.values() for name in found.reads}
+    known = parameters_of("import", every)
+    foreign = {
+        parameter.name: "this is for lists and exports"
+        for parameter in PARAMETERS
+        if parameter.name not in known
+    }
+    values = read_parameters(list(pairs), known, resource.options, foreign)
+    read_key_parameter(resource, values["key"])
+    return values
+
+
+def read_import(
+    resource: Resource,
+    format: Format,
+    pairs: Iterable[tuple[str, str]],
+    limits: Limits,
+    sheet: SheetFormat | None = None,
+    others: Iterable[Resource] = (),
+) -> Import:
+    """The import of a file in that format with these parameters.
+
+    `others` are all resources, for columns that reach through links. Raises `Invalid` for
+    parameters that can't be, also for those of another format.
+    """
+    listed = list(pairs)
+    values = check_parameters(resource, listed)
+    faults = [
+        Fault(f"{name}: {format.names[0]} has no such option.", parameter=name)
+        for name, text in listed
+        if text and name in _of_formats() and name not in format.reads
+    ]
+    if sheet is not None and not format.tabular:
+        detail = "A sheet to correct is possible for CSV and XLSX; ask for application/json."
+        faults.append(Fault(detail, header="Accept"))
+    if faults:
+        raise Invalid(faults[0].detail, *faults)
+    if values["columns"]:
+        shapes = list_behind_links(others).shapes
+        declared = resource.options.columns or None
+        parse_columns(resource.shape, declared, values["columns"], None, True, shapes)
+    return Import(
+        resource.address,
+        format.names[0],
+        values["mode"],
+        read_key_parameter(resource, values["key"]),
+        values["on_error"],
+        values["dry_run"],
+        values["columns"],
+        ReadOptions(
+            sheet=values["sheet"],
+            formulas=values["formulas"],
+            timezone=values["timezone"],
+            limits=limits,
+        ),
+        sheet,
+    )
+
+
+def _of_formats() -> set[str]:
+    return {one.name for one in PARAMETERS if one.of_format and "import" in one.takers}
