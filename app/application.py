@@ -119,7 +119,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     resources = discover(settings.MODELS)
     auth = _make_auth(settings, resources.values())
     limits = _make_limits(settings)
-    accesses = Accesses(resources.values())
+    accesses = Accesses([*resources.values(), *(auth.resources if auth is not None else ())])
     compilers = accesses.compilers_of(ALL)
     for name in compilers:
         compilers[name]  # what its model says of itself must be true
@@ -159,8 +159,13 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     if limits is not None:
         parts.append(limits)
     if auth is not None:
-        parts.append(auth)
-        own += auth.routes()
+        find = lambda path: app.paths.find(path)  # noqa: E731 - which are known in the end
+        shared = auth.make_shared(find)
+        own_routers = auth.make_routers(accesses, downloads, uploads, find)
+        parts += [auth, shared, *own_routers]
+        parts.insert(0, auth.audit)  # it is closed last
+        own += [*auth.routes(), *shared.routes()]
+        own += [route for router in own_routers for route in router.routes()]
     reserved |= list_reserved_steps(own)
     refuse_reserved(resources.values(), reserved)
     served = [route for router in routers for route in router.routes()]

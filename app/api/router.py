@@ -60,9 +60,12 @@ class ResourceRouter(Part):
 
     async def open(self, database: Database) -> None:
         """Takes the documents from this database."""
-        resources = self._accesses.resources
-        self._repository = Repository(database, self.resource, resources)
+        self._repository = self.make_repository(database)
         self._find_access = self._accesses.keep(self._repository)
+
+    def make_repository(self, database: Database) -> Repository:
+        """All documents of the resource."""
+        return Repository(database, self.resource, self._accesses.resources)
 
     async def prepare(self) -> bool:
         """Makes the declared indexes."""

@@ -124,7 +124,7 @@ class Accounts:
         if account is None or account.get("disabled"):
             return None, None
         if is_past(account.get("last_seen"), SEEN_SECONDS):
-            self._collection.update_one({"_id": key}, {"$max": {"last_seen": now()}})
+            self._collection.update_one({"_id": key}, {"$set": {"last_seen": now()}})
         return account, self._roles.find_one({"name": account.get("role")})
 
     def _know(self, account: Document, role_document: Document | None) -> Known:

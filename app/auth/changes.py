@@ -88,10 +88,13 @@ def describe_change(before: Document | None, after: Document | None) -> dict[str
     """
     old, new = before or {}, after or {}
     names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    if before is not None and after is not None and not names:
+    if not names:
         return {}
-    told = {name: _show(new[name]) for name in TOLD if name in names and name in new}
-    return {"fields": names, **told} if after is not None else {}
+    told: dict[str, Any] = {"id": str((old or new)["_id"])}
+    if old and new:
+        told["fields"] = names
+    told |= {name: _show(new[name]) for name in TOLD if name in names and name in new}
+    return told
 
 
 def _show(value: Any) -> Any:

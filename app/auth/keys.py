@@ -79,5 +79,5 @@ class Keys:
         if found is None or (found.get("expires") is not None and is_past(found["expires"])):
             return None
         if is_past(found.get("last_used"), SEEN_SECONDS):
-            self._collection.update_one({"_id": identifier}, {"$max": {"last_used": now()}})
+            self._collection.update_one({"_id": identifier}, {"$set": {"last_used": now()}})
         return found

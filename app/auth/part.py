@@ -1,20 +1,30 @@
 """Accounts as a part of the server, which is there where `AUTH` is on."""
 
+import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.middleware import Middleware
 from starlette.types import Scope
 
+from app.api.access import Accesses
 from app.api.callers import Caller
+from app.api.downloads import Downloads
 from app.api.parts import Part
+from app.api.router import ResourceRouter
 from app.api.routing import Route
+from app.api.uploads import Uploads
 from app.auth.administrators import there_is_one
+from app.auth.audit import Audit
 from app.auth.authenticator import Authentication, Authenticator
 from app.auth.checks import Checks
-from app.auth.own import ACCOUNTS
+from app.auth.own import ACCOUNTS, ROLES, own_resources
 from app.auth.pages import SignInPage
+from app.auth.roles import Roles
+from app.auth.routers import make_own_routers
 from app.auth.routes import Callers
+from app.auth.scopes import Scopes
+from app.auth.shares import Find, Shared
 from app.errors import StartError
 from app.resources.registry import Resource
 from app.settings import Settings
@@ -27,6 +37,7 @@ NO_ADMINISTRATOR = (
     "There is no account that could let anyone in. Make one: docsheet accounts add NAME --role "
     "admin; or let everyone in who can reach the server: AUTH=off."
 )
+_log = logging.getLogger("docsheet.auth")
 
 
 class Auth(Part):
@@ -35,6 +46,8 @@ class Auth(Part):
     def __init__(self, settings: Settings, resources: Iterable[Resource]) -> None:
         self._settings = settings
         self._resources = tuple(resources)
+        self._audit = Audit()
+        self._roles = Roles(self._resources)
         self._database: Database
         self._checks: Checks
         self._authenticator: Authenticator
@@ -48,7 +61,13 @@ class Auth(Part):
     async def prepare(self) -> bool:
         """Makes the indexes by which old sessions and tokens go."""
         await self._checks.prepare()
+        for problem in await self._database.run(self._find_closed):
+            _log.warning("%s", problem)
         return True
+
+    def _find_closed(self) -> list[str]:
+        """What is closed in roles, for it is not true any more."""
+        return list(self._roles.problems(self._database.collection(ROLES).find()))
 
     async def require_administrator(self) -> None:
         """Raises `StartError` where nobody could sign in; a database that is away is not asked."""
@@ -66,6 +85,36 @@ class Auth(Part):
 
     async def _find_caller(self, scope: Scope) -> Caller:
         return await self._authenticator.find(scope)
+
+    @property
+    def audit(self) -> Audit:
+        """Where it is written down what happened."""
+        return self._audit
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The resources of our own."""
+        return own_resources()
+
+    def make_routers(
+        self,
+        accesses: Accesses,
+        downloads: Downloads,
+        uploads: Uploads,
+        find: Find,
+    ) -> list[ResourceRouter]:
+        """The routers of our own resources; `find` gives the route of a path."""
+        common = (accesses, self._settings, downloads, uploads)
+        return make_own_routers(*common, self._audit, self._roles, find)
+
+    def make_shared(self, find: Find) -> Shared:
+        """The downloads of shares."""
+        return Shared(find, self._call, self._audit)
+
+    async def _call(self, account: Any, scopes: Scopes) -> Caller | None:
+        """The caller that an account is through a share."""
+        known = await self._checks.accounts.get(account)
+        return known.call("share", scopes or None) if known is not None else None
 
     def routes(self) -> list[Route]:
         """What signs in, and out."""

@@ -124,7 +124,7 @@ class OwnRepository(Repository):
 
     async def _note(self, what: What, before: Document | None, after: Document | None) -> None:
         details = describe_change(before, after)
-        if details or after is None:
+        if details:
             target = (before or after or {}).get("name")
             await self._audit.write(self._scope, what, target, details)
 

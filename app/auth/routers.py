@@ -1,0 +1,314 @@
+"""The routes of our own resources: accounts, roles, keys, shares and the audit.
+
+They are those of any resource, without imports and writes of many. Keys and shares are made from
+less than they are, and are answered with their secret, this once.
+"""
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import bson
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import operations, requests
+from app.api.access import Access, Accesses
+from app.api.callers import Caller, caller_of
+from app.api.descriptions import Answer, Description, Schema
+from app.api.downloads import Downloads
+from app.api.media_types import JSON
+from app.api.router import EXPORT, ResourceRouter
+from app.api.routing import Describe, Handler, Route
+from app.api.uploads import Uploads
+from app.auth.audit import Audit
+from app.auth.documents import now
+from app.auth.keys import digest, make_id, make_secret
+from app.auth.orders import NewKey, NewShare, choose_scopes, read_order
+from app.auth.own import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, own_resources
+from app.auth.repositories import (
+    AccountRepository,
+    KeyRepository,
+    OwnRepository,
+    RoleRepository,
+    ShareRepository,
+)
+from app.auth.roles import Roles
+from app.auth.shares import Address, Find, make_token, read_address
+from app.errors import Fault, Forbidden, Invalid, NotFound
+from app.query.compile import Compiler, Compilers
+from app.resources.faults import make_invalid_body
+from app.resources.keys import write_key
+from app.resources.registry import Resource
+from app.resources.rendering import to_json
+from app.resources.storing import Document
+from app.resources.views import Action
+from app.settings import Settings
+from app.store.client import Database
+from app.store.stored import Stored
+
+NOT_STORED = {"Cache-Control": "no-store"}
+Handlers = dict[str, Handler]
+Of = Callable[[Compiler], Sequence[Description]]
+Secret = dict[str, str]
+_HEADERS = ("ETag", "Location", "Cache-Control")
+
+
+class _ForAdministrators(ResourceRouter):
+    """The handlers of what only administrators see, but for one's own keys and shares."""
+
+    def access(self, request: Request, *actions: Action) -> Access:
+        """What the caller has of this resource; raises `Forbidden` for what isn't allowed."""
+        try:
+            return super().access(request, *actions)
+        except Forbidden:
+            is_mine = self.resource.name in (KEYS, SHARES)
+            more = ", or of one's own all scopes of the account" if is_mine else ""
+            raise Forbidden(f"This needs the scope admin{more}.") from None
+
+
+class OwnRouter(_ForAdministrators):
+    """The handlers of one of our own resources, of which one document is written at a time."""
+
+    documents: type[OwnRepository]
+
+    def __init__(
+        self,
+        resource: Resource,
+        accesses: Accesses,
+        settings: Settings,
+        downloads: Downloads,
+        uploads: Uploads,
+        audit: Audit,
+        roles: Roles,
+    ) -> None:
+        super().__init__(resource, accesses, settings, downloads, uploads)
+        self._audit = audit
+        self._roles = roles
+
+    def make_repository(self, database: Database) -> OwnRepository:
+        """The documents, with what is checked of each change."""
+        resources = self._accesses.resources
+        return self.documents(database, self.resource, resources, self._audit, self._roles)
+
+    def access(self, request: Request, *actions: Action) -> Access:
+        """What the caller has of this resource, for this request."""
+        access = super().access(request, *actions)
+        assert isinstance(access.repository, OwnRepository)
+        return replace(access, repository=access.repository.of(request.scope))
+
+    def collection(self) -> Handlers:
+        """The handlers of the collection."""
+        return {"GET": self.list, "POST": self.create}
+
+    def item(self) -> Handlers:
+        """The handlers of one document."""
+        return {
+            "GET": self.read,
+            "PUT": self.replace,
+            "PATCH": self.patch,
+            "DELETE": self.delete,
+        }
+
+    def routes(self) -> list[Route]:
+        """The routes of this resource."""
+        name = self.resource.address
+        collection, item = self.collection(), self.item()
+        exports: Handlers = {"GET": self.export}
+        of_all = self._describe_some(operations.of_collection, collection)
+        of_one = self._describe_some(operations.of_document, item)
+        of_exports = self._describe_some(operations.of_exports, exports)
+        return [
+            Route(f"/{name}/", collection, of_all),
+            Route(f"/{name}", collection),
+            Route(f"/{name}/{EXPORT}/{{format}}", exports, of_exports),
+            Route(f"/{name}/{{key}}", item, of_one),
+        ]
+
+    def _describe_some(self, of: Of, handlers: Handlers) -> Describe:
+        """What is said of those methods that are there."""
+
+        def describe(compilers: Compilers) -> list[Description]:
+            every = of(compilers[self.resource.name])
+            return [self.describe(one) for one in every if one.method.upper() in handlers]
+
+        return describe
+
+    def describe(self, description: Description) -> Description:
+        """What a route says of itself; the name of a collection would be none for an operation."""
+        return replace(description, name=description.name.replace("docsheet.", "auth_"))
+
+
+class AccountRouter(OwnRouter):
+    """Accounts."""
+
+    documents = AccountRepository
+
+
+class RoleRouter(OwnRouter):
+    """Roles."""
+
+    documents = RoleRepository
+
+
+class _Made(OwnRouter):
+    """What is made from less than it is, and changed in little."""
+
+    order: type[BaseModel]
+    secrets: ClassVar[Mapping[str, str]]  # the members of the answer that are told this once
+
+    def item(self) -> Handlers:
+        """The handlers of one document, which is never replaced whole."""
+        return {"GET": self.read, "PATCH": self.patch, "DELETE": self.delete}
+
+    async def create(self, request: Request) -> Response:
+        """`POST /auth/keys/`, `POST /auth/shares/`: a new one, told this once."""
+        access = self.access(request, "create")
+        requests.refuse_parameters(request)
+        body = await self._body(request, requests.BODIES)
+        document, secret = await self.make(request, access, body)
+        stored = await access.repository.insert(document)
+        return self._answer_once(request, access, stored, secret)
+
+    async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:
+        """The document that is stored, and what else the answer tells."""
+        raise NotImplementedError
+
+    def _answer_once(
+        self, request: Request, access: Access, stored: Stored, secret: Secret
+    ) -> Response:
+        shown = stored.document
+        if access.present:
+            access.present(shown)
+        root = request.scope.get("root_path", "")
+        address = quote(self.resource.address)
+        headers = {
+            "Location": f"{root}/{address}/{write_key(self.resource.key, shown['_id'])}",
+            "ETag": stored.etag,
+            **NOT_STORED,
+        }
+        return Response(to_json({**shown, **secret}), 201, headers, JSON)
+
+    def describe(self, description: Description) -> Description:
+        """What a route says of itself; what is sent to make one is another than what is shown."""
+        described = super().describe(description)
+        if description.method != "post":
+            return described
+        properties = {
+            name: {"type": "string", "description": text} for name, text in self.secrets.items()
+        }
+        shown: Schema = {"type": "object", "required": list(self.secrets), "properties": properties}
+        made = Answer("What was made; the secret is told this once.", {JSON: shown}, _HEADERS)
+        schema = self.order.model_json_schema()
+        return replace(described, body={JSON: schema}, answers={201: made}, summary="Make one")
+
+
+class KeyRouter(_Made):
+    """Keys: of one's own, for an administrator of any account."""
+
+    documents = KeyRepository
+    order = NewKey
+    secrets: ClassVar = {"id": "The user name of HTTP Basic.", "secret": "Its password."}
+
+    async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:
+        """The key that is asked for; never more than its maker may do."""
+        order = read_order(NewKey, body)
+        caller = caller_of(request.scope)
+        resources = self._roles.resources.values()
+        is_full = access.view.rights.may("delete")
+        scopes = choose_scopes(order.scopes, caller, resources, is_full=is_full)
+        identifier, secret = make_id(), make_secret()
+        document = {
+            "_id": identifier,
+            "name": order.name,
+            "account": bson.DBRef(ACCOUNTS, _read_account(order.account, caller)),
+            "scopes": scopes,
+            "digest": digest(secret),
+            "created": now(),
+            "expires": order.expires,
+            "last_used": None,
+        }
+        return document, {"id": identifier, "secret": secret}
+
+
+def _read_account(text: str | None, caller: Caller) -> Any:
+    """The account of a new key; raises `Forbidden` for another's, but to administrators."""
+    if text is None or text == str(caller.id):
+        return caller.id
+    if not caller.is_admin:
+        detail = "Only administrators make keys for another account."
+        raise Forbidden(detail, Fault(detail, pointer="#/account"))
+    try:
+        return bson.ObjectId(text)
+    except bson.errors.InvalidId:
+        detail = f"There is no account {text!r}."
+        raise make_invalid_body([Fault(detail, pointer="#/account")]) from None
+
+
+class ShareRouter(_Made):
+    """Shares: what they download is tried when they are made."""
+
+    documents = ShareRepository
+    order = NewShare
+    secrets: ClassVar = {"url": "The link that downloads it."}
+
+    def __init__(self, *args: Any, find: Find) -> None:
+        super().__init__(*args)
+        self._find_route = find
+
+    async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:
+        """The share that is asked for, which its maker may download at this moment."""
+        order = read_order(NewShare, body)
+        caller = caller_of(request.scope)
+        root = request.scope.get("root_path", "")
+        address = read_address(order.address, self._find_route, root)
+        await _try(address, request, caller)
+        token = make_token()
+        is_full = access.view.rights.may("delete")
+        document = {
+            "_id": bson.ObjectId(),
+            "name": order.name or address.file,
+            "address": order.address,
+            "file": address.file,
+            "account": bson.DBRef(ACCOUNTS, caller.id),
+            "scopes": [] if is_full else sorted(caller.scopes),
+            "digest": digest(token),
+            "created": now(),
+            "expires": now() + datetime.timedelta(seconds=order.expires_in),
+            "last_used": None,
+        }
+        host = f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+        return document, {"url": f"{host}{root}/shared/{token}/{quote(address.file)}"}
+
+
+async def _try(address: Address, request: Request, caller: Caller) -> None:
+    """Raises `Invalid` for an export that can't be, `Forbidden` for one that isn't allowed."""
+    try:
+        await address.answer(request, caller, "HEAD")
+    except (Invalid, NotFound) as error:
+        raise make_invalid_body([Fault(error.detail, pointer="#/address")]) from None
+
+
+def make_own_routers(
+    accesses: Accesses,
+    settings: Settings,
+    downloads: Downloads,
+    uploads: Uploads,
+    audit: Audit,
+    roles: Roles,
+    find: Find,
+) -> list[ResourceRouter]:
+    """The routers of all our own resources; `find` gives the route of a path."""
+    own = {resource.name: resource for resource in own_resources()}
+    common = (accesses, settings, downloads, uploads)
+    more = (*common, audit, roles)
+    return [
+        AccountRouter(own[ACCOUNTS], *more),
+        RoleRouter(own[ROLES], *more),
+        KeyRouter(own[KEYS], *more),
+        ShareRouter(own[SHARES], *more, find=find),
+        _ForAdministrators(own[AUDIT], *common),
+    ]
