@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 from mongomock_motor import AsyncMongoMockClient
 from pymongo import MongoClient
 
@@ -22,7 +23,8 @@ from tests.support.ports import free_ports
 from tests.support.server import LiveServer
 
 DATABASE = "test"
-
+settings.register_profile("without a deadline", deadline=None)  # a busy machine is no fault
+settings.load_profile("without a deadline")
 
 LONGEST = ("replica_set", "serving", "servers", "commands")  # folders whose tests wait for servers
 

@@ -8,7 +8,6 @@ refuses goes the whole way, which says what is wrong with it: so this way may re
 never takes or makes anything else than the whole one.
 """
 
-import decimal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,8 @@ from pydantic_core import SchemaValidator, core_schema
 
 from app.resources.addresses import is_of_addresses, read_address
 from app.resources.annotations import is_stored
-from app.resources.fields import once
+from app.resources.fields import find_nested_models, once, shape_of
+from app.resources.leniency import CANNOT_JUDGE
 from app.resources.storing import Document, encoder_of
 
 Schema = dict[str, Any]
@@ -46,7 +46,8 @@ class QuickReader:
 
     def __init__(self, model: type[pydantic.BaseModel]) -> None:
         encoder = encoder_of(model)
-        if encoder.custom_encoders or not encoder.keep_nulls:
+        is_open = any(shape_of(inner).open for inner in find_nested_models(model))
+        if is_open or encoder.custom_encoders or not encoder.keep_nulls:
             raise NotPlain
         whole = _Rewriting(model.__pydantic_core_schema__, encoder.encode)
         part = whole.part_of_model(whole.schema, ())
@@ -54,8 +55,10 @@ class QuickReader:
         schema: Any = core_schema.list_schema(part.schema)
         if definitions:
             schema = core_schema.definitions_schema(schema, definitions)
-        # Without `_use_prebuilt=False` pydantic takes the classes' own validators.
-        self._validator = SchemaValidator(schema, _use_prebuilt=False)
+        # As pydantic builds a class again: what is defined once goes by the model's configuration,
+        # and nested classes' own validators are not taken.
+        config = whole.schema.get("config")
+        self._validator = SchemaValidator(schema, config, _use_prebuilt=False)
         self._encode = part.encode
         self.is_flat = part.is_flat  # whether no body that is right is nested deeper than the model
 
@@ -77,7 +80,7 @@ class QuickReader:
             if self._encode is not None:
                 for document in documents:
                     self._encode(document)
-        except (TypeError, pydantic.ValidationError, decimal.DecimalException):
+        except (pydantic.ValidationError, *CANNOT_JUDGE):
             return None
         return documents
 
@@ -172,7 +175,7 @@ class _Rewriting:
         if schema["type"] == "default":
             if schema.get("default_factory_takes_data"):
                 raise NotPlain
-            if "default_factory" in schema or not _is_plain(schema["default"]):
+            if not _is_stored_alike(schema, inner):
                 encode = self._encode
         return _Part({**_without_ref(schema), "schema": inner.schema}, encode, inner.is_flat)
 
@@ -195,21 +198,18 @@ class _Rewriting:
 
 
 def _refuse_own_making(schema: Schema, *, is_root: bool) -> None:
-    """Raises `NotPlain` for a model that makes its instances in a way of its own, or is open.
+    """Raises `NotPlain` for a model that makes its instances in a way of its own.
 
     The root's `__init__` is Beanie's, which is passed by in any case.
     """
     fields = schema["schema"] if schema["type"] == "model" else {"type": None}
     post_init = getattr(schema["cls"], schema["post_init"]) if schema.get("post_init") else None
-    config = schema.get("config", {})
-    behavior = fields.get("extra_behavior") or config.get("extra_fields_behavior")
     own = (
         fields["type"] != "model-fields",
         schema.get("root_model"),
         schema.get("strict"),
         schema.get("custom_init") and not is_root,
         post_init is not None and post_init.__name__ != _OF_PYDANTIC,
-        behavior == "allow",
     )
     if any(own):
         raise NotPlain
@@ -267,8 +267,12 @@ def _field(schema: Any) -> Any:
     return core_schema.typed_dict_field(schema, required=schema["type"] != "default")
 
 
-def _is_plain(default: Any) -> bool:
-    return default is None or default == [] or type(default) in (str, int, float, bool)
+def _is_stored_alike(schema: Schema, inner: _Part) -> bool:
+    """Whether a default is stored by what stores the values that are sent."""
+    default = schema.get("default", schema)  # the schema itself, where there is a factory
+    if default is None or default == []:
+        return True
+    return inner.encode is None and type(default) in (str, int, float, bool)
 
 
 def _each_field(encoders: list[tuple[str, Encode]]) -> Encode:
