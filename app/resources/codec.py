@@ -6,6 +6,7 @@ Extended JSON.
 
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,11 +37,11 @@ UUID_BYTES = 16
 _length = struct.Struct("<i").unpack_from
 # A type byte, a name and what can follow: what looks so may still be a part of another value.
 _perhaps_retired = [
-    re.compile(pattern, re.DOTALL).search
+    re.compile(pattern, re.DOTALL)
     for pattern in (
-        rb"\x06[^\x00-\x1f]+\x00[\x00-\x13\x7f\xff]",
-        rb"\x0e[^\x00-\x1f]+\x00.{3}[\x00\x01]",
-        rb"\x0c[^\x00-\x1f]+\x00.{3}[\x00\x01]",
+        rb"\x06[^\x00-\x1f]+\x00(?=[\x00-\x13\x7f\xff])",
+        rb"\x0e[^\x00-\x1f]+\x00(?=.{3}[\x00\x01])",
+        rb"\x0c[^\x00-\x1f]+\x00(?=.{3}[\x00\x01])",
     )
 ]
 
@@ -61,7 +62,7 @@ def decode_all(raw: bytes, *, modern: bool = False) -> list[dict[str, Any]]:
     `modern` spares the search for retired types.
     """
     if not modern and _may_have_retired(raw):
-        raw = b"".join(map(_without_retired, _documents(raw)))
+        raw = b"".join(_modernize_documents(raw))
     try:
         return bson.decode_all(raw, CODEC)
     except bson.errors.InvalidBSON:
@@ -106,13 +107,19 @@ def element_of(name: str, value: Any) -> bytes:
 
 
 def _may_have_retired(raw: bytes) -> bool:
-    return any(search(raw) is not None for search in _perhaps_retired)
+    return any(pattern.search(raw) is not None for pattern in _perhaps_retired)
 
 
-def _documents(raw: bytes) -> Iterator[bytes]:
-    begins = offsets(raw)
-    for begin, end in zip(begins, [*begins[1:], len(raw)], strict=True):
-        yield raw[begin:end]
+def _modernize_documents(raw: bytes) -> Iterator[bytes]:
+    """The documents, those that may have values of retired types without them."""
+    begins = [*offsets(raw), len(raw)]
+    matches = (match for pattern in _perhaps_retired for match in pattern.finditer(raw))
+    end = 0
+    for number in sorted({bisect_right(begins, match.start()) - 1 for match in matches}):
+        yield raw[end : begins[number]]
+        end = begins[number + 1]
+        yield _without_retired(raw[begins[number] : end])
+    yield raw[end:]
 
 
 def _without_retired(raw: bytes) -> bytes:

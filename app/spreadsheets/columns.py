@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain, islice, repeat
+from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote
 
@@ -35,12 +36,14 @@ NO_SHAPES: Shapes = {}
 class Linked:
     """What a column shows of the documents to which the links at its steps lead; plain data.
 
-    Where `inner` is there, their values are links again.
+    Where the values at these steps are links again, `target` is the collection to which they lead,
+    and with `inner` the values are those of the documents there.
     """
 
     collection: str
     steps: Steps
     inner: "Linked | None" = None
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class Column:
     """One column of a sheet: its title, and the steps that lead to its values; plain data.
 
     `kind` is what the model says of one cell, `many` that a cell holds a list of such
-    values; a value of another type may come. `present` makes the values presentable. With `linked`
-    the steps lead to links, and the values are those of the documents to which they lead.
+    values; a value of another type may come. `present` makes the values presentable. Where the
+    steps lead to links, `target` is the collection to which those lead, and with `linked` the
+    values are those of the documents there.
     """
 
     path: str
@@ -59,6 +63,7 @@ class Column:
     present: Presenter | None
     steps: Steps
     linked: Linked | None = None
+    target: str | None = None
 
     @classmethod
     def of(
@@ -66,7 +71,8 @@ class Column:
     ) -> "Column":
         """The column of a field."""
         present = presenter(Shape(BaseModel, {path: field}))
-        return cls(path, title, field.kind, field.many, present, steps, linked)
+        target = linked.collection if linked is not None else _target_of(field)
+        return cls(path, title, field.kind, field.many, present, steps, linked, target)
 
     @property
     def whole_steps(self) -> Steps:
@@ -211,12 +217,17 @@ def _follow_link(link: FieldPath, rest: str, shapes: Shapes) -> tuple[Linked, bo
     found = shape.find(rest, numbered=True)
     if found is not None:
         steps = tuple(_steps(shape, rest))
-        return Linked(collection, steps), None in steps
+        return Linked(collection, steps, target=_target_of(found.field)), None in steps
     further, rest = first_link(shape, rest, numbered=True)
     assert further is not None
     steps = tuple(_steps(shape, further.path))
     inner, is_list = _follow_link(further, rest, shapes)
-    return Linked(collection, steps, inner), is_list or further.field.many or None in steps
+    linked = Linked(collection, steps, inner, inner.collection)
+    return linked, is_list or further.field.many or None in steps
+
+
+def _target_of(field: Field) -> str | None:
+    return field.target.collection if field.target is not None else None
 
 
 def _is_many(found: FieldPath, steps: Steps, unwind: str | None) -> bool:
@@ -384,4 +395,7 @@ def _step(values: Values, step: str | int) -> Values:
         return [
             value[step] if type(value) is list and len(value) > step else None for value in values
         ]
-    return [value.get(step) if type(value) is dict else None for value in values]
+    try:
+        return list(map(itemgetter(step), values))  # where all are objects that have it
+    except (KeyError, TypeError):
+        return [value.get(step) if type(value) is dict else None for value in values]

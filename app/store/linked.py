@@ -7,15 +7,18 @@ session with a snapshot both questions see the same moment.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import bson
+from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from app.errors import Invalid
 from app.query.conditions import AnyCondition, Filter, Join, join_all, render_plain
 from app.query.expansions import Expansion
+from app.resources.elements import ARRAY, OBJECT_ID, join_elements, make_document
 from app.resources.kinds import show_link
 from app.resources.links import identity, leads_to, list_stored_forms
 from app.resources.rendering import presenter
@@ -26,6 +29,8 @@ from app.store.commands import Reply, find
 KEYS = 1_000  # `_id`s of one command
 # Linked documents of a condition: their `_id`s, each in two forms, are a part of the command.
 MOST = 50_000
+# What stands before each ObjectId of an array of them.
+_OBJECT_IDS = [bytes([OBJECT_ID]) + str(number).encode() + b"\0" for number in range(KEYS)]
 
 Collections = Callable[[str], Collection[Any]]
 Words = dict[str, Any]  # for the driver: the session, the time limit
@@ -36,7 +41,7 @@ def resolve(collections: Collections, join: Join, words: Words) -> Filter:
     inner = [resolve(collections, one, words) for one in join.joins]
     condition = join_filters([join.filter, *inner])
     found = collections(join.collection).find(condition, {"_id": 1}, limit=MOST + 1, **words)
-    keys = [document["_id"] for document in found]
+    keys = [document["_id"] for document in found.batch_size(MOST + 2)]  # one reply, of 16 MiB
     if len(keys) > MOST:
         raise Invalid(
             f"More than {MOST:,} documents of {join.collection!r} match what is asked behind "
@@ -131,14 +136,14 @@ class LinkedReader:
         self._sessions: dict[str, ClientSession | None] = {}
 
     def read(self, name: str, keys: Sequence[Any], projection: Words) -> bytes:
-        """The BSON of the documents with these `_id`s, in any order."""
+        """The BSON of the documents with these `_id`s, ObjectIds as their bytes, in any order."""
         parts = [keys[begin : begin + KEYS] for begin in range(0, len(keys), KEYS)]
         return b"".join(raw for part in parts for raw in self._replies(name, part, projection))
 
     def _replies(self, name: str, keys: Sequence[Any], projection: Words) -> Iterator[bytes]:
         command: dict[str, Any] = {
             "find": name,
-            "filter": join_filters([{"_id": {"$in": keys}}, self._below.get(name, {})]),
+            "filter": join_filters([_has_key(keys), self._below.get(name, {})]),
             "projection": projection,
             "batchSize": len(keys) + 1,
             "maxTimeMS": self._time_limit,
@@ -160,6 +165,20 @@ class LinkedReader:
             nature = read_nature(self._database, name)
             self._sessions[name] = self._session if nature.has_snapshots else None
         return self._sessions[name]
+
+
+def _has_key(keys: Sequence[Any]) -> Filter:
+    """The condition that an `_id` is one of these; ObjectIds alone need not become objects."""
+    if set(map(type, keys)) != {bytes}:
+        return {"_id": {"$in": make_keys(keys)}}
+    listed = join_elements(chain.from_iterable(zip(_OBJECT_IDS, keys, strict=False)))
+    condition = make_document([("$in", bytes([ARRAY]) + listed)])
+    return {"_id": RawBSONDocument(condition)}
+
+
+def make_keys(keys: Iterable[Any]) -> list[Any]:
+    """The `_id`s as the driver takes them."""
+    return [bson.ObjectId(key) if type(key) is bytes else key for key in keys]
 
 
 def link_places(value: Any, steps: Sequence[str]) -> Iterator[tuple[Any, Any]]:

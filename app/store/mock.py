@@ -23,6 +23,7 @@ from app.store.client import Database
 from app.store.collections import Nature
 from app.store.documents import NUMBER, Documents, Words
 from app.store.exact import Expression
+from app.store.linked import make_keys
 from app.store.pages import Page
 
 
@@ -210,7 +211,7 @@ def read_linked(
     projection: dict[str, Any],
 ) -> bytes:
     """What `linked.LinkedReader` reads: the documents with these `_id`s of another collection."""
-    condition = {"$and": [{"_id": {"$in": keys}}, below.get(name, {})]}
+    condition = {"$and": [{"_id": {"$in": make_keys(keys)}}, below.get(name, {})]}
     return _encode(collection.database[name].find(condition, projection))
 
 

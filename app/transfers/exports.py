@@ -10,7 +10,7 @@ from app.query.compile import Compiler, Pairs, Query
 from app.query.conditions import Condition
 from app.query.parameters import PARAMETERS, parameters_of
 from app.query.plan import Plan
-from app.resources.links import Shapes
+from app.resources.links import Shapes, link_paths
 from app.resources.registry import Resource
 from app.resources.rendering import Presenter, presenter
 from app.spelling import suggest_nearest
@@ -81,6 +81,10 @@ def _export(
         snapshot=words["consistency"] == "snapshot" and snapshots,
         linked=linked,
         below=compiler.names.find_below_links(linked),
+        links=tuple(
+            (tuple(link.path.split(".")), link.target.collection)
+            for link in link_paths(resource.shape)
+        ),
     )
     found.encoder(columns or (), options, resource.name)  # refuses what the format can't hold
     return project(export)

@@ -5,9 +5,10 @@ leads to, however many links there are. What was read is kept as long as there i
 documents that many link to are read once, and many are forgotten again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
+from operator import getitem
 from typing import Any
 
 import bson
@@ -21,6 +22,16 @@ from app.resources.links import identity
 from app.resources.rendering import Presenter, may_hold_not_finite, to_json
 from app.spreadsheets.columns import Column, Linked, Table, Values
 from app.store.linked import link_places
+from app.transfers.references import (
+    Links,
+    count_references,
+    find_links,
+    mark,
+    read_columns,
+    read_keys,
+    show_keys,
+    without_marks,
+)
 
 KEPT = 20_000  # linked documents' values
 KEPT_BYTES = 8 * 1024 * 1024  # of BSON, from which they were made
@@ -28,14 +39,11 @@ BATCH = 1_000  # documents, at most, whose links are followed together
 BATCH_BYTES = 4 * 1024 * 1024  # of BSON of linked documents that stand in a batch, as the last was
 GROWTH = 4  # times the batch before, at most
 
-# A reference (DBRef) costs the driver ten times what a dict costs. So its first field gets another
-# name before it is decoded, where nothing but references has these bytes: see `read_columns`.
-_REFERENCE, _MARKED = b"\x02$ref\0", b"\x02\x1eref\0"
-_MARK = "\x1eref"
 _PLAIN = frozenset((bson.ObjectId, int))  # types that any `_id` may have
-_OWN = frozenset((bson.ObjectId, type(None)))  # those that are their own identity
+_OWN = frozenset((bytes, type(None)))  # those that are their own identity
 
-# The BSON of the documents with these `_id`s, as far as a projection keeps them.
+# The BSON of the documents with these `_id`s (ObjectIds as their bytes), as far as a projection
+# keeps them.
 Read = Callable[[str, list[Any], dict[str, Any]], bytes]
 Presenters = Mapping[str, Presenter | None]  # by collection
 
@@ -52,73 +60,108 @@ Ask = tuple[Place, Values]  # links, and what is asked of the documents to which
 
 
 class LinkedCells:
-    """Puts values of linked documents in the place of links, in column-major values."""
+    """Shows links, and puts values of linked documents in their place, in column-major values."""
 
     def __init__(self, columns: Sequence[Column], read: Read) -> None:
         self.batch = Batching()
+        self.targets = [column.target for column in columns]
         self._levels = _Level(_Cells, self.batch)
         self._read = read
-        self._steps = [column.steps for column in columns]
         self._places = {
             number: self._levels.add_cell(column.linked)
             for number, column in enumerate(columns)
             if column.linked is not None
         }
+        self._presenters = [
+            column.presenter() if column.kind == "link" else None for column in columns
+        ]
 
     def place(self, columns: list[Values]) -> list[Values]:
-        """The columns, with values where links were."""
+        """The columns, with what is shown of links, or values behind them, where links were."""
         asks = [(place, columns[number]) for number, place in self._places.items()]
         resolved = self._levels.resolve(asks, self._read)
         self.batch.adapt(len(columns[0]))
-        behind = dict(zip(self._places, resolved, strict=True))
-        return [
-            behind[number] if number in behind else _without_marks(column)
-            for number, column in enumerate(columns)
-        ]
+        placed = list(columns)
+        for number, values in zip(self._places, resolved, strict=True):
+            placed[number] = values
+        return list(map(_show, placed, self._presenters))
+
+
+def _show(column: Values, present: Callable[[Values], Values] | None) -> Values:
+    if type(column) is Links:
+        return column.show()
+    return present(column) if present is not None else column
 
 
 class LinkedDocuments:
-    """Puts parts of linked documents in the place of links, in documents."""
+    """Shows links, and puts parts of linked documents in their place, in documents.
 
-    def __init__(self, columns: Sequence[Column], presenters: Presenters, read: Read) -> None:
+    `links` are the fields that hold links: the names on the way, and where the links lead.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        links: Iterable[tuple[Steps, str]],
+        presenters: Presenters,
+        read: Read,
+    ) -> None:
         self.batch = Batching()
         self._levels = _Level(_Parts, self.batch, presenters)
         self._read = read
-        self._kept = {names(column.steps) for column in columns if column.linked is None}
-        self._links = [
-            (steps, self._levels.add_part(behind, keeps_key=steps in self._kept))
-            for steps, behind in _group(columns)
-        ]
+        kept = {names(column.steps) for column in columns if column.linked is None}
+        behind = dict(_group(columns))
+        self._through = {
+            steps: self._levels.add_part(further, keeps_key=steps in kept)
+            for steps, further in behind.items()
+        }
+        shown = {steps: target for steps, target in links if steps not in behind}
+        self._targets = {steps: further[0].collection for steps, further in behind.items()} | shown
+        self._done = {str(steps[0]) for steps in self._targets if len(steps) == 1}
+        self._unfit = {str(steps[0]) for steps in behind if len(steps) == 1 and steps not in kept}
 
-    def read(self, raw: bytes) -> list[dict[str, Any]]:
-        """The documents of some BSON, with references as dicts with a mark where that is safe."""
-        count = raw.count(_REFERENCE)
-        if count and _MARKED not in raw:
-            documents = decode_all(raw.replace(_REFERENCE, _MARKED))
-            cells = [values for _, values in _asks(documents, self._links)]
-            if sum(map(_count_marks, cells)) == count:
-                return documents
-        return decode_all(raw)
-
-    def place(self, documents: list[dict[str, Any]]) -> None:
-        """Puts the parts in place, as JSON."""
-        spots = [_all_places(documents, steps) for steps, _ in self._links]
-        asks = [
-            (place, [holder[name] for holder, name in found])
-            for (_, place), found in zip(self._links, spots, strict=True)
-        ]
-        for found, values in zip(spots, self._levels.resolve(asks, self._read), strict=True):
-            for (holder, name), value in zip(found, values, strict=True):
-                holder[name] = value
+    def read(self, raw: bytes, present: Presenter | None = None) -> list[dict[str, Any]]:
+        """The documents of some BSON, presentable but for what has no JSON."""
+        documents, places, columns = self._find_links(raw)
+        done = self._done if all(type(column) is Links for column in columns) else self._unfit
+        through = len(self._through)
+        asks = list(zip(self._through.values(), columns, strict=False))
+        resolved = self._levels.resolve(asks, self._read)
+        resolved += [_show(column, None) for column in columns[through:]]
+        for one, values in zip(places, resolved, strict=True):
+            one.put(values)
         self.batch.adapt(len(documents))
+        rest = _without(present, done)
+        if rest is not None:
+            for document in documents:
+                rest(document)
+        return documents
 
-    def presenter(self, present: Presenter | None) -> Presenter | None:
-        """What makes the documents presentable then; where links were nothing is left to do."""
-        if present is None:
-            return None
-        done = {steps[0] for steps, _ in self._links if len(steps) == 1 and steps not in self._kept}
-        tree = {name: action for name, action in present.tree.items() if name not in done}
-        return Presenter(tree) if tree else None
+    def _find_links(self, raw: bytes) -> tuple[list[dict[str, Any]], list["_Places"], list[Values]]:
+        """The documents, where in them links stand, and these links."""
+        targets = list(self._targets.values())
+        marked = mark(raw, targets)
+        if marked is not None:
+            text, count = marked
+            documents = decode_all(text)
+            places = self._find_places(documents)
+            columns = find_links([one.values() for one in places], targets)
+            if count_references(columns) == count:
+                return documents, places, list(map(without_marks, columns))
+        documents = decode_all(raw)
+        places = self._find_places(documents)
+        return documents, places, [one.values() for one in places]
+
+    def _find_places(self, documents: list[dict[str, Any]]) -> list["_Places"]:
+        return [_Places.of(documents, steps) for steps in self._targets]
+
+
+def _without(present: Presenter | None, done: Set[str]) -> Presenter | None:
+    """What is left to do for a presenter where fields are presentable already."""
+    if present is None or done.isdisjoint(present.tree):
+        return present
+    tree = {name: action for name, action in present.tree.items() if name not in done}
+    return Presenter(tree) if tree else None
 
 
 class Batching:
@@ -156,7 +199,8 @@ class _Level:
     def add_cell(self, linked: Linked) -> Place:
         """What a column wants behind a link."""
         inner = self._further.add_cell(linked.inner) if linked.inner is not None else None
-        return self._add(linked.collection, _Wanted((linked.steps,), ((linked.steps, inner),)))
+        wanted = _Wanted((linked.steps,), ((linked.steps, inner),), target=linked.target)
+        return self._add(linked.collection, wanted)
 
     def add_part(self, behind: Sequence[Linked], *, keeps_key: bool) -> Place:
         """What several columns want behind the same link."""
@@ -182,7 +226,7 @@ class _Level:
 
     def resolve(self, asks: Sequence[Ask], read: Read) -> list[Values]:
         """The values in the place of links."""
-        links = _read_links(asks)
+        links = _read_targets(asks)
         wanted: dict[str, dict[Any, Any]] = {}
         for (place, _), one in zip(asks, links, strict=True):
             wanted.setdefault(place.collection, {}).update(one.keys)
@@ -216,12 +260,12 @@ class _Level:
         return found
 
 
-def _read_links(asks: Sequence[Ask]) -> list["_Links"]:
+def _read_targets(asks: Sequence[Ask]) -> list["_Targets"]:
     """The links of each column; those of several columns with the same links are read once."""
-    read: dict[tuple[str, int], _Links] = {}
+    read: dict[tuple[str, int], _Targets] = {}
     for place, values in asks:
         if (place.collection, id(values)) not in read:
-            read[place.collection, id(values)] = _Links.of(place.collection, values)
+            read[place.collection, id(values)] = _Targets.of(place.collection, values)
     return [read[place.collection, id(values)] for place, values in asks]
 
 
@@ -232,6 +276,7 @@ class _Wanted:
     steps: tuple[Steps, ...]
     inner: tuple[tuple[Steps, Place | None], ...]
     keeps_key: bool = False  # where a link leads nowhere, its `_id` stays
+    target: str | None = None  # the collection to which links at the steps lead
 
 
 class _Node:
@@ -300,12 +345,22 @@ class _Cells(_Node):
     """Of tables: each thing that is asked is the value of a cell."""
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
-        table = Table([("_id",), *(wanted.steps[0] for wanted in self.wanted)])
-        ids, *columns = read_columns(raw, table, [wanted.steps[0] for wanted in self.wanted])
-        for number, wanted in enumerate(self.wanted):
-            if wanted.inner[0][1] is None:
-                columns[number] = _without_marks(columns[number])
-        return list(map(_identity, ids)), columns
+        steps = [wanted.steps[0] for wanted in self.wanted]
+        targets = [wanted.target for wanted in self.wanted]
+        ids = read_keys(raw)
+        if ids is None:
+            steps, targets = [("_id",), *steps], [None, *targets]
+        columns = read_columns(raw, Table(steps), steps, targets)
+        if ids is None:
+            ids = list(map(_identity, columns.pop(0)))
+        return ids, self._show(columns)
+
+    def _show(self, columns: list[Values]) -> list[Values]:
+        """The columns, with links as they are shown where nothing behind them is asked."""
+        return [
+            column if wanted.inner[0][1] is not None else _show(column, None)
+            for column, wanted in zip(columns, self.wanted, strict=True)
+        ]
 
     def asks(self, columns: list[Values]) -> Iterator[Ask]:
         for wanted, values in zip(self.wanted, columns, strict=True):
@@ -323,9 +378,9 @@ class _Parts(_Node):
     """Of documents: each thing that is asked is a part of the document, as JSON."""
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
-        documents = decode_all(raw)
-        ids = [_identity(document["_id"]) for document in documents]
         self._has_words = may_hold_not_finite(raw)
+        documents = decode_all(raw)
+        ids = read_keys(raw) or [_identity(document["_id"]) for document in documents]
         if len(self.wanted) == 1:  # just what the projection kept
             if ("_id",) not in self.wanted[0].steps:
                 for document in documents:
@@ -366,7 +421,7 @@ class _Kept:
         room = min(KEPT, int(KEPT_BYTES // max(average, 1)))
         surplus = len(self._rows) - room
         if surplus > 0:
-            for one in list(self._rows)[:surplus]:
+            for one in list(islice(self._rows, surplus)):
                 del self._rows[one]
 
 
@@ -374,29 +429,36 @@ class _Kept:
 
 
 @dataclass
-class _Links:
-    """The links of a column: what each is to lead to, in the shape of the column's cells."""
+class _Targets:
+    """What the links of a column are to lead to, in the shape of the column's cells."""
 
     cells: Values
-    has_lists: bool
-    ids: list[Any] = field(default_factory=list)  # None where nothing is led to
-    keys: dict[Any, Any] = field(default_factory=dict)  # the `_id`s by what identifies them
-    inner: "_Links | None" = None
+    ids: list[Any]  # what identifies each `_id`, None where nothing is led to
+    keys: dict[Any, Any]  # the `_id`s by what identifies them
+    inner: "_Targets | None" = None  # of what is in lists
 
     @classmethod
-    def of(cls, collection: str, cells: Values) -> "_Links":
-        """The links of these cells to documents of a collection."""
+    def of(cls, collection: str, cells: Values) -> "_Targets":
+        """The targets of links in these cells to documents of a collection."""
+        if type(cells) is Links:
+            return cls._of_links(cells)
         if list in set(map(type, cells)):
             flat = list(
                 chain.from_iterable(cell if type(cell) is list else (cell,) for cell in cells)
             )
             inner = cls.of(collection, flat)
-            return cls(cells, True, inner.ids, inner.keys, inner)
-        keys = _keys(cells, collection)
-        ids = keys if set(map(type, keys)) <= _OWN else list(map(_identity, keys))
-        by_id = dict(zip(ids, keys, strict=True))
-        by_id.pop(None, None)
-        return cls(cells, False, ids, by_id)
+            return cls(cells, inner.ids, inner.keys, inner)
+        keys = [_key(cell, collection) for cell in cells]
+        ids = list(map(_identity, keys))
+        return cls(cells, ids, _by_id(ids, keys))
+
+    @classmethod
+    def _of_links(cls, links: Links) -> "_Targets":
+        keys = links.keys
+        if set(map(type, keys)) <= _OWN:
+            return cls(links, keys, _by_id(keys, keys))
+        ids = [key if type(key) is bytes else _identity(key) for key in keys]
+        return cls(links, ids, _by_id(ids, keys))
 
     @property
     def count(self) -> int:
@@ -405,94 +467,45 @@ class _Links:
 
     def place(self, rows: dict[Any, Any], position: int, keeps_key: bool) -> Values:
         """What a row has in this position, in the place of each link."""
+        if type(self.cells) is Links:
+            shown = show_keys(self.cells.keys) if keeps_key else ()
+            return self.cells.arrange(self._find(rows, position, shown))
         if self.inner is not None:
             placed = iter(self.inner.place(rows, position, keeps_key))
             return [
                 [next(placed) for _ in cell] if type(cell) is list else next(placed)
                 for cell in self.cells
             ]
+        return self._find(rows, position, self.cells if keeps_key else ())
+
+    def _find(self, rows: dict[Any, Any], position: int, otherwise: Sequence[Any]) -> Values:
         found = map(rows.get, self.ids)
-        if keeps_key:
-            pairs = zip(found, self.cells, strict=True)
-            return [_reference(cell) if row is None else row[position] for row, cell in pairs]
+        if otherwise:
+            pairs = zip(found, otherwise, strict=True)
+            return [key if row is None else row[position] for row, key in pairs]
         return [None if row is None else row[position] for row in found]
 
 
-def _keys(cells: Values, collection: str) -> list[Any]:
-    """The `_id`s to which links lead; in one go where all are references as they mostly are."""
-    if set(map(type, cells)) == {dict} and all(
-        len(cell) == 2 and cell.get(_MARK) == collection for cell in cells
-    ):
-        keys = [cell.get("$id") for cell in cells]
-        if set(map(type, keys)) == {bson.ObjectId}:
-            return keys
-    return [_key(cell, collection) for cell in cells]
+def _by_id(ids: Iterable[Any], keys: Iterable[Any]) -> dict[Any, Any]:
+    by_id = dict(zip(ids, keys, strict=True))
+    by_id.pop(None, None)
+    return by_id
 
 
 def _key(value: Any, collection: str) -> Any:
     """The `_id` to which a link leads; None where it leads to no document of the collection."""
-    if type(value) is dict and _MARK in value:
-        is_link = len(value) == 2 and value[_MARK] == collection
-        value = value.get("$id") if is_link else None
-    elif type(value) is bson.DBRef:
+    if type(value) is bson.DBRef:
         value = value.id if is_reference(collection, value) else None
+    if type(value) is bytes:
+        return bson.Binary(value)  # for bytes alone are an ObjectId here
     return value if type(value) in _PLAIN or refusal(value) is None else None
 
 
 def _identity(key: Any) -> Any:
-    return key if type(key) in _OWN else identity(key)
-
-
-def read_columns(
-    raw: bytes, table: Table, columns: Sequence[Steps], *, modern: bool = False
-) -> list[Values]:
-    """The columns of some documents, with references as dicts with a mark where that is safe.
-
-    It is safe where each occurrence of what a reference begins with was one, in a cell or in a list
-    there, and no cell holds another one.
-    """
-    count = raw.count(_REFERENCE)
-    if count and _MARKED not in raw and not _overlap(columns):
-        marked = raw.replace(_REFERENCE, _MARKED)
-        values = table.columns_of(decode_all(marked, modern=modern))
-        different = {id(column): column for column in values}
-        if sum(map(_count_marks, different.values())) == count:
-            return values
-    return table.columns_of(decode_all(raw, modern=modern))
-
-
-def _overlap(columns: Sequence[Steps]) -> bool:
-    """Whether a cell of one column holds that of another."""
-    return any(
-        len(one) < len(other) and other[: len(one)] == one for one in columns for other in columns
-    )
-
-
-def _count_marks(values: Values) -> int:
-    count = 0
-    for value in values:
-        if type(value) is dict:
-            count += _MARK in value
-        elif type(value) is list:
-            count += sum(type(inner) is dict and _MARK in inner for inner in value)
-    return count
-
-
-def _without_marks(values: Values) -> Values:
-    """The values with references for dicts with a mark."""
-    if set(map(type, values)).isdisjoint((dict, list)) or not _count_marks(values):
-        return values
-    return [
-        list(map(_reference, value)) if type(value) is list else _reference(value)
-        for value in values
-    ]
-
-
-def _reference(value: Any) -> Any:
-    if type(value) is not dict or _MARK not in value:
-        return value
-    others = {name: inner for name, inner in value.items() if name not in (_MARK, "$id", "$db")}
-    return bson.DBRef(value[_MARK], value.get("$id"), value.get("$db"), others)
+    """The bytes of an ObjectId; of another `_id` something else that is equal for equal ones."""
+    if key is None:
+        return None
+    return key.binary if type(key) is bson.ObjectId else (identity(key),)
 
 
 # --- links in documents --------------------------------------------------------------------------
@@ -548,7 +561,7 @@ def _group(columns: Iterable[Column | Linked]) -> list[tuple[Steps, list[Linked]
 def _asks(documents: Sequence[Any], links: Iterable[tuple[Steps, Place | None]]) -> Iterator[Ask]:
     for steps, place in links:
         if place is not None:
-            yield place, [holder[name] for holder, name in _all_places(documents, steps)]
+            yield place, _Places.of(documents, steps).values()
 
 
 def _put(
@@ -558,15 +571,31 @@ def _put(
 ) -> None:
     for steps, place in links:
         if place is not None:
-            for (holder, name), value in zip(
-                _all_places(documents, steps), next(resolved), strict=True
-            ):
-                holder[name] = value
+            _Places.of(documents, steps).put(next(resolved))
 
 
-def _all_places(documents: Sequence[Any], steps: Steps) -> list[tuple[Any, Any]]:
+@dataclass(frozen=True)
+class _Places:
     """Where links stand: what holds each, or a list of them, and under which name or number."""
-    if len(steps) == 1:
-        return [(document, steps[0]) for document in documents if steps[0] in document]
-    path = [str(step) for step in steps]
-    return [place for document in documents for place in link_places(document, path)]
+
+    holders: list[Any]
+    names: list[Any]
+
+    @classmethod
+    def of(cls, documents: Sequence[Any], steps: Steps) -> "_Places":
+        """The places in documents to which the steps lead."""
+        if len(steps) == 1:
+            holders = [document for document in documents if steps[0] in document]
+            return cls(holders, [steps[0]] * len(holders))
+        path = [str(step) for step in steps]
+        found = [place for document in documents for place in link_places(document, path)]
+        return cls([holder for holder, _ in found], [name for _, name in found])
+
+    def values(self) -> Values:
+        """What stands there."""
+        return list(map(getitem, self.holders, self.names))
+
+    def put(self, values: Values) -> None:
+        """Puts other values there."""
+        for holder, name, value in zip(self.holders, self.names, values, strict=True):
+            holder[name] = value

@@ -8,18 +8,18 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Generic, TypeVar
 
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from app.query.conditions import AnyCondition, Filter
-from app.query.flatten import Wanted, flatten, inclusion
+from app.query.flatten import Flattening, Steps, Wanted, flatten, inclusion
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
 from app.resources.codec import decode_all, offsets
@@ -38,10 +38,11 @@ from app.transfers.linked import (
     LinkedDocuments,
     Presenters,
     Read,
-    read_columns,
 )
+from app.transfers.references import read_columns
 
 T = TypeVar("T")
+Links = tuple[tuple[Steps, str], ...]
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
 AHEAD = 1  # pages read before they are needed
 # Documents decoded at a time: a whole page takes a third longer, for its memory is given back.
@@ -54,7 +55,8 @@ UNWOUND = 4 * 1024 * 1024
 class Export:
     """One file to be made, as plain data.
 
-    `columns` is None where whole documents are exported (NDJSON and JSON).
+    `columns` is None where whole documents are exported (NDJSON and JSON). `links` are the steps
+    to the fields that hold links, without those to the elements of lists, and where they lead.
     """
 
     collection: str
@@ -69,11 +71,17 @@ class Export:
     linked: Presenters = field(default_factory=dict)  # where columns reach through links
     # What linked documents must meet to be shown, by collection, where there is something.
     below: Mapping[str, tuple[AnyCondition, ...]] = field(default_factory=dict)
+    links: Links = ()  # the resource's fields that hold links
+
+    @property
+    def reaches_through_links(self) -> bool:
+        """Whether some column does."""
+        return any(column.linked is not None for column in self.columns or ())
 
     @property
     def has_links(self) -> bool:
-        """Whether columns reach through links."""
-        return any(column.linked is not None for column in self.columns or ())
+        """Whether columns have links, or reach through them."""
+        return any(column.target is not None for column in self.columns or ())
 
     @property
     def is_of_all(self) -> bool:
@@ -110,7 +118,7 @@ def produce(
 ) -> Iterator[bytes]:
     """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes."""
     found = FORMATS[export.format]
-    encoder = found.encoder(export.columns or (), export.options, export.collection)
+    encoder = found.encoder(_present_links(export.columns), export.options, export.collection)
     words = {"session": session, "max_time_ms": export.plan.time_limit}
     plan = _resolve(export.plan, collection, words)
     below = _resolve_below(export, collection, words)
@@ -123,7 +131,7 @@ def produce(
 
     with closing(Ahead(_take_turns(pages(collection, plan, session), turn))) as ahead:
         batches = _batches(export, ahead, read)
-        if not export.has_links:
+        if not export.reaches_through_links:
             yield from chunks(batches, encoder, tally, gzip=export.gzip)
             return
         with closing(Ahead(batches)) as linked:  # while what was there before is encoded
@@ -144,6 +152,14 @@ def _batches(export: Export, pages: Iterable[Page], read: Read) -> Iterator[Batc
     if FORMATS[export.format].tabular:
         return _tables(export, pages, read)
     return _documents(export, pages, read)
+
+
+def _present_links(columns: tuple[Column, ...] | None) -> tuple[Column, ...]:
+    """The columns, those of links presentable as they come."""
+    return tuple(
+        replace(column, present=None) if column.kind == "link" else column
+        for column in columns or ()
+    )
 
 
 def _resolve(plan: Plan, collection: Collection[Any], words: dict[str, Any]) -> Plan:
@@ -171,7 +187,7 @@ def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator
     projection = None if found.tabular else export.plan.projection
     plan = replace(_resolve(export.plan, collection, {}), projection=projection)
     below = _resolve_below(export, collection, {})
-    encoder = found.encoder(export.columns or (), export.options, export.collection)
+    encoder = found.encoder(_present_links(export.columns), export.options, export.collection)
     read = partial(read_linked, collection, below)
     batches = _batches(export, read_pages(collection, plan), read)
     yield from chunks(batches, encoder, tally, gzip=export.gzip)
@@ -196,26 +212,36 @@ def _tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator
 
 
 def _make_linked_tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
-    """The same with values of linked documents in the place of links."""
+    """The same with links, or with values of linked documents in their place."""
     columns = export.columns or ()
     steps = [column.steps for column in columns]
     cells = LinkedCells(columns, read_linked)
     whole = Table(steps, export.unwind)
     flattening = export.plan.flat
-    flat = Table([place.steps for place in flattening.places]) if flattening else whole
-    for page, raw in _parts(read, cells.batch):
+    places = [place.steps for place in flattening.places] if flattening else steps
+    flat, targets = Table(places), _targets_of_places(flattening, cells.targets)
+    for page, raw in _parts(read, cells.batch if export.reaches_through_links else None):
         if export.unwind:
             rows = max(1, min(BATCH, UNWOUND // _measure_largest(raw)))
             for ended, values in whole.slices_of(decode_all(raw), rows):
                 yield Batch(ended, cells.place(values))
             continue
         if flattening and page.flat:
-            places = [place.steps for place in flattening.places]
-            read_ = read_columns(raw, flat, places, modern=True)
-            values = flattening.columns_of(read_)
+            found = read_columns(raw, flat, places, targets, modern=True)
+            values = flattening.columns_of(found)
         else:
-            values = read_columns(raw, whole, steps)
-        yield Batch(len(offsets(raw)), cells.place(values))
+            values = read_columns(raw, whole, steps, cells.targets)
+        yield Batch(len(values[0]), cells.place(values))
+
+
+def _targets_of_places(
+    flattening: Flattening | None, targets: Sequence[str | None]
+) -> Sequence[str | None]:
+    """Where links at the places of a flattening lead; texts that are joined are none."""
+    if flattening is None:
+        return targets
+    rest = iter(targets)
+    return [next(islice(rest, place.width - 1, None)) for place in flattening.places]
 
 
 def _parts(read: Iterable[Page], batch: Batching | None = None) -> Iterator[tuple[Page, bytes]]:
@@ -238,20 +264,13 @@ def _measure_largest(raw: bytes) -> int:
 def _documents(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
     columns = export.columns
     with_id = columns is None or any(column.steps[0] == "_id" for column in columns)
-    linked = None
-    if export.has_links:
-        linked = LinkedDocuments(columns or (), export.linked, read_linked)
-    present = linked.presenter(export.present) if linked is not None else export.present
-    for _, raw in _parts(read, linked.batch if linked else None):
-        documents = linked.read(raw) if linked is not None else decode_all(raw)
-        if linked is not None:
-            linked.place(documents)
+    linked = LinkedDocuments(columns or (), export.links, export.linked, read_linked)
+    for _, raw in _parts(read, linked.batch if export.reaches_through_links else None):
+        documents = linked.read(raw, export.present)
         for document in documents:
             if not with_id:
                 del document["_id"]
             document.pop(SORT_KEY, None)
-            if present:
-                present(document)
         yield Batch(len(documents), documents, raw)
 
 

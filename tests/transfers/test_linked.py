@@ -15,8 +15,10 @@ from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.spreadsheets.columns import Column, Table, parse_columns
 from app.spreadsheets.lines import json_lines
+from app.store.linked import make_keys
 from app.transfers import linked
-from app.transfers.linked import LinkedCells, LinkedDocuments, read_columns
+from app.transfers.linked import LinkedCells, LinkedDocuments
+from app.transfers.references import read_columns
 from tests.support.compilers import compiler_of
 from tests.support.packages import served
 
@@ -49,6 +51,7 @@ class Book(Document):
         name = "books"
 """
 Document = dict[str, Any]
+BOOK_LINKS = [(("author",), "authors"), (("editors",), "authors"), (("chapters", "by"), "authors")]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,8 @@ class Stored:
 
     def read(self, name: str, keys: list[Any], projection: Document) -> bytes:
         self.reads.append((name, len(keys)))
-        found = [one for one in self._collections[name] if one["_id"] in keys]
+        wanted = make_keys(keys)
+        found = [one for one in self._collections[name] if one["_id"] in wanted]
         kept = [{path: one[path] for path in projection if path in one} for one in found]
         return b"".join(bson.encode(one, codec_options=CODEC) for one in kept)
 
@@ -85,7 +89,7 @@ def rows(
     found: list[list[Any]] = []
     for begin in range(0, len(documents), 10):
         raw = b"".join(map(bson.encode, documents[begin : begin + 10]))
-        values = cells.place(read_columns(raw, Table(steps), steps))
+        values = cells.place(read_columns(raw, Table(steps), steps, cells.targets))
         for column, cell in zip(chosen, values, strict=True):
             present = column.presenter()
             cell[:] = present(list(cell)) if present else cell
@@ -227,14 +231,11 @@ def shown(
     library: dict[str, Resource], asked: str, documents: list[Document], stored: Stored
 ) -> list[Document]:
     presenters = {"authors": presenter(library["authors"].shape)}
-    reader = LinkedDocuments(columns(library, asked), presenters, stored.read)
-    documents = reader.read(b"".join(map(bson.encode, documents)))
-    reader.place(documents)
-    present = presenter(library["books"].shape)
-    for document in documents:
-        if present is not None:
-            present(document)
-    found: list[Document] = orjson.loads(to_json(documents))
+    reader = LinkedDocuments(columns(library, asked), BOOK_LINKS, presenters, stored.read)
+    raw = b"".join(map(bson.encode, documents))
+    found: list[Document] = orjson.loads(
+        to_json(reader.read(raw, presenter(library["books"].shape)))
+    )
     return found
 
 
@@ -275,9 +276,8 @@ def library_lines(
 ) -> list[Document]:
     """Lines of NDJSON, which know the BSON of the linking documents only."""
     raw = b"".join(map(bson.encode, documents))
-    reader = LinkedDocuments(columns(library, "author.name"), {}, stored.read)
+    reader = LinkedDocuments(columns(library, "author.name"), BOOK_LINKS, {}, stored.read)
     found = reader.read(raw)
-    reader.place(found)
     return list(map(orjson.loads, json_lines(found, raw).splitlines()))
 
 

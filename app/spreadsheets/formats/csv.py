@@ -64,6 +64,8 @@ class CsvEncoder:
         `lines` is all of them, with newlines between.
         """
         delimiter = self._delimiter
+        if _are_lists_of_texts(texts, lines):
+            return ('"' + lines.replace('"', '""').replace("\n", '"\n"') + '"').split("\n")
         if '"' in lines or delimiter in lines or "\r" in lines or lines.count("\n") >= len(texts):
             return [
                 '"' + text.replace('"', '""') + '"'
@@ -78,6 +80,13 @@ class CsvEncoder:
             columns = [[text or '""' for text in columns[0]]]
         records = "\r\n".join(map(self._delimiter.join, zip(*columns, strict=True)))
         return records + "\r\n" if records else ""
+
+
+def _are_lists_of_texts(texts: list[str], lines: str) -> bool:
+    """Whether all of them begin as JSON lists of texts and none has a newline."""
+    if not lines.startswith('["') or "\r" in lines:
+        return False
+    return lines.count("\n") == lines.count('\n["') == len(texts) - 1
 
 
 class CsvReader:

@@ -1,0 +1,260 @@
+"""References (DBRefs) in BSON, made into what costs little to decode.
+
+The driver makes an object of Python of every reference and of every ObjectId, at ten times the cost
+of a dict or of bytes. So references are marked before BSON is decoded, in their place and size: one
+by ObjectId, as Beanie writes it, becomes an object whose only field is named for the collection and
+holds the key's 12 bytes; of any other one the first field gets another name. A mark is made from
+the length of its object on, so it changes nothing of the structure; what only looks like a
+reference, in a text say, is counted too, and then the documents are decoded as they are.
+"""
+
+import struct
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any
+
+import bson
+
+from app.query.flatten import Steps
+from app.resources.codec import decode_all, offsets
+from app.resources.elements import BINARY, OBJECT_ID
+from app.spreadsheets.columns import Table, Values
+
+KEY_BYTES = 12  # of an ObjectId
+_REFERENCE, _MARKED = b"\x02$ref\0", b"\x02\x1eref\0"
+_NAME = b"\x1eref"
+_KEY = bytes([OBJECT_ID]) + b"_id\0"
+_KEY_BEGIN = 4 + len(_KEY)  # in a document, behind its length
+_KEY_END = _KEY_BEGIN + KEY_BYTES
+_LONG = _NAME.decode()
+_SHORT = "\x1erefs to "  # before the collection
+_OTHERS = frozenset({int, bson.Int64, str, uuid.UUID})  # types of keys that are no ObjectIds
+_pack = struct.Struct("<i").pack
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How references by ObjectId to one collection begin, as stored and marked, up to the key."""
+
+    name: str
+    stored: bytes
+    marked: bytes
+
+
+@cache
+def mark_of(collection: str) -> Mark:
+    """The mark of references to a collection."""
+    text = collection.encode()
+    name = f"{_SHORT}{collection}"  # as long as the bytes in whose place it stands
+    target = _REFERENCE + _pack(len(text) + 1) + text + b"\0" + bytes([OBJECT_ID]) + b"$id\0"
+    length = _pack(4 + len(target) + KEY_BYTES + 1)
+    binary = bytes([BINARY]) + name.encode() + b"\0" + _pack(KEY_BYTES) + b"\0"
+    return Mark(name, length + target, length + binary)
+
+
+class Links(list[Any]):
+    """A column of links to one collection, all of them references by one type of key.
+
+    `keys` has for each link the `_id`, an ObjectId as its bytes, None where there is none;
+    `lengths`, where cells are lists, how long each is, None for a cell that is none.
+    """
+
+    def __init__(
+        self, cells: Values, collection: str, keys: list[Any], lengths: list[int | None] | None
+    ) -> None:
+        super().__init__(cells)
+        self.collection = collection
+        self.keys = keys
+        self.lengths = lengths
+
+    def arrange(self, values: Values) -> Values:
+        """A value for each link, in the shape of the cells."""
+        if self.lengths is None:
+            return values
+        rest = iter(values)
+        return [None if length is None else list(islice(rest, length)) for length in self.lengths]
+
+    def show(self) -> Values:
+        """The cells as the API shows links."""
+        return self.arrange(show_keys(self.keys))
+
+
+def show_keys(keys: list[Any]) -> Values:
+    """The keys as the API shows them: an ObjectId as its hex digits."""
+    if set(map(type, keys)) == {bytes}:
+        return b"".join(keys).hex("\n", KEY_BYTES).split("\n")
+    return [key.hex() if type(key) is bytes else key for key in keys]
+
+
+def read_columns(
+    raw: bytes,
+    table: Table,
+    columns: Sequence[Steps],
+    targets: Sequence[str | None],
+    *,
+    modern: bool = False,
+) -> list[Values]:
+    """The columns of some documents; of links `Links`, where they are what they mostly are.
+
+    `targets` says to which collection the links of a column lead, None where it has none.
+    """
+    marked = None if _overlap(columns) else mark(raw, targets)
+    if marked is not None:
+        text, count = marked
+        values = table.columns_of(decode_all(text, modern=modern))
+        found = find_links(values, targets)
+        if count_references(found) == count:
+            return [without_marks(column) for column in found]
+    return table.columns_of(decode_all(raw, modern=modern))
+
+
+def mark(raw: bytes, targets: Iterable[str | None]) -> tuple[bytes, int] | None:
+    """Some BSON with references marked, and how many are; None where none can be."""
+    if _has_name(raw):
+        return None
+    count = 0
+    are_short = True
+    for target in {target for target in targets if target is not None}:
+        known = mark_of(target)
+        found = raw.count(known.stored)
+        raw = raw.replace(known.stored, known.marked) if found else raw
+        count += found
+        are_short = are_short and found > 0
+    if not are_short:
+        count += raw.count(_REFERENCE)
+        raw = raw.replace(_REFERENCE, _MARKED)
+    return (raw, count) if count else None
+
+
+def _has_name(raw: bytes) -> bool:
+    """Whether there are bytes that would be taken for a mark; found by a first one that is rare."""
+    at = raw.find(_NAME[0])
+    while at >= 0:
+        if raw.startswith(_NAME, at):
+            return True
+        at = raw.find(_NAME[0], at + 1)
+    return False
+
+
+def _overlap(columns: Sequence[Steps]) -> bool:
+    """Whether a cell of one column holds that of another."""
+    return any(
+        len(one) < len(other) and other[: len(one)] == one for one in columns for other in columns
+    )
+
+
+def find_links(columns: Sequence[Values], targets: Sequence[str | None]) -> list[Values]:
+    """The columns, those of links as `Links` where that can be; what was one list stays one."""
+    found: dict[tuple[int, str | None], Values] = {}
+    for column, target in zip(columns, targets, strict=True):
+        if (id(column), target) not in found:
+            links = None if target is None else _find_links(column, target)
+            found[id(column), target] = column if links is None else links
+    pairs = zip(columns, targets, strict=True)
+    return [found[id(column), target] for column, target in pairs]
+
+
+def _find_links(cells: Values, collection: str) -> Links | None:
+    if list not in set(map(type, cells)):
+        keys = _read_keys(cells, collection)
+        return None if keys is None else Links(cells, collection, keys, None)
+    lists = [cell for cell in cells if cell is not None]
+    if set(map(type, lists)) != {list}:
+        return None
+    keys = _read_keys(list(chain.from_iterable(lists)), collection)
+    lengths = [None if cell is None else len(cell) for cell in cells]
+    return None if keys is None else Links(cells, collection, keys, lengths)
+
+
+def _read_keys(cells: Values, collection: str) -> list[Any] | None:
+    """The keys of marked references and nulls; None where there is another value."""
+    present = [cell for cell in cells if cell is not None]
+    keys = _read_object_ids(present, collection)
+    if keys is None:
+        keys = _read_others(present, collection)
+    if keys is None or len(keys) == len(cells):
+        return keys
+    rest = iter(keys)
+    return [None if cell is None else next(rest) for cell in cells]
+
+
+def _read_object_ids(cells: Values, collection: str) -> list[Any] | None:
+    try:
+        keys = list(map(itemgetter(mark_of(collection).name), cells))
+    except (TypeError, KeyError):
+        return None
+    return keys if sum(map(len, cells)) == len(cells) else None
+
+
+def _read_others(cells: Values, collection: str) -> list[Any] | None:
+    for cell in cells:
+        if type(cell) is not dict or len(cell) != 2 or cell.get(_LONG) != collection:
+            return None
+    keys = [cell.get("$id") for cell in cells]
+    return keys if set(map(type, keys)) <= _OTHERS else None
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+def read_keys(raw: bytes) -> list[bytes] | None:
+    """The `_id`s of some documents as bytes; None where one is no ObjectId, or not the first."""
+    begins = offsets(raw)
+    if {raw[begin + 4 : begin + _KEY_BEGIN] for begin in begins} - {_KEY}:
+        return None
+    return [raw[begin + _KEY_BEGIN : begin + _KEY_END] for begin in begins]
+
+
+# --- marks among other values --------------------------------------------------------------------
+
+
+def count_references(columns: Iterable[Values]) -> int:
+    """How many marked references there are in cells, or in lists there."""
+    return sum(map(_count, {id(column): column for column in columns}.values()))
+
+
+def _count(column: Values) -> int:
+    if type(column) is Links:
+        return len(column.keys) - column.keys.count(None)
+    return sum(map(_is_marked, _each(column)))
+
+
+def without_marks(column: Values) -> Values:
+    """The column with references for marks; of links nothing is left to do."""
+    if type(column) is Links or not any(map(_is_marked, _each(column))):
+        return column
+    return [list(map(_restore, cell)) if type(cell) is list else _restore(cell) for cell in column]
+
+
+def _each(column: Values) -> Iterator[Any]:
+    """Each cell, and what is in a list there, as far as it may be marked."""
+    if set(map(type, column)).isdisjoint((dict, list)):
+        return
+    for cell in column:
+        if type(cell) is list:
+            yield from cell
+        else:
+            yield cell
+
+
+def _is_marked(value: Any) -> bool:
+    if type(value) is not dict:
+        return False
+    return _LONG in value or (len(value) == 1 and next(iter(value)).startswith(_SHORT))
+
+
+def _restore(value: Any) -> Any:
+    """What was marked, as the driver decodes it."""
+    if not _is_marked(value):
+        return value
+    if _LONG not in value:
+        ((name, key),) = value.items()
+        return bson.DBRef(name.removeprefix(_SHORT), bson.ObjectId(key))
+    fields = {"$ref" if name == _LONG else name: inner for name, inner in value.items()}
+    if "$id" not in fields or not isinstance(fields.get("$db"), str | None):
+        return fields
+    return bson.DBRef(fields.pop("$ref"), fields.pop("$id"), fields.pop("$db", None), fields)
