@@ -14,18 +14,17 @@ from app.api.parts import Part
 from app.api.router import ResourceRouter
 from app.api.routing import Route
 from app.api.uploads import Uploads
-from app.auth.administrators import there_is_one
+from app.auth.administrators import require_administrator
 from app.auth.audit import Audit
 from app.auth.authenticator import Authentication, Authenticator
 from app.auth.checks import Checks
-from app.auth.own import ACCOUNTS, ROLES, own_resources
+from app.auth.own import ROLES, own_resources
 from app.auth.pages import SignInPage
 from app.auth.roles import Roles
 from app.auth.routers import make_own_routers
 from app.auth.routes import Callers
 from app.auth.scopes import Scopes
 from app.auth.shares import Find, Shared
-from app.errors import StartError
 from app.resources.registry import Resource
 from app.settings import Settings
 from app.store.client import Database
@@ -33,10 +32,6 @@ from app.store.client import Database
 if TYPE_CHECKING:
     from app.api.limits import Limits
 
-NO_ADMINISTRATOR = (
-    "There is no account that could let anyone in. Make one: docsheet accounts add NAME --role "
-    "admin; or let everyone in who can reach the server: AUTH=off."
-)
 _log = logging.getLogger("docsheet.auth")
 
 
@@ -71,11 +66,8 @@ class Auth(Part):
 
     async def require_administrator(self) -> None:
         """Raises `StartError` where nobody could sign in; a database that is away is not asked."""
-        database = self._database
-        if not database.has_primary():
-            return
-        if not await database.run(there_is_one, database.collection(ACCOUNTS)):
-            raise StartError(NO_ADMINISTRATOR)
+        if self._database.has_primary():
+            await self._database.run(require_administrator, self._database)
 
     def layer(self, limits: "Limits | None") -> Middleware:
         """The layer around the routes by which each request has a caller."""

@@ -61,6 +61,7 @@ def _serve_alone(settings: Settings, listening: socket.socket, console: Console)
             embedded = opening.result()
         used = _with_uri(settings, embedded)
         configure_logging(used)
+        _require_administrator(used)
         app = application.create_app(used)
         _announce(used, listening, embedded, console)
         Server(app, used, STOP_SECONDS if embedded else 0).run([listening])
@@ -76,12 +77,20 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
     try:
         used = _with_uri(settings, embedded)
         configure_logging(used)
+        _require_administrator(used)
         with Workers(used, listening, _work) as workers:
             _announce(used, listening, embedded, console)
             workers.watch()
     finally:
         if embedded is not None:
             embedded.close()
+
+
+def _require_administrator(settings: Settings) -> None:
+    """Raises `StartError` where there are accounts, and none that could let others in."""
+    if settings.has_accounts:
+        administrators = importlib.import_module("app.auth.administrators")
+        administrators.require_administrator_of(settings, settings.MONGO_URI)
 
 
 def _work(settings: Settings, listening: socket.socket, report: Report) -> None:
