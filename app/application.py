@@ -38,7 +38,7 @@ from app.api.uploads import Uploads
 from app.errors import RequestError
 from app.query.compile import Compilers
 from app.resources.registry import Resource, discover, refuse_reserved
-from app.resources.views import ALL
+from app.resources.views import ALL, Grants
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings, read_settings
 from app.store.client import Database, connect
@@ -154,7 +154,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     parts += [*routers, downloads, uploads]
     health = Health(parts)
     parts.append(health)
-    pages = Pages(resources, lambda: app.openapi(), settings)
+    pages = Pages(resources, lambda grants: _describe_to(app, accesses, grants), settings)
     own = [*pages.routes(), *health.routes(), *downloads.routes()]
     if limits is not None:
         parts.append(limits)
@@ -203,6 +203,11 @@ def _list_layers(
     if limits is not None:
         layers.append(limits.layer())
     return layers
+
+
+def _describe_to(app: Application, accesses: Accesses, grants: Grants) -> dict[str, Any]:
+    """The description for callers with some rights; of everything it is FastAPI's own."""
+    return app.openapi() if grants == ALL else _describe(app, accesses.compilers_of(grants))
 
 
 def _describe(app: Application, compilers: Compilers) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Accesses:
         @lru_cache(maxsize=KEPT)
         def find(grants: Grants) -> Access:
             compiler = self.compilers_of(grants)[name]
-            seen = repository.below(compiler.below) if compiler.below else repository
+            seen = repository.select(compiler.below) if compiler.below else repository
             return Access(compiler.view, compiler, seen, presenter(compiler.resource.shape))
 
         return lambda request: find(caller_of(request.scope).rights)

@@ -34,6 +34,11 @@ class Caller:
         """Whether everything is allowed."""
         return ADMIN in self.scopes
 
+    @property
+    def key(self) -> str:
+        """What names the account in records, whatever it is called later; empty for none."""
+        return "" if self.id is None else str(self.id)
+
     def has(self, scope: str) -> bool:
         """Whether a scope is among the caller's, or `admin`, which holds it."""
         return scope in self.scopes or self.is_admin

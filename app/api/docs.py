@@ -4,7 +4,8 @@ All work with no internet.
 """
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 
@@ -15,16 +16,19 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from app.api import requests
+from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Description
 from app.api.headers import make_page
 from app.api.media_types import JSON
 from app.api.routing import Route
 from app.errors import NotFound
 from app.resources.registry import Resource
+from app.resources.views import ALL, Grants
 from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 
 TITLE = "Docsheet"
+KEPT = 64  # descriptions for callers with different rights
 ASSETS = "/docs/assets"
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 "
@@ -133,14 +137,13 @@ class Pages:
     def __init__(
         self,
         served: Mapping[str, Resource],
-        openapi: Callable[[], dict[str, Any]],
+        openapi: Callable[[Grants], dict[str, Any]],
         settings: Settings,
     ) -> None:
         self._resources = served
-        self._openapi = openapi
+        self._openapi = lru_cache(maxsize=KEPT)(lambda grants: orjson.dumps(openapi(grants)))
         self._root = settings.ROOT_PATH
         self._has_docs = settings.DOCS != "off"
-        self._described: bytes | None = None
         self._assets = StaticFiles(directory=str(resources.files("fastapi_offline") / "static"))
 
     def routes(self) -> list[Route]:
@@ -163,18 +166,25 @@ class Pages:
         """`GET /`: the resources with their downloads, as HTML or JSON."""
         requests.refuse_parameters(request)
         headers = {"Vary": "Accept"}
+        served = self._list_served(caller_of(request.scope))
         if _wants_html(request.headers.get("accept", "")):
-            page = make_page(self._home_html())
+            page = make_page(self._home_html(served))
             page.headers.update(headers)
             return page
-        return Response(orjson.dumps(self._home_json()), 200, headers, JSON)
+        return Response(orjson.dumps(self._home_json(served)), 200, headers, JSON)
+
+    def _list_served(self, caller: Caller) -> list[str]:
+        """The addresses of the resources that the caller may read."""
+        resources = self._resources.items()
+        return [name for name, one in resources if caller.rights.of(one.name).may("read")]
 
     async def openapi(self, request: Request) -> Response:
         """`GET /openapi.json`."""
         requests.refuse_parameters(request)
-        if self._described is None:
-            self._described = orjson.dumps(self._openapi())
-        return Response(self._described, media_type=JSON)
+        caller = caller_of(request.scope)
+        # Who need not say who they are see all that is there, as the setting DOCS says.
+        grants = ALL if caller.means == "none" else caller.rights.ignore_conditions()
+        return Response(self._openapi(grants), media_type=JSON)
 
     async def swagger(self, request: Request) -> Response:
         """`GET /docs`: Swagger UI."""
@@ -216,20 +226,20 @@ class Pages:
         answer.headers["Cache-Control"] = "no-cache"  # kept, and asked for again by its ETag
         return answer
 
-    def _home_json(self) -> dict[str, Any]:
+    def _home_json(self, served: Sequence[str]) -> dict[str, Any]:
         return {
             "resources": {
                 name: {
                     "documents": f"{self._root}/{name}/",
                     "exports": {word: f"{self._root}/{name}/export/{word}" for word in FORMATS},
                 }
-                for name in self._resources
+                for name in served
             },
             **{name: address for name, address, _ in self._docs_links()},
         }
 
-    def _home_html(self) -> str:
-        items = "".join(map(self._item, self._resources))
+    def _home_html(self, served: Sequence[str]) -> str:
+        items = "".join(map(self._item, served))
         items = items or "<li>No document class is declared in <code>models/</code> yet.</li>"
         links = " · ".join(
             f"<a href='{address}'>{text}</a>" for _, address, text in self._docs_links()

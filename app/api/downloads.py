@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from urllib.parse import quote
 
 import orjson
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
+from app.api.callers import caller_of
 from app.api.descriptions import Answer, Description, Schema, describe_in_path
 from app.api.media_types import JSON
 from app.api.parts import Part
@@ -110,13 +111,14 @@ class Downloads(Part):
         requests.refuse_parameters(request)
         export_id = request.path_params["export_id"]
         record = await self.records.read(export_id)
-        if record is None:
+        caller = caller_of(request.scope)
+        if record is None or not (caller.is_admin or record.caller == caller.key):
             raise NotFound(
                 f"Nothing is known of an export {export_id!r}; they are remembered for a while "
                 "only."
             )
         headers = {"Cache-Control": "no-store"}
-        return Response(orjson.dumps(asdict(record)), 200, headers, JSON)
+        return Response(orjson.dumps(record.show()), 200, headers, JSON)
 
     async def answer(
         self,
@@ -139,7 +141,8 @@ class Downloads(Part):
                 return _head(headers | await total)
             await self._take_place()
             limit = self._settings.STALL_LIMIT_SECONDS
-            relay = Relay(self._transfer(export), headers, limit, self._places.release)
+            transfer = self._transfer(export, caller_of(request.scope).key)
+            relay = Relay(transfer, headers, limit, self._places.release)
             return await relay.begin(request.receive, total)
         finally:
             await cancel(total)
@@ -182,8 +185,8 @@ class Downloads(Part):
                 "when one has ended."
             ) from None
 
-    def _transfer(self, export: Export) -> Transfer:
-        return Transfer(self._source(export), self.records, self.refresh_seconds)
+    def _transfer(self, export: Export, caller: str) -> Transfer:
+        return Transfer(self._source(export), self.records, self.refresh_seconds, caller)
 
     def _source(self, export: Export) -> Source:
         """What makes the file: a process of its own, or a thread where none can reach the data."""

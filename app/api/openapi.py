@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
+from app.api.cutting import Cutting, drop_unused
 from app.api.descriptions import (
     EVERYWHERE,
     HEADERS,
@@ -22,8 +23,9 @@ from app.api.routing import Route
 from app.api.schemas import PROBLEM_DETAILS
 from app.query.compile import Compilers
 from app.resources.annotations import is_stored
+from app.resources.extents import extent_of
 from app.resources.registry import Resource
-from app.resources.views import NOTHING
+from app.resources.views import EVERYTHING, NOTHING, View
 
 _ABOUT = (
     "MongoDB documents as a REST API and as spreadsheets. HEAD works wherever GET does. An unknown "
@@ -35,22 +37,26 @@ def describe(
     routes: Iterable[Route], compilers: Compilers, title: str, version: str
 ) -> dict[str, Any]:
     """The whole description, of routes and of the resources' models, as one caller sees them."""
-    served = [view.resource for view in compilers.views.values() if view.rights != NOTHING]
+    views = [view for view in compilers.views.values() if view.rights != NOTHING]
+    served = [view.resource for view in views]
     schemas: dict[str, Schema] = {"ProblemDetails": PROBLEM_DETAILS}
-    names = _add_models(served, schemas)
+    names = _add_models(views, schemas)
     paths: dict[str, dict[str, Schema]] = {}
     for route in routes:
         for description in route.describe(compilers):
             operation = _operation(description, names)
             paths.setdefault(description.path, {})[description.method] = operation
             schemas |= description.schemas
-    return {
+    described = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": _ABOUT},
         "paths": paths,
         "components": {"schemas": schemas, "headers": _headers()},
         "tags": [{"name": resource.name, "description": _doc(resource)} for resource in served],
     }
+    if any(view.rights != EVERYTHING for view in compilers.views.values()):
+        drop_unused(described)
+    return described
 
 
 def _doc(resource: Resource) -> str:
@@ -138,12 +144,12 @@ class _AnythingElse(GenerateJsonSchema):
         return {}
 
 
-def _add_models(resources: list[Resource], schemas: dict[str, Schema]) -> dict[str, str]:
+def _add_models(views: list[View], schemas: dict[str, Schema]) -> dict[str, str]:
     """Adds the models' own schemas, and for each resource what is shown and what a patch is.
 
     Gives the name of each resource's schema.
     """
-    inputs: list[Any] = [(resource.model, "validation") for resource in resources]
+    inputs: list[Any] = [(view.resource.model, "validation") for view in views]
     references, definitions = models_json_schema(
         inputs, ref_template="#/components/schemas/{model}", schema_generator=_AnythingElse
     )
@@ -152,7 +158,9 @@ def _add_models(resources: list[Resource], schemas: dict[str, Schema]) -> dict[s
         if "properties" in schema:  # an unknown field is refused, in nested models too
             schema.setdefault("additionalProperties", False)
     names: dict[str, str] = {}
-    for resource in resources:
+    cutting = Cutting(schemas)
+    for view in views:
+        resource = view.resource
         name = references[(resource.model, "validation")]["$ref"].rpartition("/")[2]
         names[resource.name] = name
         whole = schemas[name]
@@ -160,7 +168,10 @@ def _add_models(resources: list[Resource], schemas: dict[str, Schema]) -> dict[s
             if not is_stored(attribute, info):
                 whole["properties"].pop(info.alias or attribute, None)
         schemas[f"{name}Stored"] = _describe_stored(name, whole, resource)
-        schemas[f"{name}Patch"] = _patch(name, whole, resource)
+        shape = view.whole.shape
+        rules = (view.rights.create, view.rights.update)
+        cutting.cut(name, tuple(extent_of(rule, shape) for rule in rules if rule is not None))
+        schemas[f"{name}Patch"] = _patch(name, schemas[name], resource)
     return names
 
 

@@ -20,6 +20,7 @@ from app.query.conditions import Condition
 from app.query.operators import OPERATORS
 from app.resources.fields import FieldPath
 from app.resources.links import LinkPath
+from app.resources.views import Action
 
 KEY_STEP = 2  # of `/authors/{_id}/books`
 
@@ -57,18 +58,18 @@ def _routes(
     def describe_exports(compilers: Compilers) -> list[Description]:
         return [one for one in describe(compilers) if one.path.endswith("{format}")]
 
-    async def below(request: Request) -> list[Condition]:
-        if other.access(request).compiler.names.path(link.path) is None:
+    async def below(request: Request, action: Action) -> list[Condition]:
+        if other.access(request, action).compiler.names.path(link.path) is None:
             raise NotFound(f"There is nothing at {request.scope['path']}.")
         stored = await target.find(request, KEY_STEP)
         field = FieldPath(link.path, link.field)
         return [Condition(field, OPERATORS["eq"], stored.document["_id"])]
 
     async def show(request: Request) -> Response:
-        return await other.list(request, await below(request))
+        return await other.list(request, await below(request, "read"))
 
     async def export(request: Request) -> Response:
-        return await other.export(request, await below(request))
+        return await other.export(request, await below(request, "export"))
 
     lists: dict[str, Handler] = {"GET": show}
     yield Route(path, lists, describe_list if is_described else ())

@@ -17,9 +17,8 @@ from app.query.conditions import (
     Filter,
     Join,
     Resolved,
+    Selection,
     Through,
-    join_all,
-    render_plain,
 )
 from app.query.expansions import Expansion
 from app.query.names import Names
@@ -54,14 +53,19 @@ class Query:
     expand: tuple[Expansion, ...] = ()
 
     @cached_property
+    def selection(self) -> Selection:
+        """The conditions as plain data."""
+        return Selection.of(self.conditions)
+
+    @property
     def filter(self) -> Filter:
         """MongoDB's filter for the conditions, but for those that reach through links."""
-        return render_plain(self.conditions)
+        return self.selection.filter
 
-    @cached_property
+    @property
     def joins(self) -> tuple[Join, ...]:
         """What the conditions need that reach through links."""
-        return join_all(self.conditions)
+        return self.selection.joins
 
     def resolve(self, filters: Sequence[Filter]) -> "Query":
         """The query with these filters in place of its joins."""

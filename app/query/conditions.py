@@ -86,10 +86,9 @@ class Through:
         while isinstance(last, Through):
             last = last.asked
         inner = self.asked if not last.is_negative else _make_positive(self.asked)
-        conditions = (inner, *self.below)
-        joins = join_all(conditions)
-        plain = render_plain(conditions)
-        return Join(self.link.path, target.collection, plain, joins, last.is_negative)
+        linked = Selection.of((inner, *self.below))
+        collection = target.collection
+        return Join(self.link.path, collection, linked.filter, linked.joins, last.is_negative)
 
     def render(self) -> Filter:
         """As a part of a fingerprint only: its filter is known when the join is resolved."""
@@ -115,6 +114,21 @@ class Join:
     filter: Filter
     joins: "tuple[Join, ...]" = ()
     negated: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Conditions as plain data, for another process: a filter, and what reaches through links."""
+
+    filter: Filter
+    joins: tuple[Join, ...] = ()
+
+    @classmethod
+    def of(cls, conditions: "Sequence[AnyCondition]") -> "Selection":
+        """What meets all of the conditions."""
+        plain = [one for one in conditions if not isinstance(one, Through)]
+        through = (one.join() for one in conditions if isinstance(one, Through))
+        return cls(render(plain), tuple(through))
 
 
 @dataclass(frozen=True)
@@ -150,16 +164,6 @@ def render(conditions: Sequence[AnyCondition]) -> Filter:
     if not rendered:
         return {}
     return rendered[0] if len(rendered) == 1 else {"$and": rendered}
-
-
-def render_plain(conditions: Sequence[AnyCondition]) -> Filter:
-    """MongoDB's filter for the conditions, but for those that reach through links."""
-    return render([one for one in conditions if not isinstance(one, Through)])
-
-
-def join_all(conditions: Sequence[AnyCondition]) -> tuple[Join, ...]:
-    """What the conditions need that reach through links."""
-    return tuple(one.join() for one in conditions if isinstance(one, Through))
 
 
 def _test_list(there: bool) -> Test:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from app.query.conditions import AnyCondition, Condition, Through
+from app.query.conditions import AnyCondition, Condition, Selection, Through
 from app.query.operators import OPERATORS, Operator
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
@@ -150,13 +150,10 @@ class Names:
             self._linked[name] = Names(self._views[name], self._views, self._find_below)
         return self._linked[name]
 
-    def find_below_links(self, collections: Iterable[str]) -> dict[str, tuple[AnyCondition, ...]]:
-        """What documents of these collections must meet to be seen behind links.
-
-        Those of which all are seen are not there.
-        """
+    def select_linked(self, collections: Iterable[str]) -> dict[str, Selection]:
+        """The documents of these collections that are seen behind links, where not all are."""
         found = {name: self._find_below(self._views[name]) for name in collections}
-        return {name: below for name, below in found.items() if below}
+        return {name: Selection.of(below) for name, below in found.items() if below}
 
     def _takes_operator(self, path: str, word: str) -> bool:
         """Whether what follows the last `__` of a name is an operator, and no part of a path.

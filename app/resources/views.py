@@ -72,6 +72,14 @@ class Rights:
         is_left = self.only is None or action in self.only
         return is_left and right is not None and right is not False
 
+    def ignore_conditions(self) -> "Rights":
+        """The same rights to the fields of all documents."""
+        read, create, update, delete = (
+            rule and Rule(fields=rule.fields, hide=rule.hide)
+            for rule in (self.read, self.create, self.update, self.delete)
+        )
+        return replace(self, read=read, create=create, update=update, delete=delete)
+
     def rule_of(self, action: Ruled) -> Rule | None:
         """What the action may touch; None where it isn't allowed."""
         rules = {
@@ -104,6 +112,11 @@ class Grants:
         """The grants of a mapping by collection, in which `*` is for the others."""
         named = sorted((name, of_one) for name, of_one in rights.items() if name != "*")
         return cls(tuple(named), rights.get("*", NOTHING))
+
+    def ignore_conditions(self) -> "Grants":
+        """The same rights to the fields of all documents, equal for callers with one role."""
+        named = tuple((name, rights.ignore_conditions()) for name, rights in self.named)
+        return Grants(named, self.others.ignore_conditions())
 
     def of(self, collection: str) -> Rights:
         """The rights to one resource."""

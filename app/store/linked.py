@@ -16,7 +16,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from app.errors import Invalid
-from app.query.conditions import AnyCondition, Filter, Join, join_all, render_plain
+from app.query.conditions import Filter, Join, Selection
 from app.query.expansions import Expansion
 from app.resources.elements import ARRAY, OBJECT_ID, join_elements, make_document
 from app.resources.kinds import show_link
@@ -38,8 +38,7 @@ Words = dict[str, Any]  # for the driver: the session, the time limit
 
 def resolve(collections: Collections, join: Join, words: Words) -> Filter:
     """The filter that a join stands for; raises `Invalid` where too many linked documents match."""
-    inner = [resolve(collections, one, words) for one in join.joins]
-    condition = join_filters([join.filter, *inner])
+    condition = resolve_all(collections, Selection(join.filter, join.joins), words)
     found = collections(join.collection).find(condition, {"_id": 1}, limit=MOST + 1, **words)
     keys = [document["_id"] for document in found.batch_size(MOST + 2)]  # one reply, of 16 MiB
     if len(keys) > MOST:
@@ -59,12 +58,10 @@ def join_filters(filters: Iterable[Filter]) -> Filter:
     return some[0] if len(some) == 1 else {"$and": some}
 
 
-def resolve_all(
-    collections: Collections, conditions: Sequence[AnyCondition], words: Words
-) -> Filter:
-    """The filter of conditions, some of which may reach through links."""
-    joins = [resolve(collections, join, words) for join in join_all(conditions)]
-    return join_filters([render_plain(conditions), *joins])
+def resolve_all(collections: Collections, selection: Selection, words: Words) -> Filter:
+    """The filter that a selection stands for; raises as `resolve`."""
+    joins = [resolve(collections, join, words) for join in selection.joins]
+    return join_filters([selection.filter, *joins])
 
 
 def expand(
@@ -99,7 +96,7 @@ def _read(
 ) -> dict[Any, Document]:
     """The documents with these `_id`s, by what identifies them."""
     target = expansion.target
-    below = resolve_all(collections, expansion.below, words)
+    below = resolve_all(collections, Selection.of(expansion.below), words)
     condition = join_filters([{"_id": {"$in": keys}}, below])
     cursor = collections(target.name).find(condition, **words)
     found = list(cursor.batch_size(len(keys) + 1))  # one reply, where 16 MiB hold it

@@ -8,7 +8,7 @@ from pymongo.errors import OperationFailure
 
 from app.errors import Invalid, MethodNotAllowed, NotFound, RequestError
 from app.query.compile import Query
-from app.query.conditions import AnyCondition, Filter
+from app.query.conditions import AnyCondition, Filter, Selection
 from app.query.expansions import Expansion
 from app.query.plan import Plan, make_plan
 from app.resources.patches import Change, read_patch
@@ -17,7 +17,7 @@ from app.resources.storing import Document, to_bson
 from app.store.bulk import Bulk, Error, Update
 from app.store.client import Database
 from app.store.indexes import Indexes, look_at, make_indexes
-from app.store.linked import expand, join_filters, resolve, resolve_all
+from app.store.linked import expand, resolve, resolve_all
 from app.store.links import Links
 from app.store.lists import ListPage, Lists
 from app.store.stored import Stored
@@ -42,14 +42,12 @@ class Repository:
         self._writes = Writes(database, resource, self._documents, self.indexes, links, self._read)
         self._bulk = Bulk(database, resource, self.indexes, links)
         self._may_hinder = links.may_hinder(resource)
-        self._below: tuple[AnyCondition, ...] = ()
+        self._seen: Selection | None = None
 
-    def below(self, conditions: Sequence[AnyCondition]) -> "Repository":
-        """The same documents with the same indexes, of which by `_id` only those that meet these
-        conditions are read.
-        """
+    def select(self, conditions: Sequence[AnyCondition]) -> "Repository":
+        """The same documents and indexes, of which only what meets these conditions is read."""
         narrower = copy.copy(self)
-        narrower._below = tuple(conditions)
+        narrower._seen = Selection.of(conditions)
         return narrower
 
     async def make_indexes(self) -> None:
@@ -95,10 +93,13 @@ class Repository:
         collections = self._database.collection
         return query.resolve([resolve(collections, join, words) for join in query.joins])
 
-    def _find_filter(self) -> Filter:
-        """The filter of the documents that are read by `_id`."""
+    def _make_condition(self, key: Any) -> Filter:
+        """The condition of the document with this `_id`, if it may be read."""
+        if self._seen is None:
+            return {"_id": key}
         words = self._database.time_limit
-        return resolve_all(self._database.collection, self._below, words)
+        seen = resolve_all(self._database.collection, self._seen, words)
+        return {"$and": [{"_id": key}, seen]}
 
     async def expand(self, document: Document, expansions: Sequence[Expansion]) -> None:
         """Puts linked documents in the place of a document's links."""
@@ -111,12 +112,8 @@ class Repository:
         look_at(self._documents.collection, self.indexes, self._documents.read_nature())
 
     def _read(self, keys: Iterable[Any]) -> Stored:
-        below = self._find_filter() if self._below else {}
         for key in keys:
-            condition: Filter = {"_id": key}
-            found = self._documents.find_one(
-                join_filters([condition, below]) if below else condition
-            )
+            found = self._documents.find_one(self._make_condition(key))
             if found:
                 return Stored(found)
         raise NotFound(f"There is no document with this _id in {self.resource.name!r}.")

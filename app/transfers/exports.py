@@ -80,10 +80,11 @@ def _export(
         presenter(resource.shape),
         snapshot=words["consistency"] == "snapshot" and snapshots,
         linked=linked,
-        below=compiler.names.find_below_links(linked),
+        below=compiler.names.select_linked(linked),
         links=tuple(
             (tuple(link.path.split(".")), link.target.collection)
             for link in link_paths(resource.shape)
+            if resource.shape.find(link.path) is not None
         ),
     )
     found.encoder(columns or (), options, resource.name)  # refuses what the format can't hold

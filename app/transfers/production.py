@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
-from app.query.conditions import AnyCondition, Filter
+from app.query.conditions import Filter, Selection
 from app.query.flatten import Flattening, Steps, Wanted, flatten, inclusion
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
@@ -70,7 +70,7 @@ class Export:
     snapshot: bool = True
     linked: Presenters = field(default_factory=dict)  # where columns reach through links
     # What linked documents must meet to be shown, by collection, where there is something.
-    below: Mapping[str, tuple[AnyCondition, ...]] = field(default_factory=dict)
+    below: Mapping[str, Selection] = field(default_factory=dict)
     links: Links = ()  # the resource's fields that hold links
 
     @property
@@ -176,8 +176,7 @@ def _resolve_below(
     """What linked documents must meet, by their collection, by the same snapshot."""
     collections = collection.database.get_collection
     return {
-        name: resolve_all(collections, conditions, words)
-        for name, conditions in export.below.items()
+        name: resolve_all(collections, selection, words) for name, selection in export.below.items()
     }
 
 

@@ -18,7 +18,10 @@ State = Literal["running", "complete", "failed", "left"]
 
 @dataclass(frozen=True)
 class Record:
-    """The state of one export; bytes and digest are the file's, before any transfer compression."""
+    """The state of one export; bytes and digest are the file's, before any transfer compression.
+
+    `caller` is whose export it is, and is shown to nobody.
+    """
 
     state: State = "running"
     documents: int = 0
@@ -27,6 +30,11 @@ class Record:
     sha256: str | None = None
     seconds: float = 0.0
     detail: str | None = None
+    caller: str = ""
+
+    def show(self) -> dict[str, Any]:
+        """What a client is told."""
+        return {name: value for name, value in asdict(self).items() if name != "caller"}
 
 
 class Records:

@@ -57,7 +57,11 @@ class Source(Protocol):
 class Transfer:
     """One export under way. Exactly one of `chunks`' end, `leave` and `fail` says how it ended."""
 
-    def __init__(self, source: Source, records: Records, refresh_seconds: float) -> None:
+    def __init__(
+        self, source: Source, records: Records, refresh_seconds: float, caller: str = ""
+    ) -> None:
+        """`caller` is whose export it is."""
+        self._caller = caller
         self.id = uuid.uuid4().hex
         self._source = source
         self._chunks = source.chunks()
@@ -121,7 +125,16 @@ class Transfer:
         made = self._source.outcome
         seconds = round(time.monotonic() - self._begin, 3)
         sha256 = made.sha256 if state == "complete" else None
-        return Record(state, made.documents, made.rows, made.size, sha256, seconds, detail)
+        return Record(
+            state,
+            made.documents,
+            made.rows,
+            made.size,
+            sha256,
+            seconds,
+            detail,
+            self._caller,
+        )
 
     async def _settle(self, state: State, detail: str | None = None) -> None:
         """Records how it ended; not for long, for a database that can't write would hold the file.
