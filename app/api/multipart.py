@@ -7,7 +7,8 @@ too long is not waited for.
 import asyncio
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -16,6 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import BadRequest, Fault, Invalid, TooLarge, UnsupportedMedia
+from app.transfers.spool import make_disk_error
 
 FORM = "multipart/form-data"
 PART = "file"
@@ -214,6 +216,16 @@ class _Form:
 
 def _make_form_error(error: FormParserError) -> BadRequest:
     return BadRequest(f"The form can't be read: {error}.", headers=_CLOSE)
+
+
+@contextmanager
+def new_upload() -> Iterator[Upload]:
+    """A file for what comes; raises `Unavailable` where the disk doesn't take it."""
+    try:
+        with new_file() as file:
+            yield Upload(file)
+    except OSError as error:
+        raise make_disk_error(error) from error
 
 
 def new_file() -> IO[bytes]:

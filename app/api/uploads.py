@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import requests
 from app.api.media_types import JSON
-from app.api.multipart import Upload, new_file, receive
+from app.api.multipart import Upload, new_file, new_upload, receive
 from app.api.parts import Part
 from app.api.problems import problem
 from app.api.relay import wait_for_disconnect
@@ -96,8 +96,7 @@ class Uploads(Part):
         await repository.begin_import(inserting=values["mode"] != "update")
         await self._take_place()
         try:
-            with new_file() as file:
-                upload = Upload(file)
+            with new_upload() as upload:
                 asked = await self._receive(request, resource, pairs, upload)
                 return await self._import(request, resource, repository, asked, upload)
         finally:

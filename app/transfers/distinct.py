@@ -2,52 +2,57 @@
 
 from array import array
 
-_LEAST = 1 << 12  # slots at first
-_FULL = 0.6  # of the slots, past which there are twice as many
-_EMPTY = 0
+_TABLE_BITS = 6  # 64 tables, that grow one after the other: only a little is there twice
+_LEAST = 64  # slots of a table at first
+_FULL = 0.7  # of the slots, past which there are more
+_GROWTH = 1.5
 _MASK = (1 << 64) - 1
 
 
 class Distinct:
-    """Hashes of 64 bits, each with the row that had it first: 12 bytes for a slot.
+    """Hashes of 64 bits, each with the row that had it first: 17 to 26 bytes for a value.
 
-    Open addressing (Knuth, volume 3, section 6.4). Python's hash of a text or of bytes is keyed
-    (SipHash), so nobody can prepare a file whose values only look equal.
+    Open addressing (Knuth, volume 3, section 6.4); a free slot has the hash 0. Python's hash of a
+    text or of bytes is keyed (SipHash), so nobody can prepare a file whose values only look equal.
     """
 
     def __init__(self) -> None:
-        self._count = 0
-        self._make(_LEAST)
-
-    def _make(self, slots: int) -> None:
-        self._slots = slots
-        self._hashes = array("Q", bytes(8 * slots))
-        self._rows = array("I", bytes(4 * slots))
+        self._tables = [_Table() for _ in range(1 << _TABLE_BITS)]
 
     def add(self, value: str | bytes, row: int) -> int | None:
         """The row that had this value before; None where this one is the first."""
         key = hash(value) & _MASK or 1
-        place = self._find(key)
-        if self._hashes[place] != _EMPTY:
-            return self._rows[place]
-        self._hashes[place], self._rows[place] = key, row
-        self._count += 1
-        if self._count > _FULL * self._slots:
+        return self._tables[key >> (64 - _TABLE_BITS)].add(key, row)
+
+
+class _Table:
+    """The hashes that begin with the same bits."""
+
+    def __init__(self) -> None:
+        self._make(_LEAST)
+
+    def _make(self, slots: int) -> None:
+        self._slots = slots
+        self._free = int(_FULL * slots)
+        self._hashes = array("Q", bytes(8 * slots))
+        self._rows = array("I", bytes(4 * slots))
+
+    def add(self, key: int, row: int) -> int | None:
+        hashes, slots = self._hashes, self._slots
+        place = key % slots
+        while there := hashes[place]:
+            if there == key:
+                return self._rows[place]
+            place = place + 1 if place + 1 < slots else 0
+        hashes[place], self._rows[place] = key, row
+        self._free -= 1
+        if not self._free:
             self._grow()
         return None
 
-    def _find(self, key: int) -> int:
-        """The slot of a hash, or the free one where it belongs."""
-        hashes, last = self._hashes, self._slots - 1
-        place = key & last
-        while hashes[place] != _EMPTY and hashes[place] != key:
-            place = (place + 1) & last
-        return place
-
     def _grow(self) -> None:
         hashes, rows = self._hashes, self._rows
-        self._make(2 * self._slots)
+        self._make(int(_GROWTH * self._slots))
         for key, row in zip(hashes, rows, strict=True):
-            if key != _EMPTY:
-                place = self._find(key)
-                self._hashes[place], self._rows[place] = key, row
+            if key:
+                self.add(key, row)

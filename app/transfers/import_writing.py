@@ -19,6 +19,7 @@ from app.store.errors import translate
 from app.transfers.keys import Key
 from app.transfers.report import Counts, FaultLog, RowFaults
 from app.transfers.row_faults import RowFaultFinder
+from app.transfers.spool import make_disk_error
 
 SENDERS = 2  # bulks under way at once
 WEIGHT = 8 * MIB  # bytes of BSON that one bulk may have
@@ -86,7 +87,7 @@ class Writer:
             try:
                 for operation, failed in outcomes():
                     self._take(operation, failed)
-            except (PyMongoError, Unavailable) as caught:
+            except (PyMongoError, Unavailable, OSError) as caught:
                 broken = broken or caught
                 uncertain += len(bulk)
             self._is_stopped = broken is not None or (self._stops and bool(self.lost.failed))
@@ -188,7 +189,11 @@ def _conflict(row: RowFaults, written: Counts) -> str:
 
 
 def _make_stopped(error: Exception, written: Counts, size: int) -> RequestError:
-    known = translate(error, writing=True) if isinstance(error, PyMongoError) else error
+    known = error
+    if isinstance(error, PyMongoError):
+        known = translate(error, writing=True)
+    elif isinstance(error, OSError):
+        known = make_disk_error(error)
     if not isinstance(known, RequestError):
         raise known
     count = written.inserted + written.updated

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from pymongo.errors import PyMongoError
 
-from app.errors import BadRequest, Fault, Invalid, RequestError, Unavailable
+from app.errors import BadRequest, Fault, Invalid, RequestError
 from app.resources.registry import Resource
 from app.spreadsheets.corrections import Corrections, CsvCorrections, XlsxCorrections
 from app.spreadsheets.format import Reader, Rows
@@ -34,7 +34,7 @@ from app.transfers.keys import Key, choose_key
 from app.transfers.named_links import list_behind_links
 from app.transfers.report import Counts, FaultLog, Report, RowFaults, make_report, merge_in_order
 from app.transfers.row_faults import RowFaultFinder
-from app.transfers.spool import Spool
+from app.transfers.spool import Spool, make_disk_error
 
 # Rows checked, rows to be written (0 while they are checked), rows written.
 Tell = Callable[[int, int, int], None]
@@ -86,12 +86,12 @@ def run_import(
                 if sheet is None or asked.sheet is None or not run.may_correct(ended):
                     return ended
                 with open_reader(format, file, asked.options) as again:
-                    run.write_sheet(again, sheet)
-                return Ended(ended.report, ended.error, has_sheet=True)
+                    has_sheet = run.try_to_write_sheet(again, sheet)
+                return Ended(ended.report, ended.error, has_sheet)
     except PyMongoError as error:
         raise translate(error) from error
     except OSError as error:
-        raise Unavailable(f"The server can't keep the file ({error.strerror}).") from error
+        raise make_disk_error(error) from error
 
 
 class _Run:
@@ -236,7 +236,15 @@ class _Run:
         """Whether a sheet is right: a row is wrong, and the rest is as the sheet will say."""
         return bool(ended.report.failed) and (ended.error is None or ended.error.status == 422)
 
-    def write_sheet(self, reader: Reader, file: BinaryIO) -> None:
+    def try_to_write_sheet(self, reader: Reader, file: BinaryIO) -> bool:
+        """Whether there was room on the disk for the sheet; without it the report is the answer."""
+        try:
+            self._write_sheet(reader, file)
+        except OSError:
+            return False
+        return True
+
+    def _write_sheet(self, reader: Reader, file: BinaryIO) -> None:
         """Writes the rows as they came, with their faults: all, or after `skip` the failed ones."""
         assert reader.header is not None
         every = self._asked.on_error == "abort"

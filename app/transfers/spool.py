@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from app.errors import Unavailable
+
 T = TypeVar("T")
 _IN_MEMORY = 1024 * 1024  # bytes, past which a spool is a file
 
@@ -34,3 +36,8 @@ class Spool(Generic[T]):
     def close(self) -> None:
         """Gives the disk back."""
         self._file.close()
+
+
+def make_disk_error(error: OSError) -> Unavailable:
+    """The error for a file that the server's disk doesn't take."""
+    return Unavailable(f"The server can't keep the file ({error.strerror}).")

@@ -34,11 +34,21 @@ def faulty_mongod(folder: Path) -> Iterator[str]:
     """A replica set of one that takes `failCommand`; its URI."""
     with running_mongod(folder, "--replSet", "rs0", *TEST_COMMANDS) as uri:
         with MongoClient[dict[str, Any]](uri) as client:
-            host = uri.removeprefix("mongodb://").partition("/")[0]
-            config = {"_id": "rs0", "members": [{"_id": 0, "host": host}]}
-            client.admin.command("replSetInitiate", config)
-            wait_for(lambda: client.admin.command("hello")["isWritablePrimary"], 30, "no primary")
+            initiate(client)
         yield uri
+
+
+def initiate(client: Any) -> None:
+    """Makes the only member of `rs0` a primary."""
+    host, port = client.address
+    config = {"_id": "rs0", "members": [{"_id": 0, "host": f"{host}:{port}"}]}
+    client.admin.command("replSetInitiate", config)
+    wait_for_primary(client)
+
+
+def wait_for_primary(client: Any) -> None:
+    """Waits until the server accepts writes."""
+    wait_for(lambda: client.admin.command("hello")["isWritablePrimary"], 30, "no primary")
 
 
 @contextmanager
