@@ -256,7 +256,9 @@ class ResourceRouter(Part):
 
         Raises `NotFound`, or `Invalid` for no `_id`.
         """
-        access = self.access(request, "read")
+        access = self.access(request)
+        if not access.view.rights.may("export"):  # which shows what may be read
+            access.require("read")
         return await self._find(request, access.repository.read, step)
 
     async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
