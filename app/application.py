@@ -23,6 +23,7 @@ from app.api.downloads import Downloads
 from app.api.extensions import include_routers, merge_description, refuse_collisions
 from app.api.health import Health
 from app.api.middleware import Cors, Gate
+from app.api.observers import Observer
 from app.api.openapi import describe
 from app.api.parts import Part
 from app.api.problems import (
@@ -47,6 +48,7 @@ from app.transfers.forking import start_fork_server
 
 if TYPE_CHECKING:
     from app.api.limits import Limits
+    from app.api.metrics import Metrics
     from app.auth.part import Auth
 
 RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
@@ -66,12 +68,13 @@ class Application(FastAPI):
     All other paths go through FastAPI's own stack: dependencies, WebSockets, security.
     """
 
-    def __init__(self, settings: Settings, **words: Any) -> None:
+    def __init__(self, settings: Settings, metrics: "Metrics | None", **words: Any) -> None:
         super().__init__(**words)
         self.settings = settings
+        self.observer: Observer = metrics or Observer()
         self.paths = Paths(())
         self._is_open = not settings.has_accounts
-        self._gate = Gate(self._choose, settings)
+        self._gate = Gate(self._choose, settings, metrics)
         self._short: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,6 +122,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     resources = discover(settings.MODELS)
     auth = _make_auth(settings, resources.values())
     limits = _make_limits(settings)
+    metrics = _make_metrics(settings)
     accesses = Accesses([*resources.values(), *(auth.resources if auth is not None else ())])
     compilers = accesses.compilers_of(ALL)
     for name in compilers:
@@ -137,6 +141,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
 
     app = Application(
         settings,
+        metrics,
         title=TITLE,
         version=VERSION,
         lifespan=lifespan,
@@ -145,8 +150,8 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         middleware=_list_layers(settings, auth, limits),
         exception_handlers=_HANDLERS,
     )
-    downloads = Downloads(settings)
-    uploads = Uploads(settings, resources.values())
+    downloads = Downloads(settings, app.observer)
+    uploads = Uploads(settings, resources.values(), app.observer)
     routers = [
         ResourceRouter(resource, accesses, settings, downloads, uploads)
         for resource in resources.values()
@@ -158,6 +163,9 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     own = [*pages.routes(), *health.routes(), *downloads.routes()]
     if limits is not None:
         parts.append(limits)
+    if metrics is not None:
+        parts.append(metrics)
+        own += metrics.routes()
     if auth is not None:
         find = lambda path: app.paths.find(path)  # noqa: E731 - which are known in the end
         shared = auth.make_shared(find)
@@ -191,6 +199,14 @@ def _make_limits(settings: Settings) -> "Limits | None":
         return None
     limits: Limits = importlib.import_module("app.api.limits").Limits(settings)
     return limits
+
+
+def _make_metrics(settings: Settings) -> "Metrics | None":
+    """The numbers for Prometheus; a server without them does not even import the library."""
+    if settings.METRICS != "on":
+        return None
+    metrics: Metrics = importlib.import_module("app.api.metrics").Metrics()
+    return metrics
 
 
 def _list_layers(

@@ -1,4 +1,4 @@
-"""Tasks that have to end, whatever is cancelled around them."""
+"""Tasks that have to end, whatever is cancelled around them; and so many of a kind at once."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -22,3 +22,40 @@ async def run_to_end(work: Coroutine[Any, Any, None]) -> None:
             await asyncio.wait((task,))
     if not task.cancelled():
         task.result()
+
+
+class Places:
+    """So many at once; whoever comes later waits for a while."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.taken = 0
+        self.waiting = 0  # for a place
+        self._free = asyncio.Semaphore(count)
+
+    async def take(self, seconds: float) -> None:
+        """Takes a place; raises `TimeoutError` where none becomes free in that time."""
+        if self._free.locked():
+            await self._wait(seconds)
+        else:
+            await self._free.acquire()
+        self.taken += 1
+
+    async def _wait(self, seconds: float) -> None:
+        self.waiting += 1
+        try:
+            await asyncio.wait_for(self._free.acquire(), seconds)
+        finally:
+            self.waiting -= 1
+
+    def release(self) -> None:
+        """Gives a place back."""
+        self.taken -= 1
+        self._free.release()
+
+    async def close(self, seconds: float) -> None:
+        """Waits until all are given back, for so many seconds at most; nobody gets one any more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for _ in range(self.count):
+                    await self._free.acquire()

@@ -118,6 +118,14 @@ class Settings(BaseSettings):
         ),
     )
 
+    METRICS: Literal["on", "off"] = Field(
+        "off",
+        description=(
+            "`on`: `GET /metrics` has numbers for Prometheus; with accounts, for the scope "
+            "`metrics`."
+        ),
+    )
+
     LOG_FORMAT: Literal["text", "json"] = Field(
         "text", description="How a line of the log is written; `json`: an object for each."
     )
@@ -215,7 +223,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("DOCS", "LOG_FORMAT", "LOG_LEVEL", mode="before")
+    @field_validator("DOCS", "LOG_FORMAT", "LOG_LEVEL", "METRICS", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

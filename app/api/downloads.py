@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from urllib.parse import quote
 
 import orjson
@@ -16,10 +17,11 @@ from app.api.access import Access
 from app.api.callers import caller_of
 from app.api.descriptions import Answer, Description, Schema, describe_in_path
 from app.api.media_types import JSON
+from app.api.observers import Observer
 from app.api.parts import Part
 from app.api.relay import Relay
 from app.api.routing import Route
-from app.concurrency import cancel
+from app.concurrency import Places, cancel
 from app.errors import NotFound, ProtocolTooOld, RequestError, Unavailable
 from app.query.conditions import Condition
 from app.settings import Settings
@@ -78,17 +80,19 @@ _RECORD = Description(
 class Downloads(Part):
     """The exports of one server process: so many at once, each with a record."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, observer: Observer) -> None:
         self.records: Records
+        self._observer = observer
         self._database: Database
         self._settings = settings
-        self._places: asyncio.Semaphore
+        self._places: Places
+        observer.watch("exports", lambda: self._places.taken, lambda: self._places.waiting)
 
     async def open(self, database: Database) -> None:
         """Takes the documents and the records from this database."""
         self.records = Records(database)
         self._database = database
-        self._places = asyncio.Semaphore(self._settings.EXPORTS_AT_ONCE)
+        self._places = Places(self._settings.EXPORTS_AT_ONCE)
 
     async def prepare(self) -> bool:
         """Makes the index by which records are forgotten."""
@@ -97,10 +101,7 @@ class Downloads(Part):
 
     async def close(self) -> None:
         """Waits for the exports that are being ended, so that the database is there for them."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSING_SECONDS):
-                for _ in range(self._settings.EXPORTS_AT_ONCE):
-                    await self._places.acquire()
+        await self._places.close(CLOSING_SECONDS)
 
     def routes(self) -> list[Route]:
         """`/exports/{id}`."""
@@ -174,11 +175,8 @@ class Downloads(Part):
         return {}
 
     async def _take_place(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
-            return
         try:
-            await asyncio.wait_for(self._places.acquire(), self._settings.EXPORT_WAIT_SECONDS)
+            await self._places.take(self._settings.EXPORT_WAIT_SECONDS)
         except TimeoutError:
             raise Unavailable(
                 f"{self._settings.EXPORTS_AT_ONCE} exports are under way already; try again "
@@ -186,7 +184,9 @@ class Downloads(Part):
             ) from None
 
     def _transfer(self, export: Export, caller: str) -> Transfer:
-        return Transfer(self._source(export), self.records, self.refresh_seconds, caller)
+        tell_end = partial(self._observer.see_export, export.format)
+        source = self._source(export)
+        return Transfer(source, self.records, self.refresh_seconds, caller, tell_end)
 
     def _source(self, export: Export) -> Source:
         """What makes the file: a process of its own, or a thread where none can reach the data."""

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 
 from app.api.headers import Headers
 from app.api.lines import HIDDEN, Line
+from app.api.observers import Observer
 from app.api.problems import problem
 from app.api.proxies import Proxies
 from app.errors import BadRequest, Fault, Forbidden, RequestError
@@ -45,8 +46,9 @@ class Gate:
     WebSockets pass it as well: whatever page they are opened by, they can write.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, observer: Observer | None = None) -> None:
         self._app = app
+        self._observer = observer
         self._hosts = frozenset(
             host.lower() for host in settings.ALLOWED_HOSTS if not host.startswith("*")
         )
@@ -94,7 +96,10 @@ class Gate:
         try:
             await self._answer(scope, asked, receive, send_marked)
         finally:
-            _log.info(Line(scope, status, (time.perf_counter() - begin) * 1000))
+            seconds = time.perf_counter() - begin
+            _log.info(Line(scope, status, seconds * 1000))
+            if self._observer is not None:
+                self._observer.see_request(scope, status, seconds)
 
     async def _answer(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send

@@ -3,7 +3,10 @@
 import asyncio
 import io
 import logging
-from collections.abc import Iterable
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import IO, BinaryIO, cast
 from urllib.parse import quote
 
@@ -15,11 +18,12 @@ from starlette.types import Receive, Scope, Send
 from app.api import requests
 from app.api.media_types import JSON
 from app.api.multipart import Upload, new_file, new_upload, receive
+from app.api.observers import Observer
 from app.api.parts import Part
 from app.api.problems import problem
 from app.api.relay import wait_for_disconnect
-from app.concurrency import cancel, run_to_end
-from app.errors import NotFound, Unavailable
+from app.concurrency import Places, cancel, run_to_end
+from app.errors import NotFound, RequestError, Unavailable
 from app.resources.registry import Resource
 from app.settings import Settings
 from app.spelling import suggest_nearest
@@ -33,9 +37,11 @@ from app.transfers.child import Child, ChildFailed, Inherited
 from app.transfers.import_options import Import, SheetFormat, check_parameters, read_import
 from app.transfers.import_work import ImportWork
 from app.transfers.imports import Ended, run_import
+from app.transfers.report import Report
 
 CLOSING_SECONDS = 3.0  # that imports have to end when the server stops
 WAIT_SECONDS = 5.0  # that an import waits for its turn
+INTERNAL = 500  # the first status of an error that is the server's
 CHUNK = 256 * 1024  # bytes of a sheet that are sent at a time
 _SHEETS: dict[str, SheetFormat] = {
     FORMATS["csv"].media_type.partition(";")[0]: "csv",
@@ -48,27 +54,26 @@ _log = logging.getLogger("docsheet.imports")
 class Uploads(Part):
     """The imports of one server process: so many at once."""
 
-    def __init__(self, settings: Settings, resources: Iterable[Resource]) -> None:
+    def __init__(
+        self, settings: Settings, resources: Iterable[Resource], observer: Observer
+    ) -> None:
+        self._observer = observer
         self._settings = settings
         self._resources = list(resources)
         self._database: Database
-        self._places: asyncio.Semaphore
+        self._places: Places
+        observer.watch("imports", lambda: self._places.taken, lambda: self._places.waiting)
         self._limit = settings.IMPORT_LIMIT_MIB * MIB
         self._limits = Limits(rows=settings.IMPORT_ROWS, size=8 * self._limit)
 
     async def open(self, database: Database) -> None:
         """Writes to this database."""
         self._database = database
-        self._places = asyncio.Semaphore(self._settings.IMPORTS_AT_ONCE)
+        self._places = Places(self._settings.IMPORTS_AT_ONCE)
 
     async def close(self) -> None:
         """Waits for the imports that are being ended."""
-        try:
-            async with asyncio.timeout(CLOSING_SECONDS):
-                for _ in range(self._settings.IMPORTS_AT_ONCE):
-                    await self._places.acquire()
-        except TimeoutError:
-            return
+        await self._places.close(CLOSING_SECONDS)
 
     def form(self, request: Request, resource: Resource) -> Response:
         """`GET /users/import/{format}`: an empty sheet to fill in."""
@@ -104,11 +109,8 @@ class Uploads(Part):
             repository.end_import()
 
     async def _take_place(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
-            return
         try:
-            await asyncio.wait_for(self._places.acquire(), WAIT_SECONDS)
+            await self._places.take(WAIT_SECONDS)
         except TimeoutError:
             raise Unavailable(
                 f"{self._settings.IMPORTS_AT_ONCE} imports are under way already; try again when "
@@ -148,7 +150,10 @@ class Uploads(Part):
         sheet = new_file()
         is_sent = False
         try:
-            ended = await self._run(request, resource, repository, asked, (upload.file, sheet))
+            files = upload.file, sheet
+            with self._observe(asked, upload) as outcome:
+                outcome.ended = await self._run(request, resource, repository, asked, files)
+            ended = outcome.ended
             if ended is None:
                 return Response(None, 499)  # nginx's number for this; nobody reads it
             if ended.has_sheet:
@@ -158,6 +163,20 @@ class Uploads(Part):
         finally:
             if not is_sent:
                 sheet.close()
+
+    @contextmanager
+    def _observe(self, asked: Import, upload: Upload) -> Iterator["_Outcome"]:
+        """Tells the observer how the import in this block ended."""
+        outcome = _Outcome()
+        try:
+            yield outcome
+        except RequestError as error:
+            outcome.error = error
+            raise
+        finally:
+            size = os.fstat(upload.file.fileno()).st_size
+            end, report = outcome.name_end(asked), outcome.report
+            self._observer.see_import(asked.format, end, report, size, outcome.seconds)
 
     async def _run(
         self,
@@ -195,6 +214,32 @@ class Uploads(Part):
             return await _unless_client_leaves(child, request.receive)
         finally:
             await run_to_end(child.close())
+
+
+class _Outcome:
+    """What came of an import: how it ended, None where its client left; or an error."""
+
+    def __init__(self) -> None:
+        self.ended: Ended | None = None
+        self.error: RequestError | None = None
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def report(self) -> Report:
+        return self.ended.report if self.ended else Report()
+
+    def name_end(self, asked: Import) -> str:
+        """As observers name it."""
+        error = self.error or (self.ended.error if self.ended else None)
+        if error is not None:
+            return "refused" if error.status < INTERNAL else "failed"
+        if self.ended is None:
+            return "left"
+        return "checked" if asked.dry_run else "written"
 
 
 async def _unless_client_leaves(child: Child[Ended], receive: Receive) -> Ended | None:

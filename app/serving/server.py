@@ -25,6 +25,7 @@ from app.resources.packages import import_modules
 from app.resources.registry import discover
 from app.servers.embedded import STOP_SECONDS, EmbeddedDatabase
 from app.serving.logs import configure_logging
+from app.serving.metrics import share_metrics
 from app.serving.workers import Report, Workers, when_parent_ends
 from app.settings import Settings
 from app.transfers.forking import start_fork_server
@@ -78,7 +79,10 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
         used = _with_uri(settings, embedded)
         configure_logging(used)
         _require_administrator(used)
-        with Workers(used, listening, _work) as workers:
+        with (
+            share_metrics(used) as on_death,
+            Workers(used, listening, _work, on_death) as workers,
+        ):
             _announce(used, listening, embedded, console)
             workers.watch()
     finally:
@@ -118,6 +122,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: Any, settings: Settings, more: float) -> None:
         super().__init__(_config(app, settings))
+        app.observer.watch_connections(lambda: len(self.server_state.connections))
         self._seconds = settings.SHUTDOWN_GRACE_SECONDS + LEAVING_SECONDS + more
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from app.errors import StartError
 from app.settings import Settings
@@ -35,10 +35,18 @@ Work = Callable[[Settings, socket.socket, Report], None]
 class Workers:
     """The workers of one server; within `with` all of them serve.
 
+    `on_death` is called with the process number of each that dies before its end.
     Entering raises `StartError` with what the first worker says that can't serve.
     """
 
-    def __init__(self, settings: Settings, listening: socket.socket, work: Work) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listening: socket.socket,
+        work: Work,
+        on_death: Callable[[int], None],
+    ) -> None:
+        self._on_death = on_death
         self._settings = settings
         self._listening = listening
         self._work = work
@@ -91,6 +99,7 @@ class Workers:
     def _again(self, dead: "_Worker") -> "_Worker":
         if not dead.told:
             dead.told = True
+            self._on_death(dead.pid)
             _log.error(
                 "a worker (process %s) ended with %s; %s",
                 dead.pid,
@@ -145,7 +154,7 @@ class _Worker:
         )
         self.process.start()
         report.close()
-        self.pid = self.process.pid
+        self.pid = cast(int, self.process.pid)
         self.told = False
         self._deaths = deaths  # of young workers in its place before it, one after the other
         self._born = time.monotonic()

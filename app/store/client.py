@@ -99,6 +99,15 @@ class Database(Connection):
         self._heart = ThreadPoolExecutor(1, thread_name_prefix="heartbeat")
         self._beating: asyncio.Future[bool] | None = None
         self._searches = asyncio.Semaphore(settings.SEARCHES_AT_ONCE)
+        self._calls = 0  # under way, and such as wait
+
+    def count_calls(self) -> int:
+        """How many calls to the database are under way."""
+        return min(self._calls, self.settings.DATABASE_CALLS_AT_ONCE)
+
+    def count_waiting(self) -> int:
+        """How many calls have no thread yet."""
+        return self._calls - self.count_calls()
 
     @property
     def motor(self) -> Any:
@@ -183,15 +192,19 @@ class Database(Connection):
         expressions) is bounded to SEARCHES_AT_ONCE.
         """
         deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS
-        with translate_errors(writing=writing, patterns=patterns):
-            if not self.has_primary():
-                await self._wait_for_primary(writing)
-            call = functools.partial(work, *args, **words)
-            if writing:
-                call = functools.partial(_run_in_time, call, deadline)
-            if patterns:
-                return await self._search(call)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        self._calls += 1
+        try:
+            with translate_errors(writing=writing, patterns=patterns):
+                if not self.has_primary():
+                    await self._wait_for_primary(writing)
+                call = functools.partial(work, *args, **words)
+                if writing:
+                    call = functools.partial(_run_in_time, call, deadline)
+                if patterns:
+                    return await self._search(call)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        finally:
+            self._calls -= 1
 
     async def _wait_for_primary(self, writing: bool) -> None:
         deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -58,12 +58,18 @@ class Transfer:
     """One export under way. Exactly one of `chunks`' end, `leave` and `fail` says how it ended."""
 
     def __init__(
-        self, source: Source, records: Records, refresh_seconds: float, caller: str = ""
+        self,
+        source: Source,
+        records: Records,
+        refresh_seconds: float,
+        caller: str = "",
+        tell_end: Callable[[Record], None] = lambda record: None,
     ) -> None:
-        """`caller` is whose export it is."""
+        """`caller` is whose export it is; `tell_end` is called with how it ended."""
         self._caller = caller
         self.id = uuid.uuid4().hex
         self._source = source
+        self._tell_end = tell_end
         self._chunks = source.chunks()
         self._records = records
         self._refresh_seconds = refresh_seconds
@@ -79,6 +85,7 @@ class Transfer:
         try:
             self._first = await anext(self._chunks, None)
         except (RequestError, ChildFailed) as error:
+            self._tell_end(self._record("failed", str(error)))
             await self._forget()
             if isinstance(error, RequestError):
                 raise
@@ -141,7 +148,9 @@ class Transfer:
 
         The record goes on to be written behind it.
         """
-        writing = self._write(self._record(state, detail))
+        record = self._record(state, detail)
+        self._tell_end(record)
+        writing = self._write(record)
         done, _ = await asyncio.wait((writing,), timeout=RECORD_SECONDS)
         if not done:
             _log.error("export %s is %s, which is not recorded yet", self.id, state)

@@ -13,7 +13,7 @@ from app.servers.embedded import EmbeddedDatabase
 from app.servers.process import Mongod
 from tests.support.members import owns
 from tests.support.mongod import needs_mongod, require_mongod
-from tests.support.processes import children, family, lives
+from tests.support.processes import children, environment, family, lives
 from tests.support.server import ROOT, LiveServer
 from tests.support.waiting import LONGEST, wait_for
 
@@ -88,6 +88,28 @@ def test_a_killed_worker_is_started_again_while_the_others_serve(shared: LiveSer
     wait_for(lambda: len(set(workers(shared)) - {killed}) == WORKERS)
     accepts(shared)
     assert shared.logged(f"a worker (process {killed}) ended with SIGKILL; another one starts.")
+
+
+def test_numbers_are_of_all_workers_and_do_not_fall_when_one_dies(folder: Path) -> None:
+    with LiveServer(WORKERS=2, DATA_DIR=folder.with_name("measured"), METRICS="on") as live:
+        place = Path(environment(workers(live)[0])["PROMETHEUS_MULTIPROC_DIR"])
+
+        def count(name: str) -> float:
+            """The sum of a number's lines; a worker is asked that is free at the moment."""
+            lines = httpx.get(f"{live.address}/metrics").text.splitlines()
+            return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+        requests = 'docsheet_request_seconds_count{method="GET",route="/readyz",status="200"}'
+        accepts(live)
+        assert {count(requests) for _ in range(6)} == {40}
+        assert len(list(place.glob("gauge_livesum_*.db"))) == 2
+        killed = workers(live)[0]
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: len(set(workers(live)) - {killed}) == 2)
+        assert not list(place.glob(f"gauge_livesum_{killed}.db"))
+        accepts(live)
+        assert {count(requests) for _ in range(6)} == {80}
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -34,6 +34,12 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def environment(pid: int) -> dict[str, str]:
+    """The variables with which a process was started."""
+    lines = (PROC / str(pid) / "environ").read_bytes().decode().split("\0")
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
 def find_processes(*words: str) -> list[int]:
     """The processes whose command line holds all of these words."""
     found = [int(folder.name) for folder in PROC.glob("[0-9]*")]
