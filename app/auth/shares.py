@@ -140,7 +140,7 @@ class Shared(Part):
     async def download(self, request: Request) -> Response:
         """`GET /shared/{token}/{file}`: the export, by the rights of who made the share."""
         share = await self._read(request.scope[TOKEN], request.path_params["file"])
-        address = read_address(share["address"], self._find)
+        address = self._find_address(share["address"], request.scope.get("root_path", ""))
         caller = await self._call_maker(share, address)
         response = await address.answer(request, caller, request.method)
         scope = {**request.scope, "caller": caller}
@@ -155,6 +155,13 @@ class Shared(Part):
         if share["expires"].replace(tzinfo=datetime.UTC) <= now():
             raise Gone("This share has expired; ask for a new link.")
         return share
+
+    def _find_address(self, address: str, root: str) -> Address:
+        """What a share downloads; raises `NotFound` where that is there no more."""
+        try:
+            return read_address(address, self._find, root)
+        except Invalid:
+            raise NotFound("What this link downloads is there no more.") from None
 
     async def _call_maker(self, share: Mapping[str, Any], address: Address) -> Caller:
         """The maker as a caller who may do nothing but this export."""

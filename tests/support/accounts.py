@@ -1,13 +1,16 @@
 """A server with accounts, in this process: on a mock, or on a real mongod."""
 
+import asyncio
 import base64
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import bson
 import httpx
 from mongomock_motor import AsyncMongoMockClient
 from pwdlib import PasswordHash
@@ -15,11 +18,12 @@ from pymongo import MongoClient
 
 from app.application import Application, create_app
 from app.auth.documents import now
+from app.auth.keys import digest, make_id, make_secret
 from app.settings import Settings
 
 PASSWORD = "correct horse"
 ADDRESS = "http://localhost"
-ACCOUNTS = "docsheet.accounts"
+ACCOUNTS, KEYS = "docsheet.accounts", "docsheet.keys"
 
 
 @cache
@@ -54,6 +58,23 @@ class Served:
         }
         return self.database[ACCOUNTS].insert_one(document).inserted_id
 
+    def key(self, account: Any, *scopes: str) -> dict[str, str]:
+        """The header with a new key of an account; without scopes it has all."""
+        identifier, secret = make_id(), make_secret()
+        self.database[KEYS].insert_one(
+            {
+                "_id": identifier,
+                "name": "a key",
+                "account": bson.DBRef(ACCOUNTS, account),
+                "scopes": list(scopes),
+                "digest": digest(secret),
+                "created": now(),
+                "expires": None,
+                "last_used": None,
+            }
+        )
+        return {"Authorization": f"Bearer {identifier}.{secret}"}
+
     async def sign_in(self, name: str, password: str = PASSWORD, **more: str) -> dict[str, Any]:
         """The tokens of an account."""
         form = {"grant_type": "password", "username": name, "password": password, **more}
@@ -67,6 +88,15 @@ class Served:
         """The header with a token of an account."""
         tokens = await self.sign_in(name, **more)
         return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+async def answers(client: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
+    """The answer with this status, which comes within the five seconds that a change may take."""
+    deadline = time.monotonic() + 5
+    while (answer := await client.get(path)).status_code != status:
+        assert time.monotonic() < deadline, (answer.status_code, answer.text)
+        await asyncio.sleep(0.1)
+    return answer
 
 
 def basic(name: str, password: str = PASSWORD) -> dict[str, str]:
@@ -98,6 +128,14 @@ async def serve(uri: str = "", **chosen: Any) -> AsyncIterator[Served]:
     finally:
         client.drop_database(name)
         client.close()
+
+
+@asynccontextmanager
+async def serve_again(other: Served, uri: str, **chosen: Any) -> AsyncIterator[Served]:
+    """Another server on the same database of this mongod."""
+    app = create_app(settings_of(DB_NAME=other.database.name, MONGO_URI=uri, **chosen))
+    async with app.router.lifespan_context(app):
+        yield Served(app, other.database)
 
 
 @asynccontextmanager
