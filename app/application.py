@@ -159,7 +159,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     parts += [*routers, downloads, uploads]
     health = Health(parts)
     parts.append(health)
-    pages = Pages(resources, lambda grants: _describe_to(app, accesses, grants), settings)
+    pages = Pages(resources, lambda grants: _describe_to(app, accesses, grants, auth), settings)
     own = [*pages.routes(), *health.routes(), *downloads.routes()]
     if limits is not None:
         parts.append(limits)
@@ -178,7 +178,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
     refuse_reserved(resources.values(), reserved)
     served = [route for router in routers for route in router.routes()]
     app.paths = Paths([*own, *served, *make_reverse_routes(routers)])
-    app.openapi = lambda: _describe(app, compilers)  # type: ignore[method-assign]
+    app.openapi = lambda: _describe(app, compilers, auth)  # type: ignore[method-assign]
     if settings.ROUTES:
         include_routers(app, settings.ROUTES)
     refuse_collisions(app, app.paths, reserved)
@@ -221,14 +221,19 @@ def _list_layers(
     return layers
 
 
-def _describe_to(app: Application, accesses: Accesses, grants: Grants) -> dict[str, Any]:
+def _describe_to(
+    app: Application, accesses: Accesses, grants: Grants, auth: "Auth | None"
+) -> dict[str, Any]:
     """The description for callers with some rights; of everything it is FastAPI's own."""
-    return app.openapi() if grants == ALL else _describe(app, accesses.compilers_of(grants))
+    return app.openapi() if grants == ALL else _describe(app, accesses.compilers_of(grants), auth)
 
 
-def _describe(app: Application, compilers: Compilers) -> dict[str, Any]:
-    ours = describe(app.paths.routes, compilers, TITLE, VERSION)
+def _describe(app: Application, compilers: Compilers, auth: "Auth | None") -> dict[str, Any]:
+    secure = auth.secure if auth is not None else None
+    ours = describe(app.paths.routes, compilers, TITLE, VERSION, secure)
     described = merge_description(ours, FastAPI.openapi(app))
+    if auth is not None:
+        auth.describe(described)
     if app.settings.ROOT_PATH:
         described["servers"] = [{"url": app.settings.ROOT_PATH}]
     return described

@@ -45,7 +45,8 @@ class Answer:
 class Description:
     """One method of one path; `name` is the `operationId`, `problems` are statuses.
 
-    `schemas` are those that its answers refer to.
+    `schemas` are those that its answers refer to, `scope` is what a caller needs for it where there
+    are accounts, and `security` how OpenAPI says so.
     """
 
     method: str
@@ -58,6 +59,8 @@ class Description:
     body: Content | None = None
     tag: str = "server"
     schemas: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
+    scope: str = ""
+    security: Sequence[Schema] | None = None
 
 
 HEADERS: dict[str, str | Schema] = {

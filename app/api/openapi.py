@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 description of everything that is served, assembled from what the routes say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
@@ -27,6 +27,7 @@ from app.resources.extents import extent_of
 from app.resources.registry import Resource
 from app.resources.views import EVERYTHING, NOTHING, View
 
+Secure = Callable[[Description], Description]
 _ABOUT = (
     "MongoDB documents as a REST API and as spreadsheets. HEAD works wherever GET does. An unknown "
     "parameter is refused, never ignored."
@@ -34,9 +35,16 @@ _ABOUT = (
 
 
 def describe(
-    routes: Iterable[Route], compilers: Compilers, title: str, version: str
+    routes: Iterable[Route],
+    compilers: Compilers,
+    title: str,
+    version: str,
+    secure: Secure | None = None,
 ) -> dict[str, Any]:
-    """The whole description, of routes and of the resources' models, as one caller sees them."""
+    """The whole description, of routes and of the resources' models, as one caller sees them.
+
+    `secure` adds to each operation what it requires of the caller.
+    """
     views = [view for view in compilers.views.values() if view.rights != NOTHING]
     served = [view.resource for view in views]
     schemas: dict[str, Schema] = {"ProblemDetails": PROBLEM_DETAILS}
@@ -44,6 +52,8 @@ def describe(
     paths: dict[str, dict[str, Schema]] = {}
     for route in routes:
         for description in route.describe(compilers):
+            if secure is not None:
+                description = secure(description)
             operation = _operation(description, names)
             paths.setdefault(description.path, {})[description.method] = operation
             schemas |= description.schemas
@@ -87,6 +97,8 @@ def _operation(description: Description, names: Mapping[str, str]) -> Schema:
     if description.body is not None:
         content = _content(description.body, names)
         operation["requestBody"] = {"required": True, "content": content}
+    if description.security is not None:
+        operation["security"] = list(description.security)
     return operation
 
 

@@ -22,6 +22,10 @@ from app.resources.views import Action
 from app.spreadsheets.format import Format
 from app.spreadsheets.formats import FORMATS
 
+_ACTIONS: dict[str, Action] = {  # by the first word of an operation's name
+    "list": "read", "read": "read", "create": "create", "replace": "update", "patch": "update",
+    "delete": "delete", "export": "export", "import": "import",
+}  # fmt: skip
 _TAGS = "ETags, with commas, or *."
 _IF_MATCH = describe_in_header(
     "If-Match", f"Only if the document is in one of these states: {_TAGS}"
@@ -252,6 +256,8 @@ def _describe(
     body: Content | None = None,
 ) -> Description:
     name = compiler.resource.name
+    action = _ACTIONS[word.partition("_")[0]]
     return Description(
-        method, path, f"{word}_{name}", summary, answers, problems, parameters or [], body, name
-    )
+        method, path, f"{word}_{name}", summary, answers, problems, parameters or [], body, name,
+        scope=f"{compiler.resource.address}:{action}",
+    )  # fmt: skip

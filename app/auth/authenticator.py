@@ -16,6 +16,7 @@ from app.api.middleware import refuse
 from app.api.proxies import client_address
 from app.auth.checks import Checks
 from app.auth.documents import KEY_PREFIX
+from app.auth.open import DOCS, is_open
 from app.auth.sessions import COOKIE
 from app.errors import Fault, Forbidden, RequestError, Unauthorized
 from app.settings import Settings
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 BEARER, BASIC = 'Bearer realm="docsheet"', 'Basic realm="docsheet", charset="UTF-8"'
 SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing (RFC 9110, 9.2.1)
-OPEN = frozenset(("/livez", "/readyz", "/auth/token", "/ui/sign-in", "/ui/sign-out"))
-SHARED = "/shared/"
-DOCS = ("/docs", "/redoc", "/openapi.json")
 Find = Callable[[Scope], Awaitable[Caller]]
 CREDENTIAL = "credential"  # in the scope: the id of the family, key or session that was sent
 _NOT_VALID = "The credentials that were sent are not valid."
@@ -144,7 +142,7 @@ class Authentication:
         self._limits = limits
         self._find_caller = find
         self._root = settings.ROOT_PATH
-        self._docs = DOCS if settings.DOCS == "on" else ()
+        self._docs = DOCS if settings.DOCS == "on" else frozenset()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through with its caller, and the lifespan without one."""
@@ -160,7 +158,7 @@ class Authentication:
 
     async def _find(self, scope: Scope) -> Caller:
         path = scope["path"].removeprefix(self._root)
-        if path in OPEN or path.startswith(SHARED):
+        if is_open(path):
             return NOBODY
         try:
             return await self._find_caller(scope)

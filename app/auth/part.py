@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from app.api.access import Accesses
 from app.api.callers import Caller
+from app.api.descriptions import Description, Schema
 from app.api.downloads import Downloads
 from app.api.parts import Part
 from app.api.router import ResourceRouter
@@ -24,6 +25,7 @@ from app.auth.roles import Roles
 from app.auth.routers import make_own_routers
 from app.auth.routes import Callers
 from app.auth.scopes import Scopes
+from app.auth.security import describe_security, secure
 from app.auth.shares import Find, Shared
 from app.resources.registry import Resource
 from app.settings import Settings
@@ -107,6 +109,14 @@ class Auth(Part):
         """The caller that an account is through a share."""
         known = await self._checks.accounts.get(account)
         return known.call("share", scopes or None) if known is not None else None
+
+    def secure(self, description: Description) -> Description:
+        """An operation with what it requires of the caller, for OpenAPI."""
+        return secure(description)
+
+    def describe(self, described: Schema) -> None:
+        """Adds to the whole description how a caller says who it is."""
+        describe_security(described, self._settings.ROOT_PATH)
 
     def routes(self) -> list[Route]:
         """What signs in, and out."""

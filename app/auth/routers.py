@@ -37,6 +37,7 @@ from app.auth.repositories import (
     ShareRepository,
 )
 from app.auth.roles import Roles
+from app.auth.scopes import ADMIN
 from app.auth.shares import Address, Find, make_token, read_address
 from app.errors import Fault, Forbidden, Invalid, NotFound
 from app.query.compile import Compiler, Compilers
@@ -139,7 +140,9 @@ class OwnRouter(_ForAdministrators):
 
     def describe(self, description: Description) -> Description:
         """What a route says of itself; the name of a collection would be none for an operation."""
-        return replace(description, name=description.name.replace("docsheet.", "auth_"))
+        name = description.name.replace("docsheet.", "auth_")
+        is_mine = self.resource.name in (KEYS, SHARES)
+        return replace(description, name=name, scope="" if is_mine else ADMIN)
 
 
 class AccountRouter(OwnRouter):

@@ -12,9 +12,10 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Content, Description, Schema
-from app.api.media_types import JSON
+from app.api.media_types import JSON, PROBLEM
 from app.api.proxies import client_address
 from app.api.routing import Route
+from app.api.schemas import PROBLEM_DETAILS
 from app.auth.accounts import Known
 from app.auth.authenticator import CREDENTIAL
 from app.auth.checks import Checks
@@ -41,6 +42,21 @@ _TOKENS: Schema = {
         "expires_in": {"type": "integer", "description": "Seconds that it serves."},
         "refresh_token": {"type": "string", "description": "Serves once, for the next tokens."},
         "scope": {"type": "string", "description": "The scopes that it has, with spaces."},
+    },
+}
+_REFUSED: Schema = {
+    **PROBLEM_DETAILS,
+    "title": "TokenProblem",
+    "required": [*PROBLEM_DETAILS["required"], "error"],
+    "properties": {
+        **PROBLEM_DETAILS["properties"],
+        "error": {
+            "type": "string",
+            "enum": [
+                *("invalid_request", "invalid_grant", "invalid_scope", "unsupported_grant_type"),
+            ],
+            "description": "OAuth2's word for it (RFC 6749, 5.2).",
+        },
     },
 }
 _ME: Schema = {
@@ -77,8 +93,11 @@ TOKEN = Description(
     "/auth/token",
     "make_tokens",
     "Tokens for a name and a password, or for a refresh token",
-    {200: Answer("An access token and a refresh token.", {JSON: _TOKENS}, ("Cache-Control",))},
-    (400, 413, 415, 422, 429, 503),
+    {
+        200: Answer("An access token and a refresh token.", {JSON: _TOKENS}, ("Cache-Control",)),
+        400: Answer("It is refused; `error` says why.", {PROBLEM: _REFUSED}, ("Cache-Control",)),
+    },
+    (413, 415, 422, 429, 503),
     body=_describe_form(
         "grant_type",
         grant_type="`password` or `refresh_token`.",
