@@ -153,17 +153,21 @@ async def test_what_is_under_way_and_what_waits() -> None:
 async def test_it_needs_its_scope() -> None:
     app = make_app()
     statuses = {}
-    for scopes in ((), ("read",), ("metrics",), ("admin",)):
 
-        async def ask(scope: Any, receive: Any, send: Any, scopes: Any = scopes) -> None:
+    async def ask(scopes: tuple[str, ...]) -> httpx.Response:
+        async def call(scope: Any, receive: Any, send: Any) -> None:
             scope["caller"] = Caller(name="ada", scopes=frozenset(scopes))
             await app._gate(scope, receive, send)
 
-        transport = httpx.ASGITransport(ask)
+        transport = httpx.ASGITransport(call)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            answer = await client.get("/metrics")
-        statuses[scopes] = answer.status_code
-        assert answer.status_code == 200 or "the scope metrics" in answer.json()["detail"]
+            return await client.get("/metrics")
+
+    async with app.router.lifespan_context(app):
+        for scopes in ((), ("read",), ("metrics",), ("admin",)):
+            answer = await ask(scopes)
+            statuses[scopes] = answer.status_code
+            assert answer.status_code == 200 or "the scope metrics" in answer.json()["detail"]
     assert list(statuses.values()) == [403, 403, 200, 200]
 
 
