@@ -151,7 +151,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         exception_handlers=_HANDLERS,
     )
     downloads = Downloads(settings, app.observer)
-    uploads = Uploads(settings, resources.values(), app.observer)
+    uploads = Uploads(settings, app.observer)
     routers = [
         ResourceRouter(resource, accesses, settings, downloads, uploads)
         for resource in resources.values()

@@ -10,11 +10,10 @@ from functools import lru_cache
 from starlette.requests import Request
 
 from app.api.callers import caller_of
-from app.errors import Forbidden
 from app.query.compile import Compiler, Compilers
 from app.resources.registry import Resource
 from app.resources.rendering import Presenter, presenter
-from app.resources.views import Action, Grants, View, Views
+from app.resources.views import Action, Grants, View, Views, make_forbidden
 from app.store.repository import Repository
 
 KEPT = 1_024  # callers with different rights of whom it is kept what they have
@@ -40,12 +39,6 @@ class Access:
                 raise make_forbidden(self.view.whole, action)
 
 
-def make_forbidden(resource: Resource, action: Action) -> Forbidden:
-    """403 that names the scope that is needed."""
-    address = resource.address
-    return Forbidden(f"This needs the scope {address}:{action}, and this caller doesn't have it.")
-
-
 class Accesses:
     """What callers have of all resources, kept by their rights for those who called last."""
 
@@ -62,8 +55,8 @@ class Accesses:
 
         @lru_cache(maxsize=KEPT)
         def find(grants: Grants) -> Access:
-            compiler = self.compilers_of(grants)[name]
-            seen = repository.select(compiler.below) if compiler.below else repository
-            return Access(compiler.view, compiler, seen, presenter(compiler.resource.shape))
+            compilers = self.compilers_of(grants)
+            compiler, limited = compilers[name], repository.limit_to(compilers)
+            return Access(compiler.view, compiler, limited, presenter(compiler.resource.shape))
 
         return lambda request: find(caller_of(request.scope).rights)

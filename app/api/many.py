@@ -7,14 +7,14 @@ from typing import Any
 from starlette.responses import Response
 
 from app.api.media_types import JSON
-from app.errors import Conflict, Fault, Invalid, RequestError, Unavailable
+from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, Unavailable
 from app.query.compile import Affected, Query
-from app.resources.documents import read_document
 from app.resources.faults import make_invalid_body
-from app.resources.registry import Resource
+from app.resources.permissions import make_unwritable
 from app.resources.rendering import to_json
 from app.resources.storing import Document, to_bson
 from app.resources.validation import find_unknown_fields, require_object
+from app.store.reach import Reach
 from app.store.repository import Affecting, Repository
 
 MOST = 1_000  # documents of one array
@@ -24,34 +24,53 @@ SHOWN = 100  # errors that an answer lists
 Write = Callable[[Query, Sequence[Any]], Awaitable[Affecting]]
 
 
-def read_documents(resource: Resource, bodies: Sequence[Any]) -> list[Document]:
-    """The documents that an array stores; raises `Invalid` with pointers such as `#/3/email`."""
+def read_documents(reach: Reach, bodies: Sequence[Any]) -> list[Document]:
+    """The documents that an array stores.
+
+    Raises `Invalid` with pointers such as `#/3/email`, or `Forbidden` where some fields may not be
+    written.
+    """
     if not 1 <= len(bodies) <= MOST:
         detail = f"The array must have from 1 to {MOST:,} documents; it has {len(bodies):,}."
         raise Invalid(detail, Fault(detail, pointer="#"))
     documents: list[Document] = []
+    refused: list[Fault] = []
     faults: list[Fault] = []
     for number, body in enumerate(bodies):
         try:
-            document = read_document(resource, body)
+            document = reach.read_document(body)
             to_bson(document)
             documents.append(document)
+        except Forbidden as error:
+            refused += _move_into_array(error, number)
         except Invalid as error:
-            for fault in error.faults:
-                pointer = f"#/{number}{(fault.pointer or '#')[1:]}"
-                faults.append(replace(fault, pointer=pointer))
+            faults += _move_into_array(error, number)
+    if refused:
+        raise make_unwritable(refused)
     if faults:
         raise make_invalid_body(faults)
     return documents
 
 
-def read_common_patch(resource: Resource, body: Any) -> Document:
-    """A merge patch that is for many; raises `Invalid` for what is wrong with it for all."""
+def _move_into_array(error: RequestError, number: int) -> list[Fault]:
+    """The faults of one document, with pointers into the array."""
+    return [
+        replace(fault, pointer=f"#/{number}{(fault.pointer or '#')[1:]}") for fault in error.faults
+    ]
+
+
+def read_common_patch(reach: Reach, body: Any) -> Document:
+    """A merge patch that is for many; raises for what is wrong with it for all.
+
+    `Invalid`, or `Forbidden` with a pointer to each field that may not be written.
+    """
     patch = require_object(body)
     if "_id" in patch:
         detail = "A document's _id can't change, so a patch of many can't have one."
         raise Invalid(detail, Fault(detail, pointer="#/_id"))
-    faults = list(find_unknown_fields(resource.shape, patch, ()))
+    if reach.to_update is not None:
+        reach.to_update.refuse_uncovered(patch)
+    faults = list(find_unknown_fields(reach.view.resource.shape, patch, ()))
     if faults:
         raise make_invalid_body(faults)
     return patch

@@ -22,9 +22,7 @@ from app.errors import Invalid, NotFound
 from app.query.compile import Compiler
 from app.query.conditions import Condition
 from app.query.expansions import Expansion
-from app.resources.documents import read_document, read_replacement
 from app.resources.keys import write_key
-from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
 from app.resources.storing import Document
@@ -147,25 +145,34 @@ class ResourceRouter(Part):
         body = await self._body(request, requests.BODIES)
         if type(body) is list:  # of many
             return await self._create_all(access, body)
-        stored = await access.repository.insert(await self._read_document(body))
+        document = await self._read_document(access, body)
+        stored = await access.repository.insert(document)
         root = request.scope.get("root_path", "")
         key = write_key(self.resource.key, stored.document["_id"])
         location = f"{root}/{quote(self.resource.address)}/{key}"
+        if not await access.repository.find_readable([stored]):
+            return Response(to_json(_key_alone(stored)), 201, {"Location": location}, JSON)
         return _answer(access, stored, 201, {"Location": location})
 
     async def _create_all(self, access: Access, bodies: Sequence[Any]) -> Response:
-        documents = await asyncio.to_thread(read_documents, self.resource, bodies)
-        stored = [one.document for one in await access.repository.insert_all(documents)]
-        if access.present:
-            for document in stored:
+        reach = access.repository.reach
+        documents = await asyncio.to_thread(read_documents, reach, bodies)
+        stored = await access.repository.insert_all(documents)
+        readable = await access.repository.find_readable(stored)
+        shown = []
+        for number, one in enumerate(stored):
+            document = one.document if number in readable else _key_alone(one)
+            if access.present:
                 access.present(document)
-        return Response(to_json(stored), 201, None, JSON)
+            shown.append(document)
+        return Response(to_json(shown), 201, None, JSON)
 
     async def patch_many(self, request: Request) -> Response:
         """`PATCH /users/?…`: a merge patch of every document that meets the conditions."""
         access = self.access(request, "update")
         affected = access.compiler.many(requests.pairs(request))
-        patch = read_common_patch(self.resource, await self._body(request, requests.PATCHES))
+        reach = access.repository.reach
+        patch = read_common_patch(reach, await self._body(request, requests.PATCHES))
         return await write_many(
             access.repository,
             affected,
@@ -209,7 +216,7 @@ class ResourceRouter(Part):
         stored = await access.repository.replace(
             keys,
             matches,
-            lambda raw: read_replacement(self.resource, body, raw),
+            lambda raw: access.repository.reach.read_replacement(body, raw),
         )
         return _answer(access, stored)
 
@@ -223,7 +230,7 @@ class ResourceRouter(Part):
         stored = await access.repository.patch(
             keys,
             matches,
-            lambda raw: read_patch(self.resource, body, raw),
+            lambda raw: access.repository.reach.read_patch(body, raw),
         )
         return _answer(access, stored)
 
@@ -244,12 +251,12 @@ class ResourceRouter(Part):
     async def import_file(self, request: Request) -> Response:
         """`POST /users/import`: documents of a file."""
         access = self.access(request, "import")
-        return await self._uploads.answer(request, self.resource, access.repository)
+        return await self._uploads.answer(request, access)
 
     async def form(self, request: Request) -> Response:
         """`GET /users/import/{format}`: an empty sheet to fill in."""
-        self.access(request, "import")
-        return await asyncio.to_thread(self._uploads.form, request, self.resource)
+        access = self.access(request, "import")
+        return await asyncio.to_thread(self._uploads.form, request, access)
 
     async def find(self, request: Request, step: int) -> Stored:
         """The document whose `_id` is this step of the path.
@@ -265,11 +272,12 @@ class ResourceRouter(Part):
         requests.check_media_type(request, accepted)
         return requests.parse_json(await requests.read_body(request, self._body_limit))
 
-    async def _read_document(self, body: Any) -> Document:
+    async def _read_document(self, access: Access, body: Any) -> Document:
         """The new document that the body makes; in a thread where checking it may take long."""
+        read = access.repository.reach.read_document
         if self.resource.has_excluded:
-            return await asyncio.to_thread(read_document, self.resource, body)
-        return read_document(self.resource, body)
+            return await asyncio.to_thread(read, body)
+        return read(body)
 
     async def _find(self, request: Request, read: Callable[[Any], Any], step: int = -1) -> Stored:
         keys, error = requests.keys(request, self.resource.key, step)
@@ -290,6 +298,11 @@ class ResourceRouter(Part):
         if error is not None:
             await self._find(request, access.repository.read)
         return keys
+
+
+def _key_alone(stored: Stored) -> Document:
+    """What those are shown of a document who may create it and not read it."""
+    return {"_id": stored.document["_id"]}
 
 
 def _answer(

@@ -5,7 +5,7 @@ import io
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO, cast
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.api import requests
+from app.api.access import Access
 from app.api.media_types import JSON
 from app.api.multipart import Upload, new_file, new_upload, receive
 from app.api.observers import Observer
@@ -25,6 +26,7 @@ from app.api.relay import wait_for_disconnect
 from app.concurrency import Places, cancel, run_to_end
 from app.errors import NotFound, RequestError, Unavailable
 from app.resources.registry import Resource
+from app.resources.writable import make_fillable
 from app.settings import Settings
 from app.spelling import suggest_nearest
 from app.spreadsheets.format import MIB, Limits
@@ -32,7 +34,6 @@ from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.forms import entries, write_csv, write_xlsx
 from app.spreadsheets.reading import find_format
 from app.store.client import Database
-from app.store.repository import Repository
 from app.transfers.child import Child, ChildFailed, Inherited
 from app.transfers.import_options import Import, SheetFormat, check_parameters, read_import
 from app.transfers.import_work import ImportWork
@@ -54,12 +55,9 @@ _log = logging.getLogger("docsheet.imports")
 class Uploads(Part):
     """The imports of one server process: so many at once."""
 
-    def __init__(
-        self, settings: Settings, resources: Iterable[Resource], observer: Observer
-    ) -> None:
+    def __init__(self, settings: Settings, observer: Observer) -> None:
         self._observer = observer
         self._settings = settings
-        self._resources = list(resources)
         self._database: Database
         self._places: Places
         observer.watch("imports", lambda: self._places.taken, lambda: self._places.waiting)
@@ -75,7 +73,7 @@ class Uploads(Part):
         """Waits for the imports that are being ended."""
         await self._places.close(CLOSING_SECONDS)
 
-    def form(self, request: Request, resource: Resource) -> Response:
+    def form(self, request: Request, access: Access) -> Response:
         """`GET /users/import/{format}`: an empty sheet to fill in."""
         requests.refuse_parameters(request)
         word = request.path_params["format"]
@@ -86,24 +84,26 @@ class Uploads(Part):
                 f"There is no sheet to fill in as {word!r}.{suggest_nearest(word, _FORMS)} "
                 f"There are {known}."
             )
+        views = access.repository.reach.compilers.views
+        resource = make_fillable(views, access.view.whole.name)
         columns = entries(resource.shape, resource.options.columns or None)
         is_csv = found.names[0] == "csv"
         body = write_csv(columns) if is_csv else write_xlsx(columns, resource.name)
         name = f"{resource.name}.{found.extension}"
         return Response(body, 200, _file_headers(name, found.media_type))
 
-    async def answer(
-        self, request: Request, resource: Resource, repository: Repository
-    ) -> Response:
+    async def answer(self, request: Request, access: Access) -> Response:
         """The answer to `POST /users/import`, whose writes are made."""
         pairs = requests.pairs(request)
-        values = check_parameters(resource, pairs)
+        repository = access.repository
+        values = check_parameters(access.view.resource, pairs)
+        _require_mode(access, values["mode"])
         await repository.begin_import(inserting=values["mode"] != "update")
         await self._take_place()
         try:
             with new_upload() as upload:
-                asked = await self._receive(request, resource, pairs, upload)
-                return await self._import(request, resource, repository, asked, upload)
+                asked = await self._receive(request, access, pairs, upload)
+                return await self._import(request, access, asked, upload)
         finally:
             self._places.release()
             repository.end_import()
@@ -121,16 +121,18 @@ class Uploads(Part):
     async def _receive(
         self,
         request: Request,
-        resource: Resource,
+        access: Access,
         pairs: list[tuple[str, str]],
         upload: Upload,
     ) -> Import:
         """What is asked for, and the file on disk."""
         sheet = _choose_sheet(request.headers.getlist("accept"))
+        views = access.repository.reach.compilers.views
 
         def read(name: str | None, media_type: str | None) -> Import:
             format = find_format(name, media_type)
-            return read_import(resource, format, pairs, self._limits, sheet, self._resources)
+            collection = access.view.whole.name
+            return read_import(views, collection, format, pairs, self._limits, sheet)
 
         def check(name: str | None, media_type: str | None) -> None:
             read(name, media_type)
@@ -142,8 +144,7 @@ class Uploads(Part):
     async def _import(
         self,
         request: Request,
-        resource: Resource,
-        repository: Repository,
+        access: Access,
         asked: Import,
         upload: Upload,
     ) -> Response:
@@ -152,13 +153,13 @@ class Uploads(Part):
         try:
             files = upload.file, sheet
             with self._observe(asked, upload) as outcome:
-                outcome.ended = await self._run(request, resource, repository, asked, files)
+                outcome.ended = await self._run(request, access, asked, files)
             ended = outcome.ended
             if ended is None:
                 return Response(None, 499)  # nginx's number for this; nobody reads it
             if ended.has_sheet:
                 is_sent = True
-                return _sheet_answer(resource, asked, ended, sheet)
+                return _sheet_answer(access.view.whole, asked, ended, sheet)
             return _report_answer(request, ended)
         finally:
             if not is_sent:
@@ -181,19 +182,18 @@ class Uploads(Part):
     async def _run(
         self,
         request: Request,
-        resource: Resource,
-        repository: Repository,
+        access: Access,
         asked: Import,
         files: tuple[IO[bytes], IO[bytes]],
     ) -> Ended | None:
         """How it ended: in a process of its own, or in a thread where none can reach the data."""
+        repository = access.repository
         if not self._database.uri:
             file, sheet = (cast(BinaryIO, one) for one in files)
             return await asyncio.to_thread(
                 run_import,
                 asked,
-                resource,
-                self._resources,
+                repository.reach,
                 self._database,
                 repository.indexes,
                 file,
@@ -203,6 +203,7 @@ class Uploads(Part):
         child = Child(
             ImportWork(
                 asked,
+                repository.reach.compilers.views.grants,
                 self._settings,
                 self._database.uri,
                 repository.indexes,
@@ -272,6 +273,14 @@ async def _outcome(child: Child[Ended]) -> Ended:
             "with mode=upsert does the rest."
         ) from error
     return child.outcome
+
+
+def _require_mode(access: Access, mode: str) -> None:
+    """Raises `Forbidden` where what a mode does with rows isn't allowed on any document."""
+    if mode == "update" or (mode == "upsert" and access.view.rights.may("update")):
+        access.require("update")
+    else:
+        access.require("create")
 
 
 def _report_answer(request: Request, ended: Ended) -> Response:

@@ -25,13 +25,15 @@ from app.commands.files import open_target
 from app.commands.options import FormatName, ResourceName, add_options, pairs_of, takers_of_imports
 from app.commands.terminal import err, out
 from app.errors import StartError
-from app.query.compile import Pairs
+from app.query.compile import Compilers, Pairs
 from app.resources.registry import Resource, discover
+from app.resources.views import Views
 from app.settings import Settings, read_settings
 from app.spreadsheets.format import MIB, Limits
 from app.spreadsheets.reading import find_format
 from app.store.client import Connection, direct_connection
 from app.store.indexes import Indexes, make_indexes
+from app.store.reach import Reach
 from app.transfers.import_options import Import, SheetFormat, read_import
 from app.transfers.imports import Ended, run_import
 from app.transfers.report import SHOWN, Report
@@ -82,14 +84,15 @@ def import_file(
     resource = find_resource(settings, name)
     format = find_format(_name(file, format_), None)
     limits = Limits(rows=settings.IMPORT_ROWS, size=8 * settings.IMPORT_LIMIT_MIB * MIB)
-    asked = read_import(resource, format, pairs, limits, _sheet_format(sheet))
+    views = Views(discover(settings.MODELS).values())
+    asked = read_import(views, resource.name, format, pairs, limits, _sheet_format(sheet))
     with ExitStack() as opened:
         source = opened.enter_context(_open_source(file))
         corrections = cast(BinaryIO, opened.enter_context(tempfile.TemporaryFile()))
         uri = opened.enter_context(open_database(settings))
         connection = opened.enter_context(direct_connection(settings, uri))
         connection.sync.command("ping")  # so that the servers are known
-        ended = _import(asked, resource, settings, connection, source, corrections)
+        ended = _import(asked, resource, views, connection, source, corrections)
         if ended.has_sheet:
             corrections.seek(0)
             with open_target(sheet) as target:
@@ -136,7 +139,7 @@ def _open_source(file: str) -> Iterator[BinaryIO]:
 def _import(
     asked: Import,
     resource: Resource,
-    settings: Settings,
+    views: Views,
     connection: Connection,
     source: BinaryIO,
     corrections: BinaryIO,
@@ -147,11 +150,9 @@ def _import(
         indexes.refuse_writes()
     else:
         indexes.refuse_inserts()
-    others = discover(settings.MODELS).values()
+    reach = Reach(connection, Compilers(views), resource.name)
     with _Watch() as watch:
-        return run_import(
-            asked, resource, others, connection, indexes, source, corrections, watch.tell
-        )
+        return run_import(asked, reach, connection, indexes, source, corrections, watch.tell)
 
 
 class _Watch:

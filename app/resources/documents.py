@@ -39,7 +39,7 @@ def read_document(
     """
     if permissions is None:
         return _make_document(resource, body)
-    permissions.refuse_new(require_object(body))
+    permissions.refuse_uncovered(require_object(body))
     with permissions.concealing():
         return _make_document(resource, body)
 

@@ -44,8 +44,8 @@ class Permissions:
         """Those for stored documents, whose `_id` stays as it is; None as above."""
         return _limited(_with_id(extent_of(rights.update, shape)), extent_of(rights.read, shape))
 
-    def refuse_new(self, body: Any) -> None:
-        """Raises `Forbidden` with a pointer to each value that may not be in a new document."""
+    def refuse_uncovered(self, body: Any) -> None:
+        """Raises `Forbidden` with a pointer to each value that may never be written."""
         _refuse([_make_fault(steps) for steps in find_uncovered(self.write, body, ())])
 
     def limit_patch(
@@ -233,6 +233,10 @@ def _make_fault(steps: Steps) -> Fault:
 
 def _refuse(faults: Sequence[Fault]) -> None:
     if faults:
-        where = faults[0].pointer
-        detail = f"You may not write the field at {where}, or a part of it{and_more(faults)}."
-        raise Forbidden(detail, *faults)
+        raise make_unwritable(faults)
+
+
+def make_unwritable(faults: Sequence[Fault]) -> Forbidden:
+    """403 with a pointer to each field that may not be written."""
+    detail = f"You may not write the field at {faults[0].pointer}, or a part of it"
+    return Forbidden(f"{detail}{and_more(faults)}.", *faults)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from app.errors import Forbidden
 from app.resources.fields import Narrowing, Shape, narrow_shape
 from app.resources.links import Shapes, find_through, split_title
 from app.resources.options import Options
@@ -179,13 +180,13 @@ class Views(Mapping[str, View]):
 
     def __init__(self, resources: Iterable[Resource], grants: Grants = ALL) -> None:
         self._resources = {resource.name: resource for resource in resources}
-        self._grants = grants
+        self.grants = grants
         self._views: dict[str, View] = {}
 
     @cached_property
     def everything(self) -> "Views":
         """The same resources as whoever may do everything sees them."""
-        return self if self._grants == ALL else Views(self._resources.values())
+        return self if self.grants == ALL else Views(self._resources.values())
 
     def __getitem__(self, collection: str) -> View:
         """The view of a resource; raises `KeyError` where there is no such collection."""
@@ -212,25 +213,32 @@ class Views(Mapping[str, View]):
         return found
 
     def _see(self, whole: Resource) -> View:
-        if self._grants == ALL:
+        if self.grants == ALL:
             return View(whole, whole)
         rights = self._close(whole)
         shape = narrow(whole.shape, rights.read or _KEY_ALONE)
-        options = self._cut(whole, shape)
+        options = self.cut_options(whole, shape)
         if shape is whole.shape and options is whole.options:
             return View(whole, whole, rights)
         return View(whole, replace(whole, shape=shape, options=options), rights)
 
     def _close(self, resource: Resource) -> Rights:
-        """The rights to a resource, without one to read that names a field which isn't there."""
-        rights = self._grants.of(resource.name)
-        problem = find_problem(resource, rights.read) if rights.read is not None else None
-        if problem is None:
-            return rights
-        _log.warning("nobody reads %s by a rule that can't be: %s", resource.name, problem)
-        return replace(rights, read=None)
+        """The rights to a resource, without those that name a field which isn't there."""
+        rights = self.grants.of(resource.name)
+        closed: dict[str, Any] = {}
+        for action, rule in (
+            ("read", rights.read),
+            ("create", rights.create),
+            ("update", rights.update),
+        ):
+            problem = find_problem(resource, rule) if rule is not None else None
+            if problem is not None:
+                known = action, resource.name, problem
+                _log.warning("nobody may %s %s by a rule that can't be: %s", *known)
+                closed[action] = None
+        return replace(rights, **closed) if closed else rights
 
-    def _cut(self, whole: Resource, shape: Shape) -> Options:
+    def cut_options(self, whole: Resource, shape: Shape) -> Options:
         """What the model says of itself, as far as its paths are seen."""
         options = whole.options
         columns = tuple(column for column in options.columns if self._sees(whole, shape, column))
@@ -242,6 +250,12 @@ class Views(Mapping[str, View]):
     def _sees(self, whole: Resource, shape: Shape, column: str) -> bool:
         path, _ = split_title(whole.shape, self.everything.shapes, column)
         return find_through(shape, self.shapes, path) is not None
+
+
+def make_forbidden(resource: Resource, action: Action) -> Forbidden:
+    """403 that names the scope that is needed."""
+    address = resource.address
+    return Forbidden(f"This needs the scope {address}:{action}, and this caller doesn't have it.")
 
 
 def narrow(shape: Shape, rule: Rule) -> Shape:

@@ -27,7 +27,7 @@ from pymongo.errors import (
 from app.errors import Conflict, DocsheetError, NotFound, RequestError, Unavailable
 from app.resources.codec import decode
 from app.resources.links import Reference, identity, references
-from app.resources.patches import Change, read_patch
+from app.resources.patches import Change
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
 from app.store.client import Connection
@@ -37,7 +37,6 @@ from app.store.errors import LOST, translate
 from app.store.exact import CannotTell
 from app.store.indexes import Indexes
 from app.store.links import Links, Words, find_added_references
-from app.store.stored import Stored
 from app.store.uniqueness import apply
 from app.store.writes import STATEMENT_LIMIT, VALUES_LIMIT, Writes
 
@@ -60,6 +59,12 @@ class Update:
     change: Change
     patch: Document
 
+    @property
+    def after(self) -> bytes:
+        """The document as it will be."""
+        whole = self.change.whole
+        return to_bson(apply(self.change, decode(self.stored))) if whole is None else whole
+
 
 class Bulk:
     """Bulk writes of one collection."""
@@ -67,13 +72,14 @@ class Bulk:
     def __init__(
         self, database: Connection, resource: Resource, indexes: Indexes, links: Links
     ) -> None:
+        self._reach = links.reach
         self._database = database
         self._resource = resource
         self._indexes = indexes
         self._links = links
         self._documents = database.documents(resource.name)
         self._collection = database.collection(resource.name)
-        self._writes = Writes(database, resource, self._documents, indexes, links, self._read)
+        self._writes = Writes(database, resource, self._documents, indexes, links)
         self._patience = database.settings.PRIMARY_WAIT_SECONDS
 
     # --- inserts ---
@@ -161,9 +167,10 @@ class Bulk:
     def insert_all(self, documents: Sequence[bytes]) -> None:
         """Stores new documents, all of them or none: in a transaction, where the server has them.
 
-        A server without transactions takes those back that it had stored. Raises `Conflict` or
-        `Invalid` with pointers such as `#/3/email`.
+        A server without transactions takes those back that it had stored. Raises `Conflict`,
+        `Forbidden` or `Invalid` with pointers such as `#/3/email`.
         """
+        self._reach.refuse_all_new(documents)
         own = {self._identity_of(raw) for raw in documents} if self._resource.links else set()
         added = [
             Reference((number, *one.steps), one.collection, one.key)
@@ -234,7 +241,7 @@ class Bulk:
     def patch(self, key: Any, patch: Document) -> Error:
         """Changes the document with this `_id`, whatever it is now; why that failed."""
         return self._one(
-            self._writes.patch, [key], None, lambda raw: read_patch(self._resource, patch, raw)
+            self._writes.patch, [key], None, lambda raw: self._reach.read_patch(patch, raw)
         )
 
     def _send_updates(
@@ -297,13 +304,6 @@ class Bulk:
         return None if isinstance(error, NotFound) else error
 
     # --- one by one ---
-
-    def _read(self, keys: Iterable[Any]) -> Stored:
-        for key in keys:
-            found = self._documents.find_one({"_id": key})
-            if found:
-                return Stored(found)
-        raise NotFound("The document was deleted meanwhile.")
 
     def _one(self, write: Callable[..., Any], *args: Any) -> Error:
         """Makes one write, again while there is no primary; why it failed."""

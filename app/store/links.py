@@ -22,10 +22,13 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from app.errors import Fault, Linked
+from app.query.conditions import Filter
 from app.resources.faults import make_invalid_body, pointer
 from app.resources.links import LinkPath, Reference, identity, list_stored_forms
 from app.resources.registry import Resource
 from app.store.client import Connection
+from app.store.linked import join_filters
+from app.store.reach import Reach
 
 T = TypeVar("T")
 LOCKS = "docsheet.links"
@@ -46,10 +49,15 @@ class Referrer:
 
 
 class Links:
-    """The links between the documents of all resources."""
+    """The links between the documents of all resources, as one caller sees them.
 
-    def __init__(self, database: Connection, resources: Iterable[Resource]) -> None:
+    What that one can't read isn't there to be linked to, but it prevents a delete.
+    """
+
+    def __init__(self, database: Connection, reach: Reach) -> None:
         self._database = database
+        self.reach = reach
+        resources = [view.whole for view in reach.compilers.views.values()]
         self._referrers: dict[str, list[Referrer]] = {}
         for resource in resources:
             for link in resource.links:
@@ -78,7 +86,9 @@ class Links:
         return [one for one in listed if (one.collection, identity(one.key)) not in existing]
 
     def _find_existing(self, collection: str, keys: Iterable[Any], words: Words) -> set[Any]:
-        condition = {"_id": {"$in": list(keys)}}
+        condition = join_filters(
+            [{"_id": {"$in": list(keys)}}, self.reach.filter("read", collection)]
+        )
         found = self._database.collection(collection).find(condition, {"_id": 1}, **words)
         return {identity(document["_id"]) for document in found}
 
@@ -89,30 +99,47 @@ class Links:
             raise make_invalid_body(faults)
 
     def refuse_linked(self, resource: Resource, key: Any, words: Words) -> None:
-        """Raises `Linked` that says how many documents link to this one, and where."""
-        places = []
+        """Raises `Linked` that says how many documents link to this one, and where.
+
+        Those that the caller can't see are others.
+        """
+        places: list[str] = []
+        has_others = False
         for referrer in self.referrers(resource):
             count = self._count(referrer, resource, key, words)
-            if count:
-                shown = f"{count:,}" if count <= COUNTED else f"more than {COUNTED:,}"
-                noun = "document" if count == 1 else "documents"
-                places.append(
-                    f"{shown} {noun} of {referrer.resource.address!r} (in {referrer.link.path})"
-                )
-        if places:
-            listed = " and ".join(places)
-            verb = "links" if listed.startswith("1 ") and len(places) == 1 else "link"
-            them = "it" if verb == "links" else "them"
-            raise Linked(f"{listed} {verb} to this document; change or delete {them} first.")
+            seen = self._count_seen(referrer, resource, key, words, count) if count else 0
+            has_others = has_others or seen < count
+            if seen:
+                places.append(_describe_place(referrer, seen))
+        if places or has_others:
+            raise _make_linked(places, has_others)
 
-    def _count(self, referrer: Referrer, resource: Resource, key: Any, words: Words) -> int:
+    def _count_seen(
+        self, referrer: Referrer, resource: Resource, key: Any, words: Words, count: int
+    ) -> int:
+        """Of how many of the linking documents, `count` in all, the caller sees the link."""
+        name = referrer.resource.name
+        if not self.reach.sees(name, referrer.link.path):
+            return 0
+        rule = self.reach.filter("read", name)
+        return self._count(referrer, resource, key, words, rule) if rule else count
+
+    def _count(
+        self,
+        referrer: Referrer,
+        resource: Resource,
+        key: Any,
+        words: Words,
+        rule: Filter | None = None,
+    ) -> int:
         condition: dict[str, Any] = {
             referrer.link.path: {"$in": list_stored_forms(resource.name, key)},
         }
         if referrer.resource.name == resource.name:
             condition["_id"] = {"$ne": key}  # a link to itself goes with it
         collection = self._database.collection(referrer.resource.name)
-        return collection.count_documents(condition, limit=COUNTED + 1, **words)
+        whole = join_filters([condition, rule or {}])
+        return collection.count_documents(whole, limit=COUNTED + 1, **words)
 
     def write(self, references: Sequence[Reference], work: Callable[[Words], T]) -> T:
         """Runs a write that adds these links, if all of them lead somewhere; raises `Invalid`."""
@@ -165,6 +192,21 @@ class Links:
         ]
         if touches:
             self._database.collection(LOCKS).bulk_write(touches, session=session)
+
+
+def _describe_place(referrer: Referrer, count: int) -> str:
+    shown = f"{count:,}" if count <= COUNTED else f"more than {COUNTED:,}"
+    noun = "document" if count == 1 else "documents"
+    return f"{shown} {noun} of {referrer.resource.address!r} (in {referrer.link.path})"
+
+
+def _make_linked(places: list[str], has_others: bool) -> Linked:
+    if not places:
+        return Linked("Others link to this document; they must be changed or deleted first.")
+    listed = " and ".join([*places, "others"] if has_others else places)
+    is_one = len(places) == 1 and not has_others and listed.startswith("1 ")
+    verb, them = ("links", "it") if is_one else ("link", "them")
+    return Linked(f"{listed} {verb} to this document; change or delete {them} first.")
 
 
 def fault_of(reference: Reference) -> Fault:

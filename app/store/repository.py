@@ -1,30 +1,33 @@
 """Reads and writes of one resource's documents; the writes themselves are in `writes`."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from pymongo.errors import OperationFailure
 
-from app.errors import Invalid, MethodNotAllowed, NotFound, RequestError
-from app.query.compile import Query
-from app.query.conditions import AnyCondition, Filter, Selection
+from app.errors import Forbidden, Invalid, MethodNotAllowed, NotFound, RequestError
+from app.query.compile import Compilers, Query
+from app.query.conditions import Filter
 from app.query.expansions import Expansion
 from app.query.plan import Plan, make_plan
-from app.resources.patches import Change, read_patch
+from app.resources.patches import Change
 from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
+from app.resources.views import Ruled
 from app.store.bulk import Bulk, Error, Update
 from app.store.client import Database
 from app.store.indexes import Indexes, look_at, make_indexes
-from app.store.linked import expand, resolve, resolve_all
+from app.store.linked import expand, join_filters, resolve
 from app.store.links import Links
 from app.store.lists import ListPage, Lists
+from app.store.reach import Reach
 from app.store.stored import Stored
 from app.store.writes import Matches, Writes
 
 T = TypeVar("T")
-Affecting = tuple[int, list[tuple[Any, RequestError]]]  # written, and by `_id` why not
+Failed = tuple[Any, RequestError]  # the `_id` of a document that was not written, and why
+Affecting = tuple[int, list[Failed]]  # how many were written, and which were not
 
 
 class Repository:
@@ -38,17 +41,21 @@ class Repository:
         self._database = database
         self._documents = database.documents(resource.name)
         self._lists = Lists(self._documents, self.plan, self._look)
-        links = Links(database, resources or (resource,))
-        self._writes = Writes(database, resource, self._documents, self.indexes, links, self._read)
-        self._bulk = Bulk(database, resource, self.indexes, links)
-        self._may_hinder = links.may_hinder(resource)
-        self._seen: Selection | None = None
+        self._limit(Reach.of_all(database, resource, tuple(resources)))
 
-    def select(self, conditions: Sequence[AnyCondition]) -> "Repository":
-        """The same documents and indexes, of which only what meets these conditions is read."""
-        narrower = copy.copy(self)
-        narrower._seen = Selection.of(conditions)
-        return narrower
+    def limit_to(self, compilers: Compilers) -> "Repository":
+        """The same documents with the same indexes, as far as a caller may read and write them."""
+        limited = copy.copy(self)
+        limited._limit(Reach(self._database, compilers, self.resource.name))
+        return limited
+
+    def _limit(self, reach: Reach) -> None:
+        self.reach = reach
+        links = Links(self._database, reach)
+        parts = self._database, self.resource
+        self._writes = Writes(*parts, self._documents, self.indexes, links)
+        self._bulk = Bulk(*parts, self.indexes, links)
+        self._may_hinder = links.may_hinder(self.resource)
 
     async def make_indexes(self) -> None:
         """Makes the declared indexes; what can't be made is kept in `indexes.problem`."""
@@ -93,14 +100,6 @@ class Repository:
         collections = self._database.collection
         return query.resolve([resolve(collections, join, words) for join in query.joins])
 
-    def _make_condition(self, key: Any) -> Filter:
-        """The condition of the document with this `_id`, if it may be read."""
-        if self._seen is None:
-            return {"_id": key}
-        words = self._database.time_limit
-        seen = resolve_all(self._database.collection, self._seen, words)
-        return {"$and": [{"_id": key}, seen]}
-
     async def expand(self, document: Document, expansions: Sequence[Expansion]) -> None:
         """Puts linked documents in the place of a document's links."""
         await self._database.run(self._expand, [document], expansions)
@@ -112,11 +111,7 @@ class Repository:
         look_at(self._documents.collection, self.indexes, self._documents.read_nature())
 
     def _read(self, keys: Iterable[Any]) -> Stored:
-        for key in keys:
-            found = self._documents.find_one(self._make_condition(key))
-            if found:
-                return Stored(found)
-        raise NotFound(f"There is no document with this _id in {self.resource.name!r}.")
+        return self._writes.read(keys, self.reach.within("read"))
 
     # --- writing ---
 
@@ -127,15 +122,27 @@ class Repository:
         """
         await self._look_again()
         self.indexes.refuse_inserts()
-        return await self._write(self._writes.insert, to_bson(document))
+        return await self._write("create", self._writes.insert, to_bson(document))
 
     async def insert_all(self, documents: Sequence[Document]) -> list[Stored]:
         """Stores new documents, all of them or none; raises as `insert`, with pointers `#/3/…`."""
         await self._look_again()
         self.indexes.refuse_inserts()
         stored = [Stored(to_bson(document)) for document in documents]
-        await self._write(self._bulk.insert_all, [one.raw for one in stored])
+        await self._write("create", self._bulk.insert_all, [one.raw for one in stored])
         return stored
+
+    async def find_readable(self, stored: Sequence[Stored]) -> Collection[int]:
+        """The numbers of those of some new documents that may be read by who created them."""
+        if self.reach.view.rights.read is None:
+            return ()
+        if not self.reach.has_conditions("read"):
+            return range(len(stored))
+        return await self._database.run(self._find_readable, [one.raw for one in stored])
+
+    def _find_readable(self, raws: Sequence[bytes]) -> Collection[int]:
+        outside = self.reach.find_outside(self.reach.filter("read"), raws)
+        return set(range(len(raws))).difference(outside)
 
     async def matching(self, query: Query, most: int) -> tuple[Query, list[Any]]:
         """The `_id`s of the documents that match, one more than `most` at most.
@@ -157,37 +164,61 @@ class Repository:
 
     async def patch_all(self, query: Query, keys: Sequence[Any], patch: Document) -> Affecting:
         """Patches those of some documents that still match, each as if alone."""
-        return await self._write(self._patch_all, query, keys, patch)
+        return await self._write("update", self._patch_all, query, keys, patch)
 
     def _patch_all(self, query: Query, keys: Sequence[Any], patch: Document) -> Affecting:
+        rule = self.reach.filter("update")
+        errors = self._find_outside(query, keys, rule, "update")
         updates: list[Update] = []
-        errors: list[tuple[Any, RequestError]] = []
-        for raw in self._still(query, keys):
+        for raw in self._documents.find_all(_still(query, keys, rule)):
             try:
-                change = read_patch(self.resource, patch, raw)
-            except Invalid as error:
+                change = self.reach.read_patch(patch, raw)
+            except (Invalid, Forbidden) as error:
                 errors.append((Stored(raw).document["_id"], error))
             else:
                 if change:
                     updates.append(Update(raw, change, patch))
+        if rule:
+            updates, leaving = self._part_leaving(updates, rule)
+            errors += leaving
         failed = self._bulk.update(updates)
         for update, reason in zip(updates, failed, strict=True):
             if reason is not None and not isinstance(reason, NotFound):
-                errors.append((Stored(update.stored).document["_id"], reason))
+                known = self.reach.conceal("update", reason)
+                errors.append((Stored(update.stored).document["_id"], known))
         return sum(reason is None for reason in failed), errors
 
-    def _still(self, query: Query, keys: Sequence[Any]) -> Iterator[bytes]:
-        return self._documents.find_all({"$and": [{"_id": {"$in": list(keys)}}, query.filter]})
+    def _part_leaving(
+        self, updates: list[Update], rule: Filter
+    ) -> tuple[list[Update], list[Failed]]:
+        """The updates without those that make a document one that the rule isn't for."""
+        outside = set(self.reach.find_outside(rule, [update.after for update in updates]))
+        errors: list[Failed] = []
+        for number in outside:
+            key = Stored(updates[number].stored).document["_id"]
+            errors.append((key, self.reach.make_outside("update", pointer="#")))
+        return [one for number, one in enumerate(updates) if number not in outside], errors
+
+    def _find_outside(
+        self, query: Query, keys: Sequence[Any], rule: Filter, action: Ruled
+    ) -> list[Failed]:
+        """The documents that match and that an action isn't for."""
+        if not rule:
+            return []
+        condition = join_filters([_still(query, keys, {}), {"$nor": [rule]}])
+        found = self._documents.collection.find(condition, {"_id": 1})
+        return [(one["_id"], self.reach.make_outside(action)) for one in found]
 
     async def delete_all(self, query: Query, keys: Sequence[Any]) -> Affecting:
         """Deletes those of some documents that still match, each as if alone."""
-        return await self._write(self._delete_all, query, keys)
+        return await self._write("delete", self._delete_all, query, keys)
 
     def _delete_all(self, query: Query, keys: Sequence[Any]) -> Affecting:
-        condition = {"$and": [{"_id": {"$in": list(keys)}}, query.filter]}
+        rule = self.reach.filter("delete")
+        errors = self._find_outside(query, keys, rule, "delete")
+        condition = _still(query, keys, rule)
         if not self._may_hinder:
-            return self._documents.collection.delete_many(condition).deleted_count, []
-        errors: list[tuple[Any, RequestError]] = []
+            return self._documents.collection.delete_many(condition).deleted_count, errors
         deleted = 0
         for document in self._documents.collection.find(condition, {"_id": 1}):
             reason: Error = self._bulk.delete(document["_id"])
@@ -204,7 +235,7 @@ class Repository:
         Raises `NotFound`, `PreconditionFailed` where `matches` refuses the ETag, `Conflict`, and
         whatever `build` does.
         """
-        return await self._write(self._writes.replace, keys, matches, build)
+        return await self._write("update", self._writes.replace, keys, matches, build)
 
     async def patch(
         self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], Change]
@@ -213,14 +244,14 @@ class Repository:
 
         Raises as `replace`.
         """
-        return await self._write(self._writes.patch, keys, matches, build)
+        return await self._write("update", self._writes.patch, keys, matches, build)
 
     async def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
         """Deletes the document.
 
         Raises `NotFound`, or `PreconditionFailed` where `matches` refuses the ETag.
         """
-        await self._write(self._writes.delete, keys, matches)
+        await self._write("delete", self._writes.delete, keys, matches)
 
     async def begin_import(self, *, inserting: bool) -> None:
         """Raises what a single write would, where this collection takes none for now."""
@@ -239,14 +270,20 @@ class Repository:
         if self.indexes.nature.read_only:
             await self.make_indexes()
 
-    async def _write(self, write: Callable[..., T], *args: Any) -> T:
+    async def _write(self, action: Ruled, write: Callable[..., T], *args: Any) -> T:
         await self._look_again()
         self.indexes.refuse_writes()
         try:
-            return await self._database.run(write, *args, writing=True)
+            with self.reach.concealing(action):
+                return await self._database.run(write, *args, writing=True)
         except (MethodNotAllowed, OperationFailure):
             await self.make_indexes()  # another collection may have this name by now
             self.indexes.refuse_writes()
             raise
         finally:
             self._lists.forget_estimate()
+
+
+def _still(query: Query, keys: Sequence[Any], rule: Filter) -> Filter:
+    """The filter of those of some documents that still match, and that meet a rule."""
+    return join_filters([{"_id": {"$in": list(keys)}}, query.filter, rule])

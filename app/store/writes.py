@@ -21,7 +21,7 @@ from pymongo import ReadPreference, ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from app.errors import Fault, NotSupported, PreconditionFailed, Unavailable
+from app.errors import Fault, NotFound, NotSupported, PreconditionFailed, Unavailable
 from app.resources.codec import CODEC, decode
 from app.resources.links import Reference, identity, references
 from app.resources.patches import Change
@@ -32,7 +32,9 @@ from app.store.codes import Code
 from app.store.documents import Documents
 from app.store.exact import CannotTell, is_equal
 from app.store.indexes import Indexes
+from app.store.linked import join_filters
 from app.store.links import Links, Words, find_added_references
+from app.store.reach import Within
 from app.store.stored import Stored
 from app.store.uniqueness import apply, refuse_equal_values
 
@@ -41,7 +43,6 @@ VALUES_LIMIT = 500  # that a condition asks for one by one; for more a transacti
 _PART = 0.8  # of the time for a write, after which others are said to keep changing the document
 
 Matches = Callable[[str], bool]  # whether `If-Match` takes the document with this ETag
-Read = Callable[[Iterable[Any]], Stored]  # the document of the first `_id` that is stored
 # Writes under a condition, with more words for the driver; the document then, or before it was
 # deleted, and None where the condition finds nothing.
 Condition = dict[str, Any]
@@ -58,19 +59,19 @@ class Writes:
         documents: Documents,
         indexes: Indexes,
         links: Links,
-        read: Read,
     ) -> None:
         self._resource = resource
+        self._reach = links.reach
         self._links = links
         self._database = database
         self._patience = _PART * database.settings.PRIMARY_WAIT_SECONDS
         self._indexes = indexes
-        self._read = read
         self._documents = documents
         self._collection = documents.collection
 
     def insert(self, raw: bytes) -> Stored:
         """Stores a new document."""
+        self._reach.refuse_new(raw)
 
         def write(words: Words) -> Stored:
             self._collection.insert_one(self._documents.make_document(raw), **words)
@@ -84,23 +85,30 @@ class Writes:
     ) -> Stored:
         """Stores `build(stored document)` in place of the stored one, whole."""
 
+        within = self._reach.within("update")
+
         def write(stored: Stored) -> Stored | None:
             raw = build(stored.raw)
-            return stored if raw == stored.raw else self._put(stored, raw, matches)
+            return stored if raw == stored.raw else self._put(stored, raw, matches, within)
 
-        return self._again_and_again(keys, matches, write)
+        return self._again_and_again(keys, matches, write, within)
 
     def patch(
         self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], Change]
     ) -> Stored:
         """Writes the change that `build(stored document)` returns, and nothing else."""
 
+        within = self._reach.within("update")
+
         def write(stored: Stored) -> Stored | None:
             change = build(stored.raw)
             if not change:
                 return stored
             if change.whole is not None:
-                return self._put(stored, change.whole, matches)
+                return self._put(stored, change.whole, matches, within)
+            if within.rule:
+                after = to_bson(apply(change, decode(stored.raw)))
+                self._reach.refuse_leaving(within, stored.raw, after)
             refuse_equal_values(
                 self._collection, self._indexes, stored, lambda: apply(change, decode(stored.raw))
             )
@@ -117,9 +125,12 @@ class Writes:
 
             return self._if_linked(added, stored, size, matches, change_it)
 
-        return self._again_and_again(keys, matches, write)
+        return self._again_and_again(keys, matches, write, within)
 
-    def _put(self, stored: Stored, raw: bytes, matches: Matches | None) -> Stored | None:
+    def _put(
+        self, stored: Stored, raw: bytes, matches: Matches | None, within: Within
+    ) -> Stored | None:
+        self._reach.refuse_leaving(within, stored.raw, raw)
         refuse_equal_values(self._collection, self._indexes, stored, lambda: decode(raw))
         document = self._documents.make_document(raw)
 
@@ -133,10 +144,12 @@ class Writes:
 
     def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
         """Deletes the document."""
+        within = self._reach.within("delete")
 
         def delete(stored: Stored, words: Words) -> Stored | None:
             if matches is None:
-                deleted = self._collection.delete_one({"_id": stored.document["_id"]}, **words)
+                condition = join_filters([{"_id": stored.document["_id"]}, within.filter])
+                deleted = self._collection.delete_one(condition, **words)
                 return stored if deleted.deleted_count else None
             return self._if_unchanged(stored, 0, matches, _delete, words)
 
@@ -146,7 +159,7 @@ class Writes:
             key = stored.document["_id"]
             return self._links.delete(self._resource, key, lambda words: delete(stored, words))
 
-        self._again_and_again(keys, matches, write)
+        self._again_and_again(keys, matches, write, within)
 
     def _links_of(self, raw: bytes) -> list[Reference]:
         """The links of a new document, but for those to itself."""
@@ -183,13 +196,28 @@ class Writes:
             added, lambda words: self._if_unchanged(stored, size, matches, write, words)
         )
 
+    def read(self, keys: Iterable[Any], within: Within) -> Stored:
+        """The document with the first of these `_id`s that is seen.
+
+        Raises `NotFound`, or `Forbidden` where it may be read and not be written.
+        """
+        for key in keys:
+            stored = self._reach.find(self._documents, key, within)
+            if stored is not None:
+                return stored
+        raise NotFound(f"There is no document with this _id in {self._resource.name!r}.")
+
     def _again_and_again(
-        self, keys: Iterable[Any], matches: Matches | None, write: Callable[[Stored], Stored | None]
+        self,
+        keys: Iterable[Any],
+        matches: Matches | None,
+        write: Callable[[Stored], Stored | None],
+        within: Within,
     ) -> Stored:
         """Reads, checks `If-Match` and writes until nobody came in between."""
         deadline = time.monotonic() + self._patience
         while True:
-            stored = self._read(keys)
+            stored = self.read(keys, within)
             if matches is not None and not matches(stored.etag):
                 detail = "The document is no longer the one that If-Match names; read it again."
                 raise PreconditionFailed(detail, Fault(detail, header="If-Match"))
@@ -250,7 +278,7 @@ class Writes:
                 "A document of this size can be written with If-Match only in a transaction, which "
                 "takes a replica set; this MongoDB is a single server."
             )
-        if self._read([stored.document["_id"]]).raw != stored.raw:
+        if self._documents.find_one({"_id": stored.document["_id"]}) != stored.raw:
             return None
         return write(self._documents.raw_collection, {"_id": stored.document["_id"]}, {})
 

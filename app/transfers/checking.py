@@ -12,16 +12,15 @@ from typing import Any
 
 from app.errors import Invalid, RequestError
 from app.resources.codec import decode
-from app.resources.documents import read_documents
 from app.resources.links import Reference, references
-from app.resources.patches import read_patch
-from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
+from app.resources.views import Ruled
 from app.spreadsheets.format import Rows
 from app.spreadsheets.ingest import CellFault, Ingest, Record
 from app.store.bulk import Update
 from app.store.client import Connection
 from app.store.errors import make_conflict
+from app.store.linked import join_filters
 from app.store.links import Links, fault_of, find_added_references
 from app.store.uniqueness import apply
 from app.transfers.differences import Differences, json_at, show_document
@@ -31,6 +30,8 @@ from app.transfers.named_links import find_linked
 from app.transfers.row_faults import RowFaultFinder, join_faults
 from app.transfers.row_numbers import RowNumbers
 from app.transfers.unique_values import UniqueValues
+
+_WRITES: tuple[Ruled, ...] = ("create", "update")
 
 
 @dataclass(slots=True)
@@ -62,7 +63,6 @@ class Checker:
     def __init__(
         self,
         connection: Connection,
-        resource: Resource,
         links: Links,
         ingest: Ingest,
         faults: RowFaultFinder,
@@ -71,19 +71,22 @@ class Checker:
         timezone: str,
     ) -> None:
         self._connection = connection
+        self._reach = links.reach
+        self._resource = resource = links.reach.view.whole
+        self._seen = links.reach.view.resource
         self._collection = connection.collection(resource.name)
         self._documents = connection.documents(resource.name)
-        self._resource = resource
         self._links = links
         self._ingest = ingest
         self._faults = faults
         self._mode = mode
         self._key = key
-        self._differences = Differences(resource, ingest, timezone)
+        self._differences = Differences(self._seen, ingest, timezone)
         self._unique = [UniqueValues(ID)]
         self._unique += [
             UniqueValues.of(one) for one in resource.indexes if one.document.get("unique")
         ]
+        self._has_rules = any(map(self._reach.has_conditions, _WRITES))
         self._keys = Distinct()
         self._place = 0
         self._numbers = RowNumbers()
@@ -91,7 +94,7 @@ class Checker:
     def check(self, rows: Rows) -> list[Row]:
         """The rows of a batch, in their order, each with what it asks for or what is wrong."""
         records = self._ingest.records(rows)
-        find_linked(self._connection, self._resource, self._ingest.targets, records)
+        find_linked(self._connection, self._reach, self._resource, self._ingest.targets, records)
         checked = []
         for record, cells in zip(records, rows.rows, strict=True):
             checked.append(Row(self._place, record, cells))
@@ -101,7 +104,10 @@ class Checker:
             self._insert(checked)
         else:
             self._find_stored(checked)
-        good = [row for row in checked if not row.faults and row.after is not None]
+        good = list(filter(_is_write, checked))
+        if self._has_rules:
+            self._check_rules(good)
+            good = list(filter(_is_write, good))
         added = [(unique, self._find_added_values(unique, good)) for unique in self._unique]
         for unique, entries in added:
             self._check_stored(unique, entries)
@@ -110,12 +116,36 @@ class Checker:
             self._check_each_other(unique, entries)
         return checked
 
+    def _check_rules(self, rows: Sequence[Row]) -> None:
+        """Adds a fault to each row that its caller's rules are not for, before or after."""
+        inserts = [row for row in rows if row.update is None]
+        updates = [row for row in rows if row.update is not None]
+        self._refuse_outside("create", inserts, [row.insert or b"" for row in inserts], "#")
+        before = [row.update.stored for row in updates if row.update is not None]
+        self._refuse_outside("update", updates, before)
+        updates = [row for row in updates if not row.faults]
+        after = [row.update.after for row in updates if row.update is not None]
+        self._refuse_outside("update", updates, after, "#")
+
+    def _refuse_outside(
+        self,
+        action: Ruled,
+        rows: Sequence[Row],
+        raws: Sequence[bytes],
+        pointer: str | None = None,
+    ) -> None:
+        if not self._reach.has_conditions(action):
+            return
+        for number in self._reach.find_outside(self._reach.filter(action), raws):
+            error = self._reach.make_outside(action, pointer)
+            rows[number].faults = self._faults_of(rows[number], error)
+
     # --- what a row asks for ---
 
     def _insert(self, rows: Sequence[Row]) -> None:
         """Makes each row a new document, or says what is wrong with it."""
         bodies = [self._ingest.body(row.record) for row in rows]
-        documents = read_documents(self._resource, bodies)
+        documents = self._reach.read_documents(bodies)
         for row, body, document in zip(rows, bodies, documents, strict=True):
             self._take_new(row, document)
             row.patch = body if self._mode == "upsert" and row.insert is not None else None
@@ -201,8 +231,9 @@ class Checker:
 
     def _read_stored(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
         assert self._key is not None
+        rule = self._reach.filter("read")
         for condition in self._key.conditions(keys):
-            yield from self._documents.find_all(condition)
+            yield from self._documents.find_all(join_filters([condition, rule]))
 
     def _update(self, row: Row, raw: bytes) -> None:
         try:
@@ -210,8 +241,8 @@ class Checker:
             row.faults = faults
             if faults or not patch:
                 return
-            change = read_patch(self._resource, patch, raw)
-        except Invalid as error:
+            change = self._reach.read_patch(patch, raw)
+        except RequestError as error:
             row.faults = self._faults_of(row, error)
             return
         if change:
@@ -233,14 +264,16 @@ class Checker:
     def _find_added_values(self, unique: UniqueValues, rows: Sequence[Row]) -> list[_Entry]:
         """What rows add to an index; nothing where they were found by that, or make their own key.
 
-        An index of which only MongoDB can tell what is equal has nothing here.
+        An index of which only MongoDB can tell what is equal has nothing here. A row that was not
+        found may have the key of a document that its caller can't see.
         """
         if not unique.can_ask:
             return []
         if unique.paths == ID:
             rows = [row for row in rows if row.update is None and _has_id(row.record)]
         if self._key is not None and unique.paths == self._key.paths:
-            rows = [row for row in rows if row.key is None]
+            may_be_unseen = self._reach.has_conditions("read")
+            rows = [one for one in rows if one.key is None or (may_be_unseen and not one.update)]
         return [
             (row, values, identities(values)) for row in rows for values in _new_values(unique, row)
         ]
@@ -254,7 +287,7 @@ class Checker:
             for values in unique.values(document):
                 for row in asking.get(identities(values), ()):
                     if not row.faults and not _is_own(row, document):
-                        error = make_conflict(unique.paths)
+                        error = self._conceal(row, make_conflict(unique.paths))
                         row.faults = self._faults_of(row, error)
 
     def _having(
@@ -301,6 +334,9 @@ class Checker:
     def _fault(self, row: Row, path: str, detail: str) -> CellFault:
         return self._faults.of_path(row.record, row.cells, path, detail)
 
+    def _conceal(self, row: Row, error: RequestError) -> RequestError:
+        return self._reach.conceal("create" if row.update is None else "update", error)
+
     def _faults_of(self, row: Row, error: RequestError) -> list[CellFault]:
         return self._faults.of_error(row.record, row.cells, error)
 
@@ -309,9 +345,10 @@ class Checker:
         update = row.update
         if update is None or row.after is None:
             return []
-        before = show_document(self._resource, update.stored)
-        after = show_document(self._resource, to_bson(row.after))
-        paths = [*update.change.set, *update.change.unset] or list(update.patch)
+        before = show_document(self._seen, update.stored)
+        after = show_document(self._seen, to_bson(row.after))
+        written = [*update.change.set, *update.change.unset] or list(update.patch)
+        paths = [path for path in written if self._reach.shows(path)]
         return [
             {
                 "row": row.record.number,
@@ -326,6 +363,10 @@ class Checker:
 def _new_values(unique: UniqueValues, row: Row) -> list[tuple[Any, ...]]:
     assert row.after is not None
     return unique.new_values(row.after, row.update)
+
+
+def _is_write(row: Row) -> bool:
+    return not row.faults and row.after is not None
 
 
 def _has_id(record: Record) -> bool:

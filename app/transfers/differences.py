@@ -34,16 +34,28 @@ _NOTHING = (None, "", b"")  # what an empty cell shows
 
 
 class Differences:
-    """Finds the patches of rows."""
+    """Finds the patches of rows.
+
+    A cell of a field that isn't in the `resource`, because nobody sees it, is a change unless it is
+    empty: that it equals what is stored is not to be found out.
+    """
 
     def __init__(self, resource: Resource, ingest: Ingest, timezone: str) -> None:
         self._resource = resource
+        seen = {
+            target.path: found.field
+            for target in ingest.targets
+            if (found := resource.shape.find(target.path, numbered=True)) is not None
+        }
+        self._unseen = {target.path for target in ingest.targets}.difference(seen)
         self._targets = ingest.targets
         self._zone = zone(timezone)
         self._texts = Texts(self._zone)
         self._table = Table([target.steps for target in self._targets])
         self._presenters = [
-            Column.of(target.path, target.title, target.field, target.steps).presenter()
+            Column.of(
+                target.path, target.title, seen.get(target.path, target.field), target.steps
+            ).presenter()
             for target in self._targets
         ]
         self._required = {
@@ -85,7 +97,11 @@ class Differences:
         for target, value in differing:
             if target.path in record.values:
                 new = record.values[target.path]
-            elif target.path not in empty or self._is_empty(target, value):
+            elif (
+                target.path not in empty
+                or self._is_empty(target, value)
+                or target.path in self._unseen
+            ):
                 continue
             elif not self._required[target.path]:
                 new = None
@@ -101,8 +117,8 @@ class Differences:
         return patch, faults
 
     def _is_empty(self, target: Target, value: Any) -> bool:
-        """Whether a stored value is what an empty cell asks for already."""
-        if value in _NOTHING:
+        """Whether a stored value is what an empty cell asks for already, or is not seen."""
+        if value in _NOTHING or target.path in self._unseen:
             return True
         return value in ([], {}) and target.path in self._empty_by_default
 
@@ -119,7 +135,7 @@ class Differences:
         for target, present, values in zip(self._targets, self._presenters, columns, strict=True):
             value = (present(values) if present else values)[0]
             cell = cells[target.position] if target.position < len(cells) else ""
-            if not self._shows(cell, value):
+            if target.path in self._unseen or not self._shows(cell, value):
                 differing.append((target, value))
         return differing
 

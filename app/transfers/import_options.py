@@ -7,11 +7,12 @@ from typing import Any, Literal
 from app.errors import Fault, Invalid
 from app.query.parameters import PARAMETERS, parameters_of, read_parameters
 from app.resources.registry import Resource
+from app.resources.views import Views
+from app.resources.writable import make_importable
 from app.spreadsheets.columns import parse_columns
 from app.spreadsheets.format import Format, Limits, ReadOptions
 from app.spreadsheets.formats import FORMATS
 from app.transfers.keys import read_key_parameter
-from app.transfers.named_links import list_behind_links
 
 SheetFormat = Literal["csv", "xlsx"]
 
@@ -35,7 +36,10 @@ class Import:
 
 
 def check_parameters(resource: Resource, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The values of all parameters, before the format is known; raises `Invalid`."""
+    """The values of all parameters, before the format is known; raises `Invalid`.
+
+    `resource` is as its caller sees it.
+    """
     every = {name for found in FORMATS.values() for name in found.reads}
     known = parameters_of("import", every)
     foreign = {
@@ -49,19 +53,19 @@ def check_parameters(resource: Resource, pairs: Iterable[tuple[str, str]]) -> di
 
 
 def read_import(
-    resource: Resource,
+    views: Views,
+    collection: str,
     format: Format,
     pairs: Iterable[tuple[str, str]],
     limits: Limits,
     sheet: SheetFormat | None = None,
-    others: Iterable[Resource] = (),
 ) -> Import:
     """The import of a file in that format with these parameters.
 
-    `others` are all resources, for columns that reach through links. Raises `Invalid` for
-    parameters that can't be, also for those of another format.
+    Raises `Invalid` for parameters that can't be, also for those of another format.
     """
     listed = list(pairs)
+    resource = views[collection].resource
     values = check_parameters(resource, listed)
     faults = [
         Fault(f"{name}: {format.names[0]} has no such option.", parameter=name)
@@ -74,9 +78,9 @@ def read_import(
     if faults:
         raise Invalid(faults[0].detail, *faults)
     if values["columns"]:
-        shapes = list_behind_links(others).shapes
-        declared = resource.options.columns or None
-        parse_columns(resource.shape, declared, values["columns"], None, True, shapes)
+        importable = make_importable(views, collection)
+        declared = importable.options.columns or None
+        parse_columns(importable.shape, declared, values["columns"], None, True, views.shapes)
     return Import(
         resource.address,
         format.names[0],

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, BinaryIO, ClassVar, cast
 
+from app.query.compile import Compilers
 from app.resources.registry import Resource, discover
+from app.resources.views import Grants, Views
 from app.settings import Settings
 from app.store.client import direct_connection
 from app.store.indexes import Indexes
+from app.store.reach import Reach
 from app.transfers.child import Output
 from app.transfers.import_options import Import
 from app.transfers.imports import Ended, run_import
@@ -19,10 +22,11 @@ from app.transfers.report import Report
 class ImportWork:
     """An import with what its child needs: the database, and the descriptors of two files.
 
-    `file` is what came, `sheet` takes the sheet to correct.
+    `grants` are what its caller may do; `file` is what came, `sheet` takes the sheet to correct.
     """
 
     asked: Import
+    grants: Grants
     settings: Settings
     uri: str
     indexes: Indexes
@@ -33,6 +37,7 @@ class ImportWork:
     def run(self, output: Output) -> Ended:
         """Checks and writes the rows."""
         resources = _resources(self.settings.MODELS)
+        compilers = Compilers(Views(resources.values(), self.grants))
         with (
             _open(self.file) as file,
             _open(self.sheet) as sheet,
@@ -41,8 +46,7 @@ class ImportWork:
             connection.sync.command("ping")  # so that the servers are known
             return run_import(
                 self.asked,
-                resources[self.asked.resource],
-                resources.values(),
+                Reach(connection, compilers, resources[self.asked.resource].name),
                 connection,
                 self.indexes,
                 file,

@@ -9,13 +9,14 @@ from pymongo.errors import PyMongoError
 
 from app.errors import Conflict, RequestError, Unavailable
 from app.resources.codec import decode
-from app.resources.registry import Resource
 from app.resources.storing import Document
 from app.spreadsheets.format import MIB
 from app.spreadsheets.ingest import Record
 from app.store.bulk import BULK, Bulk, Error, Update
 from app.store.client import Connection
 from app.store.errors import translate
+from app.store.linked import join_filters
+from app.store.reach import Reach
 from app.transfers.keys import Key
 from app.transfers.report import Counts, FaultLog, RowFaults
 from app.transfers.row_faults import RowFaultFinder
@@ -55,7 +56,7 @@ class Writer:
     def __init__(
         self,
         connection: Connection,
-        resource: Resource,
+        reach: Reach,
         bulk: Bulk,
         key: Key | None,
         faults: RowFaultFinder,
@@ -66,7 +67,8 @@ class Writer:
         self.written = Counts()
         self.lost = FaultLog(whole=whole)
         self._connection = connection
-        self._resource = resource
+        self._reach = reach
+        self._resource = reach.view.whole
         self._bulk = bulk
         self._key = key
         self._faults = faults
@@ -152,8 +154,9 @@ class Writer:
         if self._key is None or operation.key is None:
             return None
         documents = self._connection.documents(self._resource.name)
+        rule = self._reach.filter("read")
         for condition in self._key.conditions([operation.key]):
-            return documents.find_one(condition) or None
+            return documents.find_one(join_filters([condition, rule])) or None
         return None
 
     def _count(self, operation: Operation, error: Error, what: str) -> None:
@@ -161,7 +164,8 @@ class Writer:
             setattr(self.written, what, getattr(self.written, what) + 1)
             return
         record = Record(operation.number, operation.sheet)
-        faults = self._faults.of_error(record, (), error)
+        known = self._reach.conceal("create" if operation.insert else "update", error)
+        faults = self._faults.of_error(record, (), known)
         row = RowFaults(operation.place, operation.number, operation.sheet, tuple(faults))
         self.lost.add(row)
 

@@ -8,7 +8,7 @@ server, a thread for a mock.
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -16,17 +16,18 @@ from typing import Any, BinaryIO
 from pymongo.errors import PyMongoError
 
 from app.errors import BadRequest, Fault, Invalid, RequestError
-from app.resources.registry import Resource
+from app.resources.writable import make_importable
 from app.spreadsheets.corrections import Corrections, CsvCorrections, XlsxCorrections
 from app.spreadsheets.format import Reader, Rows
 from app.spreadsheets.formats import FORMATS
-from app.spreadsheets.ingest import Behind, CellFault, Ingest, error_title
+from app.spreadsheets.ingest import CellFault, Ingest, error_title
 from app.spreadsheets.reading import open_reader
 from app.store.bulk import Bulk
 from app.store.client import Connection
 from app.store.errors import translate
 from app.store.indexes import Indexes
 from app.store.links import Links
+from app.store.reach import Reach
 from app.transfers.checking import Checker, Row
 from app.transfers.import_options import Import
 from app.transfers.import_writing import Operation, Writer
@@ -59,8 +60,7 @@ class Ended:
 
 def run_import(
     asked: Import,
-    resource: Resource,
-    others: Iterable[Resource],
+    reach: Reach,
     connection: Connection,
     indexes: Indexes,
     file: BinaryIO,
@@ -69,18 +69,16 @@ def run_import(
 ) -> Ended:
     """Runs an import from a seekable file; `sheet` takes the sheet to correct, if one is asked for.
 
-    `others` are all resources, for their links. Raises `RequestError` where nothing was written: a
-    file that can't be read, a column that is no field, a database that is not there.
+    `reach` is what its caller may do with the resource. Raises `RequestError` where nothing was
+    written: a file that can't be read, a column that is no field, a database that is not there.
     """
     if not file.seek(0, io.SEEK_END):
         raise BadRequest("The file is empty: it has no bytes at all.")
     file.seek(0)
     format = FORMATS[asked.format]
-    listed = list(others)
-    links, behind = Links(connection, listed), list_behind_links(listed)
     try:
         with open_reader(format, file, asked.options) as reader:
-            run = _Run(asked, resource, connection, indexes, links, behind, reader, tell)
+            run = _Run(asked, reach, connection, indexes, reader, tell)
             with closing(run):
                 ended = run.run()
                 if sheet is None or asked.sheet is None or not run.may_correct(ended):
@@ -100,30 +98,32 @@ class _Run:
     def __init__(
         self,
         asked: Import,
-        resource: Resource,
+        reach: Reach,
         connection: Connection,
         indexes: Indexes,
-        links: Links,
-        behind: Behind,
         reader: Reader,
         tell: Tell,
     ) -> None:
         self._asked = asked
-        self._resource = resource
+        self._reach = reach
+        self._resource = reach.view.whole
         self._connection = connection
-        self._links = links
+        self._links = Links(connection, reach)
         self._reader = reader
         self._tell = tell
+        views = reach.compilers.views
+        importable = make_importable(views, self._resource.name)
         self._ingest = Ingest(
             reader,
-            resource.shape,
-            resource.options.columns or None,
+            importable.shape,
+            importable.options.columns or None,
             asked.columns,
             asked.options,
-            behind,
+            list_behind_links(views),
         )
         self._faults = RowFaultFinder(self._ingest)
-        self._bulk = Bulk(connection, resource, indexes, links)
+        self._shape = importable.shape
+        self._bulk = Bulk(connection, self._resource, indexes, self._links)
         self._counts = Counts()
         self._wrong = FaultLog(whole=asked.sheet is not None)  # by the check
         self._lost: FaultLog | None = None  # while writing
@@ -167,12 +167,11 @@ class _Run:
             has_id = any(target.path == "_id" for target in self._ingest.targets)
             if self._reader.header is None:
                 has_id = any(type(one) is dict and "_id" in one for one in rows.rows)
-            self._key = choose_key(self._resource, asked.key, has_id)
+            self._key = choose_key(self._reach.view.resource, asked.key, has_id)
             if self._reader.header is not None:
                 self._refuse_missing_key(self._key)
         self._checker = Checker(
             self._connection,
-            self._resource,
             self._links,
             self._ingest,
             self._faults,
@@ -217,7 +216,7 @@ class _Run:
         asked, counts = self._asked, self._counts
         writer = Writer(
             self._connection,
-            self._resource,
+            self._reach,
             self._bulk,
             self._key,
             self._faults,
@@ -262,7 +261,7 @@ class _Run:
 
     def _corrections(self, reader: Reader, file: BinaryIO) -> Corrections:
         assert reader.header is not None
-        title = error_title(self._resource.shape)
+        title = error_title(self._shape)
         if self._asked.sheet == "xlsx":
             return XlsxCorrections(file, reader.header, title, self._resource.name, reader.cut)
         formulas = self._asked.options.formulas

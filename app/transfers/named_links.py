@@ -8,28 +8,31 @@ import orjson
 from app.resources.links import identity
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
+from app.resources.views import Views
 from app.spreadsheets.ingest import Behind, CellFault, Record, Target
 from app.spreadsheets.kinds import SHOWN
 from app.store.client import Connection
+from app.store.linked import join_filters
+from app.store.reach import Reach
 from app.store.uniqueness import values_at
 from app.transfers.keys import possible_keys
 
 Known = dict[Any, Any]  # by the identity of what a cell may mean the `_id` as JSON
 
 
-def list_behind_links(resources: Iterable[Resource]) -> Behind:
-    """What links lead to: every resource's shape, and the unique fields that name one document."""
-    listed = list(resources)
-    shapes = {resource.name: resource.shape for resource in listed}
-    unique = {
-        resource.name: tuple(paths[0] for paths in possible_keys(resource)[1:] if len(paths) == 1)
-        for resource in listed
-    }
+def list_behind_links(views: Views) -> Behind:
+    """What links lead to: the shapes that may be read, the unique fields that name one document."""
+    shapes = views.shapes
+    unique: dict[str, tuple[str, ...]] = {}
+    for name in shapes:
+        keys = possible_keys(views[name].resource)[1:]
+        unique[name] = tuple(paths[0] for paths in keys if len(paths) == 1)
     return Behind(shapes, unique)
 
 
 def find_linked(
     connection: Connection,
+    reach: Reach,
     resource: Resource,
     targets: Sequence[Target],
     records: Sequence[Record],
@@ -42,14 +45,18 @@ def find_linked(
         assert link is not None
         assert link.field.target is not None
         collection = link.field.target.collection
-        known = _find_known(connection, collection, target, records)
+        known = _find_known(connection, reach, collection, target, records)
         for record in records:
             if target.path in record.values:
                 _replace(record, target, collection, known)
 
 
 def _find_known(
-    connection: Connection, collection: str, target: Target, records: Iterable[Record]
+    connection: Connection,
+    reach: Reach,
+    collection: str,
+    target: Target,
+    records: Iterable[Record],
 ) -> Known:
     wanted = {
         identity(reading): reading
@@ -59,7 +66,8 @@ def _find_known(
     }
     if not wanted:
         return {}
-    condition = {target.through: {"$in": list(wanted.values())}}
+    named = {target.through: {"$in": list(wanted.values())}}
+    condition = join_filters([named, reach.filter("read", collection)])
     found = connection.collection(collection).find(
         condition, {target.through: 1}, **connection.time_limit
     )

@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.spreadsheets.format import ReadOptions
 from app.store.client import Connection, direct_connection
 from app.store.indexes import Indexes
+from app.store.reach import Reach
 from app.transfers.import_options import Import
 from app.transfers.imports import Ended, run_import
 from tests.spreadsheets.files import export
@@ -118,7 +119,8 @@ def connection(mongo_uri: str) -> Iterator[Connection]:
 def run(connection: Connection, data: bytes, **words: Any) -> Ended:
     asked = Import(RESOURCE.address, **words)
     indexes = Indexes(made=True)
-    return run_import(asked, RESOURCE, [RESOURCE], connection, indexes, io.BytesIO(data))
+    reach = Reach.of_all(connection, RESOURCE, [RESOURCE])
+    return run_import(asked, reach, connection, indexes, io.BytesIO(data))
 
 
 def as_file(format: str, documents: list[bytes], **options: Any) -> bytes:
