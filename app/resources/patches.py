@@ -99,7 +99,8 @@ def _read(resource: Resource, patch: Document, raw: bytes, view: Document) -> Ch
         return steps in places
 
     instance = judge(resource, _merge(view, patch), stored, was_there, strict_extra=False)
-    edit = _edit(raw, patch, view, encode(resource, instance), resource.shape.fields, ())
+    encoded = encode(resource, instance, patch)
+    edit = _edit(raw, patch, view, encoded, resource.shape.fields, ())
     if edit.raw == raw:
         return Change()
     check_size(edit.raw)

@@ -14,10 +14,12 @@ from pymongo import IndexModel
 
 from app.errors import DeclarationError
 from app.resources import links
+from app.resources.addresses import read_addresses_quickly
 from app.resources.annotations import is_stored
 from app.resources.fields import Field, Shape, find_nested_models, shape_of
 from app.resources.options import Options, check_linked_columns, read_options
 from app.resources.packages import import_modules, locate
+from app.resources.rendering import Presenter, presenter
 from app.resources.schemas import refuse_unsendable
 from app.spelling import suggest_nearest
 
@@ -69,6 +71,16 @@ class Resource:
         """
         shapes = map(shape_of, find_nested_models(self.model))
         return any(field.excluded for shape in shapes for field in shape.fields.values())
+
+    @cached_property
+    def present(self) -> Presenter | None:
+        """What makes its documents presentable; None where there is nothing to do."""
+        return presenter(self.shape)
+
+    @cached_property
+    def present_whole(self) -> Presenter | None:
+        """The same with their excluded fields."""
+        return presenter(self.shape, excluded=False)
 
     @property
     def key(self) -> Field:
@@ -217,7 +229,8 @@ def _name_key(model: type[Document]) -> None:
 def _read_json(model: type[Document]) -> None:
     """Rebuilds the classes so that their validators read JSON as the contract has it.
 
-    Bytes are base64, links are the other document's `_id`. Beanie's own validator, which serves
+    Bytes are base64, links are the other document's `_id`; e-mail addresses are read quickly.
+    Beanie's own validator, which serves
     back links, would turn JSON into Python's values first, and a strict model would then refuse
     every date.
     """
@@ -225,7 +238,7 @@ def _read_json(model: type[Document]) -> None:
     for attribute, info in model.model_fields.items():
         if not is_stored(attribute, info):
             info.default = None  # nobody sends it
-    with links.read_from_json():
+    with links.read_from_json(), read_addresses_quickly():
         for nested in reversed(find_nested_models(model)):
             kinds = {(field.values or field).kind for field in shape_of(nested).fields.values()}
             if nested is model or not kinds.isdisjoint(("bytes", "link")):

@@ -3,7 +3,7 @@
 import datetime
 import decimal
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import bson
@@ -28,26 +28,33 @@ _PLAIN = frozenset(
 )
 
 
-def encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
-    """The instance as Beanie would store it.
+def encode(
+    resource: Resource, instance: pydantic.BaseModel, names: Container[str] | None = None
+) -> Document:
+    """The instance as Beanie would store it, of `names` only these fields.
 
     Raises `Invalid` for a decimal number that MongoDB can't hold.
     """
     try:
-        return _encode(resource, instance)
+        return _encode(resource, instance, names)
     except decimal.DecimalException:
         raise make_invalid_body([find_unstorable(instance.model_dump(by_alias=True))]) from None
 
 
-def _encode(resource: Resource, instance: pydantic.BaseModel) -> Document:
+def _encode(
+    resource: Resource, instance: pydantic.BaseModel, names: Container[str] | None
+) -> Document:
     encoder = encoder_of(resource.model)
     document = {}
     for attribute, name in _list_stored_names(resource.model):
+        if names is not None and name not in names:
+            continue
         value = getattr(instance, attribute)
         if value is not None or encoder.keep_nulls:
             document[name] = encoder.encode(value)
     for name, value in (instance.model_extra or {}).items():
-        document[name] = encoder.encode(value)
+        if names is None or name in names:
+            document[name] = encoder.encode(value)
     return document
 
 

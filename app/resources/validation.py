@@ -25,7 +25,7 @@ from app.resources.leniency import (
     passing_validator,
 )
 from app.resources.registry import Resource
-from app.resources.rendering import presenter, to_json
+from app.resources.rendering import to_json
 from app.resources.schemas import field_schemas
 from app.resources.storing import Document, find_unstorable, is_step
 
@@ -205,20 +205,18 @@ def dump(body: Any) -> bytes:
 def view_of(resource: Resource, raw: bytes) -> Document:
     """The stored document as the JSON that validates again, excluded fields included."""
     view = decode(raw)
-    present = presenter(resource.shape, excluded=False)
-    if present:
-        present(view)
+    if resource.present_whole is not None:
+        resource.present_whole(view)
     result: Document = orjson.loads(to_json(view))
     return result
 
 
 def hide_excluded(resource: Resource, view: Document) -> Document:
     """The same as a client sees it, without the excluded fields."""
-    present = presenter(resource.shape)
-    if present is None:
+    if resource.present is None:
         return view
     shown: Document = orjson.loads(orjson.dumps(view))
-    present(shown)
+    resource.present(shown)
     return shown
 
 

@@ -23,7 +23,15 @@ from app.store.errors import LOST
 
 
 class RawReply(RawBSONDocument):
-    """A reply to which PyMongo can add error labels, as where a primary steps down in mid-write."""
+    """A reply that PyMongo reads quickly.
+
+    It can add error labels to it, as where a primary steps down in mid-write.
+    """
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A field; PyMongo asks a reply for many that it doesn't have."""
+        read: dict[str, Any] = self._RawBSONDocument__inflated  # type: ignore[attr-defined]
+        return read.get(key, default)
 
     def update(self, more: Mapping[str, Any]) -> None:
         """Adds fields to what is read of the reply; its bytes stay."""

@@ -4,18 +4,25 @@
 text of the same letters, and where the collection has a collation, "a" may equal "A". So the types
 of numbers and symbols are compared too, and what a type doesn't tell apart as the text that MongoDB
 makes of it. https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
+Integers of 32 bits need no question: no equal value of another type is as short, so the size of the
+document tells that they are still what they were.
 
 Every value that is asked for costs the server some microseconds, so texts are not asked whether
 they are symbols now: a type that no program of this century writes.
 """
 
+import datetime
 import math
 import struct
+import uuid
+from collections.abc import Collection
 from typing import Any
 
+import bson
 from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
 
+from app.resources.codec import CODEC
 from app.resources.elements import (
     ARRAY,
     BINARY,
@@ -68,7 +75,12 @@ _TYPES = {  # https://www.mongodb.com/docs/manual/reference/operator/aggregation
 }
 # What may hold something that has to be asked for, beside its own type.
 _INNER = frozenset({OBJECT, ARRAY, DECIMAL, DOUBLE, CODE_WITH_SCOPE, SYMBOL})
-_AMBIGUOUS = frozenset({DOUBLE, SYMBOL, INT32, INT64, DECIMAL})
+_AMBIGUOUS = frozenset({DOUBLE, SYMBOL, INT64, DECIMAL})
+# Types of decoded values of which the same value has no other type, or one that is longer.
+_TOLD = frozenset(
+    {str, int, bool, type(None), datetime.datetime, bson.ObjectId, bytes, uuid.UUID, dict, list}
+)
+_NESTED = frozenset({dict, list})
 _double = struct.Struct("<d").unpack_from
 
 
@@ -82,12 +94,14 @@ def is_same(raw: bytes, *, collated: bool = False, most: int | None = None) -> l
     `collated`: the collection has a collation, so texts are compared as bytes too. Raises
     `CannotTell`, also where more than `most` values would have to be asked for.
     """
+    if not collated and _is_told(raw):
+        return is_equal(raw)
     signature = _Signature(raw, collated)
     signature.add_object(0, "$$ROOT")
     if most is not None and len(signature.asked) + len(signature.texts) > most:
         raise CannotTell
-    types = {"$eq": [signature.asked, signature.types]}
-    return [*is_equal(raw), types, *signature.texts]
+    types = [{"$eq": [signature.asked, signature.types]}] if signature.asked else []
+    return [*is_equal(raw), *types, *signature.texts]
 
 
 def is_equal(raw: bytes) -> list[Expression]:
@@ -96,6 +110,31 @@ def is_equal(raw: bytes) -> list[Expression]:
         {"$eq": ["$$ROOT", {"$literal": RawBSONDocument(raw)}]},
         {"$eq": [{"$bsonSize": "$$ROOT"}, len(raw)]},
     ]
+
+
+def _is_told(raw: bytes) -> bool:
+    """Whether its values and its size tell a document from every other; False where in doubt.
+
+    A document that is encoded again as it was has no two fields of one name, and no broken text.
+    """
+    try:
+        document = bson.decode(raw, CODEC)
+        return _are_told(document.values()) and bson.encode(document, codec_options=CODEC) == raw
+    except (bson.errors.BSONError, OverflowError):
+        return False
+
+
+def _are_told(values: Collection[Any]) -> bool:
+    types = set(map(type, values))
+    if not types <= _TOLD:
+        return False
+    if types.isdisjoint(_NESTED):
+        return True
+    return all(
+        _are_told(value.values() if type(value) is dict else value)
+        for value in values
+        if type(value) in _NESTED
+    )
 
 
 class _Signature:

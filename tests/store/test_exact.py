@@ -30,6 +30,10 @@ VALUES: list[Any] = [
     {"$x": {"y.z": 1.0, "": 2, "ü": 1}},
     [[1, 1.0], [Int64(1)]],
     [[1.0, 1], [Int64(1)]],
+    {"x": 1, "y": Int64(2), "z": 3.0},
+    {"x": Int64(1), "y": 2, "z": 3.0},
+    {"x": 1.0, "y": Int64(2), "z": 3},
+    {"x": 1, "y": 2, "z": Decimal128("3")},
     "name",
     "Name",
     ["é", "E"],
@@ -39,6 +43,11 @@ VALUES: list[Any] = [
 ]
 SYMBOL = bson.encode({"_id": 1, "a": "name"}).replace(b"\x02a\0", b"\x0ea\0")
 UNDEFINED = bson.encode({"_id": 1, "a": None}).replace(b"\x0aa\0", b"\x06a\0")
+BROKEN = [
+    bson.encode({"_id": 1, "a": {"name": number}}).replace(b"name", name)
+    for number in (1, Int64(1))
+    for name in (b"na\xffe", b"na\xfee")
+]
 DOCUMENTS = [*(bson.encode({"_id": 1, "a": value}) for value in VALUES), UNDEFINED]
 
 
@@ -65,6 +74,14 @@ def test_condition_finds_the_document_and_none_that_is_only_equal(collection: An
             assert finds(collection, asked) == (asked == stored), (bson.decode(asked), stored)
 
 
+def test_names_that_are_no_text_are_told_where_no_type_is_asked(collection: Any) -> None:
+    for stored in BROKEN:
+        collection.delete_many({})
+        collection.insert_one(RawBSONDocument(stored))
+        for asked in BROKEN[:2]:
+            assert finds(collection, asked) == (asked == stored)
+
+
 def test_symbol_that_became_a_text_is_noticed(collection: Any) -> None:
     collection.insert_one({"_id": 1, "a": "name"})
     if "collation" in collection.options():
@@ -81,7 +98,7 @@ def test_symbol_that_became_a_text_is_noticed(collection: Any) -> None:
         bson.encode({"a": Decimal128("NaN")}),
         bson.encode({"a": [bson.Code("a", {"b": 1})]}),
         bson.encode({"ab": 1, "ac": 2}).replace(b"ac", b"ab"),
-        bson.encode({"ab": 1}).replace(b"ab", b"a\xff"),
+        bson.encode({"ab": 1.0}).replace(b"ab", b"a\xff"),
     ],
     ids=["NaN", "decimal NaN", "scope", "a name twice", "broken UTF-8"],
 )
@@ -91,7 +108,7 @@ def test_what_no_condition_tells_is_said(document: bytes) -> None:
 
 
 def test_many_values_are_too_many_for_a_condition() -> None:
-    document = bson.encode({"a": [{"b": number} for number in range(100)]})
+    document = bson.encode({"a": [{"b": Int64(number)} for number in range(100)]})
     assert len(is_same(document, most=100)[2]["$eq"][0]) == 100
     with pytest.raises(CannotTell):
         is_same(document, most=99)
