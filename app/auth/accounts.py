@@ -94,9 +94,8 @@ class Accounts:
         self._fresh.forget(key)
 
     async def find(self, name: str) -> Document | None:
-        """What is stored of the account with this name at this moment; None if disabled."""
-        found = await self._database.run(find_by_name, self._database, name)
-        return None if found is None or found.get("disabled") else found
+        """What is stored of the account with this name at this moment."""
+        return await self._database.run(find_by_name, self._database, name)
 
     def read_scopes(self, words: Iterable[str]) -> Scopes:
         """The scopes of these words; raises `ValueError` with the first that is none."""

@@ -147,6 +147,8 @@ def make_entry(scope: Scope, what: str, target: str | None, details: Details) ->
     """The entry of something that happens in a request."""
     assert what in KINDS, what
     caller: Caller | None = scope.get("caller")
+    if caller is not None and caller.means == "none":
+        caller = None
     return {
         "_id": bson.ObjectId(),
         "at": now(),

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.callers import NOBODY, Caller
 from app.api.middleware import refuse
-from app.api.proxies import client_address
 from app.auth.checks import Checks
 from app.auth.documents import KEY_PREFIX
 from app.auth.open import DOCS, is_open
@@ -66,7 +65,7 @@ class Authenticator:
             name, password = _read_basic(credentials)
             if name.startswith(KEY_PREFIX):
                 return await self._find_by_key(name, password, scope)
-            known = await self._checks.remembered.check(name, password, client_address(scope))
+            known = await self._checks.remembered.check(name, password, scope)
             return known.call("password") if known else None
         return None
 

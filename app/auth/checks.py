@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.auth.accounts import Accounts
+from app.auth.audit import Audit
 from app.auth.keys import Keys
 from app.auth.sessions import Sessions
 from app.auth.sign_in import Remembered, SignIn
@@ -22,19 +23,21 @@ class Checks:
     keys: Keys
     sessions: Sessions
     tokens: TokenMaker
+    audit: Audit
     sign_in: SignIn
     remembered: Remembered
 
     @classmethod
-    def make(cls, database: Database, resources: Iterable[Resource]) -> "Checks":
-        """Those of a database, for callers of these resources."""
+    def make(cls, database: Database, resources: Iterable[Resource], audit: Audit) -> "Checks":
+        """Those of a database, for callers of these resources; sign-ins are in the audit."""
         accounts = Accounts(database, resources)
-        sign_in = SignIn(accounts, Throttle(database))
+        sign_in = SignIn(accounts, Throttle(database), audit)
         return cls(
             accounts,
             Keys(database),
             Sessions(database),
             TokenMaker(database, Signing(database)),
+            audit,
             sign_in,
             Remembered(accounts, sign_in),
         )

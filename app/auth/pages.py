@@ -10,7 +10,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from app.api import requests
-from app.api.proxies import client_address
 from app.api.routing import Route
 from app.auth.authenticator import refuse_foreign_page
 from app.auth.checks import Checks
@@ -62,14 +61,15 @@ class SignInPage:
         name, password = form.get("username", ""), form.get("password", "")
         checks = self._find_checks()
         try:
-            known = await checks.sign_in.check(name, password, client_address(request.scope))
+            known = await checks.sign_in.check(name, password, request.scope)
         except TooManyRequests as error:
             page = _show_form(request.scope, go_on, name, error.detail, error.status)
             page.headers.update(error.headers)
             return page
         if known is None:
-            return _show_form(request.scope, go_on, name, f"{WRONG}", HTTPStatus.BAD_REQUEST)
+            return _show_form(request.scope, go_on, name, WRONG, HTTPStatus.BAD_REQUEST)
         value = await checks.sessions.begin(known.id, known.mark)
+        await checks.sign_in.note(known, request.scope, "session")
         response = _go(request.scope, go_on)
         _set_cookie(response, request.scope, value)
         return response
@@ -80,10 +80,19 @@ class SignInPage:
         refuse_foreign_page(request.scope)
         value = request.cookies.get(COOKIE)
         if value is not None:
-            await self._find_checks().sessions.end(value)
+            await self._end(value, request.scope)
         response = _go(request.scope, SIGN_IN)
         _set_cookie(response, request.scope, "")
         return response
+
+    async def _end(self, value: str, scope: Scope) -> None:
+        """Ends the session of a cookie, if it has not ended already."""
+        checks = self._find_checks()
+        session = await checks.sessions.find(value)
+        known = await checks.accounts.get(session.account) if session else None
+        await checks.sessions.end(value)
+        if known is not None:
+            await checks.audit.write(scope, "signed out", known.name, account=known.name)
 
 
 def _show_form(

@@ -52,7 +52,7 @@ class Auth(Part):
     async def open(self, database: Database) -> None:
         """Takes the accounts from this database."""
         self._database = database
-        self._checks = Checks.make(database, self._resources)
+        self._checks = Checks.make(database, self._resources, self._audit)
         self._authenticator = Authenticator(self._checks)
 
     async def prepare(self) -> bool:

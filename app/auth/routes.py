@@ -13,7 +13,6 @@ from app.api import requests
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Content, Description, Schema
 from app.api.media_types import JSON, PROBLEM
-from app.api.proxies import client_address
 from app.api.routing import Route
 from app.api.schemas import PROBLEM_DETAILS
 from app.auth.accounts import Known
@@ -183,10 +182,11 @@ class Callers:
     async def _begin(self, request: Request, form: Form) -> tuple[Known, Tokens]:
         """The tokens of a sign-in (RFC 6749, 4.3)."""
         name, password = _require(form, "username"), _require(form, "password")
-        known = await self._checks.sign_in.check(name, password, client_address(request.scope))
+        known = await self._checks.sign_in.check(name, password, request.scope)
         if known is None:
             raise _refuse("invalid_grant", WRONG)
         scopes = self._read_scopes(known, form.get("scope", "").split())
+        await self._checks.sign_in.note(known, request.scope, "token")
         return known, await self._checks.tokens.begin(known.id, scopes, known.mark)
 
     def _read_scopes(self, known: Known, words: list[str]) -> Scopes:
@@ -221,6 +221,7 @@ class Callers:
         caller = caller_of(request.scope)
         if family is not None and (family.account == caller.id or caller.is_admin):
             await self._checks.tokens.end(family.id)
+            await self._checks.audit.write(request.scope, "signed out", caller.name)
         return Response(None, 200, NOT_STORED)
 
     async def show(self, request: Request) -> Response:
@@ -244,14 +245,13 @@ class Callers:
         if known is None or caller.means == "key" or caller.scopes != known.scopes:
             raise Forbidden("Only who has signed in with all scopes of the account may do this.")
         change = await _read_change(request)
-        right = await self._checks.sign_in.check(
-            known.name, change.old, client_address(request.scope)
-        )
+        right = await self._checks.sign_in.check(known.name, change.old, request.scope)
         if right is None:
             detail = "This is not the password of the account."
             raise Invalid(f"old: {detail}", Fault(detail, pointer="#/old"))
         new = await self._checks.accounts.set_password(right, change.new)
         await self._end_others(caller, request.scope.get(CREDENTIAL, ""), new)
+        await self._checks.audit.write(request.scope, "password changed", known.name)
         return Response(None, 204)
 
     async def _end_others(self, caller: Caller, credential: str, new: str) -> None:

@@ -6,49 +6,71 @@ password.
 
 import asyncio
 import hashlib
+import math
 import os
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app.auth.accounts import Accounts, Known
+from starlette.types import Scope
+
+from app.api.callers import Means
+from app.api.proxies import client_address
+from app.auth.accounts import Accounts, Document, Known
+from app.auth.audit import Audit
 from app.auth.passwords import AT_ONCE, is_right
 from app.auth.throttle import Attempt, Throttle
 
 REMEMBERED_SECONDS = 60.0  # that a right password need not be checked again
+NOTED_SECONDS = 3600.0  # between two entries of the audit for the same name from one address
 MOST = 10_000  # right passwords that are remembered
 
 
 class SignIn:
     """The door for names and passwords, of one server process."""
 
-    def __init__(self, accounts: Accounts, throttle: Throttle) -> None:
+    def __init__(self, accounts: Accounts, throttle: Throttle, audit: Audit) -> None:
         self._accounts = accounts
         self._throttle = throttle
+        self._audit = audit
         # No more are counted at a time than are checked, so that many who sign in at once from one
         # address are not taken for many failures.
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def check(self, name: str, password: str, address: str) -> Known | None:
+    async def check(self, name: str, password: str, scope: Scope) -> Known | None:
         """The account of this name and password, or None, whichever of the two is wrong.
 
-        Raises `TooManyRequests`.
+        A failure is in the audit. Raises `TooManyRequests`.
         """
-        attempt = Attempt.make(name, address)
+        attempt = Attempt.make(name, client_address(scope))
         delay = await self._throttle.find_delay(attempt)
         if delay:
             await asyncio.sleep(delay)
         async with self._turns:
             await self._throttle.count(attempt)
             found = await self._accounts.find(name)
-            stored = found.get("password") if found else None
-            if not await is_right(password, stored) or found is None:
-                return None
-            await self._throttle.forgive(attempt)
+            known = await self._compare(found, password)
+            if known is not None:
+                await self._throttle.forgive(attempt)
+        if known is None:
+            # People type passwords where names belong.
+            name_if_known = str(found["name"]) if found else None
+            await self._audit.write(scope, "sign-in failed", account=name_if_known)
+        return known
+
+    async def _compare(self, found: Document | None, password: str) -> Known | None:
+        """The account that was found, if the password is its own and it may sign in."""
+        stored = found.get("password") if found and not found.get("disabled") else None
+        if not await is_right(password, stored) or found is None:
+            return None
         self._accounts.forget(found["_id"])
         known = await self._accounts.get(found["_id"])
         return known if known is not None and known.password == stored else None
+
+    async def note(self, known: Known, scope: Scope, means: Means) -> None:
+        """Writes into the audit that an account has signed in."""
+        await self._audit.write(scope, "signed in", known.name, {"with": means}, known.name)
 
 
 @dataclass(frozen=True)
@@ -72,17 +94,18 @@ class Remembered:
         self._sign_in = sign_in
         self._secret = os.urandom(32)
         self._right: dict[bytes, _Right] = {}
+        self._noted: dict[bytes, float] = {}
         self._checking: dict[bytes, asyncio.Task[Known | None]] = {}
 
-    async def check(self, name: str, password: str, address: str) -> Known | None:
+    async def check(self, name: str, password: str, scope: Scope) -> Known | None:
         """The same as `SignIn.check`; those who send the same at the same time share one check."""
-        digest = self._digest(name, password, address)
+        digest = self._digest(name, password, client_address(scope))
         known = await self._recall(digest)
         if known is not None:
             return known
         checking = self._checking.get(digest)
         if checking is None:
-            checking = asyncio.create_task(self._check(digest, name, password, address))
+            checking = asyncio.create_task(self._check(digest, name, password, scope))
             self._checking[digest] = checking
             checking.add_done_callback(partial(self._end, digest))
         return await asyncio.shield(checking)
@@ -111,11 +134,15 @@ class Remembered:
         self._right.pop(digest, None)
         return None
 
-    async def _check(self, digest: bytes, name: str, password: str, address: str) -> Known | None:
-        until = time.monotonic() + REMEMBERED_SECONDS
-        known = await self._sign_in.check(name, password, address)
+    async def _check(self, digest: bytes, name: str, password: str, scope: Scope) -> Known | None:
+        moment = time.monotonic()
+        known = await self._sign_in.check(name, password, scope)
         if known is not None:
             if len(self._right) >= MOST:
                 self._right.clear()
-            self._right[digest] = _Right(known.id, known.mark, until)
+                self._noted.clear()
+            self._right[digest] = _Right(known.id, known.mark, moment + REMEMBERED_SECONDS)
+            if moment > self._noted.get(digest, -math.inf) + NOTED_SECONDS:
+                self._noted[digest] = moment
+                await self._sign_in.note(known, scope, "password")
         return known

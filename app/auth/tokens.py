@@ -7,6 +7,7 @@ stolen, or will have been: the family ends
 (https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2).
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Iterable
@@ -25,6 +26,8 @@ from app.store.client import Database
 
 COLLECTION = "docsheet.tokens"
 REFRESH_DAYS = 30  # without being used, after which a refresh token is over
+_TWICE = "a refresh token of the account %s was used twice: all that came of its sign-in has ended"
+_log = logging.getLogger("docsheet.auth")
 JWT_DOTS = 2  # in an access token; a refresh token has one
 ALGORITHM = "HS256"
 LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
@@ -110,7 +113,9 @@ class TokenMaker:
             return_document=ReturnDocument.AFTER,
         )
         if found is None:
-            self._collection.delete_one({"_id": identifier})
+            stolen = self._collection.find_one_and_delete({"_id": identifier})
+            if stolen is not None:
+                _log.warning(_TWICE, stolen["account"])
         return _family(found)
 
     async def _sign(self, family: Family) -> str:
