@@ -6,35 +6,24 @@ argument, which other users of the machine can see.
 
 import getpass
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pymongo.errors import DuplicateKeyError, PyMongoError
-from rich.table import Table
+from pymongo.errors import DuplicateKeyError
 
-from app.auth.accounts import find_by_name
 from app.auth.changes import check_account, describe_change, end_account, note_command
 from app.auth.documents import What
-from app.auth.own import ACCOUNTS, own_resources
+from app.auth.own import ACCOUNTS
 from app.auth.signing import rotate
-from app.auth.turns import take_turn
-from app.commands.database import open_database
-from app.commands.terminal import can_ask, out
-from app.errors import Invalid, StartError
+from app.commands.own import MOST, Document, find_account, find_own, open_own, say, show_table
+from app.commands.terminal import can_ask
+from app.errors import StartError
 from app.resources.documents import read_document
 from app.resources.patches import read_patch
-from app.resources.registry import Resource
 from app.resources.storing import to_bson
 from app.settings import read_settings
-from app.store.client import Connection, direct_connection
-from app.store.errors import translate
-from app.store.indexes import Indexes, make_indexes
+from app.store.client import Connection
 
-MOST = 10_000  # accounts that are listed
-
-Document = dict[str, Any]
 Name = Annotated[str, typer.Argument(help="The account's name.")]
 actions = typer.Typer(
     help="Add, list, disable and delete accounts, and set their passwords.",
@@ -55,71 +44,69 @@ def add(
     body: Document = {"name": name, "role": role}
     if not without_password:
         body["password"] = _read_password()
-    with _open_accounts() as connection:
-        account = read_document(_find_resource(), body)
+    with open_own(read_settings()) as connection:
+        account = read_document(find_own(ACCOUNTS), body)
         check_account(connection, None, account)
         try:
             connection.collection(ACCOUNTS).insert_one(account)
         except DuplicateKeyError:
             raise StartError(f"There is an account {account['name']!r} already.") from None
         _note(connection, "account made", None, account)
-    _say(f"The account {account['name']!r} can sign in, with the role {role!r}.")
+    say(f"The account {account['name']!r} can sign in, with the role {role!r}.")
 
 
 @actions.command("list")
 def list_() -> None:
     """List the accounts, with their roles and when they were last seen."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "role", "state", "last seen"):
-        table.add_column(title)
-    with _open_accounts() as connection:
+    rows = []
+    with open_own(read_settings()) as connection:
         found = connection.collection(ACCOUNTS).find({}, sort=[("name", 1)], limit=MOST)
         for one in found:
             state = "disabled" if one.get("disabled") else "enabled"
             seen = one.get("last_seen")
             shown = seen.strftime("%Y-%m-%d %H:%M") if seen else "never"
-            table.add_row(str(one["name"]), str(one.get("role")), state, shown)
-    out.print(table, highlight=False, markup=False)
+            rows.append((str(one["name"]), str(one.get("role")), state, shown))
+    show_table(("name", "role", "state", "last seen"), rows)
 
 
 @actions.command()
 def disable(name: Name) -> None:
     """Keep an account from signing in; its tokens, keys and sessions serve no more."""
     _change(name, {"disabled": True})
-    _say(f"{name!r} is disabled.")
+    say(f"{name!r} is disabled.")
 
 
 @actions.command()
 def enable(name: Name) -> None:
     """Let a disabled account sign in again."""
     _change(name, {"disabled": False})
-    _say(f"{name!r} is enabled.")
+    say(f"{name!r} is enabled.")
 
 
 @actions.command()
 def role(name: Name, role: Annotated[str, typer.Argument(help="The new role.")]) -> None:
     """Give an account another role."""
     _change(name, {"role": role})
-    _say(f"{name!r} has the role {role!r}.")
+    say(f"{name!r} has the role {role!r}.")
 
 
 @actions.command()
 def password(name: Name) -> None:
     """Set the password of an account, which has to sign in again."""
     _change(name, {"password": _read_password()}, "password changed")
-    _say(f"{name!r} has another password; what was signed in before is signed out.")
+    say(f"{name!r} has another password; what was signed in before is signed out.")
 
 
 @actions.command()
 def delete(name: Name) -> None:
     """Delete an account with its keys, shares and sessions."""
-    with _open_accounts() as connection:
-        before = _find(connection, name)
+    with open_own(read_settings()) as connection:
+        before = find_account(connection, name)
         check_account(connection, before, None)
         connection.collection(ACCOUNTS).delete_one({"_id": before["_id"]})
         end_account(connection, before["_id"])
         _note(connection, "account deleted", before, None)
-    _say(f"{name!r} is deleted.")
+    say(f"{name!r} is deleted.")
 
 
 @actions.command("rotate-secret")
@@ -127,16 +114,16 @@ def rotate_secret() -> None:
     """Sign access tokens with a new secret; those that are out serve on until they are over."""
     if read_settings().SECRET_KEY:
         raise StartError("The secret is the setting SECRET_KEY: change it there.")
-    with _open_accounts() as connection:
+    with open_own(read_settings()) as connection:
         number = rotate(connection)
-    _say(f"Secret number {number} signs from now on.")
+    say(f"Secret number {number} signs from now on.")
 
 
 def _change(name: str, patch: Document, what: What = "account changed") -> None:
     """Changes an account as a merge patch does; raises `StartError` where there is none."""
-    with _open_accounts() as connection:
-        before = _find(connection, name)
-        change = read_patch(_find_resource(), patch, to_bson(before))
+    with open_own(read_settings()) as connection:
+        before = find_account(connection, name)
+        change = read_patch(find_own(ACCOUNTS), patch, to_bson(before))
         after = {**before, **change.set}
         check_account(connection, before, after)
         if change.set:
@@ -152,32 +139,6 @@ def _note(
     note_command(connection, what, name, describe_change(before, after))
 
 
-def _find(connection: Connection, name: str) -> Document:
-    found = find_by_name(connection, name)
-    if found is None:
-        raise StartError(f"There is no account {name!r}; docsheet accounts list shows them.")
-    return found
-
-
-@contextmanager
-def _open_accounts() -> Iterator[Connection]:
-    """The database, with the turn to change accounts, and names that are there once only."""
-    settings = read_settings()
-    with open_database(settings) as uri, direct_connection(settings, uri) as connection:
-        try:
-            make_indexes(_find_resource(), connection.collection(ACCOUNTS), Indexes())
-            with take_turn(connection):
-                yield connection
-        except PyMongoError as error:
-            raise StartError(str(translate(error, writing=True))) from error
-        except Invalid as error:
-            raise StartError(" ".join(fault.detail for fault in error.faults)) from None
-
-
-def _find_resource() -> Resource:
-    return next(one for one in own_resources() if one.name == ACCOUNTS)
-
-
 def _read_password() -> str:
     """The password: asked for twice, or the first line of standard input."""
     if not can_ask():
@@ -186,7 +147,3 @@ def _read_password() -> str:
     if getpass.getpass("Once more: ") != chosen:
         raise StartError("These are two different passwords.")
     return chosen
-
-
-def _say(sentence: str) -> None:
-    out.print(sentence, highlight=False, markup=False)

@@ -1,0 +1,72 @@
+"""What the commands of accounts, roles, keys and shares stand on: the database, with the turn."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo.errors import PyMongoError
+from rich.cells import cell_len, set_cell_size
+
+from app.auth.accounts import find_by_name
+from app.auth.own import own_resources
+from app.auth.turns import take_turn
+from app.commands.database import open_database
+from app.commands.terminal import out
+from app.errors import Conflict, Invalid, StartError
+from app.resources.registry import Resource
+from app.settings import Settings
+from app.store.client import Connection, direct_connection
+from app.store.errors import translate
+from app.store.indexes import Indexes, make_indexes
+
+MOST = 10_000  # documents that are listed
+
+Document = dict[str, Any]
+
+
+@contextmanager
+def open_own(settings: Settings) -> Iterator[Connection]:
+    """The database, with the turn to change accounts and roles, and names that are there once.
+
+    What refuses a change is a `StartError` with its sentence.
+    """
+    with open_database(settings) as uri, direct_connection(settings, uri) as connection:
+        try:
+            for resource in own_resources():
+                make_indexes(resource, connection.collection(resource.name), Indexes())
+            with take_turn(connection):
+                yield connection
+        except PyMongoError as error:
+            raise StartError(str(translate(error, writing=True))) from error
+        except Conflict as error:
+            raise StartError(error.detail) from None
+        except Invalid as error:
+            details = [fault.detail for fault in error.faults]
+            raise StartError(" ".join(details) or error.detail) from None
+
+
+def find_own(name: str) -> Resource:
+    """The resource of our own with this collection."""
+    return next(one for one in own_resources() if one.name == name)
+
+
+def find_account(connection: Connection, name: str) -> Document:
+    """The account of this name; raises `StartError` where there is none."""
+    found = find_by_name(connection, name)
+    if found is None:
+        raise StartError(f"There is no account {name!r}; docsheet accounts list shows them.")
+    return found
+
+
+def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Writes a table whose lines are as long as they are: nothing in it is cut."""
+    lines = [titles, *rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (set_cell_size(text, width) for text, width in zip(line, widths, strict=True))
+        say("  ".join(cells).rstrip())
+
+
+def say(sentence: str) -> None:
+    """Writes a sentence, or what was asked for, to standard output."""
+    out.print(sentence, highlight=False, markup=False)
