@@ -27,6 +27,7 @@ from app.errors import (
     Conflict,
     DocsheetError,
     Fault,
+    Forbidden,
     Invalid,
     MethodNotAllowed,
     SnapshotTooOld,
@@ -192,6 +193,8 @@ def _of_code(
         return Unavailable("An index that this order relies on was dropped meanwhile; try again.")
     if code in _PATTERNS and written:
         return _explain_bad_pattern(error, written)
+    if code == Code.PatternDoesNotCompile:
+        return _make_bad_rule(error)
     if code in NOT_PERMITTED:
         return _make_not_permitted(error)
     if code in LOST or code == Code.WriteConflict:
@@ -285,6 +288,15 @@ def _explain_bad_pattern(error: OperationFailure, patterns: list[str]) -> Invali
             )
         )
     return Invalid(faults[0].detail, *faults)
+
+
+def _make_bad_rule(error: OperationFailure) -> Forbidden:
+    """403: nobody asked for a regular expression, so that it is one of the caller's rules."""
+    _log.error("a role has a regular expression that the database refuses: %s", _words_of(error))
+    return Forbidden(
+        "A rule of your role has a regular expression that MongoDB refuses; an administrator can "
+        "change it."
+    )
 
 
 def _make_too_large() -> Invalid:

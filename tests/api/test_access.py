@@ -3,6 +3,8 @@
 import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import bson
@@ -315,6 +317,14 @@ async def test_what_can_not_be_asked_matches_nothing(server: Server, rule: Any) 
     assert len((await server.ask(caller, "/boats/export/csv")).text.splitlines()) == 1
 
 
+async def test_a_rule_that_mongodb_can_not_read_lets_nobody_in(real: Server) -> None:
+    caller = reader(where=(("name__regex", "("),))
+    for door in ("/boats/", f"/boats/{A}", "/boats/export/csv", "/boats/?name__contains=x"):
+        answer = await real.ask(caller, door)
+        assert answer.status_code == 403, door
+        assert "A rule of your role" in answer.json()["detail"]
+
+
 async def test_a_document_outside_of_the_rule_is_as_if_it_were_not_there(server: Server) -> None:
     outside = await server.ask(SAIL, f"/boats/{C}")
     nothing = await server.ask(SAIL, f"/boats/{'0' * 24}")
@@ -513,3 +523,79 @@ async def test_the_first_page_names_what_may_be_read(server: Server) -> None:
     caller = caller_with({"boats": Rights(read=WHOLE), "harbours": Rights(create=WHOLE)})
     assert list((await server.ask(caller, "/")).json()["resources"]) == ["boats"]
     assert list((await server.ask(EVERYONE, "/")).json()["resources"]) == ["boats", "harbours"]
+
+
+LEAVES = (
+    "name", "kind", "price", "engine.maker", "engine.serial", "visits.note", "visits.paid",
+)  # fmt: skip
+
+
+def mark(path: str, number: int) -> str:
+    """A value that is nowhere else."""
+    return f"{path.replace('.', '-')}!{number}!"
+
+
+def marked_boat(number: int) -> dict[str, Any]:
+    values = {path: mark(path, number) for path in LEAVES}
+    return {
+        "_id": (A, B, C)[number], "crew": number, "password": mark("password", number),
+        "name": values["name"], "kind": values["kind"], "price": values["price"],
+        "engine": {"maker": values["engine.maker"], "serial": values["engine.serial"]},
+        "visits": [{"harbour": bson.DBRef("harbours", (N, S, S)[number]),
+                    "note": values["visits.note"], "paid": values["visits.paid"]}],
+        "berth": bson.DBRef("harbours", (N, S, S)[number]),
+        "seen_by": [bson.DBRef("boats", key) for key in (A, B, C)],
+    }  # fmt: skip
+
+
+def random_rule(random: Random, paths: tuple[str, ...]) -> Rule:
+    """A rule of a caller who sees some fields, and some documents."""
+    some = tuple(random.sample(paths, random.randint(1, len(paths))))
+    place = random.choice(paths)
+    where = random.choice([(), ((f"{place}__contains", "!0!"),), ((f"{place}__contains", "!"),)])
+    return Rule(where, fields=some) if random.random() < 0.5 else Rule(where, hide=some)
+
+
+def sees(rule: Rule, path: str, number: int) -> bool:
+    """Whether the value at the path of that document may be anywhere in an answer."""
+    of_document = not rule.where or rule.where[0][1] == "!" or number == 0
+    covers = [path == one or path.startswith(f"{one}.") for one in rule.fields or rule.hide]
+    return of_document and any(covers) == (rule.fields is not None)
+
+
+def list_doors(random: Random) -> list[str]:
+    """Addresses of boats, with parameters that may be refused."""
+    path = random.choice(LEAVES)
+    deep = random.choice(["", "seen_by.", "seen_by.seen_by."])
+    asked = random.choice([f"{path}__gte=a", f"{deep}{path}__exists=true", f"sort={path}&limit=1",
+                           f"{deep}{path}__ne=x", f"fields={path}", "keyword=!", "berth.name__ne=x",
+                           f"{deep}{path}__nin=a,b"])  # fmt: skip
+    columns = f"columns={deep}{path},{path}:Title" if random.random() < 0.5 else "limit=5"
+    return [
+        "/boats/", f"/boats/?{asked}", f"/boats/{C}?expand=seen_by.berth",
+        "/boats/?expand=seen_by.seen_by,berth,visits.harbour", f"/boats/?{asked}&expand=seen_by",
+        f"/boats/export/csv?{columns}", f"/boats/export/ndjson?{columns}", "/boats/export/json",
+        f"/boats/export/csv?{asked.partition('&')[0]}", f"/harbours/{S}/boats.berth",
+        f"/boats/{B}/boats/export/csv", "/boats/export/csv?unwind=visits", "/harbours/",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_hidden_values_are_in_no_answer_whatever_the_rights(models: str, seed: int) -> None:
+    random = Random(seed)
+    boats, harbours = random_rule(random, LEAVES), random_rule(random, ("name", "dues"))
+    harbours = replace(harbours, where=())
+    rights = {"boats": Rights(read=boats, export=True), "harbours": Rights(read=harbours)}
+    caller = caller_with(rights)
+    hidden = [mark("password", number) for number in range(3)]
+    for path in LEAVES:
+        hidden += [mark(path, number) for number in range(3) if not sees(boats, path, number)]
+    hidden += [str(one["dues"]) for one in (NORTH, SOUTH) if not sees(harbours, "dues", 0)]
+    async with serve(models) as server:
+        await server.store("harbours", NORTH, SOUTH)
+        await server.store("boats", *map(marked_boat, range(3)))
+        for door in list_doors(random):
+            answer = await server.ask(caller, door)
+            assert answer.status_code in (200, 404, 422), (door, answer.text)
+            text = answer.text + str(answer.headers)
+            assert not [value for value in hidden if value in text], (caller.rights, door, text)
