@@ -46,7 +46,7 @@ def http(client: Any) -> Iterator[httpx.Client]:
     host, port = client.address
     uri = f"mongodb://{host}:{port}/?directConnection=true"
     with (
-        LiveServer(MONGO_URI=uri, DB_NAME=DATABASE, PRIMARY_WAIT_SECONDS=2) as live,
+        LiveServer(MONGO_URI=uri, DB_NAME=DATABASE, PRIMARY_WAIT_SECONDS=0.5) as live,
         httpx.Client(base_url=live.address, timeout=30) as http,
     ):
         for number in range(2):

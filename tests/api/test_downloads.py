@@ -492,7 +492,10 @@ def test_ids_of_every_type_come_once(http: httpx.Client, users: Any) -> None:
         assert found == stored, query
 
 
-@pytest.mark.parametrize("count", [500, 501, 1_501])
+@pytest.mark.parametrize(
+    "count",
+    [pytest.param(500, marks=pytest.mark.slow), pytest.param(501, marks=pytest.mark.slow), 1_501],
+)
 def test_page_borders(http: httpx.Client, users: Any, count: int) -> None:
     users.insert_many(
         [{"_id": number, "email": f"{number:05}", "name": "x"} for number in range(count)]
@@ -521,7 +524,7 @@ def test_page_borders(http: httpx.Client, users: Any, count: int) -> None:
     "size", [pytest.param(1, marks=pytest.mark.slow), 9, pytest.param(15, marks=pytest.mark.slow)]
 )
 def test_documents_that_fill_a_reply(http: httpx.Client, users: Any, size: int) -> None:
-    count = 40 // size + 3
+    count = 20 // size + 2  # of up to 16 MiB each a reply can be
     for number in range(count):
         users.insert_one(
             {"_id": number, "email": f"{number:03}", "name": "x", "big": "y" * (size * 2**20)}

@@ -229,7 +229,7 @@ def test_a_client_that_leaves_before_the_first_byte(
 
 
 def test_a_client_that_leaves_while_the_process_is_being_made(mongo_uri: str, big: Any) -> None:
-    with serving(mongo_uri) as live:
+    with serving(mongo_uri, spawn=True) as live:
         for milliseconds in (
             1,
             2,

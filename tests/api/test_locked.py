@@ -21,7 +21,7 @@ pytestmark = needs_mongod
 
 KEY = "5f43a1b2c3d4e5f60718293a"
 USER = {"name": "Ada", "email": "ada@example.com"}
-WAIT = 2.0  # seconds, PRIMARY_WAIT_SECONDS
+WAIT = 0.5  # seconds, PRIMARY_WAIT_SECONDS
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,9 @@ def race(http: httpx.Client, path: str, bodies: list[dict[str, Any]]) -> list[in
         return sorted(answer.status_code for answer in answers)
 
 
-@pytest.mark.parametrize("repeat", range(3))
+@pytest.mark.parametrize(
+    "repeat", [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, 10))]
+)
 def test_decimals_that_are_only_equal(prices: tuple[httpx.Client, Any], repeat: int) -> None:
     http, _ = prices
     path = f"/prices/{http.post('/prices/', json={'amount': '1'}).json()['_id']}"
@@ -103,7 +105,7 @@ def test_texts_under_a_collation(prices: tuple[httpx.Client, Any]) -> None:
     database.drop_collection("prices")
 
 
-@pytest.mark.parametrize("mebibytes", [6, 8, 14])
+@pytest.mark.parametrize("mebibytes", [6, pytest.param(8, marks=pytest.mark.slow), 14])
 def test_large_document(prices: tuple[httpx.Client, Any], mebibytes: int) -> None:
     http, database = prices
     key = bson.ObjectId()

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import bson
 import pytest
 from beanie import Document
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import (
     AfterValidator,
@@ -39,6 +39,7 @@ from app.resources.quick import quick_reader
 from app.resources.registry import Resource, make_resource
 from app.resources.storing import encode
 from app.resources.validation import require_object, validate
+from tests.support.drawing import some_and_many
 
 KEY = "5f43a1b2c3d4e5f60718293a"
 T = TypeVar("T")
@@ -265,10 +266,8 @@ def check_any(outer: Declared, inner: Declared | None, bodies: list[dict[str, An
     check(outer, inner, bodies)
 
 
-_drawn = given(_declared, st.none() | _declared, _bodies)
-test_any_model_is_as_on_the_whole_way = settings(max_examples=60)(_drawn(check_any))
-test_very_many_models_are_as_on_the_whole_way = pytest.mark.slow(
-    settings(max_examples=3_000)(_drawn(check_any))
+test_any_model_is_as_on_the_whole_way, test_very_many_models_are_as_on_the_whole_way = (
+    some_and_many(given(_declared, st.none() | _declared, _bodies), check_any, 60, 3_000)
 )
 
 

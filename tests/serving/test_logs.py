@@ -174,7 +174,9 @@ def test_words_of_settings_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.mongod
 def test_the_servers_requests_are_objects_in_the_file(mongo_uri: str, tmp_path: Path) -> None:
     path = tmp_path / "server.log"
-    with LiveServer(MONGO_URI=mongo_uri, DB_NAME="test", LOG_FILE=path, LOG_FORMAT="json") as live:
+    with LiveServer(
+        spawn=True, MONGO_URI=mongo_uri, DB_NAME="test", LOG_FILE=path, LOG_FORMAT="json"
+    ) as live:
         httpx.get(f"{live.address}/users/?limit=x&token=hush")
         errors = live.log
     found = [json.loads(line) for line in path.read_text().splitlines()]
@@ -198,6 +200,6 @@ def test_the_servers_requests_are_objects_in_the_file(mongo_uri: str, tmp_path: 
 
 @pytest.mark.mongod
 def test_a_level_above_info_has_no_requests(mongo_uri: str) -> None:
-    with LiveServer(MONGO_URI=mongo_uri, DB_NAME="test", LOG_LEVEL="warning") as live:
+    with LiveServer(spawn=True, MONGO_URI=mongo_uri, DB_NAME="test", LOG_LEVEL="warning") as live:
         httpx.get(f"{live.address}/users/?limit=x")
         assert live.log == ""

@@ -97,7 +97,9 @@ def test_the_banner_lists_the_resources_and_what_is_not_served(tmp_path: Path) -
     )
     shown = []
     for _ in range(2):
-        with LiveServer(tmp_path, MONGO_URI="", DATA_DIR="data", MODELS="shown") as server:
+        with LiveServer(
+            tmp_path, spawn=True, MONGO_URI="", DATA_DIR="data", MODELS="shown"
+        ) as server:
             assert server.process.stdout is not None
             lines = [server.process.stdout.readline() for _ in range(4)]
             assert httpx.get(f"{server.address}/books/").status_code == 200
@@ -132,7 +134,7 @@ def test_the_command_line_may_choose_the_address(tmp_path: Path) -> None:
 
 def embedded(folder: Path) -> LiveServer:
     require_mongod()
-    return LiveServer(MONGO_URI="", DATA_DIR=folder)
+    return LiveServer(spawn=True, MONGO_URI="", DATA_DIR=folder)
 
 
 def mongods_of(folder: Path) -> list[int]:

@@ -32,7 +32,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def shared(folder: Path) -> Iterator[LiveServer]:
     """A server of several workers on an embedded database."""
-    with LiveServer(WORKERS=WORKERS, DATA_DIR=folder) as live:
+    with LiveServer(spawn=True, WORKERS=WORKERS, DATA_DIR=folder) as live:
         yield live
 
 
@@ -115,7 +115,7 @@ def test_numbers_are_of_all_workers_and_do_not_fall_when_one_dies(folder: Path) 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_of_them_and_the_database(folder: Path, number: signal.Signals) -> None:
     own = folder.with_name(f"of-{number}")
-    with LiveServer(WORKERS=2, DATA_DIR=own) as live:
+    with LiveServer(spawn=True, WORKERS=2, DATA_DIR=own) as live:
         below = family(live.process.pid)
         assert len(below) >= 4
         live.process.send_signal(number)
@@ -129,7 +129,7 @@ def test_a_signal_ends_all_of_them_and_the_database(folder: Path, number: signal
 
 
 def test_a_killed_parent_leaves_no_worker_and_no_mongod(folder: Path) -> None:
-    with LiveServer(WORKERS=2, DATA_DIR=folder.with_name("orphaned")) as live:
+    with LiveServer(spawn=True, WORKERS=2, DATA_DIR=folder.with_name("orphaned")) as live:
         below = family(live.process.pid)
         live.process.kill()
         live.process.wait()
@@ -145,7 +145,9 @@ def test_what_no_worker_can_serve_stops_the_start(folder: Path, tmp_path: Path) 
         .replace('search = ("name",)', 'search = ("nmae",)')
     )
     (tmp_path / "broken" / "user.py").write_text(source)
-    live = LiveServer(tmp_path, WORKERS=2, DATA_DIR=folder.with_name("broken"), MODELS="broken")
+    live = LiveServer(
+        tmp_path, spawn=True, WORKERS=2, DATA_DIR=folder.with_name("broken"), MODELS="broken"
+    )
     with pytest.raises(AssertionError, match=r"did not start: docsheet: .*nmae"), live:
         pass
     assert live.process.returncode == 1

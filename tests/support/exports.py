@@ -14,9 +14,9 @@ BIG = "big"  # the database whose users give files that no pipe and no socket ca
 ORIGIN = "https://app.example.org"
 
 
-def serving(uri: str, **settings: object) -> LiveServer:
+def serving(uri: str, *, spawn: bool = False, **settings: object) -> LiveServer:
     """A server on the big collection, with every middleware."""
-    return LiveServer(MONGO_URI=uri, DB_NAME=BIG, CORS_ORIGINS=ORIGIN, **settings)
+    return LiveServer(spawn=spawn, MONGO_URI=uri, DB_NAME=BIG, CORS_ORIGINS=ORIGIN, **settings)
 
 
 def slow_client(address: str) -> httpx.Client:

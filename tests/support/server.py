@@ -12,6 +12,7 @@ from typing import IO, Self
 
 import httpx
 
+from tests.support.nursery import Forked, nursery
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -19,9 +20,15 @@ START_SECONDS = 30
 
 
 class LiveServer:
-    """`python -m app serve` with these settings, on a free port; its log is in `log`."""
+    """`python -m app serve` with these settings, on a free port; its log is in `log`.
 
-    def __init__(self, folder: Path | None = None, **settings: object) -> None:
+    It is forked from a process that has imported it, or with `spawn` started as people start it.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, spawn: bool = False, **settings: object
+    ) -> None:
+        self._spawn = spawn
         self.folder = folder or ROOT
         self.environment = {
             **os.environ,
@@ -30,19 +37,21 @@ class LiveServer:
         }
         self.address = ""
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self.process: subprocess.Popen[str]
+        self.process: subprocess.Popen[str] | Forked
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "app", "serve"]
         environment = {**self.environment, "PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}"}
-        self.process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
+        if self._spawn:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", "serve"],
+                cwd=self.folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+            )
+        else:
+            self.process = nursery().start(["serve"], self.folder, environment, self._log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+:\d+", line)

@@ -43,7 +43,11 @@ def live(mongo_uri: str, tmp_path: Path, users: Any) -> Any:
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "app" / "spreadsheets" / "formats" / "list.py").write_text(LIST)
     with LiveServer(
-        tmp_path, MONGO_URI=mongo_uri, DB_NAME=DATABASE, CORS_ORIGINS="https://a.example"
+        tmp_path,
+        spawn=True,
+        MONGO_URI=mongo_uri,
+        DB_NAME=DATABASE,
+        CORS_ORIGINS="https://a.example",
     ) as server:
         yield server
 
