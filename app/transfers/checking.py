@@ -138,7 +138,7 @@ class Checker:
             return
         for number in self._reach.find_outside(self._reach.filter(action), raws):
             error = self._reach.make_outside(action, pointer)
-            rows[number].faults = self._faults_of(rows[number], error)
+            rows[number].faults = [CellFault("", "", error.detail)]
 
     # --- what a row asks for ---
 

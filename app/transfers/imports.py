@@ -134,6 +134,9 @@ class _Run:
     def close(self) -> None:
         """Gives the disk back."""
         self._operations.close()
+        self._wrong.close()
+        if self._lost is not None:
+            self._lost.close()
 
     def run(self) -> Ended:
         """Checks every row, then writes, unless a row is wrong or nothing is to be written."""

@@ -85,6 +85,11 @@ class FaultLog:
         assert self._spool is not None
         return iter(self._spool)
 
+    def close(self) -> None:
+        """Gives the disk back."""
+        if self._spool is not None:
+            self._spool.close()
+
 
 def merge_in_order(*logs: Iterable[RowFaults]) -> Iterator[RowFaults]:
     """The faults of several steps, in the order of the rows."""
