@@ -15,12 +15,12 @@ from app.store.client import client_options
 
 ANSWER_MS = 3_000  # that a node has to answer
 
-State = Literal["ok", "fails", "not permitted", "skipped"]
+State = Literal["ok", "fails", "open", "not permitted", "skipped"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one step found; `fix` is the line that fixes it, where it fails."""
+    """What one step found; `fix` is the line that fixes it where it fails, or closes it."""
 
     state: State
     detail: str

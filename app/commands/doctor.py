@@ -1,7 +1,7 @@
 """`docsheet doctor`: asks the database step by step what is wrong, and says how to fix it.
 
 A step that can't be asked before another is fixed is `skipped`. The first that fails has the one
-line that fixes it.
+line that fixes it. What is open to others is `open`, which is no failure: it may be meant.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,13 @@ from app.commands.terminal import out
 from app.settings import Settings, read_settings
 from app.store.codes import Code
 
-_STYLES = {"ok": "green", "fails": "red", "not permitted": "yellow", "skipped": "dim"}
+_STYLES = {
+    "ok": "green",
+    "fails": "red",
+    "open": "yellow",
+    "not permitted": "yellow",
+    "skipped": "dim",
+}
 
 
 def run() -> None:
@@ -34,7 +40,7 @@ def examine(settings: Settings, console: Console) -> bool:
 
     With no MONGO_URI the embedded database is asked: a running server's, else one started for this.
     """
-    fix = ""
+    fix, close = "", ""
     with open_database(settings) as uri:
         for name, finding in findings(Case(settings, uri)):
             console.print(
@@ -43,10 +49,14 @@ def examine(settings: Settings, console: Console) -> bool:
                 highlight=False,
             )
             console.print(finding.detail, highlight=False, markup=False)
-            if finding.state == "fails" and not fix:
-                fix = finding.fix
+            if finding.state == "fails":
+                fix = fix or finding.fix
+            elif finding.state == "open":
+                close = close or finding.fix
     if fix:
         console.print(f"\nTo fix this: {fix}", highlight=False, markup=False)
+    elif close:
+        console.print(f"\nTo close what is open: {close}", highlight=False, markup=False)
     return not fix
 
 

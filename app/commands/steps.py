@@ -19,6 +19,7 @@ from pymongo.errors import (
 )
 from pymongo.uri_parser import parse_uri
 
+from app.commands import exposure
 from app.commands.case import Case, Finding
 from app.errors import DeclarationError
 from app.resources.notes import describe_unserved
@@ -405,4 +406,10 @@ STEPS: tuple[tuple[str, Step, Callable[[Case], bool]], ...] = (
     ("links", _links, lambda case: case.is_let_in and case.resources is not None),
     ("version", _versions, lambda case: case.is_let_in),
     ("snapshots", _snapshots, lambda case: case.is_let_in),
+    ("callers", exposure.examine_callers, lambda case: True),
+    ("https", exposure.examine_https, lambda case: True),
+    ("password", exposure.examine_password, lambda case: bool(case.parsed)),
+    ("accounts", exposure.examine_accounts, lambda case: case.is_let_in),
+    ("roles", exposure.examine_roles, lambda case: case.is_let_in and case.resources is not None),
+    ("keys and shares", exposure.examine_endings, lambda case: case.is_let_in),
 )

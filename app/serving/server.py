@@ -6,6 +6,7 @@ One process, or several behind the same port.
 import copy
 import errno
 import importlib
+import logging
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from app.resources.notes import describe_unserved
 from app.resources.packages import import_modules
 from app.resources.registry import discover
 from app.servers.embedded import STOP_SECONDS, EmbeddedDatabase
+from app.serving.access import describe_access
 from app.serving.logs import configure_logging
 from app.serving.metrics import share_metrics
 from app.serving.workers import Report, Workers, when_parent_ends
@@ -32,6 +34,7 @@ from app.transfers.forking import start_fork_server
 
 BACKLOG = 2048  # connections that wait to be accepted
 LEAVING_SECONDS = 3.0  # after the grace time, for what was cancelled to end
+_log = logging.getLogger("docsheet.server")
 
 
 def serve(settings: Settings, console: Console) -> None:
@@ -62,6 +65,7 @@ def _serve_alone(settings: Settings, listening: socket.socket, console: Console)
             embedded = opening.result()
         used = _with_uri(settings, embedded)
         configure_logging(used)
+        _say_who_gets_in(used)
         _require_administrator(used)
         app = application.create_app(used)
         _announce(used, listening, embedded, console)
@@ -78,6 +82,7 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
     try:
         used = _with_uri(settings, embedded)
         configure_logging(used)
+        _say_who_gets_in(used)
         _require_administrator(used)
         with (
             share_metrics(used) as on_death,
@@ -88,6 +93,11 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
     finally:
         if embedded is not None:
             embedded.close()
+
+
+def _say_who_gets_in(settings: Settings) -> None:
+    if sentence := describe_access(settings):
+        _log.warning("%s", sentence)
 
 
 def _require_administrator(settings: Settings) -> None:
