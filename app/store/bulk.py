@@ -199,7 +199,7 @@ class Bulk:
         try:
             for number, raw in enumerate(documents):
                 try:
-                    self._writes.insert(raw)
+                    self._collection.insert_one(self._documents.make_document(raw))
                 except DuplicateKeyError as error:
                     report = {**(error.details or {}), "index": number, "code": error.code}
                     raise BulkWriteError({"writeErrors": [report]}) from error
