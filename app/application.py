@@ -172,7 +172,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         own_routers = auth.make_routers(accesses, downloads, uploads, find)
         parts += [auth, shared, *own_routers]
         parts.insert(0, auth.audit)  # it is closed last
-        own += [*auth.routes(), *shared.routes()]
+        own += [*auth.routes(accesses), *shared.routes()]
         own += [route for router in own_routers for route in router.routes()]
     reserved |= list_reserved_steps(own)
     refuse_reserved(resources.values(), reserved)

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.api.callers import ADMIN, Caller, Means
 from app.auth.documents import CASELESS, SEEN_SECONDS, is_past, now
-from app.auth.fresh import Fresh
+from app.auth.fresh import MOST, Fresh
 from app.auth.own import ACCOUNTS, ROLES, grant_own
 from app.auth.passwords import make_hash, mark
 from app.auth.roles import Role, Roles
@@ -84,6 +84,8 @@ class Accounts:
         self._addresses = {resource.name: resource.address for resource in self._resources}
         self._reader = Roles(self._resources)
         self._fresh: Fresh[Any, Known | None] = Fresh(self._read)
+        # What was stored, and what was made of it: mostly nothing has changed since.
+        self._last: dict[Any, tuple[tuple[Document, Document | None], Known]] = {}
 
     async def get(self, key: Any) -> Known | None:
         """The account with this `_id`, as it was some seconds ago at most; None if disabled."""
@@ -115,7 +117,16 @@ class Accounts:
 
     async def _read(self, key: Any) -> Known | None:
         account, role = await self._database.run(self._find, key)
-        return None if account is None else self._know(account, role)
+        if account is None:
+            self._last.pop(key, None)
+            return None
+        stored = ({**account, "last_seen": None}, role)
+        last = self._last.get(key)
+        if last is None or last[0] != stored:
+            if len(self._last) >= MOST:
+                self._last.clear()
+            last = self._last[key] = stored, self._know(account, role)
+        return last[1]
 
     def _find(self, key: Any) -> tuple[Document | None, Document | None]:
         """The account and its role; now and then with a note that it was seen."""

@@ -118,7 +118,8 @@ class Auth(Part):
         """Adds to the whole description how a caller says who it is."""
         describe_security(described, self._settings.ROOT_PATH)
 
-    def routes(self) -> list[Route]:
+    def routes(self, accesses: Accesses) -> list[Route]:
         """What signs in, and out."""
+        callers = Callers(lambda: self._checks, accesses)
         pages = SignInPage(lambda: self._checks)
-        return [*Callers(lambda: self._checks).routes(), *pages.routes()]
+        return [*callers.routes(), *pages.routes()]

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
+from app.api.access import Accesses
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Content, Description, Schema
 from app.api.media_types import JSON, PROBLEM
@@ -19,7 +20,7 @@ from app.auth.accounts import Known
 from app.auth.authenticator import CREDENTIAL
 from app.auth.checks import Checks
 from app.auth.passwords import LONGEST, SHORTEST
-from app.auth.scopes import Scopes, find_beyond
+from app.auth.scopes import ACTIONS, Scopes, find_beyond
 from app.auth.signing import TOKEN_SECONDS
 from app.auth.tokens import Tokens
 from app.errors import BadRequest, Fault, Forbidden, Invalid, UnsupportedMedia
@@ -58,15 +59,25 @@ _REFUSED: Schema = {
         },
     },
 }
+_WORDS: Schema = {"type": "array", "items": {"type": "string"}}
 _ME: Schema = {
     "title": "Me",
     "type": "object",
-    "required": ["name", "role", "scopes", "means"],
+    "required": ["name", "role", "scopes", "means", "resources"],
     "properties": {
         "name": {"type": "string", "description": "The account's name."},
         "role": {"type": ["string", "null"], "description": "Its role."},
-        "scopes": {"type": "array", "items": {"type": "string"}},
+        "scopes": _WORDS,
         "means": {"type": "string", "description": "What it has signed in with."},
+        "resources": {
+            "type": "object",
+            "description": "By address, what it may do, and which fields it sees.",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["may", "fields"],
+                "properties": {"may": _WORDS, "fields": _WORDS},
+            },
+        },
     },
 }
 
@@ -141,8 +152,9 @@ PASSWORD = Description(
 class Callers:
     """The handlers by which a caller gets tokens, and asks who it is."""
 
-    def __init__(self, find_checks: Callable[[], Checks]) -> None:
+    def __init__(self, find_checks: Callable[[], Checks], accesses: Accesses) -> None:
         self._find_checks = find_checks  # there are none before the database is opened
+        self._accesses = accesses
 
     @property
     def _checks(self) -> Checks:
@@ -234,8 +246,19 @@ class Callers:
             "role": known.role.name if known else None,
             "scopes": sorted(caller.scopes),
             "means": caller.means,
+            "resources": self._show_resources(caller),
         }
         return Response(orjson.dumps(answer), 200, NOT_STORED, JSON)
+
+    def _show_resources(self, caller: Caller) -> dict[str, dict[str, list[str]]]:
+        """By address, what the caller may do, and which fields it sees."""
+        shown: dict[str, dict[str, list[str]]] = {}
+        for view in self._accesses.compilers_of(caller.rights).views.values():
+            may: list[str] = [action for action in ACTIONS if view.rights.may(action)]
+            fields = view.resource.paths if "read" in may or "export" in may else ()
+            if may:
+                shown[view.whole.address] = {"may": may, "fields": list(fields)}
+        return shown
 
     async def change_password(self, request: Request) -> Response:
         """`PUT /auth/me/password`: another password; whatever else is signed in has to again."""

@@ -7,6 +7,7 @@ stolen, or will have been: the family ends
 (https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2).
 """
 
+import hashlib
 import logging
 import secrets
 import time
@@ -19,7 +20,7 @@ from pymongo import IndexModel, ReturnDocument
 from pymongo.collection import Collection
 
 from app.auth.documents import now
-from app.auth.fresh import Fresh
+from app.auth.fresh import MOST, Fresh
 from app.auth.keys import digest
 from app.auth.signing import TOKEN_SECONDS, Signing
 from app.store.client import Database
@@ -30,18 +31,24 @@ _TWICE = "a refresh token of the account %s was used twice: all that came of its
 _log = logging.getLogger("docsheet.auth")
 JWT_DOTS = 2  # in an access token; a refresh token has one
 ALGORITHM = "HS256"
+VERIFIED_SECONDS = 60.0  # after which a token is verified again
 LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
+VERIFIED_SECONDS = 60.0  # after which a token is verified again
 LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
 _NEEDED = ["exp", "iat", "sub", "jti", "family"]
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a valid access token says; `account` is the `_id` as text."""
+    """What a valid access token says; `account` is the `_id` as text.
+
+    `end` is when it is over, in seconds since 1970.
+    """
 
     account: str
     scopes: frozenset[str]
     family: str
+    end: float
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class TokenMaker:
         self._database = database
         self._collection: Collection[Any] = database.collection(COLLECTION)
         self._signing = signing
+        self._valid: dict[bytes, tuple[Claims, float]] = {}
         self._families: Fresh[str, Family | None] = Fresh(self._read)
 
     async def prepare(self) -> None:
@@ -132,7 +140,22 @@ class TokenMaker:
         return jwt.encode(claims, secret.value, ALGORITHM, headers={"kid": secret.kid})
 
     async def check(self, token: str) -> Claims | None:
-        """What an access token says, if we signed it and it is not over."""
+        """What an access token says, if we signed it and it is not over.
+
+        It is verified once a minute; a digest of it is kept meanwhile.
+        """
+        key, moment = hashlib.sha256(token.encode()).digest(), time.time()
+        valid = self._valid.get(key)
+        if valid is not None and valid[1] > moment:
+            return valid[0]
+        claims = await self._verify(token)
+        if claims is not None:
+            if len(self._valid) >= MOST:
+                self._valid.clear()
+            self._valid[key] = claims, min(claims.end, moment + VERIFIED_SECONDS)
+        return claims
+
+    async def _verify(self, token: str) -> Claims | None:
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             secret = await self._signing.find(kid) if isinstance(kid, str) else None
@@ -148,7 +171,8 @@ class TokenMaker:
         except jwt.InvalidTokenError:
             return None
         scopes = frozenset(str(claims.get("scope", "")).split())
-        return Claims(claims["sub"], scopes, str(claims["family"]))
+        end = claims["exp"] + LEEWAY_SECONDS
+        return Claims(claims["sub"], scopes, str(claims["family"]), end)
 
     async def find(self, family: str) -> Family | None:
         """The family as it was some seconds ago at most; None where it has ended."""

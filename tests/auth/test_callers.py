@@ -332,3 +332,20 @@ async def test_a_key_and_fewer_scopes_change_no_password(served: Served) -> None
         for header in (key, less):
             answer = await client.put("/auth/me/password", json=change, headers=header)
             assert answer.status_code == 403
+
+
+async def test_me_says_what_the_caller_may_do_and_sees(served: Served) -> None:
+    rules = {"users": {"read": {"hide": ["email", "profile"]}, "export": True}}
+    served.database["docsheet.roles"].insert_one({"name": "reader", "rules": rules})
+    served.add("anna", "reader")
+    async with served.client() as client:
+        shown = (await client.get("/auth/me", headers=basic("anna"))).json()
+        everything = (await client.get("/auth/me", headers=basic("root"))).json()
+    assert shown["role"] == "reader"
+    assert shown["scopes"] == ["users:export", "users:read"]
+    mine = {name: one for name, one in shown["resources"].items() if not name.startswith("auth/")}
+    assert mine == {"users": {"may": ["read", "export"], "fields": ["_id", "name", "age"]}}
+    actions = ["read", "create", "update", "delete", "export", "import"]
+    assert everything["resources"]["users"]["may"] == actions
+    assert "email" in everything["resources"]["users"]["fields"]
+    assert "password" not in everything["resources"]["auth/accounts"]["fields"]

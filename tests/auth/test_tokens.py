@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import datetime
 import json
 import time
+from functools import partial
 from typing import Any
 
 import jwt
@@ -173,6 +175,30 @@ def altered(token: str, claims: dict[str, Any]) -> str:
 
 def encode(part: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
+async def test_a_token_that_served_is_over_in_its_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = await served.bearer("root")
+    async with served.client() as client:
+        assert (await client.get("/users/", headers=header)).status_code == 200
+        moment = time.time()
+        for seconds, status in ((890, 200), (910, 401)):
+            monkeypatch.setattr(time, "time", partial(float, moment + seconds))
+            monkeypatch.setattr("jwt.api_jwt.datetime", later(seconds))
+            assert (await client.get("/users/", headers=header)).status_code == status
+
+
+def later(seconds: int) -> type[datetime.datetime]:
+    """A class whose moment is that many seconds ahead."""
+
+    class Later(datetime.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.datetime.now(tz) + datetime.timedelta(seconds=seconds)
+
+    return Later
 
 
 async def test_a_disabled_account_and_a_changed_role_count_soon(served: Served) -> None:
