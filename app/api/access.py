@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from starlette.requests import Request
-
-from app.api.callers import caller_of
 from app.query.compile import Compiler, Compilers
 from app.resources.registry import Resource
 from app.resources.rendering import Presenter, presenter
 from app.resources.views import Action, Grants, View, Views, make_forbidden
 from app.store.repository import Repository
 
+Actions = tuple[Action, ...]
 KEPT = 1_024  # callers with different rights of whom it is kept what they have
 
 
@@ -39,6 +37,9 @@ class Access:
                 raise make_forbidden(self.view.whole, action)
 
 
+Find = Callable[[Grants, Actions], Access]  # raises `Forbidden` for what isn't allowed
+
+
 class Accesses:
     """What callers have of all resources, kept by their rights for those who called last."""
 
@@ -49,14 +50,20 @@ class Accesses:
     def _compile(self, grants: Grants) -> Compilers:
         return Compilers(Views(self.resources, grants))
 
-    def keep(self, repository: Repository) -> Callable[[Request], Access]:
-        """What gives the access that a request has to the documents of a repository."""
+    def keep(self, repository: Repository) -> Find:
+        """What gives the access of callers to the documents of a repository."""
         name = repository.resource.name
 
         @lru_cache(maxsize=KEPT)
-        def find(grants: Grants) -> Access:
+        def make(grants: Grants) -> Access:
             compilers = self.compilers_of(grants)
             compiler, limited = compilers[name], repository.limit_to(compilers)
             return Access(compiler.view, compiler, limited, presenter(compiler.resource.shape))
 
-        return lambda request: find(caller_of(request.scope).rights)
+        @lru_cache(maxsize=KEPT)
+        def find(grants: Grants, actions: Actions) -> Access:
+            access = make(grants)
+            access.require(*actions)
+            return access
+
+        return find

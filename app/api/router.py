@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import operations, requests
-from app.api.access import Access, Accesses
+from app.api.access import Access, Accesses, Find
+from app.api.callers import Caller
 from app.api.conditions import Conditions
 from app.api.descriptions import Description
 from app.api.downloads import Downloads
@@ -51,7 +52,7 @@ class ResourceRouter(Part):
         self.resource = resource
         self._accesses = accesses
         self._repository: Repository  # of everything: handlers have that of their caller
-        self._find_access: Callable[[Request], Access]
+        self._find_access: Find
         self._downloads = downloads
         self._uploads = uploads
         self._body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
@@ -123,9 +124,8 @@ class ResourceRouter(Part):
 
     def access(self, request: Request, *actions: Action) -> Access:
         """What the caller has of this resource; raises `Forbidden` for what isn't allowed."""
-        access = self._find_access(request)
-        access.require(*actions)
-        return access
+        caller: Caller = request.scope["caller"]
+        return self._find_access(caller.rights, actions)
 
     async def list(self, request: Request, below: Sequence[Condition] = ()) -> Response:
         """`GET /users/`: a page of documents, of those that meet the conditions `below`."""
