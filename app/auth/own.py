@@ -16,15 +16,16 @@ from app.resources.views import WHOLE, Rights, Rule
 
 MODELS = (Account, Role, Key, Share, Entry)
 ACCOUNTS, ROLES, KEYS, SHARES, AUDIT = (model.Settings.name for model in MODELS)
-_OF_ACCOUNT = Rule(fields=("name", "role", "attributes", "disabled", "password"))
-_OF_KEY = Rule(fields=("name", "account", "scopes", "expires"))
-_NAME_AND_END = ("name", "expires")
-_OF_SHARE = Rule(fields=("name", "address"))
+OF_SERVER = ("created", "last_seen")  # fields of accounts that nobody sets by hand
+# Fields of what was made that can't be changed.
+_OF_KEY = ("account", "scopes", "digest", "created", "last_used")
+_OF_SHARE = ("address", "file", "account", "scopes", "digest", "created", "expires", "last_used")
+_ACCOUNT = Rule(hide=OF_SERVER)
 OF_ADMIN = {
-    ACCOUNTS: Rights(WHOLE, _OF_ACCOUNT, _OF_ACCOUNT, WHOLE, export=True),
+    ACCOUNTS: Rights(WHOLE, _ACCOUNT, _ACCOUNT, WHOLE, export=True),
     ROLES: Rights(WHOLE, WHOLE, WHOLE, WHOLE, export=True),
-    KEYS: Rights(WHOLE, _OF_KEY, Rule(fields=_NAME_AND_END), WHOLE, export=True),
-    SHARES: Rights(WHOLE, _OF_SHARE, Rule(fields=("name",)), WHOLE, export=True),
+    KEYS: Rights(WHOLE, WHOLE, Rule(hide=_OF_KEY), WHOLE, export=True),
+    SHARES: Rights(WHOLE, WHOLE, Rule(hide=_OF_SHARE), WHOLE, export=True),
     AUDIT: Rights(WHOLE, export=True),
 }
 
@@ -48,12 +49,12 @@ def grant_own(
     mine = (("account", str(account)),)
     is_full = all(covers(scopes, scope) for scope in of_account)
     return {
-        KEYS: _grant_mine(mine, _OF_KEY, _NAME_AND_END, is_full=is_full),
-        SHARES: _grant_mine(mine, _OF_SHARE, ("name",), is_full=is_full),
+        KEYS: _grant_mine(mine, _OF_KEY, is_full=is_full),
+        SHARES: _grant_mine(mine, _OF_SHARE, is_full=is_full),
     }
 
 
-def _grant_mine(mine: Pairs, create: Rule, fields: tuple[str, ...], *, is_full: bool) -> Rights:
+def _grant_mine(mine: Pairs, made: tuple[str, ...], *, is_full: bool) -> Rights:
     if not is_full:
-        return Rights(Rule(mine), create, export=True)
-    return Rights(Rule(mine), create, Rule(mine, fields), Rule(mine), export=True)
+        return Rights(Rule(mine), WHOLE, export=True)
+    return Rights(Rule(mine), WHOLE, Rule(mine, hide=made), Rule(mine), export=True)

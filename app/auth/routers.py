@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import bson
+import orjson
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,7 +29,7 @@ from app.auth.audit import Audit
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.orders import NewKey, NewShare, choose_scopes, read_order
-from app.auth.own import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, own_resources
+from app.auth.own import ACCOUNTS, AUDIT, KEYS, OF_SERVER, ROLES, SHARES, own_resources
 from app.auth.repositories import (
     AccountRepository,
     KeyRepository,
@@ -89,11 +90,14 @@ class OwnRouter(_ForAdministrators):
         super().__init__(resource, accesses, settings, downloads, uploads)
         self._audit = audit
         self._roles = roles
+        self._whole: OwnRepository  # of everything, whoever calls
 
     def make_repository(self, database: Database) -> OwnRepository:
         """The documents, with what is checked of each change."""
         resources = self._accesses.resources
-        return self.documents(database, self.resource, resources, self._audit, self._roles)
+        made = self.documents(database, self.resource, resources, self._audit, self._roles)
+        self._whole = made
+        return made
 
     def access(self, request: Request, *actions: Action) -> Access:
         """What the caller has of this resource, for this request."""
@@ -150,6 +154,15 @@ class AccountRouter(OwnRouter):
 
     documents = AccountRepository
 
+    async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
+        """The body; a whole account may leave out what nobody sets by hand."""
+        body = await super()._body(request, accepted)
+        if request.method != "PUT" or not isinstance(body, dict):
+            return body
+        stored = await self._find(request, self._repository.read)
+        shown = orjson.loads(to_json({name: stored.document.get(name) for name in OF_SERVER}))
+        return {**shown, **body}
+
 
 class RoleRouter(OwnRouter):
     """Roles."""
@@ -173,7 +186,8 @@ class _Made(OwnRouter):
         requests.refuse_parameters(request)
         body = await self._body(request, requests.BODIES)
         document, secret = await self.make(request, access, body)
-        stored = await access.repository.insert(document)
+        # All of it is checked by now; the account that it is of is one that few may read.
+        stored = await self._whole.of(request.scope).insert(document)
         return self._answer_once(request, access, stored, secret)
 
     async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:

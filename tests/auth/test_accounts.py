@@ -122,7 +122,6 @@ async def test_what_an_account_can_not_be(
     assert pointer in pointers(answer)
 
 
-@pytest.mark.xfail(reason="rules of writes come next")
 async def test_fields_that_nobody_sets_by_hand(served: Served, root: httpx.AsyncClient) -> None:
     served.add("ann")
     path = f"/auth/accounts/{key_of(served, 'ann')}"

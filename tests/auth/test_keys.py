@@ -127,7 +127,6 @@ async def test_a_key_that_has_expired_serves_no_more(served: Served) -> None:
 # --- whose ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="rules of writes come next")
 async def test_nobody_sees_or_ends_the_keys_of_others(served: Served) -> None:
     ann, bob = served.add("ann", "editor"), served.add("bob", "editor")
     async with served.client(**served.key(bob)) as client:
@@ -161,7 +160,6 @@ async def test_a_key_with_fewer_scopes_ends_and_changes_none(served: Served) -> 
             assert "all scopes of the account" in answer.json()["detail"]
 
 
-@pytest.mark.xfail(reason="rules of writes come next")
 async def test_ones_own_key_is_renamed_and_ended(served: Served) -> None:
     ann = served.add("ann")
     async with served.client(**served.key(ann)) as client:

@@ -161,7 +161,6 @@ async def test_a_share_that_is_over_says_so(served: Served) -> None:
         assert (await anyone.get(expired["url"])).status_code == 410
 
 
-@pytest.mark.xfail(reason="rules of writes come next")
 async def test_nobody_sees_or_ends_the_shares_of_others(served: Served) -> None:
     ann, bob = served.add("ann"), served.add("bob")
     async with served.client(**served.key(bob)) as client:
