@@ -19,6 +19,10 @@ class Shown(float):
         number.format = format
         return number
 
+    def __reduce__(self) -> tuple[type, tuple[float, int]]:
+        """What `pickle` makes it of."""
+        return type(self), (float(self), self.format)
+
 
 class Broken(str):
     """A cell that has no value, and why.
@@ -33,6 +37,10 @@ class Broken(str):
         cell = super().__new__(cls, why)
         cell.code = code
         return cell
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """What `pickle` makes it of."""
+        return type(self), (str(self), self.code)
 
 
 class Cut(str):

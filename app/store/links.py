@@ -58,11 +58,16 @@ class Links:
         self._database = database
         self.reach = reach
         resources = [view.whole for view in reach.compilers.views.values()]
+        self._is_expected: Callable[[Reference], bool] = lambda reference: False
         self._referrers: dict[str, list[Referrer]] = {}
         for resource in resources:
             for link in resource.links:
                 referrers = self._referrers.setdefault(link.target.collection, [])
                 referrers.append(Referrer(resource, link))
+
+    def expect(self, is_expected: Callable[[Reference], bool]) -> None:
+        """Says which links may be written before the documents that they lead to."""
+        self._is_expected = is_expected
 
     def referrers(self, resource: Resource) -> Sequence[Referrer]:
         """The fields whose links lead to documents of this resource."""
@@ -94,7 +99,8 @@ class Links:
 
     def refuse_missing(self, references: Iterable[Reference], words: Words) -> None:
         """Raises `Invalid` with a pointer to each link that leads nowhere."""
-        faults = [fault_of(reference) for reference in self.find_missing(references, words)]
+        missing = self.find_missing(references, words)
+        faults = [fault_of(one) for one in missing if not self._is_expected(one)]
         if faults:
             raise make_invalid_body(faults)
 

@@ -7,7 +7,6 @@ index, one for each collection that links lead to.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import Invalid, RequestError
@@ -26,31 +25,15 @@ from app.store.uniqueness import apply
 from app.transfers.differences import Differences, json_at, show_document
 from app.transfers.distinct import Distinct
 from app.transfers.keys import ID, Key, identities
-from app.transfers.named_links import find_linked
+from app.transfers.named_links import Known, NamedLinks
+from app.transfers.own_links import OwnLinks, WaitingRows, with_own_id
+from app.transfers.report import RowFaults
 from app.transfers.row_faults import RowFaultFinder, join_faults
 from app.transfers.row_numbers import RowNumbers
+from app.transfers.rows import Row
 from app.transfers.unique_values import UniqueValues
 
 _WRITES: tuple[Ruled, ...] = ("create", "update")
-
-
-@dataclass(slots=True)
-class Row:
-    """One row: what it asks for, or what is wrong with it.
-
-    `insert` is the BSON of a new document, `patch` the JSON that it was made of (for an upsert
-    whose document another writer inserts first); `after` is the document as it will be.
-    """
-
-    place: int
-    record: Record
-    cells: Any
-    faults: list[CellFault] = field(default_factory=list)
-    insert: bytes | None = None
-    update: Update | None = None
-    patch: Document | None = None
-    after: Document | None = None
-    key: tuple[Any, ...] | None = None
 
 
 # A row, a value that it adds to an index, and what identifies that.
@@ -87,6 +70,10 @@ class Checker:
             UniqueValues.of(one) for one in resource.indexes if one.document.get("unique")
         ]
         self._has_rules = any(map(self._reach.has_conditions, _WRITES))
+        self._named = NamedLinks(connection, self._reach, resource, ingest.targets)
+        links_itself = any(link.target.collection == resource.name for link in resource.links)
+        self._own = OwnLinks(resource) if links_itself and mode != "update" else None
+        self._waiting = WaitingRows(resource, self._named) if self._own is not None else None
         self._keys = Distinct()
         self._place = 0
         self._numbers = RowNumbers()
@@ -94,17 +81,46 @@ class Checker:
     def check(self, rows: Rows) -> list[Row]:
         """The rows of a batch, in their order, each with what it asks for or what is wrong."""
         records = self._ingest.records(rows)
-        find_linked(self._connection, self._reach, self._resource, self._ingest.targets, records)
         checked = []
         for record, cells in zip(records, rows.rows, strict=True):
             checked.append(Row(self._place, record, cells))
             self._numbers.add(self._place, record)
             self._place += 1
+        if self._waiting is not None:
+            checked = self._waiting.take(checked)
+        self._check(checked, {})
+        return checked
+
+    def check_rest(self) -> Iterator[list[Row]]:
+        """The rows that name others of the file, checked when all of these are known."""
+        if self._waiting is not None:
+            for rows, known in self._waiting.rest():
+                self._check(rows, known)
+                yield rows
+
+    def settle(self) -> Iterator[tuple[RowFaults, bool]]:
+        """The rows that fail because of rows that they link to, and whether each is an update."""
+        if self._own is not None:
+            yield from self._own.settle(self._numbers.name)
+            self._links.expect(self._own.comes_later)
+
+    def has_failed(self, place: int) -> bool:
+        """Whether the row at a place, which was right by itself, is not written."""
+        return self._own is not None and self._own.has_failed(place)
+
+    def close(self) -> None:
+        """Gives the disk back."""
+        for kept in (self._own, self._waiting):
+            if kept is not None:
+                kept.close()
+
+    def _check(self, rows: Sequence[Row], known: dict[str, Known]) -> None:
+        self._named.replace([row.record for row in rows], known)
         if self._mode == "insert":
-            self._insert(checked)
+            self._insert(rows)
         else:
-            self._find_stored(checked)
-        good = list(filter(_is_write, checked))
+            self._find_stored(rows)
+        good = list(filter(_is_write, rows))
         if self._has_rules:
             self._check_rules(good)
             good = list(filter(_is_write, good))
@@ -114,7 +130,10 @@ class Checker:
         self._check_links([row for row in good if not row.faults])
         for unique, entries in added:
             self._check_each_other(unique, entries)
-        return checked
+        if self._own is not None:
+            self._own.add(rows)
+        if self._waiting is not None:
+            self._waiting.add_names(good)
 
     def _check_rules(self, rows: Sequence[Row]) -> None:
         """Adds a fault to each row that its caller's rules are not for, before or after."""
@@ -144,7 +163,7 @@ class Checker:
 
     def _insert(self, rows: Sequence[Row]) -> None:
         """Makes each row a new document, or says what is wrong with it."""
-        bodies = [self._ingest.body(row.record) for row in rows]
+        bodies = [with_own_id(self._ingest.body(row.record), row) for row in rows]
         documents = self._reach.read_documents(bodies)
         for row, body, document in zip(rows, bodies, documents, strict=True):
             self._take_new(row, document)
@@ -298,7 +317,7 @@ class Checker:
             yield from self._collection.find(condition, projection, **self._connection.time_limit)
 
     def _check_links(self, rows: Sequence[Row]) -> None:
-        """Adds a fault to each row that links to what isn't there."""
+        """Adds a fault to each row that links to what isn't there, and can't be another row."""
         if not self._resource.links:
             return
         added: dict[int, list[Reference]] = {row.place: self._find_added_links(row) for row in rows}
@@ -307,8 +326,11 @@ class Checker:
         for row in rows:
             for reference in added[row.place]:
                 if id(reference) in missing:
-                    error = Invalid("", fault_of(reference))
-                    row.faults += self._faults_of(row, error)
+                    faults = self._faults_of(row, Invalid("", fault_of(reference)))
+                    if self._own is not None and reference.collection == self._resource.name:
+                        row.hopes += [(reference.key, fault) for fault in faults]
+                    else:
+                        row.faults += faults
 
     def _find_added_links(self, row: Row) -> list[Reference]:
         assert row.after is not None

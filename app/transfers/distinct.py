@@ -24,6 +24,11 @@ class Distinct:
         key = hash(value) & _MASK or 1
         return self._tables[key >> (64 - _TABLE_BITS)].add(key, row)
 
+    def find(self, value: str | bytes) -> int | None:
+        """The row that had this value first; None where none had."""
+        key = hash(value) & _MASK or 1
+        return self._tables[key >> (64 - _TABLE_BITS)].find(key)
+
 
 class _Table:
     """The hashes that begin with the same bits."""
@@ -48,6 +53,14 @@ class _Table:
         self._free -= 1
         if not self._free:
             self._grow()
+        return None
+
+    def find(self, key: int) -> int | None:
+        place = key % self._slots
+        while there := self._hashes[place]:
+            if there == key:
+                return self._rows[place]
+            place = place + 1 if place + 1 < self._slots else 0
         return None
 
     def _grow(self) -> None:

@@ -132,7 +132,7 @@ class Writer:
         if updates:
             errors = self._bulk.update([one.update for one in updates if one.update is not None])
             outcomes += zip(updates, errors, strict=True)
-        return outcomes
+        return sorted(outcomes, key=lambda outcome: outcome[0].place)
 
     def _take(self, operation: Operation, error: Error) -> None:
         if error is not None and operation.insert is not None and operation.patch is not None:

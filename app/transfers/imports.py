@@ -8,7 +8,7 @@ server, a thread for a mock.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -28,13 +28,14 @@ from app.store.errors import translate
 from app.store.indexes import Indexes
 from app.store.links import Links
 from app.store.reach import Reach
-from app.transfers.checking import Checker, Row
+from app.transfers.checking import Checker
 from app.transfers.import_options import Import
 from app.transfers.import_writing import Operation, Writer
 from app.transfers.keys import Key, choose_key
 from app.transfers.named_links import list_behind_links
 from app.transfers.report import Counts, FaultLog, Report, RowFaults, make_report, merge_in_order
 from app.transfers.row_faults import RowFaultFinder
+from app.transfers.rows import Row
 from app.transfers.spool import Spool, make_disk_error
 
 # Rows checked, rows to be written (0 while they are checked), rows written.
@@ -129,7 +130,7 @@ class _Run:
         self._lost: FaultLog | None = None  # while writing
         self._operations: Spool[Operation] = Spool()
         self._key: Key | None = None
-        self._checker: Checker
+        self._checker: Checker | None = None
 
     def close(self) -> None:
         """Gives the disk back."""
@@ -137,11 +138,15 @@ class _Run:
         self._wrong.close()
         if self._lost is not None:
             self._lost.close()
+        if self._checker is not None:
+            self._checker.close()
 
     def run(self) -> Ended:
         """Checks every row, then writes, unless a row is wrong or nothing is to be written."""
         for rows in self._reader:
             self._check(rows)
+        if self._checker is not None:
+            self._check_rest(self._checker)
         asked, counts = self._asked, self._counts
         is_refused = bool(self._wrong.failed) and asked.on_error == "abort"
         if is_refused:
@@ -156,15 +161,31 @@ class _Run:
     # --- checking ---
 
     def _check(self, rows: Rows) -> None:
-        if not self._counts.rows:
-            self._begin(rows)
-        operations = [one for row in self._checker.check(rows) if (one := self._take(row))]
+        if self._checker is None:
+            self._checker = self._begin(rows)
+        self._take_all(self._checker, self._checker.check(rows))
+
+    def _check_rest(self, checker: Checker) -> None:
+        """What can be checked only when all rows are known: their links to each other."""
+        for rows in checker.check_rest():
+            self._take_all(checker, rows)
+        counts = self._counts
+        for faults, is_update in checker.settle():
+            self._wrong.add(faults)
+            counts.changes = [one for one in counts.changes if one["row"] != faults.number]
+            if is_update:
+                counts.updated -= 1
+            else:
+                counts.inserted -= 1
+
+    def _take_all(self, checker: Checker, rows: Sequence[Row]) -> None:
+        operations = [one for row in rows if (one := self._take(checker, row))]
         if operations:
             self._operations.extend(operations)
         self._tell(self._counts.rows, 0, 0)
 
-    def _begin(self, rows: Rows) -> None:
-        """Chooses the key, which depends on whether the file has an `_id`."""
+    def _begin(self, rows: Rows) -> Checker:
+        """The checker, for the key that depends on whether the file has an `_id`."""
         asked = self._asked
         if asked.mode != "insert":
             has_id = any(target.path == "_id" for target in self._ingest.targets)
@@ -173,7 +194,7 @@ class _Run:
             self._key = choose_key(self._reach.view.resource, asked.key, has_id)
             if self._reader.header is not None:
                 self._refuse_missing_key(self._key)
-        self._checker = Checker(
+        return Checker(
             self._connection,
             self._links,
             self._ingest,
@@ -190,7 +211,7 @@ class _Run:
                 detail = f"key: the file has no column {path!r}, by which documents are found."
                 raise Invalid(detail, Fault(detail, parameter="key"))
 
-    def _take(self, row: Row) -> Operation | None:
+    def _take(self, checker: Checker, row: Row) -> Operation | None:
         """Counts a row; what is to be written, if there is something."""
         counts, record = self._counts, row.record
         counts.rows += 1
@@ -207,7 +228,7 @@ class _Run:
             counts.updated += 1
         if self._asked.dry_run:
             if len(counts.changes) < 100:
-                counts.changes += self._checker.changes_of(row)
+                counts.changes += checker.changes_of(row)
             return None
         return Operation(
             row.place, record.number, record.sheet, row.insert, row.update, row.patch, row.key
@@ -228,9 +249,13 @@ class _Run:
         )
         writer.written.rows, writer.written.unchanged = counts.rows, counts.unchanged
         due = counts.inserted + counts.updated
-        error = writer.write(self._operations, lambda done: self._tell(counts.rows, due, done))
+        operations = filter(self._is_right, self._operations)
+        error = writer.write(operations, lambda done: self._tell(counts.rows, due, done))
         self._lost = writer.lost
         return Ended(make_report(writer.written, self._wrong, writer.lost), error)
+
+    def _is_right(self, operation: Operation) -> bool:
+        return self._checker is not None and not self._checker.has_failed(operation.place)
 
     # --- the sheet to correct ---
 

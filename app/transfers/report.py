@@ -60,35 +60,40 @@ class Counts:
 class FaultLog:
     """The faults of one step, in the order of the rows.
 
-    All of them are kept (on disk) if `whole`, else those that a report shows.
+    All of them are kept (on disk) if `whole`, else those that a report shows. Rows that come again
+    from the begin of the file are a run of their own.
     """
 
     def __init__(self, *, whole: bool) -> None:
         self.failed = 0
         self._first: list[RowFaults] = []
-        self._spool: Spool[RowFaults] | None = Spool() if whole else None
+        self._runs: list[Spool[RowFaults]] | None = [] if whole else None
+        self._last = -1  # place of the run
 
     def add(self, row: RowFaults) -> None:
         """The faults of one more row."""
         self.failed += 1
         if len(self._first) < SHOWN:
             self._first.append(row)
-        if self._spool is not None:
-            self._spool.append(row)
+        if self._runs is not None:
+            if not self._runs or row.place < self._last:
+                self._runs.append(Spool())
+            self._runs[-1].append(row)
+            self._last = row.place
 
     @property
     def first(self) -> list[RowFaults]:
         """As many as a report shows."""
-        return self._first
+        return sorted(self._first, key=lambda row: row.place)
 
     def __iter__(self) -> Iterator[RowFaults]:
-        assert self._spool is not None
-        return iter(self._spool)
+        assert self._runs is not None
+        return merge_in_order(*self._runs)
 
     def close(self) -> None:
         """Gives the disk back."""
-        if self._spool is not None:
-            self._spool.close()
+        for run in self._runs or ():
+            run.close()
 
 
 def merge_in_order(*logs: Iterable[RowFaults]) -> Iterator[RowFaults]:
