@@ -72,11 +72,13 @@ class Through:
 
     What says what is not is true where no linked document is otherwise, also where there is none.
     Only linked documents that meet the conditions `below` are looked at; the others aren't there.
+    `of_rule` says that a rule asks it, and not the caller, who need not know of it.
     """
 
     link: FieldPath
     asked: "Condition | Through"
     below: "tuple[AnyCondition, ...]" = ()
+    of_rule: bool = False
 
     def join(self) -> "Join":
         """What it takes to know which documents' links lead to such a document."""
@@ -86,9 +88,17 @@ class Through:
         while isinstance(last, Through):
             last = last.asked
         inner = self.asked if not last.is_negative else _make_positive(self.asked)
+        if isinstance(inner, Through):
+            inner = replace(inner, of_rule=self.of_rule)
         linked = Selection.of((inner, *self.below))
-        collection = target.collection
-        return Join(self.link.path, collection, linked.filter, linked.joins, last.is_negative)
+        return Join(
+            self.link.path,
+            target.collection,
+            linked.filter,
+            linked.joins,
+            last.is_negative,
+            self.of_rule,
+        )
 
     def render(self) -> Filter:
         """As a part of a fingerprint only: its filter is known when the join is resolved."""
@@ -106,7 +116,8 @@ def _make_positive(asked: "Condition | Through") -> "Condition | Through":
 class Join:
     """The documents whose link at `path` leads to one that is found in another collection.
 
-    `joins` are further conditions of those; `negated` asks for all the other documents. Plain data.
+    `joins` are further conditions of those; `negated` asks for all the other documents; `of_rule`
+    is as above. Plain data.
     """
 
     path: str
@@ -114,6 +125,7 @@ class Join:
     filter: Filter
     joins: "tuple[Join, ...]" = ()
     negated: bool = False
+    of_rule: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ It is read against the resource as it is declared, for a rule may ask for what i
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.errors import Invalid
-from app.query.conditions import AnyCondition, Resolved
+from app.query.conditions import AnyCondition, Resolved, Through
 from app.query.names import Names
 from app.query.parameters import parameters_of
 from app.query.reading import Reading
@@ -34,7 +35,7 @@ def conditions_of(rule: Rule, collection: str, views: Views) -> tuple[AnyConditi
     found: list[AnyCondition] = []
     for name, values in texts.items():
         found += _read(names, name, values)
-    return tuple(found)
+    return tuple(replace(one, of_rule=True) if isinstance(one, Through) else one for one in found)
 
 
 def _read(names: Names, name: str, texts: Sequence[str]) -> Sequence[AnyCondition]:

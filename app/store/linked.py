@@ -15,7 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
-from app.errors import Invalid
+from app.errors import Forbidden, Invalid, RequestError
 from app.query.conditions import Filter, Join, Selection
 from app.query.expansions import Expansion
 from app.resources.elements import ARRAY, OBJECT_ID, join_elements, make_document
@@ -37,15 +37,15 @@ Words = dict[str, Any]  # for the driver: the session, the time limit
 
 
 def resolve(collections: Collections, join: Join, words: Words) -> Filter:
-    """The filter that a join stands for; raises `Invalid` where too many linked documents match."""
+    """The filter that a join stands for.
+
+    Raises `Invalid`, or `Forbidden` for one of a rule, where too many linked documents match.
+    """
     condition = resolve_all(collections, Selection(join.filter, join.joins), words)
     found = collections(join.collection).find(condition, {"_id": 1}, limit=MOST + 1, **words)
     keys = [document["_id"] for document in found.batch_size(MOST + 2)]  # one reply, of 16 MiB
     if len(keys) > MOST:
-        raise Invalid(
-            f"More than {MOST:,} documents of {join.collection!r} match what is asked behind "
-            f"{join.path!r}; ask for fewer of them, or filter {join.collection!r} itself."
-        )
+        raise _make_too_many(join)
     forms = [form for key in keys for form in list_stored_forms(join.collection, key)]
     return {join.path: {"$nin" if join.negated else "$in": forms}}
 
@@ -56,6 +56,18 @@ def join_filters(filters: Iterable[Filter]) -> Filter:
     if not some:
         return {}
     return some[0] if len(some) == 1 else {"$and": some}
+
+
+def _make_too_many(join: Join) -> RequestError:
+    if join.of_rule:
+        return Forbidden(
+            f"A rule of your role asks for more than {MOST:,} linked documents; an administrator "
+            "can change it."
+        )
+    return Invalid(
+        f"More than {MOST:,} documents of {join.collection!r} match what is asked behind "
+        f"{join.path!r}; ask for fewer of them, or filter {join.collection!r} itself."
+    )
 
 
 def resolve_all(collections: Collections, selection: Selection, words: Words) -> Filter:

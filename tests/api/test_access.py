@@ -15,13 +15,14 @@ from app.api.callers import EVERYONE, Caller
 from app.query.compile import Compilers
 from app.resources.registry import discover
 from app.resources.views import EVERYTHING, WHOLE, Rights, Rule, Views
+from app.store import linked
 from tests.support.callers import Server, caller_with, serve
 from tests.support.packages import served
 
 MODELS = """
 import typing
 
-from beanie import Document, Link
+from beanie import Document, Indexed, Link
 from pydantic import BaseModel, Field
 
 
@@ -48,7 +49,7 @@ class Boat(Document):
     name: str
     kind: str = "sail"
     price: str = ""
-    crew: int = 0
+    crew: typing.Annotated[int, Indexed()] = 0
     engine: Engine = Engine()
     visits: list[Visit] = []
     berth: Link[Harbour] | None = None
@@ -344,6 +345,38 @@ async def test_an_export_has_the_documents_of_the_rule(server: Server) -> None:
         text = (await server.ask(NORTHERN, f"/boats/export/{word}?sort=name")).text
         assert ("Ada" in text, "Bea" in text, "Cleo" in text) == (True, False, False)
     assert "X-Total-Count" not in (await server.ask(SAIL, "/boats/export/csv")).headers
+
+
+@pytest.mark.parametrize("caller", [BLIND, SOME, SAIL], ids=["hide", "fields", "where"])
+@pytest.mark.parametrize("query", ["", "?sort=-crew", "?sort=name"])
+async def test_an_export_of_many_pages_has_each_document_once(
+    real: Server, caller: Caller, query: str
+) -> None:
+    stored = {"kind": "sail", "price": "price", "engine": {"serial": "serial"}}
+    more = [
+        {"_id": number, "name": f"{number:04}", "crew": number % 7, **stored}
+        for number in range(1_700)
+    ]
+    await real.store("boats", *more)
+    text = (await real.ask(caller, f"/boats/export/ndjson{query}")).text
+    keys = [json.loads(line)["_id"] for line in text.splitlines()]
+    whole = (await real.ask(EVERYONE, f"/boats/export/ndjson{query}")).text
+    skipped = {str(C)} if caller is SAIL else set()
+    every = [json.loads(line)["_id"] for line in whole.splitlines()]
+    assert keys == [key for key in every if key not in skipped]
+    assert len(keys) == 1_703 - len(skipped)
+    assert ("price" in text) is (caller is SAIL)
+
+
+async def test_a_rule_that_asks_for_too_much_names_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linked, "MOST", 1)
+    caller = reader(where=(("berth.name__exists", "true"),), hide=("berth",))
+    answer = await server.ask(caller, "/boats/")
+    assert answer.status_code == 403
+    assert "A rule of your role" in answer.json()["detail"]
+    assert "berth" not in answer.text
 
 
 async def test_a_linked_document_outside_of_the_rule_stays_its_id(server: Server) -> None:

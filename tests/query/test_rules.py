@@ -96,7 +96,7 @@ def test_a_rule_may_ask_for_what_is_hidden(compile_with: Any) -> None:
     rule = Rule((("floors", "1"), ("town.size__gt", "5")), hide=("floors", "town"))
     query = compile_with(rule, None).list([])
     assert query.filter == {"floors": {"$eq": 1}}
-    assert query.joins == (Join("town", "towns", {"size": {"$gt": 5}}),)
+    assert query.joins == (Join("town", "towns", {"size": {"$gt": 5}}, of_rule=True),)
 
 
 def test_what_is_asked_behind_a_link_has_that_resources_rule(compile_with: Any) -> None:
@@ -104,15 +104,20 @@ def test_what_is_asked_behind_a_link_has_that_resources_rule(compile_with: Any) 
     (asked, rule) = compiler.list([("town.name__ne", "B")]).joins
     condition = {"$and": [{"name": {"$eq": "B"}}, {"size": {"$lt": 9}}]}
     assert asked == Join("town", "towns", condition, negated=True)
-    assert rule == Join("town", "towns", {"name": {"$eq": "A"}})
+    assert rule == Join("town", "towns", {"name": {"$eq": "A"}}, of_rule=True)
 
 
 def test_every_link_on_a_path_has_its_rule(compile_with: Any) -> None:
     compiler = compile_with(where(("town.name", "A")), where(("size__lt", "9")))
     (asked, _) = compiler.list([("near.town.name", "B")]).joins
     of_town = {"$and": [{"name": {"$eq": "B"}}, {"size": {"$lt": 9}}]}
-    of_rule = Join("town", "towns", {"name": {"$eq": "A"}})
+    of_rule = Join("town", "towns", {"name": {"$eq": "A"}}, of_rule=True)
     assert asked == Join("near", "houses", {}, (Join("town", "towns", of_town), of_rule))
+
+
+def test_a_rule_is_of_a_rule_behind_every_link(compile_with: Any) -> None:
+    (rule,) = compile_with(where(("near.town.name", "A"))).list([]).joins
+    assert (rule.of_rule, [one.of_rule for one in rule.joins]) == (True, [True])
 
 
 def test_an_expansion_has_that_resources_rule(compile_with: Any) -> None:

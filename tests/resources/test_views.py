@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from app.resources.registry import Resource, make_resource
 from app.resources.rendering import presenter
 from app.resources.views import ALL, NOTHING, WHOLE, Grants, Rights, Rule, Views, narrow
+from tests.support.compilers import compiler_of
 from tests.support.packages import served
 
 
@@ -196,6 +197,14 @@ def test_what_one_of_several_models_excludes_is_no_path() -> None:
     assert shape.find("either.pin") is None
     assert shape.find("either.code") is not None
     assert shape.find("deep.a.b.pin") is None
+
+
+def test_no_order_is_by_objects_of_which_something_is_hidden() -> None:
+    names = compiler_of(make_resource(Holder)).names
+    with pytest.raises(ValueError, match="holds objects"):
+        names.sort("either")
+    hidden = Grants.make({"guests": Rights(read=Rule(hide=("notes.secret",)))})
+    assert compiler_of(GUESTS, grants=hidden).names.sort("paid") == (("paid", 1),)
 
 
 def test_what_is_excluded_is_hidden_in_maps_of_maps() -> None:
