@@ -120,7 +120,7 @@ def _what_differs(
     for name, value in patch.items():
         known = shape.fields.get(name) if shape is not None else None
         old = shown.get(name)
-        if isinstance(value, dict) and isinstance(old, dict):
+        if isinstance(value, dict) and isinstance(old, dict) and not _may_be_extended(old):
             inner = _what_differs(_shape_below(known), value, old, exactly=exactly)
             if inner:
                 differing[name] = inner
@@ -130,6 +130,11 @@ def _what_differs(
         elif name not in shown or not is_same(value, old, exactly=exactly):
             differing[name] = _with_kept(known, value, old, exactly)
     return differing
+
+
+def _may_be_extended(shown: Document) -> bool:
+    """Whether it may be one value in Extended JSON, as `{"$symbol": "a"}`: no part is sent."""
+    return any(name.startswith("$") for name in shown)
 
 
 def _with_kept(known: Field | None, value: Any, old: Any, exactly: bool) -> Any:

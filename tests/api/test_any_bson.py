@@ -205,6 +205,17 @@ def test_retired_types_are_canonical_extended_json(client: httpx.Client, stored:
     assert json.loads(client.get("/loose/export/ndjson").text) == whole
 
 
+def test_what_only_looks_like_an_object_is_replaced(client: httpx.Client, stored: Any) -> None:
+    for sent in ({}, {"$symbol": "cd"}, {"t": 1}, {"$symbol": "ab", "t": 1}):
+        stored["loose"].delete_many({})
+        nested = bytes([OBJECT]) + b"free\0" + join_elements([SYMBOL % b"s"])
+        insert_raw(stored["loose"], join_elements([bson.encode({"_id": KEY})[4:-1], nested]))
+        before = read_raw(stored["loose"], {})
+        assert client.patch(HERE, json={"free": {"s": {"$symbol": "ab"}}}).status_code == 200
+        assert read_raw(stored["loose"], {}) == before
+        assert client.patch(HERE, json={"free": {"s": sent}}).json()["free"] == {"s": sent}
+
+
 def test_field_that_is_there_twice_shows_the_last_and_patches_it(
     client: httpx.Client, stored: Any
 ) -> None:
