@@ -20,6 +20,7 @@ from app.query.parameters import parameters_of
 from app.spreadsheets.formats import FORMATS
 from tests.conftest import DATABASE
 from tests.support.mongod import needs_mongod
+from tests.support.nursery import nursery
 from tests.support.server import ROOT
 from tests.support.waiting import LONGEST, wait_for
 
@@ -37,13 +38,7 @@ def run(mongo_uri: str, tmp_path: Path) -> Any:
             "PYTHONPATH": str(ROOT),
             **environment,
         }
-        return subprocess.run(
-            [sys.executable, "-m", "app", *words],
-            cwd=tmp_path,
-            env={**os.environ, **settings},
-            capture_output=True,
-            check=False,
-        )
+        return nursery().run(words, tmp_path, {**os.environ, **settings})
 
     return run
 

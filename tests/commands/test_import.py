@@ -17,6 +17,7 @@ from app.query.parameters import parameters_of
 from app.spreadsheets.formats import FORMATS
 from tests.conftest import DATABASE
 from tests.support.mongod import needs_mongod
+from tests.support.nursery import nursery
 from tests.support.server import ROOT
 
 pytestmark = needs_mongod
@@ -30,15 +31,10 @@ def run(mongo_uri: str, tmp_path: Path) -> Any:
 
     def run(*words: str, sent: str = "") -> "subprocess.CompletedProcess[str]":
         settings = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(
-            [sys.executable, "-m", "app", "import", *words],
-            cwd=tmp_path,
-            env={**os.environ, **settings},
-            input=sent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {**os.environ, **settings}
+        done = nursery().run(["import", *words], tmp_path, environment, sent.encode())
+        shown = done.stdout.decode(), done.stderr.decode()
+        return subprocess.CompletedProcess(words, done.returncode, *shown)
 
     return run
 

@@ -1,8 +1,6 @@
 """`docsheet seed`, as a person runs it."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 
 from tests.conftest import DATABASE
 from tests.support.mongod import needs_mongod
+from tests.support.nursery import nursery
 from tests.support.server import ROOT
 
 pytestmark = needs_mongod
@@ -19,16 +18,9 @@ pytestmark = needs_mongod
 def seed(mongo_uri: str) -> Any:
     def seed(*words: str, **settings: str) -> tuple[int, str]:
         environment = {**os.environ, "MONGO_URI": mongo_uri, "DB_NAME": DATABASE, **settings}
-        done = subprocess.run(
-            [sys.executable, "-m", "app", "seed", *words],
-            cwd=ROOT,
-            env={**environment, "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr
-        return done.returncode, (done.stdout + done.stderr).splitlines()[-1]
+        done = nursery().run(["seed", *words], ROOT, environment)
+        assert b"Traceback" not in done.stderr
+        return done.returncode, (done.stdout + done.stderr).decode().splitlines()[-1]
 
     return seed
 

@@ -1,12 +1,14 @@
-"""A process that has imported the application, and forks it: a server is up in a tenth of a second.
+"""A process that has imported the application, and forks it: servers and commands start quickly.
 
-Importing is most of what a start takes, and the tests start many servers. What the start itself
-does is for tests that run the program as people do: `LiveServer(..., spawn=True)`.
+Importing is most of what a start takes, and the tests start very many. What the start itself does
+is for tests that run the program as people do: `LiveServer(..., spawn=True)`.
 """
 
 import atexit
+import fcntl
 import importlib
 import json
+import multiprocessing.util
 import os
 import runpy
 import select
@@ -18,6 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
@@ -27,9 +30,9 @@ MESSAGE = 1024 * 1024  # bytes
 class Forked:
     """A process that the nursery forked, with what the tests need of `subprocess.Popen`."""
 
-    def __init__(self, nursery: "Nursery", pid: int, stdout: IO[str]) -> None:
+    def __init__(self, nursery: "Nursery", pid: int, stdout: IO[str] | None = None) -> None:
         self.pid = pid
-        self.stdout: IO[str] | None = stdout
+        self.stdout = stdout
         self._nursery = nursery
 
     @property
@@ -74,6 +77,7 @@ class Nursery:
                 [sys.executable, "-m", "tests.support.nursery", str(theirs.fileno())],
                 cwd=ROOT,
                 pass_fds=[theirs.fileno()],
+                env={**os.environ, "COLUMNS": "200"},  # consoles are as wide as when they were made
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
@@ -84,12 +88,23 @@ class Nursery:
     ) -> Forked:
         """`python -m app` with these words, as a process in the folder; its errors go to `log`."""
         reading, writing = os.pipe()
-        order = {"words": list(words), "folder": str(folder), "environment": dict(environment)}
-        socket.send_fds(self._socket, [json.dumps(order).encode()], [writing, log.fileno()])
+        with Path(os.devnull).open("rb") as nothing:
+            pid = self._fork(words, folder, environment, (nothing.fileno(), writing, log.fileno()))
         os.close(writing)
-        while not self._pids:
-            self._receive(None)
-        return Forked(self, self._pids.pop(), os.fdopen(reading))
+        return Forked(self, pid, os.fdopen(reading))
+
+    def run(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str], sent: bytes = b""
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """`python -m app` with these words, and what it wrote; `sent` is its standard input."""
+        with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
+            stdin.write(sent)
+            stdin.seek(0)
+            files = (stdin.fileno(), stdout.fileno(), stderr.fileno())
+            status = Forked(self, self._fork(words, folder, environment, files)).wait()
+            for file in (stdout, stderr):
+                file.seek(0)
+            return subprocess.CompletedProcess(words, status, stdout.read(), stderr.read())
 
     def status(self, pid: int, seconds: float | None) -> int | None:
         """How a process ended, None where it has not within so many seconds."""
@@ -104,6 +119,19 @@ class Nursery:
         """Ends the nursery; what it forked goes on."""
         self._socket.close()
         self._process.wait()
+
+    def _fork(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        files: tuple[int, int, int],
+    ) -> int:
+        order = {"words": list(words), "folder": str(folder), "environment": dict(environment)}
+        socket.send_fds(self._socket, [json.dumps(order).encode()], files)
+        while not self._pids:
+            self._receive(None)
+        return self._pids.pop()
 
     def _receive(self, seconds: float | None) -> bool:
         """Takes one message; false where none comes in time."""
@@ -127,7 +155,15 @@ def nursery() -> Nursery:
 
 # --- in the nursery's process ---------------------------------------------------------------------
 
-PRELOADED = ("app.application", "app.commands.serve", "app.serving.protocol", "uvloop")
+COMMANDS = ("export", "import_", "seed", "serve", "verify")
+PRELOADED = (
+    "app.application",
+    "app.serving.protocol",
+    "app.transfers.work",
+    "app.transfers.import_work",
+    *(f"app.commands.{command}" for command in COMMANDS),
+)
+APART = 100  # descriptors from here on are used by nothing else
 
 
 def main(descriptor: int) -> None:
@@ -146,7 +182,7 @@ def main(descriptor: int) -> None:
                 os.read(ended, MESSAGE)
                 tell_ends(orders)
             if orders in ready:
-                message, descriptors, _, _ = socket.recv_fds(orders, MESSAGE, 2)
+                message, descriptors, _, _ = socket.recv_fds(orders, MESSAGE, 3)
                 if not message:
                     return
                 fork(orders, json.loads(message), descriptors)
@@ -181,7 +217,7 @@ def run(order: Any, descriptors: Sequence[int]) -> int:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, descriptor in enumerate(descriptors, 1):
+    for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.environ.clear()
@@ -190,7 +226,7 @@ def run(order: Any, descriptors: Sequence[int]) -> int:
     sys.path[:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.argv = ["app", *order["words"]]
     importlib.invalidate_caches()
-    start_fork_server_when_it_is_needed()
+    prepare_fork_server()
     try:
         runpy.run_module("app", run_name="__main__", alter_sys=True)
     except SystemExit as error:
@@ -201,10 +237,48 @@ def run(order: Any, descriptors: Sequence[int]) -> int:
     return 0
 
 
-def start_fork_server_when_it_is_needed() -> None:
-    """At the first export or import: most tests have none, and it imports as much as the server."""
-    forking: Any = importlib.import_module("app.transfers.forking")
-    forking._start = forking._nothing
+def prepare_fork_server() -> None:
+    """Forks the server's fork server, while there is one thread: to start afresh takes as long.
+
+    It waits for what `multiprocessing` would run it with. The second one, if ever, starts afresh.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        os._exit(become_fork_server(theirs))
+    theirs.close()
+    start_afresh = multiprocessing.util.spawnv_passfds
+
+    def start(path: Any, words: Sequence[str], descriptors: Sequence[int]) -> int:
+        if ours.fileno() < 0 or "forkserver" not in words[-1]:
+            return int(start_afresh(path, words, descriptors))
+        message = json.dumps([words[-1], list(descriptors)]).encode()
+        socket.send_fds(ours, [message], descriptors)
+        ours.close()
+        return pid
+
+    multiprocessing.util.spawnv_passfds = start  # type: ignore[attr-defined]
+
+
+def become_fork_server(orders: socket.socket) -> int:
+    """Waits for its code and its descriptors, and runs the one with the others."""
+    message, descriptors, _, _ = socket.recv_fds(orders, MESSAGE, 4)
+    orders.close()
+    if not message:
+        return 0  # the server has ended
+    code, numbers = json.loads(message)
+    apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, APART) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    for descriptor, number in zip(apart, numbers, strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    try:
+        exec(code, {})
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 0
+    return 0
 
 
 if __name__ == "__main__":
