@@ -155,7 +155,7 @@ class AccountRouter(OwnRouter):
     documents = AccountRepository
 
     async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
-        """The body; a whole account may leave out what nobody sets by hand."""
+        """The body; a whole account need not have what nobody sets by hand."""
         body = await super()._body(request, accepted)
         if request.method != "PUT" or not isinstance(body, dict):
             return body
