@@ -22,6 +22,7 @@ from app.api.docs import TITLE, Pages
 from app.api.downloads import Downloads
 from app.api.extensions import include_routers, merge_description, refuse_collisions
 from app.api.health import Health
+from app.api.journal import Journal, Silence
 from app.api.middleware import Cors, Gate
 from app.api.observers import Observer
 from app.api.openapi import describe
@@ -150,8 +151,9 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         middleware=_list_layers(settings, auth, limits),
         exception_handlers=_HANDLERS,
     )
-    downloads = Downloads(settings, app.observer)
-    uploads = Uploads(settings, app.observer)
+    journal: Journal = auth.audit if auth is not None else Silence()
+    downloads = Downloads(settings, app.observer, journal)
+    uploads = Uploads(settings, app.observer, journal)
     routers = [
         ResourceRouter(resource, accesses, settings, downloads, uploads)
         for resource in resources.values()

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -16,6 +16,8 @@ from app.api import requests
 from app.api.access import Access
 from app.api.callers import caller_of
 from app.api.descriptions import Answer, Description, Schema, describe_in_path
+from app.api.journal import Journal
+from app.api.lines import hide_secrets
 from app.api.media_types import JSON
 from app.api.observers import Observer
 from app.api.parts import Part
@@ -30,7 +32,7 @@ from app.store.client import Database
 from app.transfers.child import Child
 from app.transfers.exports import read_export
 from app.transfers.production import Export, InProcess
-from app.transfers.records import REFRESH_SECONDS, Records
+from app.transfers.records import REFRESH_SECONDS, Record, Records
 from app.transfers.transfer import Source, Transfer
 from app.transfers.work import ExportWork, export_options
 
@@ -80,8 +82,9 @@ _RECORD = Description(
 class Downloads(Part):
     """The exports of one server process: so many at once, each with a record."""
 
-    def __init__(self, settings: Settings, observer: Observer) -> None:
+    def __init__(self, settings: Settings, observer: Observer, journal: Journal) -> None:
         self.records: Records
+        self._journal = journal
         self._observer = observer
         self._database: Database
         self._settings = settings
@@ -142,7 +145,7 @@ class Downloads(Part):
                 return _head(headers | await total)
             await self._take_place()
             limit = self._settings.STALL_LIMIT_SECONDS
-            transfer = self._transfer(export, caller_of(request.scope).key)
+            transfer = self._transfer(export, request)
             relay = Relay(transfer, headers, limit, self._places.release)
             return await relay.begin(request.receive, total)
         finally:
@@ -183,8 +186,14 @@ class Downloads(Part):
                 "when one has ended."
             ) from None
 
-    def _transfer(self, export: Export, caller: str) -> Transfer:
-        tell_end = partial(self._observer.see_export, export.format)
+    def _transfer(self, export: Export, request: Request) -> Transfer:
+        note = self._journal.begin(request.scope, "exported", *_describe(request, export))
+
+        def tell_end(record: Record) -> None:
+            self._observer.see_export(export.format, record)
+            note.add(record.show())
+
+        caller = caller_of(request.scope).key
         source = self._source(export)
         return Transfer(source, self.records, self.refresh_seconds, caller, tell_end)
 
@@ -214,6 +223,18 @@ def _accepts_gzip(values: list[str]) -> bool:
 
 
 _no_weight = re.compile(r"q\s*=\s*0(\.0*)?").fullmatch
+
+
+def _describe(request: Request, export: Export) -> tuple[str, dict[str, Any]]:
+    """The collection of an export, and what a journal says when it begins."""
+    columns = [column.path for column in export.columns or ()]
+    return export.collection, {
+        "path": request.scope["path"],
+        "query": hide_secrets(request.scope["query_string"].decode("latin-1")),
+        "format": export.format,
+        "columns": columns or "all",
+        "state": "running",
+    }
 
 
 def _head(headers: dict[str, str]) -> Response:

@@ -13,6 +13,7 @@ BAD_REQUEST = 400
 _SOCKET = "WEBSOCKET"  # in place of a method
 HIDDEN = "…"  # in place of a value that may be secret
 _LONG = 500  # characters of a query and of a reason, at most
+LONGEST_QUERY = 4_000  # characters of a query that a journal keeps
 # Parameters whose values may be secret, by what is in their names.
 _secrets = re.compile(
     r"(?P<name>(?:^|(?<=&))[^&=]*"
@@ -77,8 +78,12 @@ def _explain(scope: Scope) -> tuple[str, str]:
     for found in _secrets.finditer(query):
         value = unquote_plus(found["value"])
         reason = reason.replace(value, HIDDEN) if value else reason
-    query = _secrets.sub(rf"\g<name>{HIDDEN}", query)
-    return query[:_LONG], reason[:_LONG]
+    return hide_secrets(query, _LONG), reason[:_LONG]
+
+
+def hide_secrets(query: str, most: int = LONGEST_QUERY) -> str:
+    """A query string without values that may be secret, `most` characters of it."""
+    return _secrets.sub(rf"\g<name>{HIDDEN}", query)[:most]
 
 
 def _make_printable(character: str) -> str:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 from urllib.parse import quote
 
 import orjson
@@ -17,6 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import requests
 from app.api.access import Access
+from app.api.journal import Journal
+from app.api.lines import hide_secrets
 from app.api.media_types import JSON
 from app.api.multipart import Upload, new_file, new_upload, receive
 from app.api.observers import Observer
@@ -55,8 +57,9 @@ _log = logging.getLogger("docsheet.imports")
 class Uploads(Part):
     """The imports of one server process: so many at once."""
 
-    def __init__(self, settings: Settings, observer: Observer) -> None:
+    def __init__(self, settings: Settings, observer: Observer, journal: Journal) -> None:
         self._observer = observer
+        self._journal = journal
         self._settings = settings
         self._database: Database
         self._places: Places
@@ -152,7 +155,7 @@ class Uploads(Part):
         is_sent = False
         try:
             files = upload.file, sheet
-            with self._observe(asked, upload) as outcome:
+            with self._observe(request, access, asked, upload) as outcome:
                 outcome.ended = await self._run(request, access, asked, files)
             ended = outcome.ended
             if ended is None:
@@ -166,9 +169,13 @@ class Uploads(Part):
                 sheet.close()
 
     @contextmanager
-    def _observe(self, asked: Import, upload: Upload) -> Iterator["_Outcome"]:
-        """Tells the observer how the import in this block ended."""
+    def _observe(
+        self, request: Request, access: Access, asked: Import, upload: Upload
+    ) -> Iterator["_Outcome"]:
+        """Tells the observer and the journal how the import in this block ended."""
         outcome = _Outcome()
+        collection = access.view.whole.name
+        note = self._journal.begin(request.scope, "imported", collection, _describe(request, asked))
         try:
             yield outcome
         except RequestError as error:
@@ -178,6 +185,7 @@ class Uploads(Part):
             size = os.fstat(upload.file.fileno()).st_size
             end, report = outcome.name_end(asked), outcome.report
             self._observer.see_import(asked.format, end, report, size, outcome.seconds)
+            note.add({"state": end, "bytes": size, **report.counts(), "seconds": outcome.seconds})
 
     async def _run(
         self,
@@ -215,6 +223,16 @@ class Uploads(Part):
             return await _unless_client_leaves(child, request.receive)
         finally:
             await run_to_end(child.close())
+
+
+def _describe(request: Request, asked: Import) -> dict[str, Any]:
+    """What a journal says when an import begins."""
+    return {
+        "query": hide_secrets(request.scope["query_string"].decode("latin-1")),
+        "format": asked.format,
+        "dry_run": asked.dry_run,
+        "state": "running",
+    }
 
 
 class _Outcome:

@@ -33,16 +33,19 @@ class Report:
     errors: tuple[dict[str, Any], ...] = ()
     changes: tuple[dict[str, Any], ...] | None = None
 
-    def members(self) -> dict[str, Any]:
-        """The members of its JSON; `changes` of a dry run alone."""
-        members: dict[str, Any] = {
+    def counts(self) -> dict[str, int]:
+        """How many rows came to what."""
+        return {
             "rows": self.rows,
             "inserted": self.inserted,
             "updated": self.updated,
             "unchanged": self.unchanged,
             "failed": self.failed,
-            "errors": list(self.errors),
         }
+
+    def members(self) -> dict[str, Any]:
+        """The members of its JSON; `changes` of a dry run alone."""
+        members: dict[str, Any] = {**self.counts(), "errors": list(self.errors)}
         return members if self.changes is None else members | {"changes": list(self.changes)}
 
 

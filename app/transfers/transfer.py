@@ -65,11 +65,12 @@ class Transfer:
         caller: str = "",
         tell_end: Callable[[Record], None] = lambda record: None,
     ) -> None:
-        """`caller` is whose export it is; `tell_end` is called with how it ended."""
+        """`caller` is whose export it is; `tell_end` is called once with how it ended."""
         self._caller = caller
         self.id = uuid.uuid4().hex
         self._source = source
         self._tell_end = tell_end
+        self._is_told = False
         self._chunks = source.chunks()
         self._records = records
         self._refresh_seconds = refresh_seconds
@@ -85,7 +86,7 @@ class Transfer:
         try:
             self._first = await anext(self._chunks, None)
         except (RequestError, ChildFailed) as error:
-            self._tell_end(self._record("failed", str(error)))
+            self._tell(self._record("failed", str(error)))
             await self._forget()
             if isinstance(error, RequestError):
                 raise
@@ -127,6 +128,13 @@ class Transfer:
         if self._refreshing is not None:
             await cancel(self._refreshing)
         await self._source.close()
+        self._tell(self._record("left", "the client left before the first byte"))
+
+    def _tell(self, record: Record) -> None:
+        """Tells how it ended, once."""
+        if not self._is_told:
+            self._is_told = True
+            self._tell_end(record)
 
     def _record(self, state: State, detail: str | None = None) -> Record:
         made = self._source.outcome
@@ -149,7 +157,7 @@ class Transfer:
         The record goes on to be written behind it.
         """
         record = self._record(state, detail)
-        self._tell_end(record)
+        self._tell(record)
         writing = self._write(record)
         done, _ = await asyncio.wait((writing,), timeout=RECORD_SECONDS)
         if not done:
