@@ -87,9 +87,7 @@ def examine_password(case: Case) -> Finding:
     if password and (password.lower() in KNOWN_PASSWORDS or password == user):
         return Finding("open", f"the password of {user!r} in MONGO_URI is one that all know", fix)
     if user or all(map(_is_near, case.parsed["nodelist"])):
-        return Finding(
-            "ok", "not one that all know" if user else "on this machine, which needs none"
-        )
+        return Finding("ok", "not one that all know" if user else "this machine alone gets there")
     return Finding(
         "open",
         "the database asks for no password, and others may reach it",

@@ -1,7 +1,8 @@
 """What the compose file runs once beside the nodes: passwords, the replica set, its users.
 
-    python -m app.servers.stack secrets           into the volume /secrets: `root`, `api`, `key`
-    python -m app.servers.stack init HOST:PORT …  the set, the API's user; writes /access/MONGO_URI
+    python -m app.servers.stack secrets           into /secrets: `root`, `api`, `key`, `admin`
+    python -m app.servers.stack init HOST:PORT …  the set, the API's user; writes /access/MONGO_URI;
+                                                  with AUTH=on the first administrator
     python -m app.servers.stack run COMMAND …     `docsheet COMMAND …` on that MONGO_URI
 
 Each may run again at any time: what is there stays as it is.
@@ -11,6 +12,7 @@ import argparse
 import os
 import re
 import secrets
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,14 +45,18 @@ KEPT = {
     "root": "DOCSHEET_ROOT_PASSWORD",
     "api": "DOCSHEET_DB_PASSWORD",
     "key": "DOCSHEET_REPLICA_KEY",
+    "admin": "DOCSHEET_ADMIN_PASSWORD",
 }
+ADMINISTRATOR = "admin"  # the account that is made where there is no administrator
+ADMINISTRATORS = {"role": "admin", "disabled": {"$ne": True}}  # as app/auth stores them
 
 
 def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
     """Writes what isn't there yet: what the environment says, else something strong.
 
     Raises `StartError` where the environment names another root password or key than the set was
-    made with. The API's password may change: `init` gives it to the database.
+    made with. The API's password may change: `init` gives it to the database. The administrator's
+    serves for the account that `init` makes; later `docsheet accounts password admin` changes it.
     """
     for name, variable in KEPT.items():
         chosen, kept = environment.get(variable, ""), _read(folder / name)
@@ -61,7 +67,7 @@ def keep_secrets(folder: Path, environment: Mapping[str, str]) -> None:
         if not kept:
             made = make_key() if name == "key" else secrets.token_urlsafe(32)
             write_secret(folder / name, chosen or made)
-        elif chosen and chosen != kept:
+        elif chosen and chosen != kept and name != "admin":  # whose password is the database's
             if name != "api":
                 raise StartError(
                     f"{variable} is not the one that this stack's volumes were made with: set the "
@@ -168,6 +174,27 @@ def _again(work: Callable[[], object], deadline: float) -> None:
             return
 
 
+def make_administrator(uri: str, password: str, database: str) -> bool:
+    """Makes the account `admin` where nobody could let others in; whether it was made.
+
+    By the command line, as a person would. Raises `StartError` with what that says.
+    """
+    with MongoClient[dict[str, Any]](uri) as client:
+        if client[database]["docsheet.accounts"].find_one(ADMINISTRATORS):
+            return False
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "accounts", "add", ADMINISTRATOR, "--role", "admin"],
+        env={**os.environ, URI: uri, "DB_NAME": database},
+        input=f"{password}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StartError(done.stderr.strip().removeprefix("docsheet: "))
+    return True
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text()
@@ -213,11 +240,18 @@ def _act(options: argparse.Namespace) -> None:
     elif options.action == "run":
         _run(options.words, ACCESS)
     else:
-        root, password = _read(SECRETS / "root"), _read(SECRETS / "api")
-        uri = found_set(options.hosts, root, password, os.environ.get("DB_NAME") or "docsheet")
-        if _read(ACCESS / URI) != uri:
-            write_secret(ACCESS / URI, uri, owner=API_USER)
-        sys.stdout.write(f"The replica set {SET} takes writes; the API's user is {USER}.\n")
+        _init(options.hosts, os.environ.get("DB_NAME") or "docsheet")
+
+
+def _init(hosts: Sequence[str], database: str) -> None:
+    uri = found_set(hosts, _read(SECRETS / "root"), _read(SECRETS / "api"), database)
+    if _read(ACCESS / URI) != uri:
+        write_secret(ACCESS / URI, uri, owner=API_USER)
+    sys.stdout.write(f"The replica set {SET} takes writes; the API's user is {USER}.\n")
+    if os.environ.get("AUTH") == "on" and make_administrator(
+        uri, _read(SECRETS / "admin"), database
+    ):
+        sys.stdout.write(f"The account {ADMINISTRATOR!r} can sign in; /secrets/admin has it.\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from pymongo import MongoClient
@@ -14,10 +15,10 @@ from pymongo.errors import OperationFailure
 from app.errors import StartError
 from app.servers.process import Mongod
 from app.servers.replica_set import _find_free_ports
-from app.servers.stack import found_set, keep_secrets
+from app.servers.stack import found_set, keep_secrets, make_administrator
 from app.settings import Settings
 from tests.support.mongod import require_mongod
-from tests.support.server import ROOT
+from tests.support.server import ROOT, LiveServer
 
 ODD = "p@ss:w/rd%40 $HOME+ü"
 
@@ -108,7 +109,7 @@ def test_the_image_is_not_root_and_has_a_health_check() -> None:
 def test_strong_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
     keep_secrets(tmp_path, {})
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert sorted(made) == ["api", "key", "root"]
+    assert sorted(made) == ["admin", "api", "key", "root"]
     assert min(map(len, made.values())) >= 40
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o400}
     keep_secrets(tmp_path, {"DOCSHEET_ROOT_PASSWORD": ""})
@@ -140,6 +141,12 @@ def test_another_secret_on_an_old_volume_is_refused_with_the_way_out(
         StartError, match=rf"^{name} is not the one .* set the old one, or none .*down -v"
     ):
         keep_secrets(tmp_path, {name: "anotherone"})
+
+
+def test_the_administrators_password_is_kept_as_it_was_first(tmp_path: Path) -> None:
+    keep_secrets(tmp_path, {"DOCSHEET_ADMIN_PASSWORD": ODD})
+    keep_secrets(tmp_path, {"DOCSHEET_ADMIN_PASSWORD": "another one"})
+    assert (tmp_path / "admin").read_text() == ODD
 
 
 def test_a_key_that_mongod_would_refuse_is_refused_first(tmp_path: Path) -> None:
@@ -211,3 +218,20 @@ def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(
         assert client.mydb.things.count_documents({}) == 1
     with pytest.raises(StartError, match="does not know root by the password in the volume"):
         found_set(hosts, "wrong", ODD, "mydb")
+
+
+def test_the_first_administrator_is_made_once_and_can_sign_in(
+    hosts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    uri = found_set(hosts, ODD, ODD, "accounts")
+    with pytest.raises(StartError, match="at least 8 characters"):
+        make_administrator(uri, "short", "accounts")
+    assert make_administrator(uri, ODD, "accounts") is True
+    assert make_administrator(uri, "another password", "accounts") is False
+    with LiveServer(MONGO_URI=uri, DB_NAME="accounts", AUTH="on") as live:
+        address = f"{live.address}/auth/me"
+        assert httpx.get(address).status_code == 401
+        assert httpx.get(address, auth=("admin", "another password")).status_code == 401
+        answer = httpx.get(address, auth=("admin", ODD))
+    assert (answer.status_code, answer.json()["role"]) == (200, "admin")
