@@ -57,7 +57,8 @@ class Settings(BaseSettings):
     )
     DATA_DIR: Path = Field(Path("data"), description="The folder of the embedded database's files.")
     HOST: str = Field(
-        "127.0.0.1", description="The address to listen on; loopback until there are accounts."
+        "127.0.0.1",
+        description="The address to listen on; before another than loopback: docs/network.md.",
     )
     AUTH: Literal["on", "off", ""] = Field(
         "",
