@@ -28,7 +28,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("CORS_ORIGINS", "https://a/b"),
         ("MONGO_URI", "http://x"), ("MONGO_URI", "mongodb://"), ("MONGO_URI", "mongodb://h:99999"),
         ("MONGO_URI", "mongodb://u:p%zz@h"), ("EXPORT_READ_PREFERENCE", "fastest"),
-        ("SEARCHES_AT_ONCE", "0"),
+        ("SEARCHES_AT_ONCE", "0"), ("AUTH", "yes"), ("SECRET_KEY", "x" * 31),
         ("EXPORTS_AT_ONCE", "1.5"), ("WORKERS", "0"), ("EMBEDDED_CACHE_MIB", "1"),
     ],
 )  # fmt: skip
@@ -136,3 +136,30 @@ def test_committed_file_holds_the_defaults_and_no_secret(monkeypatch: pytest.Mon
 
 def test_every_setting_says_what_it_is() -> None:
     assert all(info.description for info in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "on"),
+    [
+        ({}, False), ({"HOST": "localhost"}, False), ({"HOST": "127.0.0.2"}, False),
+        ({"HOST": "::1"}, False), ({"HOST": "0.0.0.0"}, True), ({"HOST": "::"}, True),
+        ({"HOST": "192.168.1.5"}, True), ({"HOST": "docsheet.example.org"}, True),
+        ({"HOST": "0.0.0.0", "AUTH": "off"}, False), ({"AUTH": "on"}, True),
+        ({"HOST": "0.0.0.0", "AUTH": ""}, True),
+    ],
+)  # fmt: skip
+def test_accounts_are_on_where_others_can_reach_the_server(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], on: bool
+) -> None:
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().has_accounts is on
+
+
+def test_the_secret_key_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "hush" * 7)
+    with pytest.raises(SettingError, match="at least 32 characters") as caught:
+        read_settings()
+    assert "hush" not in str(caught.value)
+    monkeypatch.setenv("SECRET_KEY", "hush" * 8)
+    assert "hush" not in repr(read_settings())

@@ -11,7 +11,9 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.support.accounts import PASSWORD, Served, basic
+from app.auth import signing
+from app.store.client import Connection
+from tests.support.accounts import PASSWORD, Served, basic, serve
 
 FORM = {"grant_type": "password", "username": "root", "password": PASSWORD}
 
@@ -232,9 +234,6 @@ async def until(check: Any) -> None:
 
 
 async def test_tokens_of_before_a_rotation_serve_on(served: Served) -> None:
-    from app.auth import signing
-    from app.store.client import Connection
-
     before = await served.bearer("root")
     connection = Connection(served.database, served.app.settings)
     assert signing.rotate(connection) == 2
@@ -260,3 +259,24 @@ async def test_a_password_that_was_changed_by_an_administrator_ends_tokens(
         await until(lambda: is_refused(client, header))
         answer = await client.get("/users/", headers=basic("viewer"))
         assert answer.status_code == 401
+
+
+async def test_the_secret_key_signs_where_it_is_set() -> None:
+    key = "x" * 32
+    async with serve(SECRET_KEY=key) as served:
+        tokens = await served.sign_in("root")
+        jwt.decode(tokens["access_token"], key, ["HS256"])
+        header = {"Authorization": f"Bearer {tokens['access_token']}"}
+        async with served.client() as client:
+            assert (await client.get("/users/", headers=header)).status_code == 200
+        assert served.database["docsheet.secrets"].count_documents({}) == 0
+
+
+async def test_a_role_that_gets_more_widens_no_token(served: Served) -> None:
+    key = served.add("anna", "viewer")
+    header = await served.bearer("anna")
+    served.database["docsheet.accounts"].update_one({"_id": key}, {"$set": {"role": "editor"}})
+    async with served.client() as client:
+        await until(lambda: shows_role(client, header, "editor"))
+        shown = (await client.get("/auth/me", headers=header)).json()
+    assert shown["scopes"] == ["export", "read"]
