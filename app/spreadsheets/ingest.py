@@ -28,6 +28,7 @@ from app.spreadsheets.nesting import Nest
 from app.spreadsheets.workbook import letters
 
 ELEMENTS = 10_000  # of one list that numbered columns may fill
+LISTED = 20  # fields that a message names
 ERROR = "error"  # the title of the column that an error sheet has, which is overlooked
 
 
@@ -262,7 +263,7 @@ class _Names:
             return through
         if path is None:
             near = suggest_nearest(title, [*self._known, *self._asked, *self._titles])
-            raise ValueError(f"The column {title!r} is no field.{near}")
+            raise ValueError(f"The column {title!r} is no field.{near or self._list_fields()}")
         found = self._shape.find(path, numbered=True)
         assert found is not None
         if found.through_list:
@@ -271,6 +272,11 @@ class _Names:
         if any(isinstance(step, int) and step >= ELEMENTS for step in steps):
             raise ValueError(f"The column {title!r} is past the {ELEMENTS:,} elements of a list.")
         return Target(position, title, path, found.field, steps)
+
+    def _list_fields(self) -> str:
+        fields = [path for path in self._known if "." not in path]
+        more = ", …" if len(fields) > LISTED else ""
+        return f" There are {', '.join(fields[:LISTED])}{more}."
 
     def _through(self, position: int, title: str, path: str) -> Target | None:
         """The column of a link whose cells have a unique field of the linked document."""

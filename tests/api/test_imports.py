@@ -15,6 +15,7 @@ from mongomock_motor import AsyncMongoMockClient
 
 from app.application import create_app
 from app.settings import Settings
+from tests.spreadsheets.test_sheets import BOMB, ENTITY, HEADER, made, sheet_of
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 
@@ -242,6 +243,38 @@ def test_a_file_that_cannot_be_read(
         assert answer.status_code == status, answer.text
         assert answer.headers["content-type"] == "application/problem+json"
         assert words in answer.json()["detail"]
+    assert users.count_documents({}) == 0
+
+
+ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le")
+BOOK = made(sheet_of(HEADER))
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (made(sheet_of(HEADER + " " * 40_000_000)), 413, "ZIP bomb"),
+        (ENCRYPTED, 400, "encrypted"),
+        (made(sheet_of(HEADER), **{"xl/vbaProject.bin": "x"}), 400, "macros"),
+        (BOOK[: len(BOOK) // 2], 400, "cut off"),
+        (made(ENTITY + sheet_of(HEADER)), 400, "entities"),
+        (made(BOMB + sheet_of(HEADER)), 400, "entities"),
+        (made(sheet_of(HEADER)[:-30]), 400, "cut off"),
+        (made(sheet_of("")), 400, "first row is empty"),
+        (made(sheet_of(HEADER.replace(">b<", ">a<"))), 400, "same title"),
+    ],
+)
+@pytest.mark.parametrize("form", [False, True])
+def test_a_workbook_that_cannot_be_read(
+    http: httpx.Client, users: Any, content: bytes, status: int, words: str, form: bool
+) -> None:
+    if form:
+        answer = http.post(PATH, files={"file": ("people.xlsx", content)})
+    else:
+        answer = send(http, content, "", XLSX)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert words in answer.json()["detail"]
     assert users.count_documents({}) == 0
 
 

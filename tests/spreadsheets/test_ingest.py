@@ -101,12 +101,18 @@ def test_columns_asked_for_name_foreign_titles() -> None:
     ]  # fmt: skip
 
 
+FIELDS = ", ".join(path for path in SHAPE.fields if path != "hidden")
+
+
 @pytest.mark.parametrize(
     ("header", "details"),
     [
         (("name", "nmae"), ["The column 'nmae' is no field. Did you mean 'name'?"]),
-        (("hidden",), ["The column 'hidden' is no field."]),
-        (("x1", "y1"), ["The column 'x1' is no field.", "The column 'y1' is no field."]),
+        (("hidden",), [f"The column 'hidden' is no field. There are {FIELDS}."]),
+        (
+            ("x1", "y1"),
+            [f"The column '{title}' is no field. There are {FIELDS}." for title in ("x1", "y1")],
+        ),
         (("name", "Full name"), ["The columns 'name' and 'Full name' are the same field 'name'."]),
         (
             ("profile", "profile.bio"),
