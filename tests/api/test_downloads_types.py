@@ -13,12 +13,13 @@ import bson
 import httpx
 import openpyxl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.escape import unescape
 from pymongo import MongoClient
 
 from app.spreadsheets.cells import unguard
+from tests.support.drawing import some_and_many
 from tests.support.mongod import needs_mongod
 from tests.support.server import ROOT, LiveServer
 
@@ -139,9 +140,7 @@ def means_in_sheet(cell: Any, value: Any, shown: Any) -> bool:
     return bool(cell == str(shown))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(documents=DOCUMENTS)
-def test_what_readers_get_is_what_was_stored(
+def check_what_readers_get(
     things: tuple[httpx.Client, Any], documents: list[dict[str, Any]]
 ) -> None:
     http, collection = things
@@ -163,6 +162,11 @@ def test_what_readers_get_is_what_was_stored(
             value, shown = at(document, path), at(line, path)
             assert means(csv_row[path], value, shown), (path, csv_row[path], value)
             assert means_in_sheet(cell, value, shown), (path, cell, value)
+
+
+test_what_readers_get_is_what_was_stored, test_what_readers_get_very_often = some_and_many(
+    given(documents=DOCUMENTS), check_what_readers_get, 20, 400
+)
 
 
 def test_an_excluded_field_is_nowhere(things: tuple[httpx.Client, Any]) -> None:

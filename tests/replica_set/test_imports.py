@@ -15,8 +15,15 @@ pytestmark = [*needs_mongod, pytest.mark.replica_set]
 ROWS = 20_000
 
 
-@pytest.mark.parametrize("kill", [False, True])
-@pytest.mark.parametrize("mode", ["insert", "upsert"])
+@pytest.mark.parametrize(
+    ("mode", "kill"),
+    [
+        ("insert", True),
+        ("upsert", False),
+        pytest.param("insert", False, marks=pytest.mark.slow),
+        pytest.param("upsert", True, marks=pytest.mark.slow),
+    ],
+)
 def test_an_import_survives_the_loss_of_its_primary(
     http: httpx.Client, members: ReplicaSet, users: Any, mode: str, kill: bool
 ) -> None:

@@ -11,12 +11,15 @@ import httpx
 import pytest
 
 from tests.support.mongod import require_mongod
+from tests.support.nursery import nursery
 from tests.support.processes import find_processes
 from tests.support.server import ROOT, LiveServer
 from tests.support.waiting import LONGEST, wait_for
 
 
-def start(folder: Path, **settings: object) -> "subprocess.CompletedProcess[str]":
+def start(
+    folder: Path, *, spawn: bool = False, **settings: object
+) -> "subprocess.CompletedProcess[str]":
     environment = {
         **os.environ,
         "PORT": "0",
@@ -25,9 +28,13 @@ def start(folder: Path, **settings: object) -> "subprocess.CompletedProcess[str]
         "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
         **{k: str(v) for k, v in settings.items()},
     }
-    command = [sys.executable, "-m", "app", "serve"]
+    if not spawn:
+        done = nursery().run(["serve"], folder, environment)
+        return subprocess.CompletedProcess(
+            "serve", done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
     return subprocess.run(
-        command,
+        [sys.executable, "-m", "app", "serve"],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -71,7 +78,7 @@ def test_declaration_that_cannot_be_true_hinders_the_start(tmp_path: Path) -> No
         "from beanie import Document\nclass Thing(Document):\n    name: str\n"
         "    class Resource:\n        serach = ['name']\n"
     )
-    one_sentence(start(tmp_path, MODELS="wrong"), "Thing", "serach", "search")
+    one_sentence(start(tmp_path, spawn=True, MODELS="wrong"), "Thing", "serach", "search")
 
 
 def test_an_address_of_another_machine_is_not_the_ports_fault(tmp_path: Path) -> None:
@@ -83,7 +90,7 @@ def test_a_mistake_in_the_models_is_told_once(tmp_path: Path, workers: int) -> N
     (tmp_path / "mistaken.py").write_text(
         "from beanie import Document\nclass A(Documnt):\n    x: int\n"
     )
-    found = start(tmp_path, MODELS="mistaken", WORKERS=workers)
+    found = start(tmp_path, spawn=True, MODELS="mistaken", WORKERS=workers)
     one_sentence(found, "mistaken.py, line 2: NameError: name 'Documnt' is not defined")
 
 

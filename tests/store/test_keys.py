@@ -12,7 +12,7 @@ from typing import Any
 
 import bson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, WriteError
@@ -30,6 +30,7 @@ from app.store.documents import Documents
 from app.store.indexes import Indexes, look_at
 from app.store.lists import Lists
 from app.store.pages import pages, start_session
+from tests.support.drawing import some_and_many
 from tests.support.filling import AS_BYTES, insert_raw
 from tests.support.mongod import needs_mongod
 
@@ -211,7 +212,7 @@ def test_each_document_once_whatever_its_key(
                 assert all(set(one) <= {"_id", "n", "a"} for one in found)
 
 
-@given(
+drawn = given(
     chosen=st.lists(
         st.tuples(st.sampled_from(STRANGE), st.none() | st.sampled_from(STRANGE)),
         max_size=12,
@@ -221,13 +222,9 @@ def test_each_document_once_whatever_its_key(
     limit=st.integers(1, 4),
     with_index=st.booleans(),
 )
-@settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_each_of_any_documents_once(
+
+
+def check_each_once(
     collection: Any,
     chosen: list[tuple[bytes, bytes | None]],
     sort: Sort,
@@ -242,6 +239,11 @@ def test_each_of_any_documents_once(
     found = list(itertools.chain(*lists(collection, query(sort, limit))))
     assert sorted(one["n"] for one in found) == expected
     assert sorted(exported(collection, sort)) == expected
+
+
+test_each_of_any_documents_once, test_each_of_very_many_documents_once = some_and_many(
+    drawn, check_each_once, 25, 500
+)
 
 
 # --- what is no plain collection ------------------------------------------------------------------

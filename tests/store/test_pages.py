@@ -56,7 +56,7 @@ def keys(collection: Any, plan: Plan) -> list[Any]:
     return [document["_id"] for document in read(collection, plan)]
 
 
-@pytest.mark.parametrize("page_size", [1, 2, 7, 2_000])
+@pytest.mark.parametrize("page_size", [1, pytest.param(2, marks=pytest.mark.slow), 7, 2_000])
 @pytest.mark.parametrize(
     "index",
     [None, [("a", 1), ("_id", 1)], [("a", -1), ("_id", -1)], [("a.x", 1), ("_id", 1)], [("a", 1)]],
