@@ -183,7 +183,7 @@ class _Writing:
             if name in sent:
                 decision = below.decide(sent[name], stored, seen)
             else:
-                decision = _decide_absent(below, shape, name, stored)
+                decision = _decide_absent(below, stored)
             if decision == "refuse":
                 self._refuse((*above, name))
             elif decision == "skip":
@@ -201,14 +201,12 @@ class _Writing:
         self.faults.append(_make_fault(steps))
 
 
-def _decide_absent(may: Permissions, shape: Shape | None, name: str, stored: Any) -> Decision:
-    """What happens to a stored value that a PUT does not send."""
+def _decide_absent(may: Permissions, stored: Any) -> Decision:
+    """What happens to a stored value that a PUT does not send: as much as possible is dropped."""
     if may.are_whole:
         return "write"
-    can_be_sent = shape is None or shape.open or name in shape.fields
-    if may.read.is_none or not can_be_sent or stored in (None, [], {}):
-        return "skip"
-    return "inside" if isinstance(stored, dict) and not may.write.is_none else "refuse"
+    is_partly = not may.write.is_none and not may.read.is_none
+    return "inside" if is_partly and isinstance(stored, dict) else "skip"
 
 
 def _put(whole: Document, name: str, view: Document, known: Field | None) -> None:

@@ -220,6 +220,16 @@ async def test_a_replacement_keeps_what_is_not_seen(server: Server) -> None:
     }  # fmt: skip
 
 
+async def test_a_replacement_keeps_what_may_not_be_written(server: Server) -> None:
+    caller = writer(read=WHOLE, update=only("name", "about.bio"))
+    answer = await server.ask(caller, f"/people/{A}", "PUT", json={"name": "New"})
+    assert answer.status_code == 200
+    about = {**ANN["about"], "bio": ""}
+    assert (await stored(server))[A] == {**ANN, "name": "New", "about": about}
+    answer = await server.ask(caller, f"/people/{A}", "PUT", json={"name": "New", "grade": 2})
+    assert (answer.status_code, pointers(answer)) == (403, ["#/grade"])
+
+
 async def test_a_list_with_hidden_members_is_not_replaced(server: Server) -> None:
     caller = writer(read=hide("about.homes.city"), update=WHOLE)
     seen = (await server.ask(caller, f"/people/{A}")).json()
