@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import bson
-import orjson
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,7 +28,7 @@ from app.auth.audit import Audit
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.orders import NewKey, NewShare, choose_scopes, read_order
-from app.auth.own import ACCOUNTS, AUDIT, KEYS, OF_SERVER, ROLES, SHARES, own_resources
+from app.auth.own import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, own_resources
 from app.auth.repositories import (
     AccountRepository,
     KeyRepository,
@@ -153,15 +152,6 @@ class AccountRouter(OwnRouter):
     """Accounts."""
 
     documents = AccountRepository
-
-    async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
-        """The body; a whole account need not have what nobody sets by hand."""
-        body = await super()._body(request, accepted)
-        if request.method != "PUT" or not isinstance(body, dict):
-            return body
-        stored = await self._find(request, self._repository.read)
-        shown = orjson.loads(to_json({name: stored.document.get(name) for name in OF_SERVER}))
-        return {**shown, **body}
 
 
 class RoleRouter(OwnRouter):

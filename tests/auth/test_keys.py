@@ -167,7 +167,7 @@ async def test_ones_own_key_is_renamed_and_ended(served: Served) -> None:
         path = f"/auth/keys/{key['id']}"
         assert (await client.patch(path, json={"name": "old"})).json()["name"] == "old"
         assert (await client.put(path, json={"name": "old"})).status_code == 405
-        for change in ({"scopes": ["admin"]}, {"account": str(ann)[:-1] + "0"}, {"digest": "0"}):
+        for change in ({"scopes": ["admin"]}, {"account": "f" * 24}, {"digest": "0"}):
             assert (await client.patch(path, json=change)).status_code in (403, 422), change
         assert (await client.delete(path)).status_code == 204
         assert (await client.get(path)).status_code == 404
