@@ -25,7 +25,7 @@ from app.api.health import Health
 from app.api.journal import Journal, Silence
 from app.api.middleware import Cors, Gate
 from app.api.observers import Observer
-from app.api.openapi import describe
+from app.api.openapi import describe, describe_limit
 from app.api.parts import Part
 from app.api.problems import (
     on_exception,
@@ -232,6 +232,8 @@ def _describe_to(
 
 def _describe(app: Application, compilers: Compilers, auth: "Auth | None") -> dict[str, Any]:
     secure = auth.secure if auth is not None else None
+    if secure is None and app.settings.RATE_LIMIT:
+        secure = describe_limit
     ours = describe(app.paths.routes, compilers, TITLE, VERSION, secure)
     described = merge_description(ours, FastAPI.openapi(app))
     if auth is not None:

@@ -66,6 +66,8 @@ class Description:
 HEADERS: dict[str, str | Schema] = {
     "X-Request-ID": "By which the server's log names this request.",
     "X-Content-Type-Options": "`nosniff`.",
+    "Referrer-Policy": "`same-origin`.",
+    "Server-Timing": "`app;dur=…`, the milliseconds until the answer began.",
     "Accept-Patch": "The media types of a patch.",
     "Cache-Control": "`no-store`.",
     "Vary": "`Accept`.",
@@ -83,7 +85,7 @@ HEADERS: dict[str, str | Schema] = {
     "WWW-Authenticate": 'How to say who calls: `Bearer realm="docsheet"`.',
     "Retry-After": {"type": "integer", "description": "Seconds after which to try again."},
 }
-EVERYWHERE = ("X-Request-ID", "X-Content-Type-Options")
+EVERYWHERE = ("X-Request-ID", "X-Content-Type-Options", "Referrer-Policy", "Server-Timing")
 STATUSES = {
     400: "The request can't be read, or names a foreign host.",
     401: "Nobody is known to call; `WWW-Authenticate` says what to send.",

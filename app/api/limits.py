@@ -1,9 +1,10 @@
 """How often one may ask: RATE_LIMIT, for each caller, else for each address.
 
 The requests of a window are counted in the database for all servers together, by the library
-`limits`; the window begins with the first of them. No request waits for that: each process counts
-its own, and tells the others every twentieth of the limit. So with P processes as many may pass as
-the limit says, a twentieth of it for each process but one, and what comes while it is being told.
+`limits`; the window begins with the first of them. Hardly a request waits for that: each process
+counts its own, and tells the others of them in the background, a fortieth of the limit at a time.
+It has a twentieth untold at most, then it waits. So with P processes as many may pass as the limit
+says, and at most a twentieth of it more for each process but one.
 """
 
 import asyncio
@@ -27,7 +28,8 @@ from app.store.client import Database
 from app.store.counters import MongoStorage
 
 COLLECTION = "docsheet.rates"
-SHARES = 20  # parts of the limit: each is told on its own
+SHARES = 20  # parts of the limit: one of them is what a process may have untold
+WAIT_SECONDS = 1.0  # that a request waits for the others to be told
 KEPT = 50_000  # callers of which a process knows how often they asked, at most
 
 
@@ -69,15 +71,15 @@ class Limits(Part):
         await self._database.run(self._storage.get, "")
         return True
 
-    def choose_refusal(self, scope: Scope, error: RequestError) -> RequestError:
+    async def choose_refusal(self, scope: Scope, error: RequestError) -> RequestError:
         """The answer to a request that is refused for another reason: it counts all the same."""
         try:
-            self.admit(scope)
+            await self.admit(scope)
         except TooManyRequests as too_many:
             return too_many
         return error
 
-    def admit(self, scope: Scope) -> None:
+    async def admit(self, scope: Scope) -> None:
         """Counts a request; raises `TooManyRequests` where it is one too many."""
         if scope["path"].removeprefix(self._root) in PROBES:
             return
@@ -86,10 +88,13 @@ class Limits(Part):
         window = self._windows.get(key)
         if window is None or now >= window.ends:
             window = self._begin(key, now)
+        while window.untold >= self._share and window.telling is not None:
+            if not (await asyncio.wait((window.telling,), timeout=WAIT_SECONDS))[0]:
+                break
         if window.told + window.untold >= self._limit.amount:
             raise self._refuse(window.ends - now)
         window.untold += 1
-        if window.telling is None and (window.untold >= self._share or not window.is_begun):
+        if window.telling is None and (2 * window.untold >= self._share or not window.is_begun):
             window.telling = asyncio.create_task(self._tell(key, window))
 
     def _begin(self, key: str, now: float) -> Window:
@@ -144,7 +149,7 @@ class Limited:
         """Lets a request through, or answers it with 429; the lifespan always."""
         try:
             if scope["type"] != "lifespan":
-                self._limits.admit(scope)
+                await self._limits.admit(scope)
         except RequestError as error:
             await refuse(error, scope, receive, send)
             return

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 description of everything that is served, assembled from what the routes say."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
@@ -18,9 +19,11 @@ from app.api.descriptions import (
     Schema,
     value_schema,
 )
+from app.api.health import PROBES
 from app.api.media_types import PROBLEM
 from app.api.routing import Route
 from app.api.schemas import PROBLEM_DETAILS
+from app.errors import TooManyRequests
 from app.query.compile import Compilers
 from app.resources.annotations import is_stored
 from app.resources.extents import extent_of
@@ -67,6 +70,13 @@ def describe(
     if any(view.rights != EVERYTHING for view in compilers.views.values()):
         drop_unused(described)
     return described
+
+
+def describe_limit(description: Description) -> Description:
+    """An operation as it is where RATE_LIMIT is set: it may be asked for too often."""
+    if description.path in PROBES:
+        return description
+    return replace(description, problems=(*description.problems, TooManyRequests.status))
 
 
 def _doc(resource: Resource) -> str:

@@ -150,7 +150,7 @@ class Authentication:
                 scope["caller"] = await self._find(scope)
         except RequestError as error:
             if self._limits is not None:
-                error = self._limits.choose_refusal(scope, error)
+                error = await self._limits.choose_refusal(scope, error)
             await refuse(error, scope, receive, send)
             return
         await self._app(scope, receive, send)
