@@ -28,6 +28,7 @@ from app.api.relay import wait_for_disconnect
 from app.concurrency import Places, cancel, run_to_end
 from app.errors import NotFound, RequestError, Unavailable
 from app.resources.registry import Resource
+from app.resources.views import Ruled, make_forbidden
 from app.resources.writable import make_fillable
 from app.settings import Settings
 from app.spelling import suggest_nearest
@@ -294,11 +295,16 @@ async def _outcome(child: Child[Ended]) -> Ended:
 
 
 def _require_mode(access: Access, mode: str) -> None:
-    """Raises `Forbidden` where what a mode does with rows isn't allowed on any document."""
-    if mode == "update" or (mode == "upsert" and access.view.rights.may("update")):
-        access.require("update")
-    else:
-        access.require("create")
+    """Raises `Forbidden` where what a mode does with rows isn't allowed on any document.
+
+    The scope of an import is enough for what its caller may create and update.
+    """
+    rights = access.view.rights
+    action: Ruled = "update" if mode == "update" else "create"
+    if mode == "upsert" and rights.update is not None:
+        return
+    if rights.rule_of(action) is None:
+        raise make_forbidden(access.view.whole, action)
 
 
 def _report_answer(request: Request, ended: Ended) -> Response:

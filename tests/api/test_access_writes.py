@@ -501,6 +501,16 @@ async def test_rows_are_inserted_within_the_rules(server: Server) -> None:
     assert "must be unique" in taken.json()["errors"][0]["detail"]
 
 
+async def test_the_scope_of_an_import_is_enough(server: Server) -> None:
+    caller = writer(read=WHOLE, create=WHOLE, update=WHOLE, import_=True, only=("import", "export"))
+    answer = await load(server, caller, "number,name\n1,New\n10,Dan\n", "mode=upsert&key=number")
+    assert (answer.json()["updated"], answer.json()["inserted"]) == (1, 1)
+    for method, address, body in (
+        ("POST", "/people/", NEW), ("PATCH", f"/people/{A}", {"grade": 2}),
+    ):  # fmt: skip
+        assert (await server.ask(caller, address, method, json=body)).status_code == 403
+
+
 async def test_rows_are_updated_within_the_rules(server: Server) -> None:
     caller = writer(
         read=where(grade__lte="2"), import_=True,
