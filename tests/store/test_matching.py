@@ -140,7 +140,9 @@ NAMES: list[tuple[dict[str, Any], set[bytes] | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("condition", "names"), NAMES, ids=str)
+@pytest.mark.parametrize(
+    ("condition", "names"), NAMES, ids=[str(condition) for condition, _ in NAMES]
+)
 def test_the_fields_that_a_condition_is_about(
     condition: dict[str, Any], names: set[bytes] | None
 ) -> None:
