@@ -6,6 +6,7 @@ it.
 
 import importlib.util
 import multiprocessing
+import os
 import pkgutil
 import sys
 import threading
@@ -14,6 +15,8 @@ from contextlib import suppress
 CONTEXT = multiprocessing.get_context("forkserver")
 _FIRST = "app.transfers.fork_server"
 _WORKERS = ("app.transfers.work", "app.transfers.import_work")  # what a child runs
+_LAST = "app.transfers.fork_models"
+MODELS = "DOCSHEET_FORK_MODELS"  # the variable that tells the fork server the package of models
 
 
 def start_fork_server(models: str) -> None:
@@ -22,7 +25,8 @@ def start_fork_server(models: str) -> None:
     The first process waits for it where it isn't up yet.
     """
     forget_main_file()
-    CONTEXT.set_forkserver_preload([_FIRST, *_WORKERS, *_modules(models)])
+    os.environ[MODELS] = models
+    CONTEXT.set_forkserver_preload([_FIRST, *_WORKERS, *_modules(models), _LAST])
     threading.Thread(target=_start, name="fork server", daemon=True).start()
 
 

@@ -36,7 +36,7 @@ class ImportWork:
 
     def run(self, output: Output) -> Ended:
         """Checks and writes the rows."""
-        resources = _resources(self.settings.MODELS)
+        resources = read_resources(self.settings.MODELS)
         compilers = Compilers(Views(resources.values(), self.grants))
         with (
             _open(self.file) as file,
@@ -64,5 +64,6 @@ def _open(descriptor: int) -> BinaryIO:
 
 
 @cache
-def _resources(models: str) -> dict[str, Resource]:
+def read_resources(models: str) -> dict[str, Resource]:
+    """The resources that a package of models declares, by address; once in a process."""
     return discover(models)
