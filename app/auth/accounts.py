@@ -20,10 +20,12 @@ from app.resources.registry import Resource
 from app.resources.views import EVERYTHING, Grants
 from app.store.client import Connection, Database
 
+CALLERS = 100  # that are kept of one account, by their scopes
+
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Known:
     """An account that may call, as it is stored, with its role as that is stored.
 
@@ -56,6 +58,8 @@ class Known:
         """The caller that it is, with these scopes as far as it has them, else with all."""
         caller = self._callers.get((scopes, means))
         if caller is None:
+            if len(self._callers) >= CALLERS:
+                self._callers.clear()
             caller = self._make_caller(means, scopes)
             self._callers[scopes, means] = caller
         return caller

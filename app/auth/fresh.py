@@ -61,6 +61,10 @@ class Fresh(Generic[K, V]):
         if not reading.cancelled():
             reading.exception()  # now it counts as seen, also where nobody waits any more
 
+    def __len__(self) -> int:
+        """How many values are kept."""
+        return len(self._kept)
+
     def forget(self, key: K) -> None:
         """Reads it anew when it is asked for again: it has just been changed here."""
         self._kept.pop(key, None)

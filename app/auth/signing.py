@@ -4,6 +4,7 @@ Each has a number, its `kid` (RFC 7515, 4.1.4). The one with the highest signs; 
 until the tokens that they signed are over.
 """
 
+import asyncio
 import datetime
 import hashlib
 import secrets
@@ -49,6 +50,7 @@ class Signing:
         self._known: dict[str, Secret] = {}
         self._newest: Secret
         self._read_at = float("-inf")  # of the monotonic clock
+        self._reading = asyncio.Lock()
         if self._setting:
             self._newest = of_setting(self._setting)
             self._known = {self._newest.kid: self._newest}
@@ -67,11 +69,14 @@ class Signing:
         """Reads them, unless that was done within these seconds."""
         if self._setting or time.monotonic() < self._read_at + seconds:
             return
-        began = time.monotonic()
-        found = await self._database.run(read_secrets, self._database, writing=True)
-        self._known = {one.kid: one for one in found}
-        self._newest = found[0]
-        self._read_at = began
+        async with self._reading:
+            began = time.monotonic()
+            if began < self._read_at + seconds:
+                return  # by another, for whom this one has waited
+            found = await self._database.run(read_secrets, self._database, writing=True)
+            self._known = {one.kid: one for one in found}
+            self._newest = found[0]
+            self._read_at = began
 
 
 def read_secrets(database: Connection) -> list[Secret]:

@@ -1,0 +1,104 @@
+"""Values that are read again after some seconds, by one reader at a time."""
+
+import asyncio
+
+import pytest
+
+from app.auth import fresh
+from app.auth.fresh import Fresh
+
+
+class Source:
+    """What is read: a number for each reading."""
+
+    def __init__(self) -> None:
+        self.readings: list[str] = []
+        self.error: Exception | None = None
+
+    async def read(self, key: str) -> int:
+        self.readings.append(key)
+        number = len(self.readings)
+        await asyncio.sleep(0.01)
+        if self.error is not None:
+            raise self.error
+        return number
+
+
+async def test_who_asks_at_the_same_time_shares_a_reading() -> None:
+    source = Source()
+    values: Fresh[str, int] = Fresh(source.read)
+    assert await asyncio.gather(*[values.get("a") for _ in range(10)]) == [1] * 10
+    assert await values.get("a") == 1
+    assert await values.get("b") == 2
+
+
+async def test_a_value_is_read_again_after_its_seconds() -> None:
+    values: Fresh[str, int] = Fresh(Source().read, seconds=0.05)
+    assert await values.get("a") == 1
+    await asyncio.sleep(0.06)
+    assert await values.get("a") == 2
+
+
+async def test_the_seconds_count_from_before_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(fresh, "time", clock)
+    source = Source()
+    values: Fresh[str, int] = Fresh(source.read, seconds=3)
+    reading = asyncio.create_task(values.get("a"))
+    await begun(source)
+    clock.moment = 2
+    await reading
+    clock.moment = 3.1
+    assert await values.get("a") == 2
+
+
+async def begun(source: Source) -> None:
+    """Waits until it is read."""
+    while not source.readings:
+        await asyncio.sleep(0)
+
+
+class Clock:
+    """Stands for the module `time`."""
+
+    moment = 0.0
+
+    def monotonic(self) -> float:
+        return self.moment
+
+
+async def test_what_is_forgotten_during_a_reading_is_read_again() -> None:
+    source = Source()
+    values: Fresh[str, int] = Fresh(source.read)
+    before = asyncio.create_task(values.get("a"))
+    await begun(source)
+    values.forget("a")
+    assert await values.get("a") == 2
+    assert await before == 1
+    assert await values.get("a") == 2
+
+
+async def test_an_error_is_for_all_who_wait_and_is_not_kept() -> None:
+    source = Source()
+    source.error = ValueError("away")
+    values: Fresh[str, int] = Fresh(source.read)
+    found = await asyncio.gather(*[values.get("a") for _ in range(3)], return_exceptions=True)
+    assert [str(one) for one in found] == ["away"] * 3
+    source.error = None
+    assert await values.get("a") == 2
+
+
+async def test_one_who_leaves_ends_the_reading_of_nobody() -> None:
+    values: Fresh[str, int] = Fresh(Source().read)
+    first, second = (asyncio.create_task(values.get("a")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == 1
+
+
+async def test_it_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh, "MOST", 3)
+    values: Fresh[str, int] = Fresh(Source().read)
+    for key in "abcd":
+        await values.get(key)
+    assert len(values) <= 3
