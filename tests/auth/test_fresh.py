@@ -14,9 +14,11 @@ class Source:
     def __init__(self) -> None:
         self.readings: list[str] = []
         self.error: Exception | None = None
+        self.begun = asyncio.Event()
 
     async def read(self, key: str) -> int:
         self.readings.append(key)
+        self.begun.set()
         number = len(self.readings)
         await asyncio.sleep(0.01)
         if self.error is not None:
@@ -45,17 +47,11 @@ async def test_the_seconds_count_from_before_the_reading(monkeypatch: pytest.Mon
     source = Source()
     values: Fresh[str, int] = Fresh(source.read, seconds=3)
     reading = asyncio.create_task(values.get("a"))
-    await begun(source)
+    await source.begun.wait()
     clock.moment = 2
     await reading
     clock.moment = 3.1
     assert await values.get("a") == 2
-
-
-async def begun(source: Source) -> None:
-    """Waits until it is read."""
-    while not source.readings:
-        await asyncio.sleep(0)
 
 
 class Clock:
@@ -71,7 +67,7 @@ async def test_what_is_forgotten_during_a_reading_is_read_again() -> None:
     source = Source()
     values: Fresh[str, int] = Fresh(source.read)
     before = asyncio.create_task(values.get("a"))
-    await begun(source)
+    await source.begun.wait()
     values.forget("a")
     assert await values.get("a") == 2
     assert await before == 1

@@ -140,3 +140,24 @@ async def test_the_window_moves(served: Served, monkeypatch: pytest.MonkeyPatch)
         assert await ask(client, FORM) == 429
         monkeypatch.setattr(time, "time", lambda: now + throttle.WINDOW + 5)
         assert await ask(client, FORM) == 200
+
+
+@pytest.mark.slow
+async def test_of_ten_thousand_wrong_passwords_few_are_checked(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = 0
+
+    async def is_right(password: str, stored: str | None) -> bool:
+        nonlocal checked
+        checked += 1
+        return False
+
+    monkeypatch.setattr(sign_in, "is_right", is_right)
+    monkeypatch.setattr(throttle, "SLOWEST", 0.0)
+    async with served.client() as client:
+        for _ in range(100):
+            forms = [{**WRONG, "username": f"name {number % 7}"} for number in range(100)]
+            statuses = await asyncio.gather(*[ask(client, form) for form in forms])
+            assert set(statuses) <= {400, 429}
+    assert checked == 50
