@@ -1,5 +1,6 @@
 """What a caller writes by its rights: which fields, which documents, what no answer gives away."""
 
+import json
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -706,12 +707,15 @@ def as_row(body: dict[str, Any]) -> str:
 
 async def send(server: Server, caller: Caller, chance: random.Random) -> httpx.Response:
     body = any_body(chance)
+    line = json.dumps({**body, "_id": str(B), "number": 2})
     ask: list[Callable[[], Any]] = [
         lambda: server.ask(caller, f"/people/{B}", "PATCH", json=body),
         lambda: server.ask(caller, f"/people/{B}", "PUT", json=body),
         lambda: server.ask(caller, "/people/?max_affected=9&_id=" + str(B), "PATCH", json=body),
         lambda: load(server, caller, as_row(body), "mode=upsert&key=number"),
         lambda: load(server, caller, as_row(body), "mode=update&key=number&dry_run=true"),
+        lambda: load(server, caller, line, "mode=upsert&key=number", "application/x-ndjson"),
+        lambda: load(server, caller, line, "mode=update&dry_run=true", "application/x-ndjson"),
     ]
     answer: httpx.Response = await chance.choice(ask)()
     return answer
