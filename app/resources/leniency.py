@@ -13,6 +13,7 @@ import pydantic
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from app.resources.fields import once
+from app.resources.schemas import rewrite_within
 
 Schema = dict[str, Any]
 Call = Callable[..., Any]
@@ -21,7 +22,6 @@ CANNOT_JUDGE = (TypeError, AttributeError, LookupError, ArithmeticError)
 _VERDICT = "verdict"  # the type of the errors that validators of whole models raise
 _FUNCTIONS = ("function-before", "function-after", "function-wrap")
 _CALLED = (*_FUNCTIONS, "function-plain")
-_NO_SCHEMAS = ("default", "metadata", "serialization", "config", "function", "cls", "expected")
 
 
 @once
@@ -61,23 +61,9 @@ def _compile(schema: Any) -> SchemaValidator:
     return SchemaValidator(schema, _use_prebuilt=False)
 
 
-def _rewrite(schema: Any, rewrite: Call) -> Any:
-    """The schema with `rewrite` of every schema in it."""
-    if isinstance(schema, list | tuple):
-        return type(schema)(map(rewrite, schema))
-    if not isinstance(schema, dict):
-        return schema
-    kind = schema.get("type")
-    rewritten: Schema = {}
-    for word, value in schema.items():
-        is_schema = not isinstance(kind, str) or word not in _NO_SCHEMAS
-        rewritten[word] = rewrite(value) if is_schema else value
-    return rewritten
-
-
 def _guard(schema: Any, otherwise: Call) -> Any:
     """The schema with `otherwise` in place of what a function raises that can't judge a value."""
-    rewritten = _rewrite(schema, partial(_guard, otherwise=otherwise))
+    rewritten = rewrite_within(schema, partial(_guard, otherwise=otherwise))
     if not isinstance(schema, dict) or schema.get("type") not in _CALLED:
         return rewritten
     declared = schema["function"]
@@ -105,7 +91,7 @@ def _refuse(is_wrap: bool, error: Exception, *arguments: Any) -> Any:
 
 def _make_lenient(schema: Any, *, silent: bool) -> Any:
     """The schema with every field made lenient."""
-    rewritten = _rewrite(schema, partial(_make_lenient, silent=silent))
+    rewritten = rewrite_within(schema, partial(_make_lenient, silent=silent))
     if not isinstance(schema, dict):
         return rewritten
     kind = schema.get("type")

@@ -20,6 +20,7 @@ from app.resources.addresses import is_of_addresses, read_address
 from app.resources.annotations import is_stored
 from app.resources.fields import find_nested_models, once, shape_of
 from app.resources.leniency import CANNOT_JUDGE
+from app.resources.schemas import rewrite_within, schemas_within
 from app.resources.storing import Document, encoder_of
 
 Schema = dict[str, Any]
@@ -31,10 +32,8 @@ _SCALARS = _STORED_AS_THEY_ARE | {
     "bytes",
 }  # fmt: skip
 _AROUND_SCALARS = frozenset({"nullable", "default", "function-after"})
-_NO_SCHEMAS = frozenset(
-    {"metadata", "serialization", "config", "cls", "default", "default_factory", "expected"}
-)
 _OF_LINKS = "beanie.odm.fields"  # whose validators look at nothing else
+_OF_PYTHON = "python_schema"  # a body is JSON
 _OF_PYDANTIC = "init_private_attributes"  # the `model_post_init` that nobody wrote
 
 
@@ -217,22 +216,26 @@ def _refuse_own_making(schema: Schema, *, is_root: bool) -> None:
 
 def _refuse_lookers(schema: Any) -> None:
     """Raises `NotPlain` where a function of a part looks at the other fields of its model."""
-    for inner in _parts_of(schema):
-        looks = inner.get("type") == "with-info" and inner["function"].__module__ != _OF_LINKS
-        if looks or inner.get("default_factory_takes_data"):
+    for part in _parts_of(schema):
+        if _looks_elsewhere(part.get("function")) or part.get("default_factory_takes_data"):
             raise NotPlain
+
+
+def _looks_elsewhere(function: Any) -> bool:
+    if not isinstance(function, dict) or function.get("type") != "with-info":
+        return False
+    return bool(function["function"].__module__ != _OF_LINKS)
 
 
 def _parts_of(schema: Any) -> Iterator[Schema]:
     """The schema and all in it, except what is in a model inside it, which has its own fields."""
-    if isinstance(schema, list | tuple):
-        for inner in schema:
-            yield from _parts_of(inner)
-    elif isinstance(schema, dict) and not _is_of_model(schema):
+    if isinstance(schema, dict):
+        if _is_of_model(schema):
+            return
         yield schema
-        for word, inner in schema.items():
-            if word != "python_schema" and _is_schema(schema, word):  # a body is JSON
-                yield from _parts_of(inner)
+        schema = {word: inner for word, inner in schema.items() if word != _OF_PYTHON}
+    for inner in schemas_within(schema):
+        yield from _parts_of(inner)
 
 
 def _is_of_model(schema: Schema) -> bool:
@@ -244,23 +247,12 @@ def _is_of_model(schema: Schema) -> bool:
 
 def _without_refs(schema: Any) -> Any:
     """A part without the names that only definitions must have, so that it may be there twice."""
-    if isinstance(schema, list | tuple):
-        return type(schema)(map(_without_refs, schema))
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        word: _without_refs(inner) if _is_schema(schema, word) else inner
-        for word, inner in _without_ref(schema).items()
-    }
+    rewritten = rewrite_within(schema, _without_refs)
+    return _without_ref(rewritten) if isinstance(rewritten, dict) else rewritten
 
 
 def _without_ref(schema: Schema) -> Schema:
     return {word: inner for word, inner in schema.items() if word != "ref" or type(inner) is dict}
-
-
-def _is_schema(schema: Schema, word: str) -> bool:
-    """Whether there may be schemas under a word; a dict without `type` has the names of fields."""
-    return word not in _NO_SCHEMAS or not isinstance(schema.get("type"), str)
 
 
 def _field(schema: Any) -> Any:

@@ -4,7 +4,7 @@ A class that pydantic knows nothing of (`arbitrary_types_allowed`) needs a valid
 instance of what JSON has, and an encoder that makes a value of BSON of it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pydantic
@@ -19,6 +19,35 @@ Schema = dict[str, Any]
 _ENCODED = (*BSON_SCALAR_TYPES, *DEFAULT_CUSTOM_ENCODERS, Mapping, Iterable, pydantic.BaseModel)
 _READERS = ("function-before", "function-wrap")
 _INNER = ("schema", "items_schema", "values_schema")
+_NO_SCHEMAS = frozenset(
+    {"metadata", "serialization", "config", "cls", "function", "default", "default_factory",
+     "expected"}
+)  # fmt: skip
+
+
+def schemas_within(schema: Any) -> Iterator[Any]:
+    """What is right within a part of a schema, and may be or hold schemas itself."""
+    if isinstance(schema, list | tuple):
+        yield from schema
+    elif isinstance(schema, dict):
+        yield from (inner for word, inner in schema.items() if _has_schemas(schema, word))
+
+
+def rewrite_within(schema: Any, rewrite: Callable[[Any], Any]) -> Any:
+    """The part with `rewrite` of what is right within it."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(rewrite, schema))
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        word: rewrite(inner) if _has_schemas(schema, word) else inner
+        for word, inner in schema.items()
+    }
+
+
+def _has_schemas(schema: Schema, word: str) -> bool:
+    """Whether there may be schemas under a word; a dict without `type` has the names of fields."""
+    return word not in _NO_SCHEMAS or not isinstance(schema.get("type"), str)
 
 
 def field_schemas(model: type[pydantic.BaseModel]) -> tuple[dict[str, Schema], list[Schema]]:
