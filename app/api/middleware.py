@@ -73,7 +73,8 @@ class Gate:
         if not _usable_id(request_id):
             request_id = self._beginning + b"%08x" % next(self._number)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
-        _hide_token(scope)
+        if "/shared/" in scope["path"]:
+            _hide_token(scope)
         status = 0
 
         async def send_marked(message: Message) -> None:
