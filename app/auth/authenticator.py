@@ -62,12 +62,22 @@ class Authenticator:
         if scheme.lower() == "bearer":
             return await self._find_by_bearer(credentials, scope)
         if scheme.lower() == "basic":
-            name, password = _read_basic(credentials)
-            if name.startswith(KEY_PREFIX):
-                return await self._find_by_key(name, password, scope)
-            known = await self._checks.remembered.check(name, password, scope)
-            return known.call("password") if known else None
+            return await self._find_by_basic(credentials, scope)
         return None
+
+    async def _find_by_basic(self, credentials: str, scope: Scope) -> Caller | None:
+        """The caller of a name and a password, or of a key (RFC 7617)."""
+        try:
+            text = base64.b64decode(credentials, validate=True).decode()
+        except (binascii.Error, ValueError):
+            return None
+        name, _, password = text.partition(":")
+        if name.startswith(KEY_PREFIX):
+            return await self._find_by_key(name, password, scope)
+        if not name or not password:
+            return None
+        known = await self._checks.remembered.check(name, password, scope)
+        return known.call("password") if known else None
 
     async def _find_by_bearer(self, token: str, scope: Scope) -> Caller | None:
         if token.startswith(KEY_PREFIX):
@@ -98,16 +108,6 @@ class Authenticator:
             return None
         scope[CREDENTIAL] = session.id
         return known.call("session")
-
-
-def _read_basic(credentials: str) -> tuple[str, str]:
-    """The user name and the password of HTTP Basic (RFC 7617); both empty where there are none."""
-    try:
-        text = base64.b64decode(credentials, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return "", ""
-    name, _, password = text.partition(":")
-    return name, password
 
 
 def _refuse(scope: Scope, detail: str) -> Unauthorized:

@@ -6,6 +6,7 @@ password.
 
 import asyncio
 import hashlib
+import hmac
 import math
 import os
 import time
@@ -43,13 +44,14 @@ class SignIn:
 
         A failure is in the audit. Raises `TooManyRequests`.
         """
-        attempt = Attempt.make(name, client_address(scope))
+        found = await self._accounts.find(name)
+        # However a name is written by which an account is found, it is one name.
+        attempt = Attempt.make(str(found["name"]) if found else name, client_address(scope))
         delay = await self._throttle.find_delay(attempt)
         if delay:
             await asyncio.sleep(delay)
         async with self._turns:
             await self._throttle.count(attempt)
-            found = await self._accounts.find(name)
             known = await self._compare(found, password)
             if known is not None:
                 await self._throttle.forgive(attempt)
@@ -75,8 +77,9 @@ class SignIn:
 
 @dataclass(frozen=True)
 class _Right:
-    """That a password was right: for which account, with which hash, and until when we trust it."""
+    """That a password was right: its digest, whose it is, and until when we trust it."""
 
+    password: bytes
     account: Any
     mark: str
     until: float  # of the monotonic clock
@@ -86,32 +89,35 @@ class Remembered:
     """Sign-ins by HTTP Basic, which sends the password with each request.
 
     A right one is checked once a minute for each caller. What is kept is a digest under a key that
-    this process alone has, never the password.
+    this process alone has, never the password. Another password for the same name from the same
+    address ends that: who guesses would else be told of the right one however often he guessed.
     """
 
     def __init__(self, accounts: Accounts, sign_in: SignIn) -> None:
         self._accounts = accounts
         self._sign_in = sign_in
         self._secret = os.urandom(32)
-        self._right: dict[bytes, _Right] = {}
+        self._right: dict[bytes, _Right] = {}  # by the digest of name and address
         self._noted: dict[bytes, float] = {}
         self._checking: dict[bytes, asyncio.Task[Known | None]] = {}
 
     async def check(self, name: str, password: str, scope: Scope) -> Known | None:
         """The same as `SignIn.check`; those who send the same at the same time share one check."""
-        digest = self._digest(name, password, client_address(scope))
-        known = await self._recall(digest)
+        caller = self._digest(name.casefold(), client_address(scope))
+        digest = self._digest(password)
+        known = await self._recall(caller, digest)
         if known is not None:
             return known
-        checking = self._checking.get(digest)
+        both = caller + digest
+        checking = self._checking.get(both)
         if checking is None:
-            checking = asyncio.create_task(self._check(digest, name, password, scope))
-            self._checking[digest] = checking
-            checking.add_done_callback(partial(self._end, digest))
+            checking = asyncio.create_task(self._check(caller, digest, name, password, scope))
+            self._checking[both] = checking
+            checking.add_done_callback(partial(self._end, both))
         return await asyncio.shield(checking)
 
-    def _end(self, digest: bytes, checking: "asyncio.Task[Known | None]") -> None:
-        del self._checking[digest]
+    def _end(self, both: bytes, checking: "asyncio.Task[Known | None]") -> None:
+        del self._checking[both]
         if not checking.cancelled():
             checking.exception()  # now it counts as seen, also where nobody waits any more
 
@@ -122,27 +128,31 @@ class Remembered:
             digest.update(b"%d:" % len(encoded) + encoded)
         return digest.digest()
 
-    async def _recall(self, digest: bytes) -> Known | None:
+    async def _recall(self, caller: bytes, password: bytes) -> Known | None:
         """The account, where the password was right a moment ago and is still the same."""
-        right = self._right.get(digest)
+        right = self._right.get(caller)
         if right is None:
             return None
-        if right.until > time.monotonic():
+        is_same = hmac.compare_digest(right.password, password)
+        if is_same and right.until > time.monotonic():
             known = await self._accounts.get(right.account)
             if known is not None and known.mark == right.mark:
                 return known
-        self._right.pop(digest, None)
+        self._right.pop(caller, None)
         return None
 
-    async def _check(self, digest: bytes, name: str, password: str, scope: Scope) -> Known | None:
+    async def _check(
+        self, caller: bytes, digest: bytes, name: str, password: str, scope: Scope
+    ) -> Known | None:
         moment = time.monotonic()
         known = await self._sign_in.check(name, password, scope)
         if known is not None:
             if len(self._right) >= MOST:
                 self._right.clear()
                 self._noted.clear()
-            self._right[digest] = _Right(known.id, known.mark, moment + REMEMBERED_SECONDS)
-            if moment > self._noted.get(digest, -math.inf) + NOTED_SECONDS:
-                self._noted[digest] = moment
+            until = moment + REMEMBERED_SECONDS
+            self._right[caller] = _Right(digest, known.id, known.mark, until)
+            if moment > self._noted.get(caller, -math.inf) + NOTED_SECONDS:
+                self._noted[caller] = moment
                 await self._sign_in.note(known, scope, "password")
         return known

@@ -59,6 +59,37 @@ async def test_right_passwords_are_not_counted(served: Served) -> None:
         assert await ask(client, FORM) == 429
 
 
+async def test_who_guesses_is_not_told_by_what_is_remembered(served: Served) -> None:
+    """The owner's requests from the same address have just been right."""
+    async with served.client() as client:
+        assert (await client.get("/users/", headers=basic("root"))).status_code == 200
+        guesses = [f"horse {number}" for number in range(11)]
+        statuses = [
+            (await client.get("/users/", headers=basic("root", guess))).status_code
+            for guess in guesses
+        ]
+        assert statuses == [401] * 10 + [429]
+        assert (await client.get("/users/", headers=basic("root"))).status_code == 429
+
+
+async def test_a_name_is_counted_once_however_it_is_written(real: Served) -> None:
+    """A collation ignores case and characters that nobody sees."""
+    names = ["root", "ROOT", "ro\u00adot", "r\u200boot"]
+    async with real.client() as client:
+        forms = [{**WRONG, "username": names[number % len(names)]} for number in range(10)]
+        assert [await ask(client, form) for form in forms] == [400] * 10
+        assert [await ask(client, {**FORM, "username": name}) for name in names] == [429] * 4
+
+
+async def test_broken_credentials_are_no_failures(served: Served) -> None:
+    async with served.client() as client:
+        for _ in range(12):
+            answer = await client.get("/users/", headers={"Authorization": "Basic !!!"})
+            assert answer.status_code == 401
+            assert (await client.get("/users/", headers=basic("", ""))).status_code == 401
+        assert await ask(client, FORM) == 200
+
+
 async def test_parallel_guesses_are_counted_together(served: Served) -> None:
     async with served.client() as client:
         statuses = await asyncio.gather(*[ask(client, WRONG) for _ in range(40)])
