@@ -152,7 +152,8 @@ class Remembered:
                 self._noted.clear()
             until = moment + REMEMBERED_SECONDS
             self._right[caller] = _Right(digest, known.id, known.mark, until)
-            if moment > self._noted.get(caller, -math.inf) + NOTED_SECONDS:
-                self._noted[caller] = moment
+            both = caller + digest
+            if moment > self._noted.get(both, -math.inf) + NOTED_SECONDS:
+                self._noted[both] = moment
                 await self._sign_in.note(known, scope, "password")
         return known
