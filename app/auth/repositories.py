@@ -5,18 +5,22 @@ written to many documents at once.
 """
 
 import copy
+import datetime
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, Self
 
 from starlette.types import Scope
 
+from app.api.callers import Caller
 from app.auth import shares
 from app.auth.audit import Audit
+from app.auth.authenticator import CREDENTIAL
 from app.auth.changes import check_account, check_role, describe_change, end_account
 from app.auth.documents import What
+from app.auth.own import KEYS
 from app.auth.roles import Roles
 from app.auth.turns import Turns
-from app.errors import Fault, Invalid
+from app.errors import Fault, Forbidden, Invalid
 from app.query.compile import Query
 from app.resources.codec import decode
 from app.resources.patches import Change
@@ -64,6 +68,29 @@ class OwnRepository(Repository):
 
     def clean(self, before: Document) -> None:
         """Removes what is left of a document that was deleted; runs in a thread."""
+
+    def find_end(self) -> datetime.datetime | None:
+        """When the key expires that this request is made with; None where it doesn't, or is none.
+
+        Runs in a thread.
+        """
+        caller: Caller | None = self._scope.get("caller")
+        if caller is None or caller.means != "key":
+            return None
+        keys = self._database.collection(KEYS)
+        key = keys.find_one({"_id": self._scope.get(CREDENTIAL)}, {"expires": 1})
+        end = (key or {}).get("expires")
+        return end.replace(tzinfo=datetime.UTC) if end is not None else None
+
+    def refuse_longer(self, after: Document | None, pointer: str) -> None:
+        """Raises `Forbidden` for what would last longer than the key that makes or changes it."""
+        end = self.find_end() if after is not None else None
+        if after is None or end is None:
+            return
+        expires = after.get("expires")
+        if expires is None or expires.replace(tzinfo=datetime.UTC) > end:
+            detail = "A key that expires makes nothing that lasts longer than itself."
+            raise Forbidden(detail, Fault(detail, pointer=pointer))
 
     async def insert(self, document: Document) -> Stored:
         """Stores a new document."""
@@ -175,11 +202,21 @@ class KeyRepository(OwnRepository):
 
     made, changed, ended = "key made", "key changed", "key ended"
 
+    def check(self, before: Document | None, after: Document | None) -> None:
+        """Raises `Forbidden` for one that lasts longer than the key that makes or changes it."""
+        if before is None or (after is not None and after.get("expires") != before.get("expires")):
+            self.refuse_longer(after, "#/expires")
+
 
 class ShareRepository(OwnRepository):
     """Shares: the link of one that was deleted says that it is over."""
 
     made, changed, ended = "share made", "share changed", "share ended"
+
+    def check(self, before: Document | None, after: Document | None) -> None:
+        """Raises `Forbidden` for a new one that lasts longer than the key that makes it."""
+        if before is None:
+            self.refuse_longer(after, "#/expires_in")
 
     def clean(self, before: Document) -> None:
         """Remembers that it was there."""

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from app.api import operations, requests
 from app.api.access import Access, Accesses
 from app.api.callers import Caller, caller_of
-from app.api.descriptions import Answer, Description, Schema
+from app.api.descriptions import Answer, Description, Model, Schema
 from app.api.downloads import Downloads
 from app.api.media_types import JSON
 from app.api.router import EXPORT, ResourceRouter
@@ -89,10 +89,12 @@ class OwnRouter(_ForAdministrators):
         super().__init__(resource, accesses, settings, downloads, uploads)
         self._audit = audit
         self._roles = roles
+        self._database: Database
         self._whole: OwnRepository  # of everything, whoever calls
 
     def make_repository(self, database: Database) -> OwnRepository:
         """The documents, with what is checked of each change."""
+        self._database = database
         resources = self._accesses.resources
         made = self.documents(database, self.resource, resources, self._audit, self._roles)
         self._whole = made
@@ -145,7 +147,14 @@ class OwnRouter(_ForAdministrators):
         """What a route says of itself; the name of a collection would be none for an operation."""
         name = description.name.replace("docsheet.", "auth_")
         is_mine = self.resource.name in (KEYS, SHARES)
-        return replace(description, name=name, scope="" if is_mine else ADMIN)
+        described = replace(description, name=name, scope="" if is_mine else ADMIN)
+        if description.method != "post":
+            return described
+        one, shown = Model(self.resource.name), Model(self.resource.name, "Stored")
+        created = Answer("The new document.", {JSON: shown}, ("ETag", "Location"))
+        return replace(
+            described, summary="Create a document", body={JSON: one}, answers={201: created}
+        )
 
 
 class AccountRouter(OwnRouter):
@@ -183,6 +192,11 @@ class _Made(OwnRouter):
     async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:
         """The document that is stored, and what else the answer tells."""
         raise NotImplementedError
+
+    async def _find_end(self, request: Request) -> datetime.datetime | None:
+        """When the key expires that makes it, beyond which it lasts no longer."""
+        repository = self._whole.of(request.scope)
+        return await self._database.run(repository.find_end)
 
     def _answer_once(
         self, request: Request, access: Access, stored: Stored, secret: Secret
@@ -235,7 +249,7 @@ class KeyRouter(_Made):
             "scopes": scopes,
             "digest": digest(secret),
             "created": now(),
-            "expires": order.expires,
+            "expires": order.expires or await self._find_end(request),
             "last_used": None,
         }
         return document, {"id": identifier, "secret": secret}
@@ -275,6 +289,10 @@ class ShareRouter(_Made):
         await _try(address, request, caller)
         token = make_token()
         is_full = access.view.rights.may("delete")
+        expires = now() + datetime.timedelta(seconds=order.expires_in)
+        end = await self._find_end(request)
+        if end is not None and "expires_in" not in order.model_fields_set:
+            expires = min(end, expires)
         document = {
             "_id": bson.ObjectId(),
             "name": order.name or address.file,
@@ -284,7 +302,7 @@ class ShareRouter(_Made):
             "scopes": [] if is_full else sorted(caller.scopes),
             "digest": digest(token),
             "created": now(),
-            "expires": now() + datetime.timedelta(seconds=order.expires_in),
+            "expires": expires,
             "last_used": None,
         }
         host = f"{request.scope['scheme']}://{request.headers.get('host', '')}"

@@ -151,10 +151,17 @@ async def test_two_names_are_the_same_without_regard_to_case(real: Served) -> No
 # --- who may -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", ["viewer", "editor"])
+@pytest.mark.parametrize("role", ["viewer", "editor", "everything"])
 async def test_only_administrators_see_or_change_accounts_and_roles(
     served: Served, root: httpx.AsyncClient, role: str
 ) -> None:
+    every = dict.fromkeys(("read", "create", "update", "delete", "export", "import"), True)
+    served.database["docsheet.roles"].insert_one(
+        {
+            "name": "everything",
+            "rules": {"*": every, "auth/accounts": every, "docsheet.accounts": every},
+        }
+    )
     ann = served.add("ann", role)
     path = f"/auth/accounts/{ann}"
     made = await root.post("/auth/roles/", json={"name": "other", "rules": RULES})

@@ -124,6 +124,36 @@ async def test_a_key_that_has_expired_serves_no_more(served: Served) -> None:
         await answers(client, "/users/", 401)
 
 
+async def test_a_key_that_expires_makes_nothing_that_lasts_longer(served: Served) -> None:
+    ann = served.add("ann")
+    moment = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    end = moment + datetime.timedelta(days=1)
+    later = (moment + datetime.timedelta(days=2)).isoformat()
+    sooner = (moment + datetime.timedelta(hours=1)).isoformat()
+    header = served.key(ann, expires=end)
+    identifier = header["Authorization"].removeprefix("Bearer ").partition(".")[0]
+    async with served.client(**header) as client:
+        same = (await make(client)).json()
+        assert same["expires"] == end.isoformat().replace("+00:00", "Z")
+        assert (await make(client, expires=sooner)).status_code == 201
+        refused = [
+            await make(client, expires=later),
+            await client.patch(f"/auth/keys/{identifier}", json={"expires": later}),
+            await client.patch(f"/auth/keys/{same['id']}", json={"expires": None}),
+        ]
+        for answer in refused:
+            assert answer.status_code == 403
+            assert answer.json()["errors"][0]["pointer"] == "#/expires"
+        renamed = await client.patch(f"/auth/keys/{identifier}", json={"name": "other"})
+        assert renamed.status_code == 200
+        shared = {"address": "/users/export/csv"}
+        made = (await client.post("/auth/shares/", json=shared)).json()
+        assert made["expires"] == same["expires"]
+        longer = await client.post("/auth/shares/", json={**shared, "expires_in": 3 * 24 * 3600})
+        assert longer.status_code == 403
+        assert longer.json()["errors"][0]["pointer"] == "#/expires_in"
+
+
 # --- whose ---------------------------------------------------------------------------------------
 
 

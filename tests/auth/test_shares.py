@@ -148,6 +148,17 @@ async def test_a_share_of_a_key_is_never_beyond_its_scopes(served: Served) -> No
         assert (await anyone.get(made["url"])).status_code == 200
 
 
+async def test_a_share_of_what_links_to_a_document(served: Served) -> None:
+    clas = served.database["classes"].insert_one({"name": "1a"}).inserted_id
+    for number, key in ((1001, clas), (1002, None)):
+        served.database["students"].insert_one({"sno": number, "name": f"n{number}", "clas": key})
+    ann = served.add("ann")
+    async with served.client(**served.key(ann)) as client, served.client() as anyone:
+        made = await share(client, f"/classes/{clas}/students/export/csv?columns=sno")
+        assert made["file"] == "students.csv"
+        assert (await anyone.get(made["url"])).text == "sno\r\n1001\r\n"
+
+
 async def test_a_share_that_is_over_says_so(served: Served) -> None:
     ann = served.add("ann")
     async with served.client(**served.key(ann)) as client, served.client() as anyone:

@@ -58,7 +58,7 @@ class Served:
         }
         return self.database[ACCOUNTS].insert_one(document).inserted_id
 
-    def key(self, account: Any, *scopes: str) -> dict[str, str]:
+    def key(self, account: Any, *scopes: str, expires: Any = None) -> dict[str, str]:
         """The header with a new key of an account; without scopes it has all."""
         identifier, secret = make_id(), make_secret()
         self.database[KEYS].insert_one(
@@ -69,7 +69,7 @@ class Served:
                 "scopes": list(scopes),
                 "digest": digest(secret),
                 "created": now(),
-                "expires": None,
+                "expires": expires,
                 "last_used": None,
             }
         )
