@@ -93,7 +93,7 @@ class Permissions:
         return Conflict(faults[0].detail + and_more(faults), *faults)
 
     def _conceal(self, fault: Fault, error: RequestError) -> Fault:
-        if fault.pointer is None:
+        if fault.pointer is None or fault.detail in (_UNSEEN, _TAKEN, _PARTLY):
             return fault
         steps = read_pointer(fault.pointer)
         seen = self.read.at(steps)

@@ -12,6 +12,8 @@ from functools import cache
 from itertools import repeat
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError
 from app.query.compile import Compilers
 from app.query.conditions import AnyCondition, Filter, Selection
@@ -103,11 +105,18 @@ class Reach:
 
     @contextmanager
     def concealing(self, action: Ruled) -> Iterator[None]:
-        """Makes a write whose errors say no word about fields that the caller can't see."""
+        """Makes a write; what MongoDB refuses says no word about fields that can't be seen.
+
+        What is wrong with a body has been concealed where the body was read.
+        """
         try:
             yield
-        except (Invalid, Conflict) as error:
+        except Conflict as error:
             raise self.conceal(action, error) from error
+        except Invalid as error:
+            if isinstance(error.__cause__, PyMongoError):
+                raise self.conceal(action, error) from error
+            raise
 
     def shows(self, path: str) -> bool:
         """Whether the field at a path is seen, at least a part of it."""

@@ -276,6 +276,33 @@ async def test_a_fault_of_what_is_not_seen_says_no_more(server: Server) -> None:
     assert "number" not in answer.text
 
 
+async def test_a_body_that_is_no_object_is_told_so(server: Server) -> None:
+    caller = writer(read=only("name"), create=WHOLE, update=WHOLE)
+    for method, address in (("PUT", f"/people/{A}"), ("PATCH", f"/people/{A}")):
+        answer = await server.ask(caller, address, method, json=[1])
+        assert answer.json()["detail"] == "The body must be a JSON object."
+    answer = await server.ask(caller, "/people/", "POST", json=1)
+    assert answer.json()["detail"] == "The body must be a JSON object."
+
+
+@pytest.mark.mongod
+async def test_a_rule_of_the_collection_names_no_field_that_is_not_seen(real: Server) -> None:
+    rules = {"$jsonSchema": {"properties": {"badge": {"minimum": 880000}, "grade": {"maximum": 9}}}}
+    await real.app.state.mongo.command("collMod", "people", validator=rules)
+    caller = writer(read=hide("badge"), create=WHOLE, update=hide("badge"))
+    answer = await real.ask(caller, "/people/", "POST", json={**NEW, "badge": 1})
+    assert (answer.status_code, pointers(answer)) == (422, ["#/badge"])  # which it may write
+    await real.app.state.mongo["people"].update_one(
+        {"_id": A}, {"$set": {"badge": 1}}, bypass_document_validation=True
+    )
+    await real.app.state.mongo.command("collMod", "people", validationLevel="strict")
+    answer = await real.ask(caller, f"/people/{A}", "PATCH", json={"name": "New"})
+    assert (answer.status_code, pointers(answer)) == (422, ["#"])
+    assert "badge" not in answer.text
+    answer = await real.ask(caller, f"/people/{B}", "PATCH", json={"grade": 10})
+    assert (answer.status_code, pointers(answer)) == (422, ["#/grade"])
+
+
 async def test_a_taken_value_that_is_not_seen_is_a_conflict_without_a_name(server: Server) -> None:
     caller = writer(read=hide("badge"), create=WHOLE, update=WHOLE)
     answers = [
