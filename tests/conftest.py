@@ -3,6 +3,7 @@
 What is there for the whole session is made once by each process of pytest-xdist, for its own tests.
 """
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ DATABASE = "test"
 # The same examples in each run, and a busy machine is no fault; slow tests draw others each time.
 settings.register_profile("ours", deadline=None, derandomize=True)
 settings.load_profile("ours")
+# httpx would read all the certificates of a file for each client: 25 ms, and no test needs them.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
 LONGEST = ("replica_set", "serving", "servers", "commands")  # folders whose tests wait for servers
 
