@@ -35,6 +35,9 @@ _log = logging.getLogger("docsheet.access")
 _DENIAL = "websocket.http.response"  # the extension of ASGI, and the beginning of its messages
 _STARTS = ("http.response.start", f"{_DENIAL}.start", "websocket.accept")
 _usable_id = re.compile(rb"[A-Za-z0-9._:-]{1,64}").fullmatch
+# A name or an IPv6 address, with or without a port (RFC 9110, 7.2): what follows a colon would be
+# a password in an address, and the name behind it another server's.
+_host = re.compile(r"(?:\[(?P<address>[^]]*)\]|(?P<name>[^:\[]*))(?::[0-9]*)?").fullmatch
 
 _shared = re.compile(r"/+shared/+(?P<token>[^/]+)(?P<rest>.*)", re.DOTALL).fullmatch
 TOKEN = "docsheet.share"  # the key in the scope of a shared download's token
@@ -119,7 +122,8 @@ class Gate:
 
     def _check_host(self, headers: dict[bytes, bytes]) -> None:
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+        found = _host(host)
+        name = (found["address"] or found["name"] or "") if found else ""
         if name in self._hosts or (self._suffixes and name.endswith(self._suffixes)):
             return
         detail = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.api.callers import ADMIN, Caller, Means
-from app.auth.documents import CASELESS, SEEN_SECONDS, is_past, now
+from app.auth.documents import CASELESS, SEEN_SECONDS, fold_name, is_past, now
 from app.auth.fresh import MOST, Fresh
 from app.auth.own import ACCOUNTS, ROLES, grant_own
 from app.auth.passwords import make_hash, mark
@@ -66,7 +66,7 @@ class Known:
 
     def _make_caller(self, means: Means, scopes: Scopes | None) -> Caller:
         held = self.scopes if scopes is None else cut(scopes, self.scopes)
-        return Caller(self.name, self.id, held, self._grant(held), means)
+        return Caller(self.name, self.id, held, self._grant(held), means, scopes)
 
     def _grant(self, scopes: Scopes) -> Grants:
         """The rights to every resource, our own included."""
@@ -148,7 +148,18 @@ class Accounts:
 
 
 def find_by_name(database: Connection, name: str) -> Document | None:
-    """What is stored of the account with this name, without regard to case."""
+    """What is stored of the account with this name, without regard to case.
+
+    MongoDB takes more for the same name, as `ro\N{SOFT HYPHEN}ot` for `root`: there must not be
+    countless names for one account, by each of which its password may be tried.
+    """
+    found = _find_alike(database, name)
+    if found is None or fold_name(str(found["name"])) != fold_name(name):
+        return None
+    return found
+
+
+def _find_alike(database: Connection, name: str) -> Document | None:
     collection = database.collection(ACCOUNTS)
     if not database.has_collations():
         same = re.compile(rf"{re.escape(name)}\Z", re.IGNORECASE)

@@ -37,6 +37,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def fold_name(name: str) -> str:
+    """The same text for all ways to write one name: composed, without regard to case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def now() -> datetime.datetime:
     """This moment, in the milliseconds that MongoDB holds."""
     moment = datetime.datetime.now(datetime.UTC)

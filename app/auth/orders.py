@@ -90,6 +90,17 @@ def choose_scopes(
     if beyond:
         detail = f"This caller has no scope {beyond[0]!r} itself."
         raise Forbidden(detail, Fault(detail, pointer=f"#/scopes/{words.index(beyond[0])}"))
-    if words or is_full:
-        return words
+    return words or inherit_scopes(caller, is_full=is_full)
+
+
+def inherit_scopes(caller: Caller, *, is_full: bool) -> list[str]:
+    """The scopes of what a caller makes without asking for any; none as above.
+
+    A key that was made for some scopes hands on no more than these, also while its account has no
+    others. Raises `Forbidden` where nothing is left of them: none would be all.
+    """
+    if is_full and not (caller.means == "key" and caller.asked is not None):
+        return []
+    if not caller.scopes:
+        raise Forbidden("The account has none of this caller's scopes any more.")
     return sorted(caller.scopes)

@@ -27,7 +27,7 @@ from app.api.uploads import Uploads
 from app.auth.audit import Audit
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
-from app.auth.orders import NewKey, NewShare, choose_scopes, read_order
+from app.auth.orders import NewKey, NewShare, choose_scopes, inherit_scopes, read_order
 from app.auth.own import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, own_resources
 from app.auth.repositories import (
     AccountRepository,
@@ -299,7 +299,7 @@ class ShareRouter(_Made):
             "address": order.address,
             "file": address.file,
             "account": bson.DBRef(ACCOUNTS, caller.id),
-            "scopes": [] if is_full else sorted(caller.scopes),
+            "scopes": inherit_scopes(caller, is_full=is_full),
             "digest": digest(token),
             "created": now(),
             "expires": expires,

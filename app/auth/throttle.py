@@ -16,6 +16,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from app.api.proxies import network_of
+from app.auth.documents import fold_name
 from app.errors import TooManyRequests
 from app.store.client import Database
 from app.store.counters import MongoStorage
@@ -58,7 +59,7 @@ class Attempt:
     @classmethod
     def make(cls, name: str, address: str) -> "Attempt":
         """The attempt to sign in with a name from an address."""
-        return cls(_digest(name.casefold()), _digest(network_of(address)))
+        return cls(_digest(fold_name(name)), _digest(network_of(address)))
 
     def limits(self) -> Iterator[tuple[RateLimitItemPerSecond, tuple[str, ...]]]:
         """The limits that it counts for, and by what."""

@@ -49,6 +49,10 @@ def test_loopback_names_may_be_asked_for(http: httpx.Client, host: str) -> None:
         "192.168.0.1",
         "[::2]",
         "0.0.0.0",
+        "localhost:x@evil.example",  # of which an address would lead elsewhere
+        "localhost:80/x",
+        "[::1]@evil.example",
+        "[::1",
     ],
 )
 def test_foreign_host_is_400(http: httpx.Client, host: str) -> None:

@@ -102,6 +102,28 @@ async def test_a_key_with_fewer_scopes_makes_none_with_more(served: Served) -> N
     assert same["scopes"] == ["export", "users:read"]  # none asked for: those of its maker
 
 
+async def test_a_key_hands_on_what_it_was_made_for_alone(served: Served) -> None:
+    """Also while its account has no other scopes: it may have them again later."""
+    ann = served.add("ann", "viewer")
+    made_for = served.key(ann, "read", "export")
+    async with served.client(**made_for) as client:
+        made = (await make(client, name="another")).json()
+        assert made["scopes"] == ["export", "read"]
+    served.database["docsheet.accounts"].update_one({"_id": ann}, {"$set": {"role": "editor"}})
+    header = {"Authorization": f"Bearer {made['id']}.{made['secret']}"}
+    async with served.client(**header) as client:
+        assert (await client.post("/users/", json={})).status_code == 403
+
+
+async def test_a_key_of_which_nothing_is_left_makes_none(served: Served) -> None:
+    """Its scopes are none by now, and none would be all that the account has."""
+    viewer = served.add("ann", "viewer")
+    async with served.client(**served.key(viewer, "import")) as client:
+        assert (await client.get("/auth/me")).json()["scopes"] == []
+        answer = await make(client, name="another")
+    assert answer.status_code == 403, answer.text
+
+
 async def test_a_key_is_cut_when_its_accounts_role_changes(served: Served) -> None:
     ann = served.add("ann", "editor")
     async with served.client(**served.key(ann)) as client:

@@ -50,6 +50,24 @@ async def test_after_ten_failures_the_right_password_is_refused_too(served: Serv
         assert await ask(other, FORM) == 200
 
 
+@pytest.mark.parametrize(
+    "name", ["ro\N{SOFT HYPHEN}ot", "root\0", "\N{FULLWIDTH LATIN SMALL LETTER R}oot", "root "]
+)
+async def test_an_account_has_one_name_alone(served: Served, name: str) -> None:
+    """However it is written in another way, it is another name: else each had tries of its own."""
+    async with served.client() as client:
+        assert await ask(client, {**FORM, "username": name}) == 400
+
+
+async def test_a_name_is_counted_however_its_letters_are_composed(served: Served) -> None:
+    served.add("\N{LATIN SMALL LETTER E WITH ACUTE}ve")
+    names = ("\N{LATIN SMALL LETTER E WITH ACUTE}ve", "E\N{COMBINING ACUTE ACCENT}VE")
+    async with served.client() as client:
+        for number in range(10):
+            assert await ask(client, {**WRONG, "username": names[number % 2]}) == 400
+        assert [await ask(client, {**FORM, "username": name}) for name in names] == [429, 429]
+
+
 async def test_right_passwords_are_not_counted(served: Served) -> None:
     async with served.client() as client:
         assert [await ask(client, FORM) for _ in range(15)] == [200] * 15
