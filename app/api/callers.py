@@ -20,8 +20,8 @@ class Caller:
 
     `name` and `id` are the account's, empty where accounts are off. `scopes` is what this token,
     key or session may do at most; `rights` are the account's, cut to the scopes already, so that
-    whoever reads or writes looks at them alone. `asked` are the scopes that its token or key is for,
-    None where it is for all that the account has, now and later.
+    whoever reads or writes looks at them alone. `asked` are the scopes that its token or key is
+    for, None where it is for all that the account has, now and later.
     """
 
     name: str = ""
