@@ -1,8 +1,6 @@
 """`docsheet accounts`: the first administrator, and what else a person does at a terminal."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +11,7 @@ from typer.testing import CliRunner
 
 from app.__main__ import cli
 from tests.support.accounts import PASSWORD
+from tests.support.nursery import nursery
 from tests.support.server import ROOT
 
 Run = Callable[..., Result]
@@ -121,14 +120,7 @@ def test_a_server_without_an_administrator_does_not_start(
     stored["docsheet.accounts"].update_one({}, {"$set": {"disabled": True}})
     environment = {**os.environ, "MONGO_URI": mongo_uri, "DB_NAME": stored.name, "PORT": "0"}
     for more in ({"AUTH": "on"}, {"HOST": "0.0.0.0"}, {"AUTH": "on", "WORKERS": "2"}):
-        done = subprocess.run(
-            [sys.executable, "-m", "app", "serve"],
-            env=environment | more,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = nursery().run(["serve"], ROOT, environment | more)
         assert done.returncode == 1
-        assert "docsheet accounts add NAME --role admin" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert b"docsheet accounts add NAME --role admin" in done.stderr
+        assert b"Traceback" not in done.stderr

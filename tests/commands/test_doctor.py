@@ -3,8 +3,6 @@
 import io
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from app.servers.process import Mongod, ask
 from app.servers.replica_set import ReplicaSet
 from app.settings import Settings
 from tests.support.mongod import needs_mongod
+from tests.support.nursery import nursery
 from tests.support.ports import free_ports
 from tests.support.server import ROOT
 
@@ -345,14 +344,7 @@ def test_the_command_says_by_its_exit_status_whether_all_is_well(members: Replic
         (members.uri(), 0),
         (members.uri().replace("replicaSet=rs0", "replicaSet=rs9"), 1),
     ):
-        command = [sys.executable, "-m", "app", "doctor"]
-        done = subprocess.run(
-            command,
-            env={**os.environ, "MONGO_URI": uri},
-            cwd=ROOT,
-            check=False,
-            capture_output=True,
-        )
+        done = nursery().run(["doctor"], ROOT, {**os.environ, "MONGO_URI": uri})
         assert (done.returncode, b"Traceback" in done.stderr) == (status, False), done.stdout
 
 

@@ -155,7 +155,7 @@ def nursery() -> Nursery:
 
 # --- in the nursery's process ---------------------------------------------------------------------
 
-COMMANDS = ("export", "import_", "seed", "serve", "verify")
+COMMANDS = ("doctor", "export", "import_", "seed", "serve", "verify")
 PRELOADED = (
     "app.application",
     "app.serving.protocol",
