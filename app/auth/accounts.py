@@ -99,6 +99,10 @@ class Accounts:
         """Reads an account anew when it is asked for again."""
         self._fresh.forget(key)
 
+    def forget_all(self) -> None:
+        """Reads every account anew when it is asked for again, as after a change of a role."""
+        self._fresh.forget_all()
+
     async def find(self, name: str) -> Document | None:
         """What is stored of the account with this name at this moment."""
         return await self._database.run(find_by_name, self._database, name)

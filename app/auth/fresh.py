@@ -69,3 +69,8 @@ class Fresh(Generic[K, V]):
         """Reads it anew when it is asked for again: it has just been changed here."""
         self._kept.pop(key, None)
         self._reading.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Reads all of them anew: what many are made of has just been changed here."""
+        self._kept.clear()
+        self._reading.clear()

@@ -19,8 +19,9 @@ from app.auth.administrators import require_administrator
 from app.auth.audit import Audit
 from app.auth.authenticator import Authentication, Authenticator
 from app.auth.checks import Checks
-from app.auth.own import ROLES, own_resources
+from app.auth.own import ACCOUNTS, KEYS, ROLES, own_resources
 from app.auth.pages import SignInPage
+from app.auth.repositories import Keeper
 from app.auth.roles import Roles
 from app.auth.routers import make_own_routers
 from app.auth.routes import Callers
@@ -99,7 +100,17 @@ class Auth(Part):
     ) -> list[ResourceRouter]:
         """The routers of our own resources; `find` gives the route of a path."""
         common = (accesses, self._settings, downloads, uploads)
-        return make_own_routers(*common, self._audit, self._roles, find)
+        keeper = Keeper(self._audit, self._roles, self._forget)
+        return make_own_routers(*common, keeper, find)
+
+    def _forget(self, collection: str, key: Any) -> None:
+        """Makes a change count on this server at once; on the others it does within seconds."""
+        if collection == ACCOUNTS:
+            self._checks.accounts.forget(key)
+        elif collection == ROLES:
+            self._checks.accounts.forget_all()
+        elif collection == KEYS:
+            self._checks.keys.forget(key)
 
     def make_shared(self, find: Find) -> Shared:
         """The downloads of shares."""

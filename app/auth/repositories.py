@@ -7,6 +7,7 @@ written to many documents at once.
 import copy
 import datetime
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
 from starlette.types import Scope
@@ -33,6 +34,18 @@ from app.store.uniqueness import apply
 from app.store.writes import Matches
 
 
+@dataclass(frozen=True)
+class Keeper:
+    """What goes with every change: the audit, the check of roles, and what it makes stale here.
+
+    `forget` is called with the collection and the `_id` of what was changed.
+    """
+
+    audit: Audit
+    roles: Roles
+    forget: Callable[[str, Any], None]
+
+
 class OwnRepository(Repository):
     """Documents of one of our own collections."""
 
@@ -45,12 +58,10 @@ class OwnRepository(Repository):
         database: Database,
         resource: Resource,
         resources: Iterable[Resource],
-        audit: Audit,
-        roles: Roles,
+        keeper: Keeper,
     ) -> None:
         super().__init__(database, resource, resources)
-        self.roles = roles
-        self._audit = audit
+        self.keeper = keeper
         self._turns = Turns(database)
         self._scope: Scope = {}
 
@@ -150,10 +161,12 @@ class OwnRepository(Repository):
         return stored.document
 
     async def _note(self, what: What, before: Document | None, after: Document | None) -> None:
+        """Makes a change count on this server at once, and writes it down."""
+        self.keeper.forget(self.resource.name, (before or after or {})["_id"])
         details = describe_change(before, after)
         if details:
             target = (before or after or {}).get("name")
-            await self._audit.write(self._scope, what, target, details)
+            await self.keeper.audit.write(self._scope, what, target, details)
 
     async def insert_all(self, documents: Sequence[Document]) -> list[Stored]:
         """Refused."""
@@ -194,7 +207,7 @@ class RoleRepository(OwnRepository):
 
     def check(self, before: Document | None, after: Document | None) -> None:
         """Raises `Invalid` for what can't be true, `Conflict` where accounts have the role."""
-        check_role(self._database, self.roles, before, after)
+        check_role(self._database, self.keeper.roles, before, after)
 
 
 class KeyRepository(OwnRepository):

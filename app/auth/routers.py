@@ -24,19 +24,18 @@ from app.api.media_types import JSON
 from app.api.router import EXPORT, ResourceRouter
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
-from app.auth.audit import Audit
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.orders import NewKey, NewShare, choose_scopes, inherit_scopes, read_order
 from app.auth.own import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, own_resources
 from app.auth.repositories import (
     AccountRepository,
+    Keeper,
     KeyRepository,
     OwnRepository,
     RoleRepository,
     ShareRepository,
 )
-from app.auth.roles import Roles
 from app.auth.scopes import ADMIN
 from app.auth.shares import Address, Find, make_token, read_address
 from app.errors import Fault, Forbidden, Invalid, NotFound
@@ -83,12 +82,10 @@ class OwnRouter(_ForAdministrators):
         settings: Settings,
         downloads: Downloads,
         uploads: Uploads,
-        audit: Audit,
-        roles: Roles,
+        keeper: Keeper,
     ) -> None:
         super().__init__(resource, accesses, settings, downloads, uploads)
-        self._audit = audit
-        self._roles = roles
+        self._keeper = keeper
         self._database: Database
         self._whole: OwnRepository  # of everything, whoever calls
 
@@ -96,9 +93,8 @@ class OwnRouter(_ForAdministrators):
         """The documents, with what is checked of each change."""
         self._database = database
         resources = self._accesses.resources
-        made = self.documents(database, self.resource, resources, self._audit, self._roles)
-        self._whole = made
-        return made
+        self._whole = self.documents(database, self.resource, resources, self._keeper)
+        return self._whole
 
     def access(self, request: Request, *actions: Action) -> Access:
         """What the caller has of this resource, for this request."""
@@ -238,7 +234,7 @@ class KeyRouter(_Made):
         """The key that is asked for; never more than its maker may do."""
         order = read_order(NewKey, body)
         caller = caller_of(request.scope)
-        resources = self._roles.resources.values()
+        resources = self._keeper.roles.resources.values()
         is_full = access.view.rights.may("delete")
         scopes = choose_scopes(order.scopes, caller, resources, is_full=is_full)
         identifier, secret = make_id(), make_secret()
@@ -322,14 +318,13 @@ def make_own_routers(
     settings: Settings,
     downloads: Downloads,
     uploads: Uploads,
-    audit: Audit,
-    roles: Roles,
+    keeper: Keeper,
     find: Find,
 ) -> list[ResourceRouter]:
     """The routers of all our own resources; `find` gives the route of a path."""
     own = {resource.name: resource for resource in own_resources()}
     common = (accesses, settings, downloads, uploads)
-    more = (*common, audit, roles)
+    more = (*common, keeper)
     return [
         AccountRouter(own[ACCOUNTS], *more),
         RoleRouter(own[ROLES], *more),

@@ -260,6 +260,32 @@ async def test_a_role_that_accounts_have_stays(served: Served, root: httpx.Async
     assert (await root.delete(path)).status_code == 204
 
 
+async def test_a_change_counts_at_once_where_it_is_made(
+    served: Served, root: httpx.AsyncClient
+) -> None:
+    rules = {"users": {"read": True, "export": True}}
+    role = await root.post("/auth/roles/", json={"name": "other", "rules": rules})
+    ann = served.add("ann", "other")
+    account = f"/auth/accounts/{ann}"
+    async with served.client(**served.key(ann)) as client:
+        assert (await client.get("/users/")).status_code == 200
+        await root.patch(role.headers["location"], json={"rules": {"users": None}})
+        assert (await client.get("/users/")).status_code == 403
+        await root.patch(account, json={"role": "viewer"})
+        assert (await client.get("/users/")).status_code == 200
+        key = (await client.post("/auth/keys/", json={"name": "k"})).json()
+        bearer = {"Authorization": f"Bearer {key['id']}.{key['secret']}"}
+        assert (await client.get("/users/", headers=bearer)).status_code == 200
+        await client.delete(f"/auth/keys/{key['id']}")
+        assert (await client.get("/users/", headers=bearer)).status_code == 401
+        await root.patch(account, json={"disabled": True})
+        assert (await client.get("/users/")).status_code == 401
+        await root.patch(account, json={"disabled": False})
+        assert (await client.get("/users/")).status_code == 200
+        await root.delete(account)
+        assert (await client.get("/users/")).status_code == 401
+
+
 # --- the last administrator ----------------------------------------------------------------------
 
 
