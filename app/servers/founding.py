@@ -18,6 +18,7 @@ from app.errors import StartError
 from app.servers.process import POLL_SECONDS, hello
 
 SET = "rs0"
+LAZILY_SECONDS = 0.1  # between two looks at what takes long, as an election
 
 Document = dict[str, Any]
 
@@ -86,8 +87,9 @@ def is_primary(address: str) -> bool:
 
 def wait_until(condition: Callable[[], bool], otherwise: str, seconds: float) -> None:
     """Waits for a condition; raises `StartError` with that sentence after so many seconds."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise StartError(otherwise)
-        time.sleep(POLL_SECONDS)
+        time.sleep(max(POLL_SECONDS, min(waited / 20, LAZILY_SECONDS)))

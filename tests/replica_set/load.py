@@ -46,7 +46,7 @@ class Load:
     """So many clients at work within `with`; afterwards `answers` and `told` are the account."""
 
     def __init__(
-        self, address: str, clients: int = 8, *, name: str = "load", pause: float = 0.005
+        self, address: str, clients: int = 8, *, name: str = "load", pause: float = 0.02
     ) -> None:
         self.answers: list[Answer] = []
         self.told = [Told() for _ in range(clients)]

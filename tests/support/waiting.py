@@ -14,6 +14,7 @@ def wait_for(
     """The seconds until the condition was true; fails with a sentence where it never is."""
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds, f"{otherwise} within {seconds:g} seconds"
-        time.sleep(0.02)
+        waited = time.monotonic() - began
+        assert waited < seconds, f"{otherwise} within {seconds:g} seconds"
+        time.sleep(max(0.01, min(waited / 20, 0.2)))  # what takes long is asked less often
     return time.monotonic() - began
