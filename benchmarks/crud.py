@@ -6,7 +6,8 @@ access log for each request, as they do unless told otherwise (`--quiet`: nobody
 Starlette, Motor and orjson without any validation. Ours answers as it always does (ETag, `Link`, a
 count); rows with `count=none` leave the count out, as all peers do. Creating stores new users,
 which are deleted again; patching changes the age of a thousand users, which are put back. Prints
-requests per second and ratios, with `--latency` also p50 and p99.
+requests per second and ratios, with `--latency` also p50 and p99. `scripts/bench callers` has the
+same requests of ours, by who sends them.
 """
 
 import argparse
@@ -16,13 +17,13 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from pymongo import ReplaceOne
 
@@ -180,23 +181,24 @@ def measure(
     return {names: max(found, key=lambda rate: rate.per_second) for names, found in rates.items()}
 
 
-def load(address: str, lines: Lines, seconds: int) -> Rate:
+def load(
+    address: str, lines: Lines, seconds: int, headers: Mapping[str, str] | None = None
+) -> Rate:
     """What wrk measures with these requests; exits when one is refused."""
+    headers = headers or {}
     with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:
         for method, path, body in lines:
             text = "" if body is None else json.dumps(body, ensure_ascii=False)
             file.write(f"{method}\t{path}\t{text}\n")
         file.flush()
-        rate = _wrk(address, file.name, seconds)
-    if lines[0][0] == "GET":
-        with urlopen(
-            address + lines[0][1]
-        ) as answer:  # behind what wrk left unanswered when it ended
+        rate = _wrk(address, file.name, seconds, headers)
+    if lines[0][0] == "GET":  # behind what wrk left unanswered when it ended
+        with urlopen(Request(address + lines[0][1], headers=dict(headers))) as answer:
             answer.read()
     return rate
 
 
-def _wrk(address: str, file: str, seconds: int) -> Rate:
+def _wrk(address: str, file: str, seconds: int, headers: Mapping[str, str]) -> Rate:
     command = [
         "wrk",
         "-t1",
@@ -204,6 +206,7 @@ def _wrk(address: str, file: str, seconds: int) -> Rate:
         f"-d{seconds}s",
         "--timeout",
         "60s",
+        *(f"-H{name}: {value}" for name, value in headers.items()),
         "-s",
         str(SCRIPT),
         address,

@@ -14,7 +14,9 @@ function request()
   number = number + 1
   local line = lines[at]
   local body = line[3] and line[3]:gsub("#", tostring(number))
-  return wrk.format(line[1], line[2], body and {["Content-Type"] = "application/json"} or {}, body)
+  local headers = {["Content-Type"] = body and "application/json"}
+  for name, value in pairs(wrk.headers) do headers[name] = value end
+  return wrk.format(line[1], line[2], headers, body)
 end
 
 function done(summary, latency)
