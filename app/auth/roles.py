@@ -37,6 +37,10 @@ BUILT_IN: dict[str, dict[str, Any]] = {  # the roles that are always there, and 
     EDITOR: {OTHERS: dict.fromkeys((*ACTIONS, *FLAGS), True)},
     VIEWER: {OTHERS: {"read": True, "export": True}},
 }
+_ALONE = {
+    "export": "An export shows what `read` shows; allow that too.",
+    "import": "An import writes what `create` and `update` may write; allow one of them too.",
+}
 MOST_PATHS = 1_000  # of `fields` or `hide`
 
 
@@ -87,14 +91,13 @@ def _make_rights(allowed: Mapping[str, Template | bool], account: Mapping[str, A
     for action, template in allowed.items():
         if isinstance(template, Template):
             rules[action] = template.rule(account)
-    is_written = bool(rules["create"] or rules["update"])
     return Rights(
         rules["read"],
         rules["create"],
         rules["update"],
         rules["delete"],
-        export="export" in allowed and rules["read"] is not None,
-        import_="import" in allowed and is_written,
+        export="export" in allowed,
+        import_="import" in allowed,
     )
 
 
@@ -175,12 +178,24 @@ class _Reading:
             value = self._read_action(address, action, rule, (*steps, action))
             if value:
                 allowed[action] = value
-        if rules.get("export") is True and not rules.get("read"):
-            self._add((*steps, "export"), "An export shows what `read` shows; allow that too.")
-        if rules.get("import") is True and not (rules.get("create") or rules.get("update")):
-            detail = "An import writes what `create` and `update` may write; allow one of them too."
-            self._add((*steps, "import"), detail)
+        self._refuse_alone("export", ("read",), rules, allowed, steps)
+        self._refuse_alone("import", ("create", "update"), rules, allowed, steps)
         return allowed
+
+    def _refuse_alone(
+        self,
+        flag: str,
+        needed: tuple[str, ...],
+        rules: Mapping[str, Any],
+        allowed: dict[str, Template | bool],
+        steps: Steps,
+    ) -> None:
+        """Takes away a flag that none of the actions stands behind; a fault where none is asked."""
+        if flag not in allowed or any(action in allowed for action in needed):
+            return
+        del allowed[flag]
+        if not any(rules.get(action) for action in needed):
+            self._add((*steps, flag), _ALONE[flag])
 
     def _read_action(
         self, address: str, action: str, rule: Any, steps: Steps

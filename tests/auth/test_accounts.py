@@ -286,6 +286,23 @@ async def test_a_change_counts_at_once_where_it_is_made(
         assert (await client.get("/users/")).status_code == 401
 
 
+@pytest.mark.mongod
+async def test_a_rule_that_is_not_true_any_more_is_closed_and_the_start_says_so(
+    mongo_uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = {"users": {"read": {"hide": ["gone"]}, "delete": True, "export": True}}
+    async with serve(mongo_uri) as one:
+        one.database["docsheet.roles"].insert_one({"name": "old", "rules": rules})
+        ann = one.add("ann", "old")
+        async with serve_again(one, mongo_uri) as two, two.client(**one.key(ann)) as client:
+            assert (await client.get("/users/")).status_code == 403
+            assert (await client.get("/users/export/csv")).status_code == 403
+            me = (await client.get("/auth/me")).json()
+            assert me["scopes"] == ["users:delete"]
+    said = "The role 'old' is closed at #/rules/users/read/hide/0: There is no field 'gone'."
+    assert [one.getMessage() for one in caplog.records if one.name == "docsheet.auth"] == [said]
+
+
 # --- the last administrator ----------------------------------------------------------------------
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.settings import Settings
 from tests.support.accounts import ACCOUNTS, Served, answers, serve
 
 SHARES = "docsheet.shares"
@@ -235,4 +234,3 @@ async def test_a_share_streams_a_real_export_below_a_prefix(mongo_uri: str) -> N
             answer = await anyone.get(made["url"].replace("/api/", "/"))  # as the proxy sends it
             assert answer.status_code == 200
             assert answer.content[:2] == b"PK"
-    assert Settings.model_fields["ROOT_PATH"].default == ""
