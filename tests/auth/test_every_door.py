@@ -4,6 +4,7 @@ A request without a body or with a key that isn't there comes as far as its righ
 403 are the doors, whatever else is answered lies behind them.
 """
 
+import asyncio
 import base64
 import datetime
 import json
@@ -186,15 +187,19 @@ async def make_kinds(served: Served) -> dict[str, Kind]:
     for word, forged in forge(token):
         kinds[f"a token {word}"] = Kind(bearer(forged), known=False)
     kinds["a disabled account"] = Kind(await served.bearer("gone"), known=False)
-    await disable(served, gone)
+    await disable(served, gone, kinds["a disabled account"])
     kinds["a revoked token"] = Kind(await revoked(served), known=False)
     return kinds
 
 
-async def disable(served: Served, account: Any) -> None:
+async def disable(served: Served, account: Any, kind: Kind) -> None:
+    """Disables an account, and waits until that counts."""
     async with served.client(**basic("root")) as client:
         answer = await client.patch(f"/auth/accounts/{account}", json={"disabled": True})
     assert answer.status_code == 200
+    async with served.client(**kind.headers) as client:
+        while (await client.get("/auth/me")).status_code == 200:
+            await asyncio.sleep(0.1)
 
 
 async def revoked(served: Served) -> dict[str, str]:
