@@ -198,8 +198,11 @@ async def disable(served: Served, account: Any, kind: Kind) -> None:
         answer = await client.patch(f"/auth/accounts/{account}", json={"disabled": True})
     assert answer.status_code == 200
     async with served.client(**kind.headers) as client:
-        while (await client.get("/auth/me")).status_code == 200:
+        for _ in range(100):
+            if (await client.get("/auth/me")).status_code == 401:
+                return
             await asyncio.sleep(0.1)
+    raise AssertionError("a disabled account is still answered")
 
 
 async def revoked(served: Served) -> dict[str, str]:
