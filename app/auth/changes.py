@@ -7,6 +7,7 @@ loop.
 from collections.abc import Mapping
 from typing import Any
 
+from app.api.lines import hide_in_address
 from app.auth import shares
 from app.auth.administrators import refuse_last
 from app.auth.audit import COLLECTION as AUDIT
@@ -93,11 +94,13 @@ def describe_change(before: Document | None, after: Document | None) -> dict[str
     told: dict[str, Any] = {"id": str((old or new)["_id"])}
     if old and new:
         told["fields"] = names
-    told |= {name: _show(new[name]) for name in TOLD if name in names and name in new}
+    told |= {name: _show(name, new[name]) for name in TOLD if name in names and name in new}
     return told
 
 
-def _show(value: Any) -> Any:
+def _show(name: str, value: Any) -> Any:
+    if name == "address":
+        return hide_in_address(value)
     return value if isinstance(value, bool | list | None) else str(value)
 
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from app.api.callers import Caller
 from app.api.descriptions import Answer, Description, describe_in_path
+from app.api.lines import hide_in_address
 from app.api.middleware import TOKEN
 from app.api.parts import Part
 from app.api.routing import Route
@@ -144,7 +145,7 @@ class Shared(Part):
         caller = await self._call_maker(share, address)
         response = await address.answer(request, caller, request.method)
         scope = {**request.scope, "caller": caller}
-        details = {"share": str(share["_id"]), "address": share["address"]}
+        details = {"share": str(share["_id"]), "address": hide_in_address(share["address"])}
         await self._audit.write(scope, "share used", share["name"], details)
         return response
 

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from fastapi import HTTPException
 from mongomock_motor import AsyncMongoMockClient
 
+from app.api.lines import Line
 from app.application import create_app
 from app.settings import Settings
 from tests.support.server import LiveServer
@@ -217,3 +219,14 @@ async def test_order_of_what_is_wrong_in_a_write(mock_http: httpx.AsyncClient, m
     assert await status(path, "application/json", "{" + " " * 3_000_000) == 413
     assert await status(path, "application/json", "{") == 400
     assert await status(path, "application/json", "[1]") == (422 if method == "POST" else 404)
+
+
+def test_a_long_query_is_written_at_once() -> None:
+    """Whatever it has in it: the log is written before the next request is answered."""
+    scope = {"method": "GET", "path": "/users/", "state": {"request_id": "1"}}
+    for text in ("pass", "pwd", "token", "key_", "eyJ", "eyJ.", "a-", "&pass=", "&token"):
+        query = (text * 20_000).encode()
+        line = Line({**scope, "query_string": query}, 422, 1.0)
+        began = time.process_time()
+        assert " ?" in str(line)
+        assert time.process_time() - began < 1
