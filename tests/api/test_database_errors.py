@@ -44,9 +44,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def http(client: Any) -> Iterator[httpx.Client]:
     host, port = client.address
-    uri = f"mongodb://{host}:{port}/?directConnection=true"
+    # A heartbeat soon: after an error that says "no primary" the next codes need it again.
+    uri = f"mongodb://{host}:{port}/?directConnection=true&heartbeatFrequencyMS=500"
     with (
-        LiveServer(MONGO_URI=uri, DB_NAME=DATABASE, PRIMARY_WAIT_SECONDS=0.5) as live,
+        LiveServer(MONGO_URI=uri, DB_NAME=DATABASE, PRIMARY_WAIT_SECONDS=1.5) as live,
         httpx.Client(base_url=live.address, timeout=30) as http,
     ):
         for number in range(2):
@@ -88,7 +89,8 @@ def test_no_error_of_the_database_is_500_but_our_own_mistakes(
     http: httpx.Client, client: Any, step: str
 ) -> None:
     statuses = {}
-    for code in sorted({*Code, *OTHERS} - LOST - DETAILED):
+    of_writes = {Code.DuplicateKey} if step in ("find", "count") else set()  # no read has them
+    for code in sorted({*Code, *OTHERS} - LOST - DETAILED - of_writes):
         with failing(client, COMMANDS[step], code):
             answer = ask(http, step)
         if code == Code.NamespaceNotFound and answer.status_code == 200:
