@@ -17,7 +17,7 @@ from app.auth.checks import Checks
 from app.auth.documents import KEY_PREFIX
 from app.auth.open import DOCS, is_open
 from app.auth.sessions import COOKIE
-from app.errors import Fault, Forbidden, RequestError, Unauthorized
+from app.errors import Fault, Forbidden, NotFound, RequestError, Unauthorized
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -157,11 +157,15 @@ class Authentication:
 
     async def _find(self, scope: Scope) -> Caller:
         path = scope["path"].removeprefix(self._root)
+        # A route of a user's own may take every path there is, and needs a caller.
+        is_ours = "endpoint" in scope
         if is_open(path):
+            if not is_ours:
+                raise NotFound(f"There is nothing at {scope['path']}.")
             return NOBODY
         try:
             return await self._find_caller(scope)
         except Unauthorized:
-            if path in self._docs or path.startswith("/docs/"):
+            if is_ours and (path in self._docs or path.startswith("/docs/")):
                 return NOBODY
             raise

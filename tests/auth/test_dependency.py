@@ -44,6 +44,18 @@ async def answer(
     await socket.accept()
     await socket.send_text(who.name)
     await socket.close()
+
+
+@router.get("/{first}/{rest:path}")
+async def catch(first: str, rest: str) -> str:
+    return "caught"
+
+
+@router.websocket("/{first}/{rest:path}")
+async def catch_socket(socket: WebSocket, first: str, rest: str) -> None:
+    await socket.accept()
+    await socket.send_text("caught")
+    await socket.close()
 """
 
 
@@ -86,6 +98,31 @@ async def test_every_route_of_a_user_needs_a_caller(with_routes: Served) -> None
         assert (await client.get("/who", headers=basic("anna"))).text == '"anna by password"'
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/docs/mine",
+        "/docs/problems/a/b",
+        "/shared/a",
+        "/shared/a/b/c",
+        "/auth/token/",
+        "/any/where",
+    ],
+)
+async def test_a_route_that_takes_every_path_needs_a_caller(with_routes: Served, path: str) -> None:
+    """Also where the path begins as one that is open."""
+    async with with_routes.client() as client:
+        assert (await client.get(path)).status_code in (401, 404)
+        assert (await client.get("/any/where", headers=basic("anna"))).text == '"caught"'
+    assert await open_socket(with_routes, {}, path) == "close"
+
+
+@pytest.mark.parametrize("path", ["/auth/token", "/ui/sign-in", "/shared/a/b", "/docs/assets/a"])
+async def test_a_websocket_is_open_nowhere(with_routes: Served, path: str) -> None:
+    assert await open_socket(with_routes, {}, path) == "close"
+    assert await open_socket(with_routes, basic("anna"), "/any/where") == "caught"
+
+
 async def test_a_websocket_needs_a_caller_with_the_scope(with_routes: Served) -> None:
     assert await open_socket(with_routes, {}) == "close"
     assert await open_socket(with_routes, basic("anna")) == "anna"
@@ -93,15 +130,15 @@ async def test_a_websocket_needs_a_caller_with_the_scope(with_routes: Served) ->
     assert await open_socket(with_routes, less) == "close"
 
 
-async def open_socket(served: Served, headers: dict[str, str]) -> str:
+async def open_socket(served: Served, headers: dict[str, str], path: str = "/socket") -> str:
     """What a WebSocket gets: a text, or that it is closed."""
     sent: list[Any] = []
     given = [(b"host", b"localhost")]
     given += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     scope = {
         "type": "websocket",
-        "path": "/socket",
-        "raw_path": b"/socket",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "headers": given,
         "scheme": "ws",
