@@ -19,14 +19,14 @@ import jwt
 from pymongo import IndexModel, ReturnDocument
 from pymongo.collection import Collection
 
-from app.auth.documents import now
+from app.auth.documents import is_past, now
 from app.auth.fresh import MOST, Fresh
 from app.auth.keys import digest
 from app.auth.signing import TOKEN_SECONDS, Signing
 from app.store.client import Database
 
 COLLECTION = "docsheet.tokens"
-REFRESH_DAYS = 30  # without being used, after which a refresh token is over
+REFRESH_SECONDS = 30 * 24 * 3600  # without being used, after which a refresh token is over
 _TWICE = "a refresh token of the account %s was used twice: all that came of its sign-in has ended"
 _log = logging.getLogger("docsheet.auth")
 JWT_DOTS = 2  # in an access token; a refresh token has one
@@ -82,8 +82,7 @@ class TokenMaker:
 
     async def prepare(self) -> None:
         """Makes the index by which families that nobody uses go."""
-        seconds = REFRESH_DAYS * 24 * 3600
-        forget = IndexModel([("used", 1)], name="forget", expireAfterSeconds=seconds)
+        forget = IndexModel([("used", 1)], name="forget", expireAfterSeconds=REFRESH_SECONDS)
         of_account = IndexModel([("account", 1)], name="account")
         create = self._collection.create_indexes
         await self._database.run(create, [forget, of_account], writing=True)
@@ -118,12 +117,15 @@ class TokenMaker:
         found = self._collection.find_one_and_update(
             {"_id": identifier, "digest": digest(secret)},
             {"$set": {"digest": digest(new), "used": now()}},
-            return_document=ReturnDocument.AFTER,
+            return_document=ReturnDocument.BEFORE,
         )
         if found is None:
             stolen = self._collection.find_one_and_delete({"_id": identifier})
             if stolen is not None:
                 _log.warning(_TWICE, stolen["account"])
+        elif is_past(found["used"], REFRESH_SECONDS):  # the database looks once a minute
+            self._collection.delete_one({"_id": identifier})
+            return None
         return _family(found)
 
     async def _sign(self, family: Family) -> str:

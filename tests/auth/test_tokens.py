@@ -102,6 +102,16 @@ async def test_a_refresh_token_serves_once_and_twice_ends_the_family(served: Ser
         assert (await client.get("/users/", headers=header)).status_code == 401
 
 
+async def test_a_refresh_token_that_nobody_used_for_a_month_is_over(served: Served) -> None:
+    """Also before the database has looked for it."""
+    tokens = await served.sign_in("root")
+    used = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=30, seconds=1)
+    served.database["docsheet.tokens"].update_many({}, {"$set": {"used": used}})
+    async with served.client() as client:
+        assert (await refresh(client, tokens)).status_code == 400
+    assert served.database["docsheet.tokens"].find_one() is None
+
+
 async def test_of_two_uses_at_once_one_wins_and_the_family_ends(served: Served) -> None:
     first = await served.sign_in("root")
     async with served.client() as client:
