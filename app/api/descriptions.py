@@ -45,8 +45,8 @@ class Answer:
 class Description:
     """One method of one path; `name` is the `operationId`, `problems` are statuses.
 
-    `schemas` are those that its answers refer to, `scope` is what a caller needs for it where there
-    are accounts, and `security` how OpenAPI says so.
+    `problem` names the schema of its problems, `schemas` are those that it refers to. `scope` is
+    what a caller needs for it where there are accounts, and `security` how OpenAPI says so.
     """
 
     method: str
@@ -61,6 +61,7 @@ class Description:
     schemas: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
     scope: str = ""
     security: Sequence[Schema] | None = None
+    problem: str = "ProblemDetails"
 
 
 HEADERS: dict[str, str | Schema] = {

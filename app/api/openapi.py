@@ -96,7 +96,9 @@ def _operation(description: Description, names: Mapping[str, str]) -> Schema:
     answers = {
         str(status): _answer(answer, names) for status, answer in description.answers.items()
     }
-    problems = {str(status): _problem(status) for status in description.problems}
+    problems = {
+        str(status): _problem(status, description.problem) for status in description.problems
+    }
     operation: Schema = {
         "tags": [description.tag],
         "operationId": description.name,
@@ -122,11 +124,11 @@ def _answer(answer: Answer, names: Mapping[str, str]) -> Schema:
     return described
 
 
-def _problem(status: int) -> Schema:
+def _problem(status: int, schema: str) -> Schema:
     return {
         "description": STATUSES[status],
         "headers": _refer_to_headers(OF_PROBLEMS.get(status, ())),
-        "content": {PROBLEM: {"schema": _reference("ProblemDetails")}},
+        "content": {PROBLEM: {"schema": _reference(schema)}},
     }
 
 

@@ -16,7 +16,7 @@ from app.api.descriptions import (
     value_schema,
 )
 from app.api.media_types import JSON, MERGE_PATCH
-from app.api.schemas import AFFECTED, IMPORT_REPORT
+from app.api.schemas import AFFECTED, AFFECTED_PROBLEM, IMPORT_PROBLEM, IMPORT_REPORT
 from app.query.compile import Compiler
 from app.resources.views import Action
 from app.spreadsheets.format import Format
@@ -36,6 +36,7 @@ _IF_NONE_MATCH = describe_in_header(
 _CONDITIONS = (_IF_MATCH, _IF_NONE_MATCH)
 _WRITE = (400, 403, 404, 405, 409, 412, 413, 415, 422, 501, 503)
 _AFFECTED_REFERENCE: Schema = {"$ref": "#/components/schemas/Affected"}
+_OF_MANY: dict[str, Schema] = {"Affected": AFFECTED, "AffectedProblem": AFFECTED_PROBLEM}
 _OCTETS: Schema = {"type": "string", "format": "binary"}
 
 
@@ -71,16 +72,21 @@ def of_collection(compiler: Compiler) -> list[Description]:
             body={JSON: Model(name, either=True)},
         ))  # fmt: skip
     if _is_possible(compiler, "update"):
-        described.append(replace(_describe(
+        described.append(_describe_many(_describe(
             compiler, "patch", path, "patch_many", "Change every document that matches", affected,
             (400, 403, 405, 409, 413, 415, 422, 503), describe_in_query(compiler, "many"), patch,
-        ), schemas={"Affected": AFFECTED}))  # fmt: skip
+        )))  # fmt: skip
     if _is_possible(compiler, "delete"):
-        described.append(_describe(
+        described.append(_describe_many(_describe(
             compiler, "delete", path, "delete_many", "Delete every document that matches",
             affected, (400, 403, 405, 409, 422, 503), describe_in_query(compiler, "many"),
-        ))  # fmt: skip
+        )))  # fmt: skip
     return described
+
+
+def _describe_many(description: Description) -> Description:
+    """The same with the schemas of what is written to many documents, whole or in part."""
+    return replace(description, problem="AffectedProblem", schemas=_OF_MANY)
 
 
 def _is_possible(compiler: Compiler, action: Action) -> bool:
@@ -186,7 +192,8 @@ def of_import(compiler: Compiler) -> list[Description]:
         (400, 404, 422),
         [describe_in_path("format", names, "The format.")],
     )  # fmt: skip
-    return [replace(imported, schemas={"ImportReport": IMPORT_REPORT}), empty]
+    schemas = {"ImportReport": IMPORT_REPORT, "ImportProblem": IMPORT_PROBLEM}
+    return [replace(imported, problem="ImportProblem", schemas=schemas), empty]
 
 
 def _any_export(compiler: Compiler) -> Description:

@@ -54,30 +54,37 @@ _FAULT = _item(
     },
     optional=("pointer", "parameter", "header"),
 )
+_PROBLEM: Properties = {
+    "type": _text("`about:blank`, or the address of a page that explains the problem."),
+    "title": _text("The status in words."),
+    "status": _count("The status of the answer."),
+    "detail": _text("A sentence for a person."),
+    "instance": _text("The path that was asked for."),
+    "errors": _list("Each field, parameter or header that is at fault.", _FAULT),
+}
 PROBLEM_DETAILS = _report(
     "ProblemDetails",
-    {
-        "type": _text("`about:blank`, or the address of a page that explains the problem."),
-        "title": _text("The status in words."),
-        "status": _count("The status of the answer."),
-        "detail": _text("A sentence for a person."),
-        "instance": _text("The path that was asked for."),
-        "errors": _list("Each field, parameter or header that is at fault.", _FAULT),
-    },
+    _PROBLEM,
     optional=("errors",),
     description="What went wrong (RFC 9457).",
 )
 _DOCUMENT_ERROR = _item(
     "DocumentError", {"_id": _anything("The key."), "detail": _text("What would be right.")}
 )
+_AFFECTED: Properties = {
+    "matched": _count("Documents that meet the conditions."),
+    "changed": _count("Documents that were written."),
+    "failed": _count("Documents that could not be."),
+}
 AFFECTED = _report(
     "Affected",
-    {
-        "matched": _count("Documents that meet the conditions."),
-        "changed": _count("Documents that were written."),
-        "failed": _count("Documents that could not be."),
-        "errors": _list("Why not; the first 100.", _DOCUMENT_ERROR),
-    },
+    {**_AFFECTED, "errors": _list("Why not; the first 100.", _DOCUMENT_ERROR)},
+)
+AFFECTED_PROBLEM = _report(
+    "AffectedProblem",
+    {**_PROBLEM, **_AFFECTED},
+    optional=("errors", *_AFFECTED),
+    description="What went wrong, and how many documents were written by then.",
 )
 _ROW = _count("As the spreadsheet shows it.")
 _ROW_ERROR = _item(
@@ -100,16 +107,29 @@ _ROW_CHANGE = _item(
         "after": _anything("What would be."),
     },
 )
+_IMPORTED: Properties = {
+    "rows": _count("Rows of the file, the header not counted."),
+    "inserted": _count("New documents."),
+    "updated": _count("Documents that were changed."),
+    "unchanged": _count("Rows that say what is stored already."),
+    "failed": _count("Rows that can't be imported."),
+    "changes": _list("Of a dry run: what would change; the first 100.", _ROW_CHANGE),
+}
 IMPORT_REPORT = _report(
     "ImportReport",
-    {
-        "rows": _count("Rows of the file, the header not counted."),
-        "inserted": _count("New documents."),
-        "updated": _count("Documents that were changed."),
-        "unchanged": _count("Rows that say what is stored already."),
-        "failed": _count("Rows that can't be imported."),
-        "errors": _list("What is wrong, cell by cell; the first 100.", _ROW_ERROR),
-        "changes": _list("Of a dry run: what would change; the first 100.", _ROW_CHANGE),
-    },
+    {**_IMPORTED, "errors": _list("What is wrong, cell by cell; the first 100.", _ROW_ERROR)},
     optional=("changes",),
+)
+IMPORT_PROBLEM = _report(
+    "ImportProblem",
+    {
+        **_PROBLEM,
+        **_IMPORTED,
+        "errors": _list(
+            "What is at fault: cells of the file, or parameters and headers.",
+            {"anyOf": [_ROW_ERROR, _FAULT]},
+        ),
+    },
+    optional=("errors", *_IMPORTED),
+    description="What went wrong, with the report of the import where its rows were read.",
 )

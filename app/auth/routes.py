@@ -59,6 +59,7 @@ _REFUSED: Schema = {
         },
     },
 }
+_IS_REFUSED = Answer("It is refused; `error` says why.", {PROBLEM: _REFUSED}, ("Cache-Control",))
 _WORDS: Schema = {"type": "array", "items": {"type": "string"}}
 _ME: Schema = {
     "title": "Me",
@@ -105,7 +106,7 @@ TOKEN = Description(
     "Tokens for a name and a password, or for a refresh token",
     {
         200: Answer("An access token and a refresh token.", {JSON: _TOKENS}, ("Cache-Control",)),
-        400: Answer("It is refused; `error` says why.", {PROBLEM: _REFUSED}, ("Cache-Control",)),
+        400: _IS_REFUSED,
     },
     (413, 415, 422, 429, 503),
     body=_describe_form(
@@ -123,8 +124,8 @@ REVOKE = Description(
     "/auth/revoke",
     "revoke_token",
     "End a refresh token and the access tokens that came of it",
-    {200: Answer("It serves no more.", {}, ("Cache-Control",))},
-    (400, 401, 413, 415, 422, 503),
+    {200: Answer("It serves no more.", {}, ("Cache-Control",)), 400: _IS_REFUSED},
+    (401, 413, 415, 422, 503),
     body=_describe_form("token", token="A refresh token or an access token."),
     tag=TAG,
 )

@@ -21,12 +21,14 @@ from app.application import create_app
 from app.query.parameters import PARAMETERS, parameters_of
 from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
+from tests.support.fuzzing import fuzz
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 
 pytestmark = needs_mongod
 BIN = Path(sys.executable).parent
 PACKAGES = ("models", "tests.support.every_type", "tests.query.samples")
+PROBLEMS = ("ProblemDetails", "AffectedProblem", "ImportProblem")  # schemas
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,8 @@ def test_everything_is_described(described: Any) -> None:
             )
             if int(status) >= 400:
                 schema = answer["content"]["application/problem+json"]["schema"]
-                assert schema == {"$ref": "#/components/schemas/ProblemDetails"}
+                name = schema["$ref"].removeprefix("#/components/schemas/")
+                assert name in PROBLEMS
             assert ("Retry-After" in answer["headers"]) == (status == "503")
 
 
@@ -259,12 +262,6 @@ def test_a_generated_client_works(
         assert api("api.server.ready").sync(client=client).to_dict() == {"status": "ok"}
 
 
-CHECKS = (
-    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
-    "response_headers_conformance"
-)
-
-
 @pytest.mark.slow
 def test_a_fuzzer_finds_no_server_error_and_nothing_undocumented(
     http: httpx.Client, server: LiveServer, tmp_path: Path
@@ -273,29 +270,4 @@ def test_a_fuzzer_finds_no_server_error_and_nothing_undocumented(
         http.post(
             "/users/", json={"name": f"n{n}", "email": f"{n}@x.org", "age": n}
         ).raise_for_status()
-    command = [
-        BIN / "schemathesis",
-        "run",
-        f"{server.address}/openapi.json",
-        "--checks",
-        CHECKS,
-        "--max-time",
-        "60",
-        "--phases",
-        "coverage,fuzzing",
-        "--seed",
-        "1",
-        "--generation-database",
-        "none",
-        "--no-color",
-        "--max-failures",
-        "5",
-        "--request-timeout",
-        "20",
-        "--suppress-health-check",
-        "all",
-    ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=400, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:] + server.log[-4000:]
+    fuzz(server, tmp_path)

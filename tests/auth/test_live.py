@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from pymongo import MongoClient
 
 from app.auth.documents import now
 from tests.support.accounts import PASSWORD, basic, hash_of
+from tests.support.fuzzing import fuzz
 from tests.support.server import LiveServer
 
 pytestmark = pytest.mark.mongod
@@ -66,3 +68,11 @@ def test_all_processes_know_a_token_and_that_it_has_ended(live: LiveServer, acco
     for secret in (PASSWORD, tokens["access_token"], tokens["refresh_token"]):
         assert secret not in live.log
     assert "GET /users/ 401" in live.log
+
+
+@pytest.mark.slow
+def test_a_fuzzer_that_has_signed_in_finds_nothing_undocumented(
+    live: LiveServer, tmp_path: Path
+) -> None:
+    tokens = httpx.post(f"{live.address}/auth/token", data=FORM, timeout=30).json()
+    fuzz(live, tmp_path, Authorization=f"Bearer {tokens['access_token']}")
