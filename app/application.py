@@ -46,6 +46,7 @@ from app.settings import Settings, read_settings
 from app.store.client import Database, connect
 from app.store.mock import make_database
 from app.transfers.forking import start_fork_server
+from app.transfers.traffic import Traffic
 
 if TYPE_CHECKING:
     from app.api.limits import Limits
@@ -69,13 +70,15 @@ class Application(FastAPI):
     All other paths go through FastAPI's own stack: dependencies, WebSockets, security.
     """
 
-    def __init__(self, settings: Settings, metrics: "Metrics | None", **words: Any) -> None:
+    def __init__(
+        self, settings: Settings, traffic: Traffic, metrics: "Metrics | None", **words: Any
+    ) -> None:
         super().__init__(**words)
         self.settings = settings
         self.observer: Observer = metrics or Observer()
         self.paths = Paths(())
         self._is_open = not settings.has_accounts
-        self._gate = Gate(self._choose, settings, metrics)
+        self._gate = Gate(self._choose, settings, traffic, metrics)
         self._short: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,13 +116,17 @@ async def _to_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     await scope["endpoint"](scope, receive, send)
 
 
-def create_app(settings: Settings | None = None, client: Any = None) -> Application:
+def create_app(
+    settings: Settings | None = None, client: Any = None, traffic: Traffic | None = None
+) -> Application:
     """The ASGI application; `client` is a mongomock-motor client in tests.
 
-    Without one it is MONGO_URI's, or the embedded database's; the lifespan opens it.
+    Without one it is MONGO_URI's, or the embedded database's; the lifespan opens it. `traffic` is
+    what several processes of one server share.
     Raises `StartError` for settings and declarations that can't be.
     """
     settings = settings or read_settings()
+    traffic = traffic or Traffic()
     resources = discover(settings.MODELS)
     auth = _make_auth(settings, resources.values())
     limits = _make_limits(settings)
@@ -142,6 +149,7 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
 
     app = Application(
         settings,
+        traffic,
         metrics,
         title=TITLE,
         version=VERSION,
@@ -152,8 +160,8 @@ def create_app(settings: Settings | None = None, client: Any = None) -> Applicat
         exception_handlers=_HANDLERS,
     )
     journal: Journal = auth.audit if auth is not None else Silence()
-    downloads = Downloads(settings, app.observer, journal)
-    uploads = Uploads(settings, app.observer, journal)
+    downloads = Downloads(settings, traffic, app.observer, journal)
+    uploads = Uploads(settings, traffic, app.observer, journal)
     routers = [
         ResourceRouter(resource, accesses, settings, downloads, uploads)
         for resource in resources.values()

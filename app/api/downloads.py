@@ -33,6 +33,7 @@ from app.transfers.child import Child
 from app.transfers.exports import read_export
 from app.transfers.production import Export, InProcess
 from app.transfers.records import REFRESH_SECONDS, Record, Records
+from app.transfers.traffic import Traffic
 from app.transfers.transfer import Source, Transfer
 from app.transfers.work import ExportWork, export_options
 
@@ -82,7 +83,10 @@ _RECORD = Description(
 class Downloads(Part):
     """The exports of one server process: so many at once, each with a record."""
 
-    def __init__(self, settings: Settings, observer: Observer, journal: Journal) -> None:
+    def __init__(
+        self, settings: Settings, traffic: Traffic, observer: Observer, journal: Journal
+    ) -> None:
+        self._traffic = traffic
         self.records: Records
         self._journal = journal
         self._observer = observer
@@ -202,7 +206,8 @@ class Downloads(Part):
         if not self._database.uri:
             return InProcess(export, self._database.collection(export.collection))
         options = export_options(self._settings, export.plan)
-        return Child(ExportWork(export, self._database.uri, options, self._settings.DB_NAME))
+        work = ExportWork(export, self._database.uri, options, self._settings.DB_NAME)
+        return Child(work, self._traffic)
 
     @property
     def refresh_seconds(self) -> float:

@@ -23,6 +23,7 @@ from app.api.problems import problem
 from app.api.proxies import Proxies
 from app.errors import BadRequest, Fault, Forbidden, RequestError
 from app.settings import Settings
+from app.transfers.traffic import Traffic
 
 SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
 EXPOSED = (
@@ -49,8 +50,15 @@ class Gate:
     WebSockets pass it as well: whatever page they are opened by, they can write.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        traffic: Traffic,
+        observer: Observer | None = None,
+    ) -> None:
         self._app = app
+        self._traffic = traffic
         self._observer = observer
         self._hosts = frozenset(
             host.lower() for host in settings.ALLOWED_HOSTS if not host.startswith("*")
@@ -68,6 +76,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = time.perf_counter()
+        span = self._traffic.begin()
         if self._proxies is not None:
             self._proxies.believe(scope)
         # The last of each name: repeats don't matter to what is asked of them here.
@@ -89,6 +98,7 @@ class Gate:
                     await _deny(send_marked)
                     return
             elif kind in _STARTS:
+                self._traffic.end(span)
                 status = message.get("status", SWITCHING_PROTOCOLS)
                 headers = self._headers.complete(message.get("headers", ()), scope["scheme"])
                 headers.append((b"x-request-id", request_id))
@@ -100,6 +110,8 @@ class Gate:
         try:
             await self._answer(scope, asked, receive, send_marked)
         finally:
+            if not status:
+                self._traffic.end(span)
             seconds = time.perf_counter() - begin
             _log.info(Line(scope, status, seconds * 1000))
             if self._observer is not None:

@@ -37,11 +37,13 @@ from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.forms import entries, write_csv, write_xlsx
 from app.spreadsheets.reading import find_format
 from app.store.client import Database
-from app.transfers.child import Child, ChildFailed, Inherited
+from app.transfers.child import Child, ChildFailed
 from app.transfers.import_options import Import, SheetFormat, check_parameters, read_import
 from app.transfers.import_work import ImportWork
 from app.transfers.imports import Ended, run_import
+from app.transfers.inherited import Inherited
 from app.transfers.report import Report
+from app.transfers.traffic import Traffic
 
 CLOSING_SECONDS = 3.0  # that imports have to end when the server stops
 WAIT_SECONDS = 5.0  # that an import waits for its turn
@@ -58,7 +60,10 @@ _log = logging.getLogger("docsheet.imports")
 class Uploads(Part):
     """The imports of one server process: so many at once."""
 
-    def __init__(self, settings: Settings, observer: Observer, journal: Journal) -> None:
+    def __init__(
+        self, settings: Settings, traffic: Traffic, observer: Observer, journal: Journal
+    ) -> None:
+        self._traffic = traffic
         self._observer = observer
         self._journal = journal
         self._settings = settings
@@ -209,17 +214,16 @@ class Uploads(Part):
                 sheet,
             )
         given, corrections = (Inherited(one.fileno()) for one in files)
-        child = Child(
-            ImportWork(
-                asked,
-                repository.reach.compilers.views.grants,
-                self._settings,
-                self._database.uri,
-                repository.indexes,
-                given,
-                corrections,
-            )
+        work = ImportWork(
+            asked,
+            repository.reach.compilers.views.grants,
+            self._settings,
+            self._database.uri,
+            repository.indexes,
+            given,
+            corrections,
         )
+        child = Child(work, self._traffic)
         try:
             return await _unless_client_leaves(child, request.receive)
         finally:

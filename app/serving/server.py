@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -31,6 +32,7 @@ from app.serving.metrics import share_metrics
 from app.serving.workers import Report, Workers, when_parent_ends
 from app.settings import Settings
 from app.transfers.forking import start_fork_server
+from app.transfers.traffic import Traffic
 
 BACKLOG = 2048  # connections that wait to be accepted
 LEAVING_SECONDS = 3.0  # after the grace time, for what was cancelled to end
@@ -86,7 +88,7 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
         _require_administrator(used)
         with (
             share_metrics(used) as on_death,
-            Workers(used, listening, _work, on_death) as workers,
+            Workers(used, listening, partial(_work, Traffic()), on_death) as workers,
         ):
             _announce(used, listening, embedded, console)
             workers.watch()
@@ -107,7 +109,7 @@ def _require_administrator(settings: Settings) -> None:
         administrators.require_administrator_of(settings, settings.MONGO_URI)
 
 
-def _work(settings: Settings, listening: socket.socket, report: Report) -> None:
+def _work(traffic: Traffic, settings: Settings, listening: socket.socket, report: Report) -> None:
     """What a worker does: serve, on the port and the database that its parent opened."""
     # Ctrl-C reaches every process of the terminal; the parent tells us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -115,7 +117,7 @@ def _work(settings: Settings, listening: socket.socket, report: Report) -> None:
     application = importlib.import_module("app.application")
     try:
         configure_logging(settings)
-        server = Server(application.create_app(settings), settings, 0)
+        server = Server(application.create_app(settings, traffic=traffic), settings, 0)
     except StartError as error:
         report(str(error))
         return

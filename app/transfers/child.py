@@ -18,11 +18,12 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
-from multiprocessing.reduction import DupFd
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from app.errors import RequestError
 from app.transfers.forking import CONTEXT
+from app.transfers.inherited import Inherited
+from app.transfers.traffic import Traffic, Turns
 
 Outcome = TypeVar("Outcome", covariant=True)
 PIPE = 1024 * 1024  # bytes that wait in the pipe while nobody takes them
@@ -62,8 +63,10 @@ _numbers = struct.Struct("<3Q")  # what a child tells while it runs, in memory t
 class Child(Generic[Outcome]):
     """Work under way in a process of its own: its bytes are `chunks`, its end is `outcome`."""
 
-    def __init__(self, work: Work[Outcome]) -> None:
+    def __init__(self, work: Work[Outcome], traffic: Traffic) -> None:
+        """`traffic` are the requests that go first."""
         self._work = work
+        self._traffic = traffic
         self._process: Any = None
         self._starting: asyncio.Future[None] | None = None
         self._data = self._report = -1
@@ -99,7 +102,8 @@ class Child(Generic[Outcome]):
             os.truncate(progress, _numbers.size)
             self._progress = mmap.mmap(progress, _numbers.size)
             ends = map(Inherited, (data, report, progress))
-            process = CONTEXT.Process(target=_main, args=(self._work, *ends), daemon=True)
+            words = (self._work, self._traffic.inherited(), *ends)
+            process = CONTEXT.Process(target=_main, args=words, daemon=True)
             process.start()
             self._process = process
 
@@ -175,21 +179,6 @@ class Child(Generic[Outcome]):
         process.close()
 
 
-class Inherited:
-    """A file descriptor that goes to a child with its work, where it is another number."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __reduce__(self) -> Any:
-        return _detach, (DupFd(self._descriptor),)
-
-
-def _detach(inherited: Any) -> int:
-    descriptor: int = inherited.detach()
-    return descriptor
-
-
 def _set(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
@@ -208,7 +197,8 @@ def _read_all(descriptor: int) -> bytes:
 class Output:
     """What the work hands to its parent: bytes and numbers."""
 
-    def __init__(self, descriptor: int, progress: int) -> None:
+    def __init__(self, descriptor: int, progress: int, traffic: int) -> None:
+        self.turns = Turns(traffic)
         self._descriptor = descriptor
         self._shared = mmap.mmap(progress, _numbers.size)
         self.end: Callable[[bool], None] = _nothing_open
@@ -234,9 +224,9 @@ def _nothing_open(hastily: bool) -> None:
     """What there is to end before the work has opened anything."""
 
 
-def _main(work: Work[Any], descriptor: int, report: int, progress: int) -> None:
+def _main(work: Work[Any], traffic: int, descriptor: int, report: int, progress: int) -> None:
     _adjust_process()
-    output = Output(descriptor, progress)
+    output = Output(descriptor, progress, traffic)
     _end_with_reader(descriptor, output)
     outcome: Any
     try:

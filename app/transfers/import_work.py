@@ -36,6 +36,11 @@ class ImportWork:
 
     def run(self, output: Output) -> Ended:
         """Checks and writes the rows."""
+
+        def tell(checked: int, due: int, written: int) -> None:
+            output.tell(checked, due, written)
+            output.turns.let_pass()
+
         resources = read_resources(self.settings.MODELS)
         compilers = Compilers(Views(resources.values(), self.grants))
         with (
@@ -51,7 +56,7 @@ class ImportWork:
                 self.indexes,
                 file,
                 sheet,
-                output.tell,
+                tell,
             )
 
     def so_far(self, checked: int, due: int, written: int) -> Ended:

@@ -8,8 +8,8 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
@@ -43,6 +43,7 @@ from app.transfers.references import read_columns
 
 T = TypeVar("T")
 Links = tuple[tuple[Steps, str], ...]
+Turn = Callable[[], AbstractContextManager[None]]
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
 AHEAD = 1  # pages read before they are needed
 # Documents decoded at a time: a whole page takes a third longer, for its memory is given back.
@@ -114,22 +115,29 @@ def project(export: Export) -> Export:
 
 
 def produce(
-    export: Export, collection: Collection[Any], session: ClientSession | None, tally: Tally
+    export: Export,
+    collection: Collection[Any],
+    session: ClientSession | None,
+    tally: Tally,
+    turn: Turn = nullcontext,
 ) -> Iterator[bytes]:
-    """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes."""
+    """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes.
+
+    Whatever is asked of the database is asked within a `turn()`.
+    """
     found = FORMATS[export.format]
     encoder = found.encoder(_present_links(export.columns), export.options, export.collection)
     words = {"session": session, "max_time_ms": export.plan.time_limit}
     plan = _resolve(export.plan, collection, words)
     below = _resolve_below(export, collection, words)
-    turn = threading.Lock()  # of those who read in the session
+    one = threading.Lock()  # reads in the session at a time
     reader = LinkedReader(collection, session, plan.time_limit, plan.patience, below)
 
     def read(name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
-        with turn:
+        with one, turn():
             return reader.read(name, keys, projection)
 
-    with closing(Ahead(_take_turns(pages(collection, plan, session), turn))) as ahead:
+    with closing(Ahead(_take_turns(pages(collection, plan, session), one, turn))) as ahead:
         batches = _batches(export, ahead, read)
         if not export.reaches_through_links:
             yield from chunks(batches, encoder, tally, gzip=export.gzip)
@@ -138,10 +146,10 @@ def produce(
             yield from chunks(linked, encoder, tally, gzip=export.gzip)
 
 
-def _take_turns(read: Iterator[Page], turn: threading.Lock) -> Iterator[Page]:
+def _take_turns(read: Iterator[Page], one: threading.Lock, turn: Turn) -> Iterator[Page]:
     """The pages, each read while nobody else reads."""
     while True:
-        with turn:
+        with one, turn():
             page = next(read, None)
         if page is None:
             return

@@ -1,0 +1,135 @@
+"""Reads come first: what a server is asked at this moment, seen by its exports and imports.
+
+A few bytes of memory that all processes of a server and their children see. Each server process
+has a slot there: how many requests of late it has not answered yet. A child looks before it asks
+the database for more, and lets them pass; and only one child asks at a time, so that a read never
+waits behind all of them. Both have a limit: an export keeps at least a tenth of its speed where
+reads never end.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from app.transfers.inherited import Inherited
+
+SLOTS = 64  # server processes, as many as WORKERS may be
+TURN = SLOTS  # the byte whose lock is the turn of a child
+SIZE = 4096  # bytes
+RECENT = 0.25  # seconds; a request is waited for while it is no older than twice that
+LOOK = 0.0005  # seconds between two looks
+SHARE = 9  # times what it worked, that a child waits at most: a tenth of its speed is left
+LONGEST = 0.1  # seconds that it waits for reads, or for its turn, at most
+_count = struct.Struct("<qq")  # a span of RECENT seconds, and the requests of it under way
+
+
+class Traffic:
+    """The requests under way of one server process, in memory that it shares."""
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        """With a `descriptor` the memory is another process's, which shares it with this one."""
+        self._descriptor = _make() if descriptor is None else descriptor
+        weakref.finalize(self, os.close, self._descriptor)
+        self._memory = mmap.mmap(self._descriptor, SIZE)
+        self._slot: int | None = None
+        self._counts = [0, 0]
+        self._spans = [0, 0]
+
+    def begin(self) -> int:
+        """A request came; returns what `end` takes."""
+        span = int(time.monotonic() / RECENT)
+        half = span & 1
+        if self._spans[half] != span:
+            self._spans[half] = span
+            self._counts[half] = 0
+        self._counts[half] += 1
+        self._tell(half)
+        return span
+
+    def end(self, span: int) -> None:
+        """A request is answered."""
+        half = span & 1
+        if self._spans[half] == span:
+            self._counts[half] -= 1
+            self._tell(half)
+
+    def _tell(self, half: int) -> None:
+        if self._slot is None:
+            self._slot = self._take_slot()
+        place = (2 * self._slot + half) * _count.size
+        _count.pack_into(self._memory, place, self._spans[half], self._counts[half])
+
+    def _take_slot(self) -> int:
+        """A slot that no living process has: its lock goes with the process that holds it."""
+        for number in range(SLOTS):
+            with suppress(OSError):
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+                return number
+        return SLOTS - 1  # shared, which is no harm: children may wait in vain for a moment
+
+    def inherited(self) -> Inherited:
+        """The memory's descriptor, for a child."""
+        return Inherited(self._descriptor)
+
+    def __reduce__(self) -> Any:
+        return Traffic, (self.inherited(),)
+
+
+def _make() -> int:
+    descriptor = os.memfd_create("traffic")
+    os.truncate(descriptor, SIZE)
+    return descriptor
+
+
+class Turns:
+    """A child's turns at the database, by the memory of the server's `Traffic`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, SIZE)
+        self._since: float | None = None  # when it last went on
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Lets reads pass, then has the turn, unless others take too long."""
+        self.let_pass()
+        has_turn = self._take()
+        try:
+            yield
+        finally:
+            if has_turn:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, TURN)
+
+    def let_pass(self) -> None:
+        """Waits while reads are under way, for a while that depends on what it did since.
+
+        The first time it goes on at once: somebody waits for the first byte.
+        """
+        begin = time.monotonic()
+        worked = begin - self._since if self._since is not None else 0.0
+        until = begin + min(LONGEST, SHARE * worked)
+        while self._is_busy() and time.monotonic() < until:
+            time.sleep(LOOK)
+        self._since = time.monotonic()
+
+    def _is_busy(self) -> bool:
+        """Whether a server process has not answered a request that came lately."""
+        earliest = int(time.monotonic() / RECENT) - 1
+        counts = _count.iter_unpack(self._memory[: 2 * SLOTS * _count.size])
+        return any(count > 0 and span >= earliest for span, count in counts)
+
+    def _take(self) -> bool:
+        until = time.monotonic() + LONGEST
+        while True:
+            with suppress(OSError):
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, TURN)
+                return True
+            if time.monotonic() > until:
+                return False
+            time.sleep(LOOK)
