@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure
 from app.errors import Fault, Invalid
 from app.query import ordering, tokens
 from app.query.compile import Query
+from app.query.conditions import Filter
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
 from app.query.tokens import Place, Pointer
@@ -25,6 +26,7 @@ COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 COUNT_MATCHES_UP_TO = 1_000  # the same where a pattern has to be tried on each document
 ESTIMATE_SECONDS = 0.002  # less than it takes a client to write something and to ask again
 NEAR = 1_000  # documents among which one is looked for whose `_id` is too long for a token
+FindRule = Callable[[], Filter]
 # What MongoDB says of a view where a collection was, and of an index that is there no more.
 _OUTDATED = frozenset(
     {
@@ -70,8 +72,10 @@ class ListReader(Protocol):
     def key(self, page: Page, number: int) -> bytes:
         """The `_id` of a document of a page."""
 
-    def positions(self, key: bytes, limit: int, *, from_key: bool = False) -> list[bytes]:
-        """The positions of documents with that `_id`, or from it on."""
+    def positions(
+        self, key: bytes, limit: int, *, from_key: bool = False, within: Filter | None = None
+    ) -> list[bytes]:
+        """The positions of documents with that `_id`, or from it on, of those `within` a filter."""
 
 
 class Outdated(Exception):
@@ -96,22 +100,22 @@ class Lists:
         self._estimate = 0, float("-inf")  # documents, and when they were counted
         self._asking = threading.Lock()  # for the estimate, once for all who want it
 
-    def page(self, query: Query) -> ListPage:
-        """One page of a list."""
+    def page(self, query: Query, find_rule: FindRule = dict) -> ListPage:
+        """One page of a list; `find_rule` gives the filter of what the caller may read."""
         try:
-            return self._page(query)
+            return self._page(query, find_rule)
         except OperationFailure as error:
             if error.code not in _OUTDATED and not is_hint(error):
                 raise
         except Outdated:
             pass
         self._look()
-        return self._page(query)
+        return self._page(query, find_rule)
 
-    def _page(self, query: Query) -> ListPage:
+    def _page(self, query: Query, find_rule: FindRule) -> ListPage:
         limit = query.limit or 1
         with self._documents.reader(_project(self._plan(query), query)) as reader:
-            before = self._place(reader, query.after)
+            before = self._place(reader, query.after, find_rule)
             page = reader.list_page(before, limit + 1)
             token = None
             if page.documents > limit:
@@ -122,12 +126,19 @@ class Lists:
         total, strategy = self._count(query, len(documents), last=token is None)
         return ListPage(documents, page.raw, token, total, strategy)
 
-    def _place(self, reader: ListReader, after: Place | Pointer | None) -> Place | None:
-        """The place of a token; raises `Invalid` where it is no longer what the token says."""
+    def _place(
+        self, reader: ListReader, after: Place | Pointer | None, find_rule: FindRule
+    ) -> Place | None:
+        """The place of a token; raises `Invalid` where it is no longer what the token says.
+
+        Of a document that the caller may not read nothing is told, whoever made the token.
+        """
         if not isinstance(after, Pointer):
             return after
         limit = NEAR if after.is_bound or reader.plan.is_view else 1
-        for position in reader.positions(after.key, limit, from_key=after.is_bound):
+        within = find_rule()
+        positions = reader.positions(after.key, limit, from_key=after.is_bound, within=within)
+        for position in positions:
             if after.is_of(position):
                 return Place(position, after.shown)
         detail = (

@@ -176,9 +176,10 @@ class MockReader:
             raw = self.find_one(key)
         return ordering.position(self.plan.whole_sort, raw) or b""
 
-    def find_one(self, key: Any) -> bytes:
-        """The document with this `_id`."""
-        return _encode(self._collection.find({"_id": key}, limit=1))
+    def find_one(self, key: Any, within: dict[str, Any] | None = None) -> bytes:
+        """The document with this `_id`, if it is `within` a filter."""
+        condition = {"$and": [{"_id": key}, within]} if within else {"_id": key}
+        return _encode(self._collection.find(condition, limit=1))
 
     def find_shown_position(self, page: Page, number: int) -> bytes | None:
         """Never known: so a mock's order is taken as it is."""
@@ -188,10 +189,17 @@ class MockReader:
         """The `_id` of a document of a page."""
         return elements.field(page.raw, "_id", page.begins[number]) or elements.NULL_VALUE
 
-    def positions(self, key: bytes, limit: int, *, from_key: bool = False) -> list[bytes]:
-        """Where the document with that `_id` stands."""
+    def positions(
+        self,
+        key: bytes,
+        limit: int,
+        *,
+        from_key: bool = False,
+        within: dict[str, Any] | None = None,
+    ) -> list[bytes]:
+        """Where the document with that `_id` stands, if it is `within` a filter."""
         (value,) = bson.decode(elements.make_document([("", key)]), CODEC).values()
-        raw = self.find_one(value)
+        raw = self.find_one(value, within)
         return [ordering.position(self.plan.whole_sort, raw) or b""] if raw else []
 
 

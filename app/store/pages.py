@@ -332,12 +332,24 @@ class Reader:
         """The `_id` of a document of a page."""
         return elements.field(page.raw, "_id", page.begins[number]) or elements.NULL_VALUE
 
-    def positions(self, key: bytes, limit: int, *, from_key: bool = False) -> list[bytes]:
-        """The positions of documents with that `_id`, or, `from_key`, from that `_id` on."""
+    def positions(
+        self,
+        key: bytes,
+        limit: int,
+        *,
+        from_key: bool = False,
+        within: dict[str, Any] | None = None,
+    ) -> list[bytes]:
+        """The positions of documents with that `_id`, or, `from_key`, from that `_id` on.
+
+        Those that a filter `within` which they have to be doesn't meet are skipped.
+        """
         if from_key:
             condition = ordering.after_id(1, key, inclusive=True)
         else:
             condition = {"_id": RawBSONDocument(elements.make_document([("$eq", key)]))}
+        if within:
+            condition = _join_conditions(within, condition)
         projection = {"_id": 0, **ordering.compute(self.plan.whole_sort, is_view=True)}
         command = self._command(Entry(condition), limit, projection)
         command["sort"] = {"_id": 1} if from_key else {}

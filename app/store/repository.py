@@ -87,7 +87,7 @@ class Repository:
 
     def _page(self, query: Query) -> ListPage:
         query = self._resolve(query)
-        page = self._lists.page(query)
+        page = self._lists.page(query, lambda: self.reach.filter("read"))
         if query.expand:
             self._expand(page.documents, query.expand)
         return page
