@@ -113,7 +113,6 @@ MISTAKES = frozenset(
         Code.IDLDuplicateField,
         Code.IDLFailedToParse,
         Code.IDLUnknownField,
-        Code.PatternDoesNotCompile,
         Code.PatternOptionsInvalid,
     }
 )
