@@ -23,11 +23,11 @@ class _Kept(Generic[V]):
 
 
 class Fresh(Generic[K, V]):
-    """What `read` gives for a key, at most `SECONDS` old."""
+    """What `read` gives for a key, at most so many `seconds` old, usually `SECONDS`."""
 
-    def __init__(self, read: Callable[[K], Awaitable[V]], seconds: float = SECONDS) -> None:
+    def __init__(self, read: Callable[[K], Awaitable[V]], seconds: float | None = None) -> None:
         self._read = read
-        self._seconds = seconds
+        self._seconds = SECONDS if seconds is None else seconds
         self._kept: dict[K, _Kept[V]] = {}
         self._reading: dict[K, asyncio.Task[V]] = {}
 

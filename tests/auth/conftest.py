@@ -4,7 +4,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.auth import fresh, signing
 from tests.support.accounts import Served, serve
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is changed counts sooner than for people, where a test has to wait for it."""
+    monkeypatch.setattr(fresh, "SECONDS", 0.3)
+    monkeypatch.setattr(signing, "OLD_SECONDS", 0.3)
 
 
 @pytest.fixture(params=["mock", pytest.param("mongod", marks=pytest.mark.mongod)])

@@ -249,7 +249,7 @@ async def test_tokens_of_before_a_rotation_serve_on(served: Served) -> None:
     assert signing.rotate(connection) == 2
     async with served.client() as client:
         assert (await client.get("/users/", headers=before)).status_code == 200
-        await asyncio.sleep(3.1)
+        await asyncio.sleep(signing.OLD_SECONDS + 0.1)
         after = await served.sign_in("root")
         assert jwt.get_unverified_header(after["access_token"])["kid"] == "2"
         assert (await client.get("/users/", headers=before)).status_code == 200

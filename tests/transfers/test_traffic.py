@@ -7,11 +7,24 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
+from app.query.plan import make_plan
+from app.resources.registry import discover
+from app.settings import Settings
+from app.spreadsheets.chunks import Tally
+from app.store.indexes import read_indexes
 from app.transfers import traffic as room
+from app.transfers.exports import read_export
+from app.transfers.production import produce
 from app.transfers.traffic import Traffic, Turns
+from tests.support.compilers import compiler_of
+from tests.support.filling import fill
+from tests.support.waiting import wait_for
 
 HOLD_TURN = """
 import sys
@@ -156,3 +169,61 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+# --- an export ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def users(mongo_uri: str) -> Iterator[Any]:
+    """A collection of 3,000 users: several pages of an export."""
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        found = client["test_traffic"].users
+        fill(found, ({"_id": number, "name": f"n{number}"} for number in range(3_000)))
+        yield found
+        client.drop_database("test_traffic")
+
+
+class Reading:
+    """An export of all users, and how often it has asked the database for some."""
+
+    def __init__(self, users: Any, traffic: Traffic) -> None:
+        self.asked = 0
+        self._turns = turns_of(traffic)
+        settings = Settings(_env_file=None)  # type: ignore[call-arg]
+        plan = partial(make_plan, indexes=read_indexes(users), settings=settings)
+        export = read_export("ndjson", [], compiler_of(discover("models")["users"]), plan, False)
+        self.chunks = produce(export, users, None, Tally(), self._turn)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._turns.turn():
+            self.asked += 1
+            yield
+
+
+@pytest.mark.mongod
+def test_an_export_takes_nothing_while_a_read_is_open(users: Any, patient: None) -> None:
+    traffic = Traffic()
+    span = traffic.begin()
+    reading = Reading(users, traffic)
+    parts: list[bytes] = []
+    thread = threading.Thread(target=lambda: parts.extend(reading.chunks))
+    thread.start()
+    wait_for(lambda: reading.asked)
+    time.sleep(0.1)
+    assert reading.asked == 1
+    traffic.end(span)
+    thread.join()
+    assert b"".join(parts).count(b"\n") == 3_000
+    assert reading.asked > 1
+
+
+@pytest.mark.mongod
+def test_an_export_goes_on_though_reads_never_end(
+    users: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "RECENT", 60.0)
+    traffic = Traffic()
+    traffic.begin()
+    assert b"".join(Reading(users, traffic).chunks).count(b"\n") == 3_000
