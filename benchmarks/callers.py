@@ -20,7 +20,16 @@ import bson
 
 from app.auth.keys import digest, make_id
 from benchmarks import data as users
-from benchmarks.crud import CASES, CONNECTIONS, WARM_UP_SECONDS, Case, kept, load, read_one
+from benchmarks.crud import (
+    CASES,
+    CONNECTIONS,
+    WARM_UP_SECONDS,
+    Case,
+    add_arguments,
+    kept,
+    load,
+    read_one,
+)
 from benchmarks.servers import OURS, Server, ours
 from benchmarks.sign_in import PASSWORD, accounts
 from benchmarks.tables import heading, number, ratio, table
@@ -38,10 +47,7 @@ Measured = dict[tuple[str, str], float]
 def main() -> None:
     """Measures what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    users.add_arguments(parser)
-    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", default="", help="cases whose name has this word")
+    add_arguments(parser)
     asked = parser.parse_args()
     cases = [case for case in CASES if asked.only in case.name]
     with users.opened(asked.folder, asked.cache_mib) as uri:

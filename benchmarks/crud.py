@@ -125,10 +125,7 @@ CASES = (
 def main() -> None:
     """Measures what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    users.add_arguments(parser)
-    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", default="", help="cases whose name has this word")
+    add_arguments(parser)
     parser.add_argument(
         "--quiet", action="store_true", help="no server writes a line of log for each request"
     )
@@ -146,6 +143,14 @@ def main() -> None:
     _print(cases, measured)
     if asked.latency:
         _print_latency(cases, measured)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to measure, on which users, and how long."""
+    users.add_arguments(parser)
+    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", default="", help="cases whose name has this word")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Imports that the database, the disk or another writer stops: what was written is said exactly."""
 
+import itertools
 import os
 import resource
 import threading
@@ -15,6 +16,7 @@ from pymongo import MongoClient
 
 from app.servers.process import Mongod, find_mongod
 from app.store.codes import Code
+from app.transfers.import_writing import SENDERS
 from tests.api.test_imports import CSV, PATH, counts, people
 from tests.support.faulty import CACHE, faulty_mongod, initiate, wait_for_primary
 from tests.support.mongod import needs_mongod
@@ -70,11 +72,22 @@ def inserts_fail(client: Any, after: int, **how: Any) -> Iterator[None]:
         client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
-@pytest.mark.parametrize("mode", ["insert", "upsert"])
-@pytest.mark.parametrize("on_error", ["abort", "skip"])
-@pytest.mark.parametrize("after", [0, 2])
+REFUSED, CLOSED = {"errorCode": int(Code.ExceededTimeLimit)}, {"closeConnection": True}
+QUICK = [
+    (REFUSED, 0, "abort", "insert"),
+    (CLOSED, 2, "abort", "insert"),
+    (REFUSED, 2, "skip", "upsert"),
+]
+OTHERS = [
+    one
+    for one in itertools.product((REFUSED, CLOSED), (0, 2), ("abort", "skip"), ("insert", "upsert"))
+    if one not in QUICK
+]
+
+
 @pytest.mark.parametrize(
-    "how", [{"errorCode": int(Code.ExceededTimeLimit)}, {"closeConnection": True}]
+    ("how", "after", "on_error", "mode"),
+    [*QUICK, *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHERS)],
 )
 def test_a_database_that_goes_away_while_rows_are_written(
     live: LiveServer,
@@ -103,11 +116,11 @@ def test_a_database_that_goes_away_while_rows_are_written(
 
 @contextmanager
 def sending(live: LiveServer, client: Any, text: str, query: str) -> Iterator[list[httpx.Response]]:
-    """An import whose rows are all checked, and whose first bulk waits; its answer, at the end."""
+    """An import whose rows are all checked, and whose first bulks wait; its answer, at the end."""
     answers: list[httpx.Response] = []
     thread = threading.Thread(target=lambda: answers.append(post(live, text, query)))
     data = {"failCommands": ["insert"], "blockConnection": True, "blockTimeMS": 3000}
-    point = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data}
+    point = {"configureFailPoint": "failCommand", "mode": {"times": SENDERS}, "data": data}
     times = client.admin.command(point)["count"] + 1
     thread.start()
     try:

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.auth import fresh, signing
-from tests.support.accounts import Served, serve
+from app.auth import fresh, passwords, signing
+from tests.support.accounts import HASHER, Served, serve
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +13,12 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is changed counts sooner than for people, where a test has to wait for it."""
     monkeypatch.setattr(fresh, "SECONDS", 0.3)
     monkeypatch.setattr(signing, "OLD_SECONDS", 0.3)
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed with less work than for people."""
+    monkeypatch.setattr(passwords, "_hasher", HASHER)
 
 
 @pytest.fixture(params=["mock", pytest.param("mongod", marks=pytest.mark.mongod)])

@@ -39,6 +39,20 @@ def turns_of(traffic: Traffic) -> Turns:
     return Turns(os.dup(traffic.inherited()._descriptor))
 
 
+def hold_turn(traffic: Traffic) -> subprocess.Popen[bytes]:
+    """A process that has the turn, until its input ends."""
+    descriptor = traffic.inherited()._descriptor
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_TURN, str(descriptor)],
+        pass_fds=[descriptor],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"mine\n"
+    return holder
+
+
 @contextmanager
 def passing(turns: Turns) -> Iterator[threading.Event]:
     """A thread that lets reads pass; the event says that it goes on."""
@@ -117,15 +131,7 @@ def test_an_old_request_is_no_read_to_wait_for(monkeypatch: pytest.MonkeyPatch) 
 def test_one_child_has_the_turn_and_its_end_gives_it_back(patient: None) -> None:
     traffic = Traffic()
     turns = turns_of(traffic)
-    descriptor = traffic.inherited()._descriptor
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD_TURN, str(descriptor)],
-        pass_fds=[descriptor],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"mine\n"
+    holder = hold_turn(traffic)
     taken = threading.Event()
 
     def take() -> None:
@@ -144,15 +150,7 @@ def test_one_child_has_the_turn_and_its_end_gives_it_back(patient: None) -> None
 def test_a_turn_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "LONGEST", 0.0)
     traffic = Traffic()
-    descriptor = traffic.inherited()._descriptor
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD_TURN, str(descriptor)],
-        pass_fds=[descriptor],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"mine\n"
+    holder = hold_turn(traffic)
     with turns_of(traffic).turn():
         pass
     holder.communicate(b"")
