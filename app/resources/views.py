@@ -40,11 +40,6 @@ class Rule:
     nothing: bool = False
 
     @property
-    def is_for_all(self) -> bool:
-        """Whether it is for every document."""
-        return not self.where and not self.nothing
-
-    @property
     def is_for_whole(self) -> bool:
         """Whether it is for every field."""
         return self.fields is None and not self.hide
