@@ -4,22 +4,18 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import bson
 import httpx
 import openpyxl
 import pytest
-from pymongo import MongoClient
 
 from tests.api.test_imports import CSV, XLSX, counts
-from tests.support.faulty import running_mongod
+from tests.support.deployments import EITHER, Served, serve_on_either
 from tests.support.mongod import needs_mongod
-from tests.support.server import LiveServer
 
 pytestmark = needs_mongod
-DATABASE = "own_links"
 MODELS = """
 from typing import Annotated
 from beanie import Document, Indexed, Link
@@ -42,30 +38,14 @@ class Member(Document):
     class Settings:
         name = "members"
 """
-Served = tuple[httpx.Client, Any]
 
 
-@pytest.fixture(scope="module", params=["replica set", "standalone"])
+@pytest.fixture(scope="module", params=EITHER)
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    folder: Path = tmp_path_factory.mktemp("members")
-    (folder / "club").mkdir()
-    (folder / "club" / "__init__.py").write_text(MODELS)
-    if request.param == "standalone":
-        with running_mongod(folder / "data") as uri:
-            yield from serving(folder, uri)
-    else:
-        yield from serving(folder, request.getfixturevalue("mongo_uri"))
-
-
-def serving(folder: Path, uri: str) -> Iterator[Served]:
-    with (
-        MongoClient[dict[str, Any]](uri) as client,
-        LiveServer(folder, MONGO_URI=uri, DB_NAME=DATABASE, MODELS="club") as live,
-        httpx.Client(base_url=live.address, timeout=60) as http,
-    ):
-        yield http, client[DATABASE]
+    folder = tmp_path_factory.mktemp("members")
+    yield from serve_on_either(request, folder, MODELS)
 
 
 @pytest.fixture

@@ -1,19 +1,14 @@
 """Many documents at once where they link to each other, on a replica set and on a single server."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from pymongo import MongoClient
 
-from tests.support.faulty import running_mongod
+from tests.support.deployments import EITHER, Served, serve_on_either
 from tests.support.mongod import needs_mongod
-from tests.support.server import LiveServer
 
 pytestmark = needs_mongod
-DATABASE = "many_links"
 MODELS = """
 from typing import Annotated
 from beanie import Document, Indexed, Link
@@ -28,30 +23,15 @@ class Part(Document):
     class Settings:
         name = "parts"
 """
-Served = tuple[httpx.Client, Any]
 
 
-@pytest.fixture(scope="module", params=["replica set", "standalone"])
+@pytest.fixture(scope="module", params=EITHER)
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    folder: Path = tmp_path_factory.mktemp("parts")
-    (folder / "shop").mkdir()
-    (folder / "shop" / "__init__.py").write_text(MODELS)
-    if request.param == "standalone":
-        with running_mongod(folder / "data") as uri:
-            yield from serving(folder, uri)
-    else:
-        yield from serving(folder, request.getfixturevalue("mongo_uri"))
-
-
-def serving(folder: Path, uri: str) -> Iterator[Served]:
-    with (
-        MongoClient[dict[str, Any]](uri) as client,
-        LiveServer(folder, MONGO_URI=uri, DB_NAME=DATABASE, MODELS="shop") as live,
-        httpx.Client(base_url=live.address, timeout=60) as http,
-    ):
-        yield http, client[DATABASE]["parts"]
+    folder = tmp_path_factory.mktemp("parts")
+    for http, database in serve_on_either(request, folder, MODELS):
+        yield http, database["parts"]
 
 
 @pytest.fixture

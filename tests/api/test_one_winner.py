@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import bson
 import httpx
 import pytest
-from pymongo import MongoClient
 
-from tests.support.faulty import running_mongod
+from tests.support.deployments import EITHER, Served, serve_on_either
 from tests.support.mongod import needs_mongod
-from tests.support.server import LiveServer
 
 pytestmark = needs_mongod
 
@@ -32,29 +29,12 @@ class Price(Document):
 WRITERS = 30
 
 
-@pytest.fixture(scope="module", params=["replica set", "standalone"])
+@pytest.fixture(scope="module", params=EITHER)
 def prices(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[httpx.Client, Any]]:
-    folder: Path = tmp_path_factory.mktemp("prices")
-    (folder / "shop").mkdir()
-    (folder / "shop" / "__init__.py").write_text(MODELS)
-    if request.param == "standalone":
-        with running_mongod(folder / "data") as uri:
-            yield from serving(folder, uri)
-    else:
-        yield from serving(folder, request.getfixturevalue("mongo_uri"))
-
-
-def serving(folder: Path, uri: str) -> Iterator[tuple[httpx.Client, Any]]:
-    with (
-        MongoClient[dict[str, Any]](uri) as client,
-        LiveServer(
-            folder, MONGO_URI=uri, DB_NAME="prices", MODELS="shop", BODY_LIMIT_MIB=16
-        ) as live,
-        httpx.Client(base_url=live.address, timeout=60) as http,
-    ):
-        yield http, client["prices"]
+) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("prices")
+    yield from serve_on_either(request, folder, MODELS, BODY_LIMIT_MIB=16)
 
 
 def race(http: httpx.Client, path: str, bodies: list[dict[str, Any]]) -> list[int]:
