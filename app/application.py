@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import VERSION
 from app.api.access import Accesses
 from app.api.callers import EVERYONE
-from app.api.docs import TITLE, Pages
+from app.api.docs import TITLE, Docs
 from app.api.downloads import Downloads
 from app.api.extensions import include_routers, merge_description, refuse_collisions
 from app.api.health import Health
@@ -28,6 +28,8 @@ from app.api.observers import Observer
 from app.api.openapi import describe, describe_limit
 from app.api.parts import Part
 from app.api.problems import (
+    SHOW,
+    ShowProblem,
     on_exception,
     on_http_exception,
     on_request_error,
@@ -38,6 +40,7 @@ from app.api.router import ResourceRouter
 from app.api.routing import Paths, list_reserved_steps
 from app.api.uploads import Uploads
 from app.errors import RequestError
+from app.pages.part import Pages
 from app.query.compile import Compilers
 from app.resources.registry import Resource, discover, refuse_reserved
 from app.resources.views import ALL, Grants
@@ -77,8 +80,10 @@ class Application(FastAPI):
         self.settings = settings
         self.observer: Observer = metrics or Observer()
         self.paths = Paths(())
+        self.show_problem: ShowProblem | None = None
         self._is_open = not settings.has_accounts
         self._gate = Gate(self._choose, settings, traffic, metrics)
+        self._pages = f"{settings.ROOT_PATH}/ui", "/ui"  # where readers of pages meet errors
         self._short: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +93,8 @@ class Application(FastAPI):
             return
         if self._is_open:  # else the layer of accounts says who calls
             scope["caller"] = EVERYONE
+        if scope["path"].startswith(self._pages):
+            scope[SHOW] = self.show_problem
         await self._gate(scope, receive, send)
 
     async def _choose(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,8 +176,11 @@ def create_app(
     parts += [*routers, downloads, uploads]
     health = Health(parts)
     parts.append(health)
-    pages = Pages(resources, lambda grants: _describe_to(app, accesses, grants, auth), settings)
-    own = [*pages.routes(), *health.routes(), *downloads.routes()]
+    pages = Pages({router.resource.address: router for router in routers})
+    app.show_problem = pages.screens.show_problem
+    describe_to = lambda grants: _describe_to(app, accesses, grants, auth)  # noqa: E731 - bound
+    docs = Docs(resources, describe_to, settings, pages.home.show)
+    own = [*docs.routes(), *health.routes(), *downloads.routes(), *pages.routes()]
     if limits is not None:
         parts.append(limits)
     if metrics is not None:

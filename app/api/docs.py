@@ -1,4 +1,4 @@
-"""The pages for people: `/`, `/docs`, `/redoc` and what a problem's `type` leads to.
+"""The pages on the API: `/`, `/docs`, `/redoc` and what a problem's `type` leads to.
 
 All work with no internet.
 """
@@ -20,7 +20,7 @@ from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Description
 from app.api.headers import make_page
 from app.api.media_types import JSON
-from app.api.routing import Route
+from app.api.routing import Handler, Route
 from app.errors import NotFound
 from app.resources.registry import Resource
 from app.resources.views import ALL, Grants
@@ -115,6 +115,7 @@ PROBLEMS = {
     ),
 }
 
+_DOCS = {"docs": "docs", "redoc": "redoc", "openapi": "openapi.json"}
 _HOME = Description(
     "get",
     "/",
@@ -131,15 +132,17 @@ _HOME = Description(
 )
 
 
-class Pages:
-    """The pages of one server."""
+class Docs:
+    """The documentation of one server; `home` makes the page at its root for browsers."""
 
     def __init__(
         self,
         served: Mapping[str, Resource],
         openapi: Callable[[Grants], dict[str, Any]],
         settings: Settings,
+        home: Handler,
     ) -> None:
+        self._home = home
         self._resources = served
         self._openapi = lru_cache(maxsize=KEPT)(lambda grants: orjson.dumps(openapi(grants)))
         self._root = settings.ROOT_PATH
@@ -163,15 +166,12 @@ class Pages:
         ]
 
     async def home(self, request: Request) -> Response:
-        """`GET /`: the resources with their downloads, as HTML or JSON."""
-        requests.refuse_parameters(request)
-        headers = {"Vary": "Accept"}
-        served = self._list_served(caller_of(request.scope))
+        """`GET /`: the resources with their downloads, as a page or JSON."""
         if _wants_html(request.headers.get("accept", "")):
-            page = make_page(self._home_html(served))
-            page.headers.update(headers)
-            return page
-        return Response(orjson.dumps(self._home_json(served)), 200, headers, JSON)
+            return await self._home(request)
+        requests.refuse_parameters(request)
+        served = self._list_served(caller_of(request.scope))
+        return Response(orjson.dumps(self._home_json(served)), 200, {"Vary": "Accept"}, JSON)
 
     def _list_served(self, caller: Caller) -> list[str]:
         """The addresses of the resources that the caller may read."""
@@ -235,42 +235,14 @@ class Pages:
                 }
                 for name in served
             },
-            **{name: address for name, address, _ in self._docs_links()},
+            **dict(self._docs_links()),
         }
 
-    def _home_html(self, served: Sequence[str]) -> str:
-        items = "".join(map(self._item, served))
-        items = items or "<li>No document class is declared in <code>models/</code> yet.</li>"
-        links = " · ".join(
-            f"<a href='{address}'>{text}</a>" for _, address, text in self._docs_links()
-        )
-        return _page(
-            TITLE,
-            f"<h1>{TITLE}</h1><p>MongoDB documents as a REST API, and as spreadsheets.</p>"
-            f"<ul>{items}</ul><p>{links}</p>",
-        )
-
-    def _docs_links(self) -> list[tuple[str, str, str]]:
-        """The name, address and text of each page of the documentation; none where it is off."""
+    def _docs_links(self) -> list[tuple[str, str]]:
+        """The name and address of each page of the documentation; none where it is off."""
         if not self._has_docs:
             return []
-        return [
-            ("docs", f"{self._root}/docs", "Try the API"),
-            ("redoc", f"{self._root}/redoc", "Read the API"),
-            ("openapi", f"{self._root}/openapi.json", "OpenAPI"),
-        ]
-
-    def _item(self, name: str) -> str:
-        """A resource with its downloads, as an item of the list."""
-        title = html.escape(name)
-        address = f"{self._root}/{title}"
-        words = [found.names[0] for found in dict.fromkeys(FORMATS.values())]
-        downloads = ", ".join(
-            f"<a href='{address}/export/{word}'>{word.upper()}</a>" for word in words
-        )
-        return (
-            f"<li><a href='{address}/'><strong>{title}</strong></a> – download as {downloads}</li>"
-        )
+        return [(name, f"{self._root}/{path}") for name, path in _DOCS.items()]
 
 
 def _wants_html(accept: str) -> bool:

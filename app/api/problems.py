@@ -1,7 +1,7 @@
 """Our errors as answers: `application/problem+json` (RFC 9457), the one place that makes them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,8 @@ from app.api.media_types import PROBLEM
 from app.errors import BadRequest, Fault, Invalid, RequestError, Unauthorized
 from app.resources.faults import pointer
 
+ShowProblem = Callable[[Scope, Mapping[str, Any], Mapping[str, str]], Response]
+SHOW = "show_problem"  # in the scope: what makes a page of an error, for readers of pages
 REASON = "reason"  # of an error, in the request's state, for the log
 _TITLES = {kind.status: kind.title for kind in RequestError.__subclasses__()}
 _log = logging.getLogger("docsheet.error")
@@ -159,7 +161,14 @@ def _response(
             for fault in faults
         ]
     body |= members or {}
+    show: ShowProblem | None = scope.get(SHOW)
+    if show is not None and _takes_html(scope):
+        return show(scope, body, headers or {})
     return Response(_json(body), status, headers, PROBLEM)
+
+
+def _takes_html(scope: Scope) -> bool:
+    return b"text/html" in dict(scope["headers"]).get(b"accept", b"")
 
 
 def _json(body: dict[str, Any]) -> bytes:

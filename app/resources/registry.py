@@ -38,9 +38,12 @@ _WRITES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Resource:
-    """A document class that is served; `name` is that of its collection."""
+    """A document class that is served; `name` is that of its collection.
+
+    One is equal to itself alone, so that what is made of it can be kept by it.
+    """
 
     name: str
     model: type[Document]

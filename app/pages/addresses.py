@@ -1,0 +1,48 @@
+"""Addresses of the pages, made of the query string that a screen was asked with."""
+
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+from app.resources.keys import write_key
+from app.resources.registry import Resource
+
+Pairs = Sequence[tuple[str, str]]
+UI = "/ui"
+PAGING = ("skip", "after", "limit")
+_OF_PAGE = (*PAGING, "count", "fields", "expand")  # what an export doesn't have
+
+
+def of_collection(resource: Resource) -> str:
+    """`/ui/users/`."""
+    return f"{UI}/{quote(resource.address)}/"
+
+
+def of_document(resource: Resource, key: object) -> str:
+    """`/ui/users/{_id}`."""
+    return f"{UI}/{quote(resource.address)}/{write_key(resource.key, key)}"
+
+
+def with_pairs(path: str, pairs: Pairs) -> str:
+    """The path with a query string, where there are pairs."""
+    return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def without(pairs: Pairs, *names: str) -> list[tuple[str, str]]:
+    """The pairs but for those with these names."""
+    return [(name, value) for name, value in pairs if name not in names]
+
+
+def replace_pair(pairs: Pairs, name: str, value: str, *gone: str) -> list[tuple[str, str]]:
+    """The pairs with another value of one name, none where it is empty; also without `gone`."""
+    rest = without(pairs, name, *gone)
+    return [*rest, (name, value)] if value else rest
+
+
+def value_of(pairs: Pairs, name: str) -> str:
+    """The value of a parameter, empty where it isn't there."""
+    return next((value for known, value in pairs if known == name), "")
+
+
+def list_conditions(pairs: Pairs) -> list[tuple[str, str]]:
+    """The pairs that say which documents, and in which order: what an export takes as well."""
+    return without(pairs, *_OF_PAGE)

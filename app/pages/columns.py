@@ -1,0 +1,108 @@
+"""The columns of a table: paths with their titles, grouped by the model that nests them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from app.pages.cells import MISSING
+from app.pages.titles import title_of
+from app.resources.fields import Field
+from app.resources.links import split_title
+from app.resources.registry import Resource
+
+FIRST = 8  # columns of a table that nobody has chosen
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `group` is the path of the models around it, empty at the top."""
+
+    path: str
+    title: str
+    group: str
+    field: Field
+    can_sort: bool
+
+    @property
+    def kind(self) -> str:
+        """The name of the field's kind, `list` where there may be several."""
+        return "list" if self.field.many else self.field.kind
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are numbers, which stand at the right."""
+        return not self.field.many and self.field.kind in ("int", "float", "decimal")
+
+    def find(self, document: Any) -> Any:
+        """The value of a document, `MISSING` where there is none."""
+        for step in self.path.split("."):
+            document = _step(document, step)
+        return document
+
+
+def _step(value: Any, step: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(step, MISSING)
+    if isinstance(value, list):
+        found = [_step(one, step) for one in value]
+        return [one for one in found if one is not MISSING]
+    return MISSING
+
+
+def choose_columns(resource: Resource, fields: Sequence[str] | None) -> tuple[Column, ...]:
+    """The columns of a table: those of `fields`, else the first of the model's own."""
+    if fields is None:
+        return _first_columns(resource)
+    return tuple(_columns_of(resource, fields))
+
+
+@lru_cache(maxsize=256)
+def _first_columns(resource: Resource) -> tuple[Column, ...]:
+    declared = [split_title(resource.shape, {}, one)[0] for one in resource.options.columns]
+    paths = [path for path in declared if resource.shape.find(path) is not None]
+    every = paths or [found.path for found in resource.shape.list_flat() if found.path != "_id"]
+    return tuple(_columns_of(resource, every[:FIRST]))
+
+
+def list_columns(resource: Resource) -> tuple[Column, ...]:
+    """Every column that a table may have, in declared order."""
+    return tuple(_columns_of(resource, [found.path for found in resource.shape.walk()]))
+
+
+def _columns_of(resource: Resource, paths: Sequence[str]) -> Iterator[Column]:
+    for path in paths:
+        found = resource.shape.find(path)
+        if found is None:
+            continue
+        group = path.rpartition(".")[0]
+        can_sort = not found.through_list and not found.field.many and found.field.kind != "object"
+        yield Column(path, title_of(resource.shape, path), group, found.field, can_sort)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns beside each other that are of one nested model."""
+
+    title: str
+    columns: tuple[Column, ...]
+
+
+def group_columns(resource: Resource, columns: Sequence[Column]) -> list[Group]:
+    """The columns in groups, those at the top with an empty title."""
+    groups: list[Group] = []
+    for column in columns:
+        title = _group_title(resource, column.group)
+        if groups and groups[-1].title == title:
+            groups[-1] = Group(title, (*groups[-1].columns, column))
+        else:
+            groups.append(Group(title, (column,)))
+    return groups
+
+
+def _group_title(resource: Resource, path: str) -> str:
+    steps = path.split(".") if path else []
+    titles = [
+        title_of(resource.shape, ".".join(steps[: number + 1])) for number in range(len(steps))
+    ]
+    return " › ".join(titles)

@@ -1,0 +1,101 @@
+"""The languages of the pages: their words, and how each writes numbers and sizes.
+
+A catalogue is gettext's text form (`words/zh.po`); English is the language of the messages.
+"""
+
+import datetime
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+
+from babel import Locale, negotiate_locale
+from babel.dates import format_timedelta
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_compact_decimal, format_decimal
+
+CODES = ("en", "zh")  # the first one where none is asked for
+NAMES = {"en": "English", "zh": "中文"}
+TAGS = {"en": "en", "zh": "zh-CN"}  # as HTML has it (BCP 47)
+CATALOGUES = Path(__file__).parent / "words"
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language."""
+
+    code: str
+    locale: Locale
+    translations: NullTranslations
+
+    @property
+    def tag(self) -> str:
+        """The language tag of its pages."""
+        return TAGS[self.code]
+
+    def gettext(self, message: str) -> str:
+        """A message in this language."""
+        return self.translations.gettext(message)
+
+    def ngettext(self, one: str, many: str, number: int) -> str:
+        """The message for a number of things."""
+        return self.translations.ngettext(one, many, number)
+
+    def number(self, value: float) -> str:
+        """A number that we counted: `1,234`."""
+        return format_decimal(value, locale=self.locale)
+
+    def about(self, value: float) -> str:
+        """About how many: `12K`, `1.2万`."""
+        return format_compact_decimal(value, locale=self.locale, fraction_digits=1)
+
+    def size(self, number: float) -> str:
+        """So many bytes: `1.5 MiB`."""
+        unit = 0
+        while number >= 1024 and unit < len(_UNITS) - 1:
+            number, unit = number / 1024, unit + 1
+        return f"{format_decimal(round(number, 1), locale=self.locale)} {_UNITS[unit]}"
+
+    def duration(self, seconds: float) -> str:
+        """So long: `3 minutes`."""
+        return format_timedelta(datetime.timedelta(seconds=seconds), locale=self.locale)
+
+
+@cache
+def language(code: str) -> Language:
+    """The language of a code, one of `CODES`."""
+    return Language(code, Locale.parse(code), _read_catalogue(code))
+
+
+def _read_catalogue(code: str) -> NullTranslations:
+    path = CATALOGUES / f"{code}.po"
+    if not path.exists():  # of the messages themselves
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file, locale=code))
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+@lru_cache(maxsize=256)
+def choose_language(accepted: str) -> str:
+    """The code that `Accept-Language` likes best (RFC 9110, section 12.5.4)."""
+    tags = [tag.replace("-", "_") for tag in _list_accepted(accepted)]
+    return negotiate_locale(tags, CODES) or CODES[0]
+
+
+def _list_accepted(accepted: str) -> Iterable[str]:
+    weighed: list[tuple[float, str]] = []
+    for part in accepted[:1_000].split(","):
+        tag, _, parameter = part.strip().partition(";")
+        weight = parameter.strip().removeprefix("q=")
+        try:
+            weighed.append((float(weight or 1), tag))
+        except ValueError:
+            continue
+    return [tag for weight, tag in sorted(weighed, key=lambda one: -one[0]) if weight > 0]

@@ -1,0 +1,75 @@
+"""The pages as a part of the server: their routes, and what they are made of."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.api import requests
+from app.api.router import ResourceRouter
+from app.api.routing import Handler, Route
+from app.errors import Fault, Invalid
+from app.pages import addresses
+from app.pages.assets import Assets
+from app.pages.collections import Collections
+from app.pages.forms import read_form
+from app.pages.home import Home
+from app.pages.languages import CODES
+from app.pages.preferences import LANGUAGE, THEME, THEMES, remember
+from app.pages.screens import Screens
+
+OfResource = Callable[[Request, ResourceRouter], Awaitable[Response]]
+CHOICES = {LANGUAGE: CODES, THEME: THEMES}
+
+
+class Pages:
+    """The pages of one server; `routers` are those of its resources, by their address."""
+
+    def __init__(self, routers: Mapping[str, ResourceRouter]) -> None:
+        self._routers = routers
+        self._assets = Assets()
+        served = {address: router.resource for address, router in routers.items()}
+        self.screens = Screens(self._assets, served)
+        self.home = Home(routers, self.screens)
+        self._collections = Collections(routers, self.screens)
+
+    def routes(self) -> list[Route]:
+        """The routes of all screens."""
+        return [
+            *self._assets.routes(),
+            Route(f"{addresses.UI}/", {"GET": self.home.show}),
+            Route(addresses.UI, {"GET": self.home.show}),
+            Route(f"{addresses.UI}/preferences", {"POST": self.prefer}),
+            *(route for router in self._routers.values() for route in self._routes_of(router)),
+        ]
+
+    def _routes_of(self, router: ResourceRouter) -> list[Route]:
+        def of(handler: OfResource) -> Handler:
+            return lambda request: handler(request, router)
+
+        path = f"{addresses.UI}/{router.resource.address}"
+        return [
+            Route(f"{path}/", {"GET": of(self._collections.show)}),
+        ]
+
+    async def prefer(self, request: Request) -> Response:
+        """`POST /ui/preferences`: another language or theme, and back to where the reader was."""
+        requests.refuse_parameters(request)
+        form = await read_form(request)
+        response = RedirectResponse(
+            f"{request.scope.get('root_path', '')}{_read_next(form.get('next', ''))}",
+            HTTPStatus.SEE_OTHER,
+        )
+        for name, words in CHOICES.items():
+            if form.get(name) in words:
+                remember(request, response, name, form[name])
+        return response
+
+
+def _read_next(path: str) -> str:
+    """Where to go on; a browser takes `//` and `/\\` for the beginning of another server's."""
+    if path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable():
+        return path
+    detail = "next: must be a path of this server."
+    raise Invalid(detail, Fault(detail, parameter="next"))

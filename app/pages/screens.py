@@ -1,0 +1,122 @@
+"""Renders a screen: a template with the words of the reader's language, and who the reader is.
+
+Handlers give a template's name and its words; everything that all screens need is added here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
+
+from app.api.callers import NOBODY, Caller
+from app.pages.assets import Assets
+from app.pages.languages import CODES, NAMES, Language, language
+from app.pages.preferences import THEMES, Preferences, read_preferences
+from app.resources.registry import Resource
+
+TEMPLATES = Path(__file__).parent / "templates"
+PRIVATE = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What every template knows as `screen`.
+
+    `root` is the prefix that a proxy takes off, `here` the address that was asked for, without it.
+    `resources` are those that the caller may read.
+    """
+
+    language: Language
+    preferences: Preferences
+    caller: Caller
+    root: str
+    path: str
+    here: str
+    resources: tuple[Resource, ...]
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether callers have to sign in here."""
+        return self.caller.means != "off"
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether somebody is known to call."""
+        return self.caller.means not in ("off", "none")
+
+
+class Screens:
+    """The templates of one server."""
+
+    def __init__(self, assets: Assets, resources: Mapping[str, Resource]) -> None:
+        self._resources = resources
+        self._environments = {code: self._make_environment(code, assets) for code in CODES}
+
+    def _make_environment(self, code: str, assets: Assets) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            extensions=["jinja2.ext.i18n"],
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        words = language(code)
+        environment.install_gettext_callables(  # type: ignore[attr-defined]
+            words.gettext, words.ngettext, newstyle=True
+        )
+        environment.globals |= {
+            "asset": assets.path,
+            "language_names": NAMES,
+            "themes": THEMES,
+        }
+        return environment
+
+    def look(self, request: Request) -> Screen:
+        """What all templates need of a request."""
+        scope = request.scope
+        caller = scope.get("caller", NOBODY)
+        preferences = read_preferences(request)
+        root = scope.get("root_path", "")
+        path = scope["path"].removeprefix(root)
+        query = scope["query_string"].decode("latin-1")
+        return Screen(
+            language(preferences.language),
+            preferences,
+            caller,
+            root,
+            path,
+            f"{path}?{query}" if query else path,
+            tuple(
+                one for one in self._resources.values() if caller.rights.of(one.name).may("read")
+            ),
+        )
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        status: int = HTTPStatus.OK,
+        headers: Mapping[str, str] | None = None,
+        **words: Any,
+    ) -> Response:
+        """The answer that a template makes."""
+        screen = self.look(request)
+        found = self._environments[screen.language.code].get_template(template)
+        text = found.render(screen=screen, **words)
+        return HTMLResponse(text, status, {**PRIVATE, **(headers or {})})
+
+    def show_problem(
+        self, scope: Scope, body: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Response:
+        """An error as a page, where a reader of pages meets it."""
+        words = {"title": body["title"], "detail": body["detail"], "errors": body.get("errors", ())}
+        status = body["status"]
+        return self.render(Request(scope), "problem.html", status, headers, code=status, **words)

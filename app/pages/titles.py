@@ -1,0 +1,45 @@
+"""What people call a field or a collection: the title that the model gives it, else its name."""
+
+from functools import lru_cache
+
+from pydantic.fields import FieldInfo
+
+from app.resources.annotations import find_stored_name
+from app.resources.fields import Shape
+from app.resources.registry import Resource
+
+
+def title_of(shape: Shape, path: str) -> str:
+    """The title of the field at the end of a path: pydantic's `Field(title=…)`, else its name."""
+    info = find_info(shape, path)
+    name = path.rpartition(".")[2]
+    return (info.title if info is not None else None) or name
+
+
+def describe(shape: Shape, path: str) -> str:
+    """What the model says of a field: pydantic's `Field(description=…)`, empty where nothing."""
+    info = find_info(shape, path)
+    return (info.description if info is not None else None) or ""
+
+
+def name_of(resource: Resource) -> str:
+    """What a collection is called: its model's `title`, else its address."""
+    return resource.model.model_config.get("title") or resource.address
+
+
+def find_info(shape: Shape, path: str) -> FieldInfo | None:
+    """What pydantic knows of the field at the end of a path; None below a dict or an `Any`."""
+    above, _, name = path.rpartition(".")
+    if above:
+        found = shape.find(above, numbered=True)
+        inner = found.field.shape if found is not None else None
+        if inner is None:
+            return None
+        shape = inner
+    return _infos(shape.model).get(name)
+
+
+@lru_cache(maxsize=1024)
+def _infos(model: type) -> dict[str, FieldInfo]:
+    fields: dict[str, FieldInfo] = model.model_fields  # type: ignore[attr-defined]
+    return {find_stored_name(model, name, info): info for name, info in fields.items()}
