@@ -1,10 +1,13 @@
 """The paths that need no caller."""
 
-OPEN = frozenset(("/livez", "/readyz", "/auth/token", "/ui/sign-in", "/ui/sign-out"))
-SHARED = "/shared/"  # the beginning of what a share downloads
+OPEN = frozenset(
+    ("/livez", "/readyz", "/auth/token", "/ui/sign-in", "/ui/sign-out", "/ui/preferences")
+)
+# The beginnings of what a share downloads, and of the files that pages load.
+OPEN_BELOW = ("/shared/", "/ui/static/")
 DOCS = frozenset(("/docs", "/redoc", "/openapi.json"))  # unless the setting DOCS says otherwise
 
 
 def is_open(path: str) -> bool:
     """Whether nobody asks who calls."""
-    return path in OPEN or path.startswith(SHARED)
+    return path in OPEN or path.startswith(OPEN_BELOW)

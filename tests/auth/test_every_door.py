@@ -47,6 +47,10 @@ OTHERS = {  # every other path, and what it needs by method, `*` for all of them
     "/auth/revoke": {"*": ANYONE},
     "/auth/me": {"*": ANYONE},
     "/auth/me/password": {"*": PASSWORD},
+    "/ui": {"*": ANYONE},
+    "/ui/": {"*": ANYONE},
+    "/ui/preferences": {"*": OPEN},
+    "/ui/static/{file}": {"*": OPEN},
     "/ui/sign-in": {"*": OPEN},
     "/ui/sign-out": {"*": OPEN},
     "/shared/{token}/{file}": {"*": OPEN},
@@ -77,9 +81,18 @@ def needs(path: str, method: str) -> set[str]:
         return {ADMIN}
     if steps[0] == "auth" and steps[1] in OF_ONES_OWN:
         return {FULL} if method in ("PATCH", "DELETE") else {ANYONE}
+    if steps[0] == "ui" and steps[1] in RESOURCES:
+        return {_need_of_page(steps[2:], method)}
     if steps[0] not in RESOURCES:
         raise LookupError(f"{method} {path} is not in this table")
     return {_need_of_resource(steps[1:], method)}
+
+
+def _need_of_page(steps: list[str], method: str) -> str:
+    """What a screen of a resource needs; with no steps its table."""
+    if not steps:
+        return READ
+    raise LookupError(f"{method} …/{'/'.join(steps)} is not in this table")
 
 
 def _need_of_resource(steps: list[str], method: str) -> str:
