@@ -176,7 +176,7 @@ def create_app(
     parts += [*routers, downloads, uploads]
     health = Health(parts)
     parts.append(health)
-    pages = Pages({router.resource.address: router for router in routers})
+    pages = Pages({router.resource.address: router for router in routers}, settings)
     app.show_problem = pages.screens.show_problem
     describe_to = lambda grants: _describe_to(app, accesses, grants, auth)  # noqa: E731 - bound
     docs = Docs(resources, describe_to, settings, pages.home.show)

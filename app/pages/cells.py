@@ -32,12 +32,11 @@ class Cells:
 
     def __init__(self, words: Language) -> None:
         self._words = words
-        texts = words.gettext
         self._writers: dict[type, Write] = {
-            Missing: _constant("missing", "–", texts("missing")),
-            type(None): _constant("null", "null", texts("null")),
-            bool: partial(_write_bool, {True: texts("yes"), False: texts("no")}),
-            str: partial(_write_text, _constant("empty", "“”", texts("empty text"))),
+            Missing: _constant("missing", "–", words.gettext("missing")),
+            type(None): _constant("null", "null", words.gettext("null")),
+            bool: partial(_write_bool, {True: words.gettext("yes"), False: words.gettext("no")}),
+            str: partial(_write_text, _constant("empty", "“”", words.gettext("empty text"))),
             int: _write_number,
             bson.Int64: _write_number,
             float: _write_number,
@@ -61,7 +60,8 @@ class Cells:
 
     def _write_list(self, values: list[Any]) -> str:
         if not values:
-            return f'<span class="note">{escape(self._words.gettext("empty list"))}</span>'
+            word = self._words.gettext("empty list")
+            return f'<span class="note">{escape(word)}</span>'
         count = self._words.number(len(values))
         items = "".join(f"<li>{self.text(one)}</li>" for one in values)
         return f"<details><summary>{count}</summary><ol>{items}</ol></details>"

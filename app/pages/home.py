@@ -32,7 +32,10 @@ class Entry:
 class Home:
     """The handler of the first screen."""
 
-    def __init__(self, routers: Mapping[str, ResourceRouter], screens: Screens) -> None:
+    def __init__(
+        self, routers: Mapping[str, ResourceRouter], screens: Screens, *, has_docs: bool
+    ) -> None:
+        self._has_docs = has_docs
         self._routers = routers
         self._screens = screens
 
@@ -45,7 +48,12 @@ class Home:
         by_address = {entry.resource.address: entry for entry in entries}
         seen = [by_address[one] for one in screen.preferences.seen if one in by_address]
         return self._screens.render(
-            request, "home.html", entries=entries, seen=seen, search=search, headers={}
+            request,
+            "home.html",
+            entries=entries,
+            seen=seen,
+            search=search,
+            has_docs=self._has_docs,
         )
 
     async def _count(self, request: Request, resource: Resource) -> Entry:

@@ -18,6 +18,7 @@ from app.pages.home import Home
 from app.pages.languages import CODES
 from app.pages.preferences import LANGUAGE, THEME, THEMES, remember
 from app.pages.screens import Screens
+from app.settings import Settings
 
 OfResource = Callable[[Request, ResourceRouter], Awaitable[Response]]
 CHOICES = {LANGUAGE: CODES, THEME: THEMES}
@@ -26,12 +27,12 @@ CHOICES = {LANGUAGE: CODES, THEME: THEMES}
 class Pages:
     """The pages of one server; `routers` are those of its resources, by their address."""
 
-    def __init__(self, routers: Mapping[str, ResourceRouter]) -> None:
+    def __init__(self, routers: Mapping[str, ResourceRouter], settings: Settings) -> None:
         self._routers = routers
         self._assets = Assets()
         served = {address: router.resource for address, router in routers.items()}
         self.screens = Screens(self._assets, served)
-        self.home = Home(routers, self.screens)
+        self.home = Home(routers, self.screens, has_docs=settings.DOCS != "off")
         self._collections = Collections(routers, self.screens)
 
     def routes(self) -> list[Route]:

@@ -121,7 +121,10 @@ async def test_the_documentation_may_be_off() -> None:
     settings = Settings(DOCS="off", _env_file=None)  # type: ignore[call-arg]
     app = create_app(settings, AsyncMongoMockClient())
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
         for path in ("/docs", "/redoc", "/openapi.json", "/docs/assets/swagger-ui.css"):
             answer = await client.get(path)
             assert answer.status_code == 404, path

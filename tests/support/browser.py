@@ -1,14 +1,18 @@
-"""A real browser: Debian's chromium, driven by Playwright."""
+"""A real browser: Debian's chromium, driven by Playwright's asynchronous interface.
+
+The synchronous one keeps an event loop running, and no asynchronous test could run beside it.
+"""
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
+VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -23,33 +27,33 @@ def find_chromium() -> str:
     pytest.skip(sentence)
 
 
-@contextmanager
-def start_browser() -> Iterator[Browser]:
+@asynccontextmanager
+async def start_browser() -> AsyncIterator[Browser]:
     """A browser without a window."""
     path = find_chromium()
-    with sync_playwright() as playwright:
+    async with async_playwright() as playwright:
         # Who runs as root in a container has no sandbox.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
             yield browser
         finally:
-            browser.close()
+            await browser.close()
 
 
-@contextmanager
-def open_page(browser: Browser, address: str, **words: Any) -> Iterator[Page]:
+@asynccontextmanager
+async def open_page(browser: Browser, address: str, **words: Any) -> AsyncIterator[Page]:
     """A page of a new reader; whatever its scripts complain of is an error in the end."""
     options = {"locale": "en", "timezone_id": "Asia/Shanghai", "viewport": VIEWPORT} | words
-    context = browser.new_context(base_url=address, **options)
+    context = await browser.new_context(base_url=address, **options)
     context.set_default_timeout(10_000)
-    page = context.new_page()
+    page = await context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda line: _complain(line, complaints))
     try:
         yield page
     finally:
-        context.close()
+        await context.close()
     assert not complaints
 
 
@@ -57,6 +61,3 @@ def _complain(line: Any, complaints: list[str]) -> None:
     # A refused form is an error in the console by chromium's way of telling, not by ours.
     if line.type == "error" and "status of 4" not in line.text:
         complaints.append(line.text)
-
-
-VIEWPORT = {"width": 1280, "height": 900}
