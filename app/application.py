@@ -176,7 +176,12 @@ def create_app(
     parts += [*routers, downloads, uploads]
     health = Health(parts)
     parts.append(health)
-    pages = Pages({router.resource.address: router for router in routers}, settings)
+    find = lambda path: app.paths.find(path)  # noqa: E731 - which are known in the end
+    own_routers: list[ResourceRouter] = []
+    if auth is not None:
+        own_routers = auth.make_routers(accesses, downloads, uploads, find)
+    every = [*routers, *own_routers]
+    pages = Pages({router.resource.address: router for router in every}, settings)
     app.show_problem = pages.screens.show_problem
     describe_to = lambda grants: _describe_to(app, accesses, grants, auth)  # noqa: E731 - bound
     docs = Docs(resources, describe_to, settings, pages.home.show)
@@ -187,15 +192,13 @@ def create_app(
         parts.append(metrics)
         own += metrics.routes()
     if auth is not None:
-        find = lambda path: app.paths.find(path)  # noqa: E731 - which are known in the end
         shared = auth.make_shared(find)
-        own_routers = auth.make_routers(accesses, downloads, uploads, find)
         parts += [auth, shared, *own_routers]
         parts.insert(0, auth.audit)  # it is closed last
         own += [*auth.routes(accesses), *shared.routes()]
         own += [route for router in own_routers for route in router.routes()]
     reserved |= list_reserved_steps(own)
-    refuse_reserved(resources.values(), reserved)
+    refuse_reserved(resources.values(), reserved | pages.reserved)
     served = [route for router in routers for route in router.routes()]
     app.paths = Paths([*own, *served, *make_reverse_routes(routers)])
     app.openapi = lambda: _describe(app, compilers, auth)  # type: ignore[method-assign]

@@ -3,23 +3,23 @@
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
+from app.api.pages import path_of_pages
 from app.resources.keys import write_key
 from app.resources.registry import Resource
 
 Pairs = Sequence[tuple[str, str]]
-UI = "/ui"
 PAGING = ("skip", "after", "limit")
 _OF_PAGE = (*PAGING, "count", "fields", "expand")  # what an export doesn't have
 
 
 def of_collection(resource: Resource) -> str:
-    """`/ui/users/`."""
-    return f"{UI}/{quote(resource.address)}/"
+    """`/ui/users/`; of our own resources `/ui/admin/accounts/`."""
+    return f"{quote(path_of_pages(resource))}/"
 
 
 def of_document(resource: Resource, key: object) -> str:
     """`/ui/users/{_id}`."""
-    return f"{UI}/{quote(resource.address)}/{write_key(resource.key, key)}"
+    return f"{of_collection(resource)}{write_key(resource.key, key)}"
 
 
 def with_pairs(path: str, pairs: Pairs) -> str:

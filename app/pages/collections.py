@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
+from app.api.pages import is_own
 from app.api.router import ResourceRouter
 from app.errors import Fault, Invalid
 from app.pages import addresses
@@ -18,7 +19,6 @@ from app.pages.columns import Column, choose_columns, group_columns
 from app.pages.preferences import MOST_SEEN, SEEN, remember
 from app.pages.screens import Screens
 from app.pages.tables import Table
-from app.pages.titles import name_of
 from app.query.compile import Query
 from app.query.expansions import Expansion
 from app.resources.registry import Resource
@@ -72,7 +72,7 @@ class Collections:
             UNPROCESSABLE if faults else HTTPStatus.OK,
             resource=resource,
             access=access,
-            name=name_of(resource),
+            name=screen.name_of(resource),
             pairs=pairs,
             query=query,
             page=page,
@@ -102,7 +102,7 @@ def _remember_seen(
     request: Request, response: Response, resource: Resource, seen: Sequence[str]
 ) -> None:
     address = resource.address
-    if seen[:1] == (address,) or "|" in address or not address.isascii():
+    if is_own(resource) or seen[:1] == (address,) or "|" in address or not address.isascii():
         return
     others = [one for one in seen if one != address]
     remember(request, response, SEEN, "|".join([address, *others][:MOST_SEEN]))

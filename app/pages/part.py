@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.api import requests
+from app.api.pages import UI, path_of_pages
 from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
 from app.errors import Fault, Invalid
-from app.pages import addresses
 from app.pages.assets import Assets
 from app.pages.collections import Collections
 from app.pages.forms import read_form
@@ -21,6 +21,7 @@ from app.pages.screens import Screens
 from app.settings import Settings
 
 OfResource = Callable[[Request, ResourceRouter], Awaitable[Response]]
+RESERVED = frozenset(("admin", "me", "sign-in", "sign-out", "jobs"))  # also while they are off
 CHOICES = {LANGUAGE: CODES, THEME: THEMES}
 
 
@@ -37,19 +38,29 @@ class Pages:
 
     def routes(self) -> list[Route]:
         """The routes of all screens."""
+        of_resources = [one for router in self._routers.values() for one in self._routes_of(router)]
+        return [*self._routes_of_server(), *of_resources]
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """The steps below `/ui` that are no resource's."""
+        taken = {route.path.split("/")[2] for route in self._routes_of_server() if route.path != UI}
+        return frozenset(taken) | RESERVED
+
+    def _routes_of_server(self) -> list[Route]:
+        """The routes of what belongs to no resource."""
         return [
             *self._assets.routes(),
-            Route(f"{addresses.UI}/", {"GET": self.home.show}),
-            Route(addresses.UI, {"GET": self.home.show}),
-            Route(f"{addresses.UI}/preferences", {"POST": self.prefer}),
-            *(route for router in self._routers.values() for route in self._routes_of(router)),
+            Route(f"{UI}/", {"GET": self.home.show}),
+            Route(UI, {"GET": self.home.show}),
+            Route(f"{UI}/preferences", {"POST": self.prefer}),
         ]
 
     def _routes_of(self, router: ResourceRouter) -> list[Route]:
         def of(handler: OfResource) -> Handler:
             return lambda request: handler(request, router)
 
-        path = f"{addresses.UI}/{router.resource.address}"
+        path = path_of_pages(router.resource)
         return [
             Route(f"{path}/", {"GET": of(self._collections.show)}),
         ]

@@ -15,9 +15,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
 from app.api.callers import NOBODY, Caller
+from app.api.pages import is_own, path_of_pages
+from app.pages import addresses
 from app.pages.assets import Assets
 from app.pages.languages import CODES, NAMES, Language, language
 from app.pages.preferences import THEMES, Preferences, read_preferences
+from app.pages.titles import name_of
 from app.resources.registry import Resource
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -29,7 +32,7 @@ class Screen:
     """What every template knows as `screen`.
 
     `root` is the prefix that a proxy takes off, `here` the address that was asked for, without it.
-    `resources` are those that the caller may read.
+    `resources` are those that the caller may read, `administration` our own, for administrators.
     """
 
     language: Language
@@ -39,6 +42,16 @@ class Screen:
     path: str
     here: str
     resources: tuple[Resource, ...]
+    administration: tuple[Resource, ...] = ()
+
+    def name_of(self, resource: Resource) -> str:
+        """What a collection is called, in the reader's language where it is one of our own."""
+        name = name_of(resource)
+        return self.language.gettext(name) if is_own(resource) else name
+
+    def is_below(self, resource: Resource) -> bool:
+        """Whether this is a screen of that collection."""
+        return self.path.startswith(f"{path_of_pages(resource)}/")
 
     @property
     def has_accounts(self) -> bool:
@@ -74,6 +87,7 @@ class Screens:
         )
         environment.globals |= {
             "asset": assets.path,
+            "address_of": addresses.of_collection,
             "language_names": NAMES,
             "themes": THEMES,
         }
@@ -86,6 +100,8 @@ class Screens:
         preferences = read_preferences(request)
         root = scope.get("root_path", "")
         path = scope["path"].removeprefix(root)
+        served = self._resources.values()
+        readable = tuple(one for one in served if caller.rights.of(one.name).may("read"))
         query = scope["query_string"].decode("latin-1")
         return Screen(
             language(preferences.language),
@@ -94,9 +110,8 @@ class Screens:
             root,
             path,
             f"{path}?{query}" if query else path,
-            tuple(
-                one for one in self._resources.values() if caller.rights.of(one.name).may("read")
-            ),
+            tuple(one for one in readable if not is_own(one)),
+            tuple(one for one in readable if is_own(one)) if caller.is_admin else (),
         )
 
     def render(

@@ -4,9 +4,19 @@ from functools import lru_cache
 
 from pydantic.fields import FieldInfo
 
+from app.api.pages import is_own
+from app.pages.languages import N_
 from app.resources.annotations import find_stored_name
 from app.resources.fields import Shape
 from app.resources.registry import Resource
+
+OWN_NAMES = {  # of our own resources, by their address
+    "auth/accounts": N_("Accounts"),
+    "auth/roles": N_("Roles"),
+    "auth/keys": N_("API keys"),
+    "auth/shares": N_("Shared links"),
+    "auth/audit": N_("Audit"),
+}
 
 
 def title_of(shape: Shape, path: str) -> str:
@@ -23,7 +33,12 @@ def describe(shape: Shape, path: str) -> str:
 
 
 def name_of(resource: Resource) -> str:
-    """What a collection is called: its model's `title`, else its address."""
+    """What a collection is called: its model's `title`, else its address.
+
+    What our own are called is a message, which `Screen.name_of` has in the reader's language.
+    """
+    if is_own(resource):
+        return OWN_NAMES[resource.address]
     return resource.model.model_config.get("title") or resource.address
 
 

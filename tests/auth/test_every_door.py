@@ -81,11 +81,20 @@ def needs(path: str, method: str) -> set[str]:
         return {ADMIN}
     if steps[0] == "auth" and steps[1] in OF_ONES_OWN:
         return {FULL} if method in ("PATCH", "DELETE") else {ANYONE}
+    if steps[:2] == ["ui", "admin"]:
+        return {_need_of_administration(*steps[2:])}
     if steps[0] == "ui" and steps[1] in RESOURCES:
         return {_need_of_page(steps[2:], method)}
     if steps[0] not in RESOURCES:
         raise LookupError(f"{method} {path} is not in this table")
     return {_need_of_resource(steps[1:], method)}
+
+
+def _need_of_administration(resource: str, *steps: str) -> str:
+    """What a screen of one of our own resources needs; with no steps its table."""
+    if resource in OF_ADMINISTRATORS:
+        return ADMIN
+    return FULL if steps and steps[-1] in ("edit", "delete") else ANYONE
 
 
 def _need_of_page(steps: list[str], method: str) -> str:
