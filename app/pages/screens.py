@@ -5,6 +5,7 @@ Handlers give a template's name and its words; everything that all screens need 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from app.pages import addresses
 from app.pages.assets import Assets
 from app.pages.languages import CODES, NAMES, Language, language
 from app.pages.preferences import THEMES, Preferences, read_preferences
+from app.pages.sentences import translate
 from app.pages.titles import name_of
 from app.resources.registry import Resource
 
@@ -85,6 +87,7 @@ class Screens:
         environment.install_gettext_callables(  # type: ignore[attr-defined]
             words.gettext, words.ngettext, newstyle=True
         )
+        environment.filters["sentence"] = partial(translate, code)
         environment.globals |= {
             "asset": assets.path,
             "address_of": addresses.of_collection,
