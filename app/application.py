@@ -26,6 +26,7 @@ from app.api.journal import Journal, Silence
 from app.api.middleware import Cors, Gate
 from app.api.observers import Observer
 from app.api.openapi import describe, describe_limit
+from app.api.pages import is_for_readers
 from app.api.parts import Part
 from app.api.problems import (
     SHOW,
@@ -83,7 +84,7 @@ class Application(FastAPI):
         self.show_problem: ShowProblem | None = None
         self._is_open = not settings.has_accounts
         self._gate = Gate(self._choose, settings, traffic, metrics)
-        self._pages = f"{settings.ROOT_PATH}/ui", "/ui"  # where readers of pages meet errors
+        self._root = settings.ROOT_PATH
         self._short: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,7 +94,7 @@ class Application(FastAPI):
             return
         if self._is_open:  # else the layer of accounts says who calls
             scope["caller"] = EVERYONE
-        if scope["path"].startswith(self._pages):
+        if is_for_readers(scope, self._root):
             scope[SHOW] = self.show_problem
         await self._gate(scope, receive, send)
 
@@ -182,7 +183,7 @@ def create_app(
         own_routers = auth.make_routers(accesses, downloads, uploads, find)
     every = [*routers, *own_routers]
     pages = Pages({router.resource.address: router for router in every}, settings)
-    app.show_problem = pages.screens.show_problem
+    app.show_problem = pages.problems.show
     describe_to = lambda grants: _describe_to(app, accesses, grants, auth)  # noqa: E731 - bound
     docs = Docs(resources, describe_to, settings, pages.home.show)
     own = [*docs.routes(), *health.routes(), *downloads.routes(), *pages.routes()]
@@ -195,7 +196,7 @@ def create_app(
         shared = auth.make_shared(find)
         parts += [auth, shared, *own_routers]
         parts.insert(0, auth.audit)  # it is closed last
-        own += [*auth.routes(accesses), *shared.routes()]
+        own += [*auth.routes(accesses, pages.screens.render), *shared.routes()]
         own += [route for router in own_routers for route in router.routes()]
     reserved |= list_reserved_steps(own)
     refuse_reserved(resources.values(), reserved | pages.reserved)

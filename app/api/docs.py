@@ -19,7 +19,7 @@ from app.api import requests
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Description
 from app.api.headers import make_page
-from app.api.media_types import JSON
+from app.api.media_types import JSON, prefers_html
 from app.api.routing import Handler, Route
 from app.errors import NotFound
 from app.resources.registry import Resource
@@ -167,7 +167,7 @@ class Docs:
 
     async def home(self, request: Request) -> Response:
         """`GET /`: the resources with their downloads, as a page or JSON."""
-        if _wants_html(request.headers.get("accept", "")):
+        if prefers_html(request.headers.get("accept", "")):
             return await self._home(request)
         requests.refuse_parameters(request)
         served = self._list_served(caller_of(request.scope))
@@ -243,29 +243,6 @@ class Docs:
         if not self._has_docs:
             return []
         return [(name, f"{self._root}/{path}") for name, path in _DOCS.items()]
-
-
-def _wants_html(accept: str) -> bool:
-    """Whether HTML is preferred to JSON (RFC 9110, section 12.5.1).
-
-    Wanted alike, the one named first.
-    """
-    qualities: dict[str, tuple[float, int]] = {}
-    for number, part in enumerate(accept.lower().split(",")):
-        media_type, *parameters = (piece.strip() for piece in part.split(";"))
-        quality = next((_quality(one[2:]) for one in parameters if one.startswith("q=")), 1.0)
-        qualities.setdefault(media_type, (quality, -number))
-    nothing = (0.0, 1 - len(accept))
-    page = qualities.get("text/html", qualities.get("text/*", nothing))
-    data = qualities.get(JSON, qualities.get("application/*", qualities.get("*/*", nothing)))
-    return page > data
-
-
-def _quality(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
 
 
 def _page(title: str, body: str) -> str:

@@ -1,15 +1,19 @@
-"""Where the pages of a resource are, and what shows a screen: as much as the API knows of pages."""
+"""As much as the API knows of the pages: where they are, who reads them, what shows a screen."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
+from app.api.media_types import prefers_html
 from app.resources.registry import Resource
 
 UI = "/ui"
 _OWN, _ADMINISTRATION = "auth/", "admin/"  # `auth/accounts` is at `/ui/admin/accounts/`
+
+HTMX = b"hx-request"  # the header by which htmx asks; it takes whatever there is
 
 
 class Render(Protocol):
@@ -24,6 +28,27 @@ class Render(Protocol):
         **words: Any,
     ) -> Response:
         """The answer."""
+
+
+def is_for_readers(scope: Scope, root: str) -> bool:
+    """Whether a path is one of the pages', with the prefix that a proxy takes off or without.
+
+    The home is one as well, where HTML is what is asked for.
+    """
+    path: str = scope["path"]
+    if path in ("/", f"{root}/"):
+        return prefers_html(_accept(scope))
+    return f"{path}/".startswith((f"{UI}/", f"{root}{UI}/"))
+
+
+def takes_html(scope: Scope) -> bool:
+    """Whether a page would be shown to a reader."""
+    return "text/html" in _accept(scope) or HTMX in dict(scope["headers"])
+
+
+def _accept(scope: Scope) -> str:
+    accept: bytes = dict(scope["headers"]).get(b"accept", b"")
+    return accept.decode("latin-1")
 
 
 def is_own(resource: Resource) -> bool:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.api.media_types import PROBLEM
+from app.api.pages import takes_html
 from app.errors import BadRequest, Fault, Invalid, RequestError, Unauthorized
 from app.resources.faults import pointer
 
@@ -162,13 +163,9 @@ def _response(
         ]
     body |= members or {}
     show: ShowProblem | None = scope.get(SHOW)
-    if show is not None and _takes_html(scope):
+    if show is not None and takes_html(scope):
         return show(scope, body, headers or {})
     return Response(_json(body), status, headers, PROBLEM)
-
-
-def _takes_html(scope: Scope) -> bool:
-    return b"text/html" in dict(scope["headers"]).get(b"accept", b"")
 
 
 def _json(body: dict[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from app.api import operations, requests
 from app.api.access import Access, Accesses, Find
@@ -16,6 +16,7 @@ from app.api.descriptions import Description
 from app.api.downloads import Downloads
 from app.api.many import read_common_patch, read_documents, write_many
 from app.api.media_types import JSON
+from app.api.pages import path_of_pages
 from app.api.parts import Part
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
@@ -36,6 +37,7 @@ from app.store.repository import Repository
 from app.store.stored import Stored
 
 EXPORT, IMPORT = "export", "import"  # the steps before a format
+INDEX = "index.html"  # what people try who look for a page
 
 
 class ResourceRouter(Part):
@@ -195,6 +197,8 @@ class ResourceRouter(Part):
             stored = await self._find(request, access.repository.read)
         except (NotFound, Invalid):
             word = request.path_params.get("key", IMPORT)
+            if word == INDEX:
+                return self._lead_to_page(request)
             if word == EXPORT:  # and no document has it as its key
                 raise _without_format(request) from None
             if word == IMPORT and not self.resource.options.read_only:
@@ -205,6 +209,10 @@ class ResourceRouter(Part):
         if conditions.is_current(stored.etag):
             return Response(None, 304, {"ETag": stored.etag})
         return _answer(access, stored)
+
+    def _lead_to_page(self, request: Request) -> Response:
+        root = request.scope.get("root_path", "")
+        return RedirectResponse(f"{root}{quote(path_of_pages(self.resource))}/")
 
     async def replace(self, request: Request) -> Response:
         """`PUT /users/{_id}`: the body in place of the document."""

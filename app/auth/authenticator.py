@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.callers import NOBODY, Caller
 from app.api.middleware import refuse
+from app.auth import visitors
 from app.auth.checks import Checks
 from app.auth.documents import KEY_PREFIX
 from app.auth.open import DOCS, is_open
@@ -151,6 +152,10 @@ class Authentication:
         except RequestError as error:
             if self._limits is not None:
                 error = await self._limits.choose_refusal(scope, error)
+            response = visitors.lead(error, scope)
+            if response is not None:
+                await response(scope, receive, send)
+                return
             await refuse(error, scope, receive, send)
             return
         await self._app(scope, receive, send)

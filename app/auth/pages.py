@@ -1,46 +1,32 @@
-"""The plain page to sign in at, for browsers: a form, a cookie, and the way out."""
+"""The screen to sign in at, for browsers: a form, a cookie, and the way out."""
 
-import html
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.api import requests
+from app.api.pages import UI, Render
 from app.api.routing import Route
 from app.auth.authenticator import refuse_foreign_page
 from app.auth.checks import Checks
 from app.auth.routes import NOT_STORED, WRONG, read_form
 from app.auth.sessions import COOKIE
-from app.errors import Fault, Invalid, TooManyRequests
+from app.auth.visitors import NEXT, SIGN_IN
+from app.errors import BadRequest, Fault, Invalid, RequestError, TooManyRequests
 
-SIGN_IN, SIGN_OUT = "/ui/sign-in", "/ui/sign-out"
-NEXT = "next"  # the parameter that says where to go on
-_FORM = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Sign in</title>
-<h1>Sign in</h1>
-{message}<form method="post" action="{action}">
-<p><label>Name<br>
-<input name="username" autocomplete="username" value="{name}" required autofocus></label></p>
-<p><label>Password<br>
-<input name="password" type="password" autocomplete="current-password" required></label></p>
-<p><button>Sign in</button></p>
-</form>
-</html>
-"""
+SIGN_OUT = f"{UI}/sign-out"
 
 
 class SignInPage:
-    """The handlers of the page."""
+    """The handlers of the screen."""
 
-    def __init__(self, find_checks: Callable[[], Checks]) -> None:
+    def __init__(self, find_checks: Callable[[], Checks], render: Render) -> None:
         self._find_checks = find_checks  # there are none before the database is opened
+        self._render = render
 
     def routes(self) -> list[Route]:
         """The page, and the way out."""
@@ -51,7 +37,7 @@ class SignInPage:
 
     async def show(self, request: Request) -> Response:
         """`GET /ui/sign-in`: the form."""
-        return _show_form(request.scope, _read_next(request))
+        return self._show_form(request, _read_next(request))
 
     async def sign_in(self, request: Request) -> Response:
         """`POST /ui/sign-in`: a session, and on to where the reader wanted to go."""
@@ -63,16 +49,25 @@ class SignInPage:
         try:
             known = await checks.sign_in.check(name, password, request.scope)
         except TooManyRequests as error:
-            page = _show_form(request.scope, go_on, name, error.detail, error.status)
-            page.headers.update(error.headers)
-            return page
+            return self._show_form(request, go_on, name, error)
         if known is None:
-            return _show_form(request.scope, go_on, name, WRONG, HTTPStatus.BAD_REQUEST)
+            return self._show_form(request, go_on, name, BadRequest(WRONG))
         value = await checks.sessions.begin(known.id, known.mark)
         await checks.sign_in.note(known, request.scope, "session")
         response = _go(request.scope, go_on)
         _set_cookie(response, request.scope, value)
         return response
+
+    def _show_form(
+        self, request: Request, go_on: str, name: str = "", error: RequestError | None = None
+    ) -> Response:
+        action = f"{SIGN_IN}?{NEXT}={quote(go_on, safe='/')}"
+        status, headers = HTTPStatus.OK, {}
+        if error is not None:
+            status, headers = HTTPStatus(error.status), error.headers
+        return self._render(
+            request, "sign_in.html", status, headers, action=action, name=name, error=error
+        )
 
     async def sign_out(self, request: Request) -> Response:
         """`POST /ui/sign-out`: ends the session."""
@@ -93,18 +88,6 @@ class SignInPage:
         await checks.sessions.end(value)
         if known is not None:
             await checks.audit.write(scope, "signed out", known.name, account=known.name)
-
-
-def _show_form(
-    scope: Scope, go_on: str, name: str = "", message: str = "", status: int = 200
-) -> Response:
-    action = f"{scope.get('root_path', '')}{SIGN_IN}?{NEXT}={quote(go_on, safe='/')}"
-    page = _FORM.format(
-        message=f'<p role="alert">{html.escape(message)}</p>\n' if message else "",
-        action=html.escape(action),
-        name=html.escape(name),
-    )
-    return HTMLResponse(page, status, NOT_STORED)
 
 
 def _read_next(request: Request) -> str:

@@ -11,6 +11,7 @@ from app.api.access import Accesses
 from app.api.callers import Caller
 from app.api.descriptions import Description, Schema
 from app.api.downloads import Downloads
+from app.api.pages import Render
 from app.api.parts import Part
 from app.api.router import ResourceRouter
 from app.api.routing import Route
@@ -129,8 +130,8 @@ class Auth(Part):
         """Adds to the whole description how a caller says who it is."""
         describe_security(described, self._settings.ROOT_PATH)
 
-    def routes(self, accesses: Accesses) -> list[Route]:
-        """What signs in, and out."""
+    def routes(self, accesses: Accesses, render: Render) -> list[Route]:
+        """What signs in, and out; `render` makes its screens."""
         callers = Callers(lambda: self._checks, accesses)
-        pages = SignInPage(lambda: self._checks)
+        pages = SignInPage(lambda: self._checks, render)
         return [*callers.routes(), *pages.routes()]

@@ -120,8 +120,7 @@ class Throttle:
         moment = time.time()
         first, _ = self._look(limit, names)
         return TooManyRequests(
-            "Too many passwords were tried from here; the right one is refused too until "
-            "Retry-After is over.",
+            "Too many passwords were tried from here; the right one is refused too.",
             (first or moment) + WINDOW - moment,
         )
 

@@ -17,6 +17,7 @@ from app.pages.forms import read_form
 from app.pages.home import Home
 from app.pages.languages import CODES
 from app.pages.preferences import LANGUAGE, THEME, THEMES, remember
+from app.pages.problems import Problems
 from app.pages.screens import Screens
 from app.settings import Settings
 
@@ -33,6 +34,7 @@ class Pages:
         self._assets = Assets()
         served = {address: router.resource for address, router in routers.items()}
         self.screens = Screens(self._assets, served)
+        self.problems = Problems(self.screens)
         self.home = Home(routers, self.screens, has_docs=settings.DOCS != "off")
         self._collections = Collections(routers, self.screens)
 

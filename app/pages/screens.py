@@ -13,7 +13,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Scope
 
 from app.api.callers import NOBODY, Caller
 from app.api.pages import is_own, path_of_pages
@@ -125,16 +124,8 @@ class Screens:
         headers: Mapping[str, str] | None = None,
         **words: Any,
     ) -> Response:
-        """The answer that a template makes."""
+        """The answer that a template makes; templates know the headers as well."""
         screen = self.look(request)
         found = self._environments[screen.language.code].get_template(template)
-        text = found.render(screen=screen, **words)
+        text = found.render(screen=screen, headers=headers or {}, **words)
         return HTMLResponse(text, status, {**PRIVATE, **(headers or {})})
-
-    def show_problem(
-        self, scope: Scope, body: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> Response:
-        """An error as a page, where a reader of pages meets it."""
-        words = {"title": body["title"], "detail": body["detail"], "errors": body.get("errors", ())}
-        status = body["status"]
-        return self.render(Request(scope), "problem.html", status, headers, code=status, **words)

@@ -25,6 +25,23 @@ function announce(text) {
   document.getElementById("status").textContent = text;
 }
 
+// --- what went wrong, shown above a screen that stays as it is ---
+
+const problem = document.getElementById("problem");
+const silence = problem.querySelector("div").textContent;
+
+function showProblem(...nodes) {
+  problem.querySelector("div").replaceChildren(...nodes);
+  if (!problem.open) problem.showModal();
+}
+
+document.addEventListener("htmx:responseError", (event) => {
+  const { xhr } = event.detail;
+  const main = new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("main");
+  showProblem(...(main === null ? [`${xhr.status} ${xhr.statusText}`] : main.childNodes));
+});
+document.addEventListener("htmx:sendError", () => showProblem(silence));
+
 // --- keys ---
 
 function isTyping(element) {

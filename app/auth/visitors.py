@@ -1,0 +1,60 @@
+"""Browsers that come without a session: to the sign-in, and from there to where they wanted to go.
+
+Programs are refused, and so is a form that was filled in: what was typed must not get lost.
+"""
+
+from urllib.parse import quote
+
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Scope
+
+from app.api.media_types import prefers_html
+from app.api.pages import HTMX, UI
+from app.api.problems import problem
+from app.api.router import INDEX
+from app.errors import RequestError, Unauthorized
+
+SIGN_IN = f"{UI}/sign-in"
+NEXT = "next"  # the parameter that says where to go on
+SEE_OTHER = 303
+
+
+def lead(error: RequestError, scope: Scope) -> Response | None:
+    """What a browser without a session gets; None where the error is another, or it is no browser.
+
+    A script of htmx is told to go to the sign-in, for it would put the form where it has asked for
+    something else (https://htmx.org/headers/hx-redirect/).
+    """
+    if scope["type"] != "http" or not isinstance(error, Unauthorized):
+        return None
+    headers = dict(scope["headers"])
+    if b"authorization" in headers or not _is_page(scope, headers):
+        return None
+    error.challenges = error.challenges[:1]  # no window of the browser's own: there is a page
+    if scope["method"] not in ("GET", "HEAD"):
+        return None
+    if HTMX in headers:
+        response = problem(error, scope)
+        response.headers["HX-Redirect"] = _sign_in(scope)
+        return response
+    if headers.get(b"sec-fetch-mode", b"navigate") != b"navigate":
+        return None
+    no_store = {"Cache-Control": "no-store", "Vary": "Accept, Cookie"}
+    return RedirectResponse(_sign_in(scope), SEE_OTHER, no_store)
+
+
+def _is_page(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    accept = headers.get(b"accept", b"").decode("latin-1")
+    if not prefers_html(accept) and HTMX not in headers:
+        return False
+    return path == "/" or f"{path}/".startswith(f"{UI}/") or path.endswith(f"/{INDEX}")
+
+
+def _sign_in(scope: Scope) -> str:
+    """The address of the sign-in, which goes on to what is asked for."""
+    root: str = scope.get("root_path", "")
+    path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    query: bytes = scope["query_string"]
+    there = path.removeprefix(root.encode()) + (b"?" + query if query else b"")
+    return f"{root}{SIGN_IN}?{NEXT}={quote(there, safe='/')}"
