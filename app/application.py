@@ -22,6 +22,7 @@ from app.api.docs import TITLE, Docs
 from app.api.downloads import Downloads
 from app.api.extensions import include_routers, merge_description, refuse_collisions
 from app.api.health import Health
+from app.api.import_runs import ImportRuns
 from app.api.journal import Journal, Silence
 from app.api.middleware import Cors, Gate
 from app.api.observers import Observer
@@ -169,12 +170,13 @@ def create_app(
     )
     journal: Journal = auth.audit if auth is not None else Silence()
     downloads = Downloads(settings, traffic, app.observer, journal)
-    uploads = Uploads(settings, traffic, app.observer, journal)
+    runs = ImportRuns(settings, traffic, app.observer, journal)
+    uploads = Uploads(settings, runs)
     routers = [
         ResourceRouter(resource, accesses, settings, downloads, uploads)
         for resource in resources.values()
     ]
-    parts += [*routers, downloads, uploads]
+    parts += [*routers, downloads, runs]
     health = Health(parts)
     parts.append(health)
     find = lambda path: app.paths.find(path)  # noqa: E731 - which are known in the end

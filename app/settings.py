@@ -196,6 +196,12 @@ class Settings(BaseSettings):
         2_000_000, ge=1, le=4_000_000_000, description="Rows that one import may have."
     )
     IMPORTS_AT_ONCE: int = Field(2, ge=1, le=1000, description="Imports side by side, per process.")
+    UPLOAD_SECONDS: int = Field(
+        6 * 3600,
+        ge=60,
+        le=30 * 24 * 3600,
+        description="Seconds that a file of the page's import is kept in the database.",
+    )
     SHUTDOWN_GRACE_SECONDS: int = Field(
         8, ge=0, le=600, description="Seconds that SIGTERM leaves to open requests."
     )

@@ -6,7 +6,7 @@ character is `[` is an array. Extended JSON is made plain.
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import orjson
@@ -35,6 +35,7 @@ class DocumentReader:
 
     header = None
     typed = True
+    findings: Mapping[str, str] = {}
 
     def __init__(self, file: BinaryIO, options: ReadOptions) -> None:
         self.cut: frozenset[bytes] = frozenset()

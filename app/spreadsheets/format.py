@@ -3,7 +3,7 @@
 batches → encoder → bytes, and walked backwards: a file → reader → `Rows`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
@@ -114,6 +114,10 @@ class Reader(Protocol):
         """
 
     @property
+    def findings(self) -> Mapping[str, str]:
+        """How the file is read, found or asked: its `encoding`, `delimiter`, `sheet`."""
+
+    @property
     def cut(self) -> frozenset[bytes]:
         """The SHA-256 digests of texts that the export has cut, as its sheet `notes` lists them."""
 
@@ -128,7 +132,8 @@ class Format:
     `takes` names the parameters of an export that are this format's own: `bom`, `delimiter`,
     `formulas`, `unwind`, `timezone`, and `titles` (in `columns`). `encoder` takes the columns, the
     options and the sheet's name; `reader` a seekable binary file at its start, and the options.
-    A format without a reader can't be imported.
+    A format without a reader can't be imported. `list_sheets` names the sheets of a file that may
+    have several, without the hidden ones.
     """
 
     names: tuple[str, ...]
@@ -142,3 +147,4 @@ class Format:
     endings: tuple[str, ...] = ()  # of file names, besides `extension`
     media_types: tuple[str, ...] = ()  # that mean this format too, in lower case
     reads: frozenset[str] = frozenset()  # the parameters of an import that are this format's own
+    list_sheets: Callable[[BinaryIO, Limits], list[str]] | None = None

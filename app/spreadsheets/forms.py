@@ -60,7 +60,7 @@ class Entry:
 def entries(shape: Shape, declared: tuple[str, ...] | None) -> list[Entry]:
     """The columns to fill in: those of an export, and a required `_id` before them."""
     columns = parse_columns(shape, declared, None, None, True)
-    if _is_required(shape, "_id") and all(column.path != "_id" for column in columns):
+    if is_required(shape, "_id") and all(column.path != "_id" for column in columns):
         columns = (*parse_columns(shape, None, "_id", None, True), *columns)
     return [_entry(shape, column) for column in columns]
 
@@ -137,7 +137,7 @@ class _Lists:
 def _entry(shape: Shape, column: Column) -> Entry:
     found = shape.find(column.path, numbered=True)
     assert found is not None
-    required = _is_required(shape, column.path)
+    required = is_required(shape, column.path)
     info = next(iter(reversed(list(_infos(shape, column.path)))), None)
     return Entry(column, found.field, required, "\n".join(_sentences(found.field, info, required)))
 
@@ -167,7 +167,7 @@ def _limits(info: FieldInfo) -> Iterator[str]:
             yield f"as {pattern}"
 
 
-def _is_required(shape: Shape, path: str) -> bool:
+def is_required(shape: Shape, path: str) -> bool:
     """Whether a document can't be without the field: it and all above it are required."""
     infos = list(_infos(shape, path))
     return bool(infos) and all(info.is_required() for info in infos)

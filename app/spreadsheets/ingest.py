@@ -88,6 +88,7 @@ class Ingest:
     `asked` the parameter `columns` (`name,profile.age:Age`, which names foreign titles). Making one
     matches the header: raises `Invalid` that names every column without a field. `behind` says what
     links lead to: a column `author.name` has a unique field of the linked document for its `_id`.
+    Columns with these `skipped` titles are overlooked.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Ingest:
         asked: str | None = None,
         options: ReadOptions | None = None,
         behind: Behind | None = None,
+        skipped: Collection[str] = (),
     ) -> None:
         self._shape = shape
         local = zone((options or ReadOptions()).timezone)
@@ -107,7 +109,7 @@ class Ingest:
         self._nest: Nest | None = None
         if reader.header is None:
             return
-        self.targets = match_columns(reader.header, shape, declared, asked, behind)
+        self.targets = match_columns(reader.header, shape, declared, asked, behind, skipped)
         self._cells = [
             CellReader(target.field, local, typed=reader.typed) for target in self.targets
         ]
@@ -182,18 +184,20 @@ def match_columns(
     declared: tuple[str, ...] | None = None,
     asked: str | None = None,
     behind: Behind | None = None,
+    skipped: Collection[str] = (),
 ) -> tuple[Target, ...]:
     """The columns of a header that have a field, in the order of the header.
 
     A title is matched by `asked`, by path, by the title of a declared column, then by either in any
-    case. One without text is nothing, and so is `error`, where no field has that name. Raises
-    `Invalid` with a sentence for each column that has no field, and for two that have the same.
+    case. One without text is nothing, and so is `error`, where no field has that name, and one that
+    is `skipped`. Raises `Invalid` with a sentence for each column that has no field, and for two
+    that have the same.
     """
     names = _Names(shape, declared, asked, behind or Behind())
     targets: list[Target] = []
     details: list[str] = []
     for position, title in enumerate(header):
-        if not title or title == error_title(shape):
+        if not title or title == error_title(shape) or title in skipped:
             continue
         try:
             targets.append(names.target(position, title))
@@ -207,6 +211,23 @@ def match_columns(
         detail = "No column of the file is a field: its first row has no title of one."
         raise Invalid(detail, Fault(detail, parameter="columns"))
     return tuple(targets)
+
+
+def guess_targets(
+    header: Sequence[str],
+    shape: Shape,
+    declared: tuple[str, ...] | None = None,
+    behind: Behind | None = None,
+) -> list[Target | None]:
+    """The column of each title by itself, None for one that is no field."""
+    names = _Names(shape, declared, None, behind or Behind())
+    targets: list[Target | None] = []
+    for position, title in enumerate(header):
+        try:
+            targets.append(names.target(position, title))
+        except ValueError:
+            targets.append(None)
+    return targets
 
 
 def error_title(shape: Shape) -> str:

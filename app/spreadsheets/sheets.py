@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from app.errors import BadRequest, TooLarge
 from app.spreadsheets.cell import Cell, Cut
-from app.spreadsheets.format import MIB, ReadOptions, Rows
+from app.spreadsheets.format import MIB, Limits, ReadOptions, Rows
 from app.spreadsheets.header import explain_too_many_rows, read_header
 from app.spreadsheets.package import Package, PartParser, Sheet, make_read_error
 from app.spreadsheets.sheet_rows import CellMaker, ParsedSheet, PlainSheet, Row
@@ -45,6 +45,11 @@ class XlsxReader:
                 f"The titles must be in row 1 of the sheet; it begins at row {number}."
             )
         self.header = read_header(list(map(as_title, titles)))
+
+    @property
+    def findings(self) -> dict[str, str]:
+        """The sheet."""
+        return {"sheet": self._sheets[0].name}
 
     def __iter__(self) -> Iterator[Rows]:
         left = self._limits.rows
@@ -122,6 +127,11 @@ class XlsxReader:
             for _, row in rows
             if len(row) == 3 and isinstance(row[2], str) and _is_digest(row[2])
         )
+
+
+def list_sheets(file: BinaryIO, limits: Limits) -> list[str]:
+    """The names of the sheets that are shown, in their order; raises as `XlsxReader`."""
+    return [sheet.name for sheet in Package(file, limits).sheets if not sheet.hidden]
 
 
 def as_title(cell: Cell) -> str:

@@ -14,7 +14,11 @@ from contextlib import suppress
 
 CONTEXT = multiprocessing.get_context("forkserver")
 _FIRST = "app.transfers.fork_server"
-_WORKERS = ("app.transfers.work", "app.transfers.import_work")  # what a child runs
+_WORKERS = (
+    "app.transfers.work",
+    "app.transfers.import_work",
+    "app.transfers.inspections",
+)  # what a child runs
 _LAST = "app.transfers.fork_models"
 MODELS = "DOCSHEET_FORK_MODELS"  # the variable that tells the fork server the package of models
 

@@ -21,7 +21,8 @@ SheetFormat = Literal["csv", "xlsx"]
 class Import:
     """What an import is to do, as plain data; `resource` is the first step of its addresses.
 
-    `sheet` asks for a sheet to correct in that format, where a row is wrong.
+    `sheet` asks for a sheet to correct in that format, where a row is wrong. `skipped` are titles
+    of columns that are overlooked, which no parameter can say.
     """
 
     resource: str
@@ -33,6 +34,7 @@ class Import:
     columns: str | None = None
     options: ReadOptions = field(default_factory=ReadOptions)
     sheet: SheetFormat | None = None
+    skipped: tuple[str, ...] = ()
 
 
 def check_parameters(resource: Resource, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class ImportWork:
 
     def so_far(self, checked: int, due: int, written: int) -> Ended:
         """How far it is."""
-        return Ended(Report(rows=checked), is_writing=bool(due))
+        return Ended(Report(rows=checked), due=due, written=written)
 
 
 def _open(descriptor: int) -> BinaryIO:

@@ -46,14 +46,20 @@ Tell = Callable[[int, int, int], None]
 class Ended:
     """How an import ended: its report, and the error as which it is answered, if it is one.
 
-    `has_sheet` says that the sheet to correct was written, `is_writing` of one under way that it
-    has begun to write.
+    `has_sheet` says that the sheet to correct was written. Of one under way `due` are the rows that
+    are to be written, 0 while they are checked, and `written` those that are.
     """
 
     report: Report
     error: RequestError | None = None
     has_sheet: bool = False
-    is_writing: bool = False
+    due: int = 0
+    written: int = 0
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether one that is under way has begun to write."""
+        return bool(self.due)
 
 
 # --- what is done ---------------------------------------------------------------------------------
@@ -121,6 +127,7 @@ class _Run:
             asked.columns,
             asked.options,
             list_behind_links(views),
+            asked.skipped,
         )
         self._faults = RowFaultFinder(self._ingest)
         self._shape = importable.shape

@@ -114,6 +114,12 @@ class CsvReader:
         self._records = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
         self.header = read_header(self._titles())
 
+    @property
+    def findings(self) -> dict[str, str]:
+        """The encoding and the delimiter."""
+        delimiter = "tab" if self._delimiter == "\t" else self._delimiter
+        return {"encoding": self._encoding, "delimiter": delimiter}
+
     def _find_delimiter(self, asked: str | None) -> str:
         """The delimiter; the text is then at the header, after a line `sep=;` too."""
         sample = self._text.read(_SAMPLE).removeprefix("\ufeff")

@@ -23,7 +23,7 @@ from app.spreadsheets.archive import Archive
 from app.spreadsheets.cells import Texts, move_to_zone, zone
 from app.spreadsheets.columns import Column
 from app.spreadsheets.format import Format, Options
-from app.spreadsheets.sheets import XlsxReader
+from app.spreadsheets.sheets import XlsxReader, list_sheets
 from app.spreadsheets.workbook import COLUMNS, NOTE_TITLES, NOTES, ROWS, TEXT, to_xml
 
 SHEET = 3 * 2**30  # bytes of XML after which the next sheet begins: well before 4 GiB
@@ -409,6 +409,7 @@ FORMAT = Format(
     reads=frozenset({"columns", "sheet", "timezone"}),
     encoder=XlsxEncoder,
     reader=XlsxReader,
+    list_sheets=list_sheets,
     media_types=(
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         "application/vnd.ms-excel.sheet.macroenabled.12",  # refused with the reason
