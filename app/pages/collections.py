@@ -16,6 +16,7 @@ from app.errors import Fault, Invalid
 from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.columns import Column, choose_columns, group_columns
+from app.pages.headings import Headings
 from app.pages.preferences import MOST_SEEN, SEEN, remember
 from app.pages.screens import Screens
 from app.pages.tables import Table
@@ -23,6 +24,7 @@ from app.query.compile import Query
 from app.query.expansions import Expansion
 from app.resources.registry import Resource
 
+TYPING = "docsheet-typing"  # the header of a search that is still being typed
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
@@ -34,29 +36,39 @@ class Collections:
         self._screens = screens
 
     async def show(self, request: Request, router: ResourceRouter) -> Response:
-        """`GET /ui/users/`: one page of the collection.
-
-        Where a parameter is wrong, its fault, and the table without it.
-        """
+        """`GET /ui/users/`: one page of the collection."""
         access = router.access(request, "read")
-        pairs = requests.pairs(request)
-        faults: Sequence[Fault] = ()
-        try:
-            query = access.compiler.list(pairs)
-        except Invalid as error:
-            faults = error.faults
-            pairs = addresses.without(pairs, *[fault.parameter or "" for fault in faults])
-            query = access.compiler.list(pairs)
-        return await self._answer(request, access, query, pairs, faults)
+        return await self.answer(request, access, requests.pairs(request))
+
+    async def answer(
+        self, request: Request, access: Access, asked: Pairs, status: int = HTTPStatus.OK
+    ) -> Response:
+        """The screen of a query; where a parameter is wrong, its fault, and the table without it.
+
+        Raises `Invalid` for what is no parameter's fault.
+        """
+        faults: list[Fault] = []
+        pairs = asked
+        while True:
+            try:
+                return await self._answer(request, access, pairs, asked, faults, status)
+            except Invalid as error:
+                wrong = {fault.parameter or "" for fault in error.faults}
+                if not any(name in wrong for name, _ in pairs):
+                    raise
+                faults += error.faults
+                pairs = addresses.without(pairs, *wrong)
 
     async def _answer(
         self,
         request: Request,
         access: Access,
-        query: Query,
         pairs: Pairs,
+        asked: Pairs,
         faults: Sequence[Fault],
+        status: int,
     ) -> Response:
+        query = _count_later(request, access.compiler.list(pairs))
         resource = access.view.resource
         columns = choose_columns(resource, query.fields)
         expansions = _expand_links(access, columns)
@@ -69,22 +81,40 @@ class Collections:
         response = self._screens.render(
             request,
             "collection.html",
-            UNPROCESSABLE if faults else HTTPStatus.OK,
+            UNPROCESSABLE if faults else status,
+            _put_aside(request) if faults else {},
             resource=resource,
             access=access,
             name=screen.name_of(resource),
+            asked=asked,
             pairs=pairs,
             query=query,
             page=page,
             faults=faults,
             columns=columns,
             groups=group_columns(resource, columns),
+            headings=Headings(resource, addresses.of_collection(resource), pairs, query.sort),
             rows=Markup(table.write(page.documents)),
             addresses=addresses,
             path=addresses.of_collection(resource),
         )
         _remember_seen(request, response, resource, screen.preferences.seen)
         return response
+
+
+def _count_later(request: Request, query: Query) -> Query:
+    """The query; of a search that is still being typed, whose script asks again, without a count.
+
+    A header says so, for the address is that of the search when it has been typed.
+    """
+    return replace(query, count="none") if TYPING in request.headers else query
+
+
+def _put_aside(request: Request) -> Mapping[str, str]:
+    """Where a part of the screen is to be replaced: that only the faults are, and no address."""
+    if "hx-request" not in request.headers:
+        return {}
+    return {"HX-Retarget": "#faults", "HX-Reselect": "#faults", "HX-Push-Url": "false"}
 
 
 def _expand_links(access: Access, columns: Sequence[Column]) -> tuple[Expansion, ...]:

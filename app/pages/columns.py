@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from app.pages.cells import MISSING
-from app.pages.titles import title_of
+from app.pages.titles import title_of, title_whole
+from app.query.sorting import can_sort
 from app.resources.fields import Field
 from app.resources.links import split_title
 from app.resources.registry import Resource
@@ -76,8 +77,7 @@ def _columns_of(resource: Resource, paths: Sequence[str]) -> Iterator[Column]:
         if found is None:
             continue
         group = path.rpartition(".")[0]
-        can_sort = not found.through_list and not found.field.many and found.field.kind != "object"
-        yield Column(path, title_of(resource.shape, path), group, found.field, can_sort)
+        yield Column(path, title_of(resource.shape, path), group, found.field, can_sort(found))
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,9 @@ def group_columns(resource: Resource, columns: Sequence[Column]) -> list[Group]:
     """The columns in groups, those at the top with an empty title."""
     groups: list[Group] = []
     for column in columns:
-        title = _group_title(resource, column.group)
+        title = title_whole(resource.shape, column.group)
         if groups and groups[-1].title == title:
             groups[-1] = Group(title, (*groups[-1].columns, column))
         else:
             groups.append(Group(title, (column,)))
     return groups
-
-
-def _group_title(resource: Resource, path: str) -> str:
-    steps = path.split(".") if path else []
-    titles = [
-        title_of(resource.shape, ".".join(steps[: number + 1])) for number in range(len(steps))
-    ]
-    return " › ".join(titles)

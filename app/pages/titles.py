@@ -26,6 +26,13 @@ def title_of(shape: Shape, path: str) -> str:
     return (info.title if info is not None else None) or name
 
 
+def title_whole(shape: Shape, path: str) -> str:
+    """The titles of all fields on a path: `Profile › Age`."""
+    steps = path.split(".") if path else []
+    paths = [".".join(steps[: number + 1]) for number in range(len(steps))]
+    return " › ".join(title_of(shape, one) for one in paths)
+
+
 def describe(shape: Shape, path: str) -> str:
     """What the model says of a field: pydantic's `Field(description=…)`, empty where nothing."""
     info = find_info(shape, path)

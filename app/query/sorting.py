@@ -46,6 +46,11 @@ def _key(part: str) -> tuple[str, int]:
     return part[1:].strip() if part[:1] in ("+", "-") else part, direction
 
 
+def can_sort(found: FieldPath) -> bool:
+    """Whether documents can be sorted by this."""
+    return _problem(found) is None
+
+
 def _problem(found: FieldPath) -> str | None:
     """Why documents can't be sorted by this; None where they can."""
     if found.through_list or found.field.many:

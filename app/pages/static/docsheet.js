@@ -44,12 +44,12 @@ document.addEventListener("htmx:sendError", () => showProblem(silence));
 
 // --- keys ---
 
-function isTyping(element) {
+function isField(element) {
   return element.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(element.tagName);
 }
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || isField(event.target)) return;
   if (event.key === "/") {
     const search = document.querySelector("[data-search]");
     if (search === null) return;
@@ -61,10 +61,71 @@ function onKey(event) {
 }
 
 document.addEventListener("keydown", onKey);
-document.addEventListener("htmx:afterSettle", (event) => {
+
+// --- a search that is being typed: counted when it rests, one step back for all of it ---
+
+const REST = 500; // milliseconds after the last answer
+let isTyped = false; // whether the address is that of a search that is being typed
+let resting;
+let counting = new AbortController();
+
+const TYPING = "Docsheet-Typing"; // the header that says so
+
+function onRequest(event) {
+  const { elt, parameters, headers, triggeringEvent } = event.detail;
+  clearTimeout(resting);
+  counting.abort();
+  if (elt.id !== "search") return;
+  if (parameters.keyword === "") delete parameters.keyword;
+  if (triggeringEvent.isComposing) event.preventDefault(); // no characters yet
+  if (triggeringEvent.type !== "submit") headers[TYPING] = "true";
+}
+
+function onAddress(event) {
+  const { history, requestConfig } = event.detail;
+  const wasTyped = isTyped;
+  isTyped = TYPING in requestConfig.headers;
+  if (isTyped && wasTyped) history.type = "replace";
+}
+
+async function countAtRest() {
+  counting = new AbortController();
+  try {
+    const answer = await fetch(location.href, { signal: counting.signal });
+    const seen = new DOMParser().parseFromString(await answer.text(), "text/html");
+    replaceCount(seen.getElementById("count"));
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
+  }
+}
+
+function replaceCount(count) {
+  if (count === null) return;
+  document.getElementById("count").replaceWith(count);
+  htmx.process(count);
+  announce(count.textContent.trim());
+}
+
+// --- after every answer ---
+
+function onSettle(event) {
+  const { requestConfig } = event.detail;
   showTimes(event.target);
+  const search = document.querySelector("#search [type=search]");
+  const isWrong = document.querySelector("#faults [data-of=keyword]") !== null;
+  search?.setAttribute("aria-invalid", isWrong);
+  if (document.activeElement === document.body) document.getElementById("list")?.focus();
+  if (requestConfig && TYPING in requestConfig.headers) {
+    clearTimeout(resting);
+    resting = setTimeout(countAtRest, REST);
+    return;
+  }
   const count = document.getElementById("count");
   if (count !== null) announce(count.textContent.trim());
-});
+}
+
+document.addEventListener("htmx:configRequest", onRequest);
+document.addEventListener("htmx:beforeHistoryUpdate", onAddress);
+document.addEventListener("htmx:afterSettle", onSettle);
 rememberZone();
 showTimes(document);
