@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
 ABORTED = ("htmx:sendAbort", "htmx:afterRequest")  # of a request that a newer one replaced
+HTMX_ERROR = "Response Status Error Code"  # the beginning of what htmx writes into the console
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -59,6 +60,8 @@ async def open_page(browser: Browser, address: str, **words: Any) -> AsyncIterat
 
 
 def _complain(line: Any, complaints: list[str]) -> None:
-    # A refused form is an error in the console by chromium's way of telling, not by ours.
-    if line.type == "error" and "status of 4" not in line.text and line.text not in ABORTED:
+    # A refused form is an error in the console by chromium's way of telling, not by ours; so is
+    # whatever else htmx is answered with an error.
+    is_answer = any(words in line.text for words in ("status of 4", "status of 503", HTMX_ERROR))
+    if line.type == "error" and not is_answer and line.text not in ABORTED:
         complaints.append(line.text)
