@@ -40,6 +40,9 @@ from app.api.problems import (
 from app.api.reverse import make_reverse_routes
 from app.api.router import ResourceRouter
 from app.api.routing import Paths, list_reserved_steps
+from app.api.saved import SavedViews
+from app.api.saved_lists import SavedLists
+from app.api.saved_routes import SavedRoutes
 from app.api.uploads import Uploads
 from app.errors import RequestError
 from app.pages.part import Pages
@@ -178,8 +181,11 @@ def create_app(
     ]
     parts += [*routers, downloads, runs]
     health = Health(parts)
-    parts.append(health)
     find = lambda path: app.paths.find(path)  # noqa: E731 - which are known in the end
+    views = SavedViews()
+    by_address = {router.resource.address: router for router in routers}
+    lists = SavedLists(views, by_address, compilers, find)
+    parts += [views, health]
     own_routers: list[ResourceRouter] = []
     if auth is not None:
         own_routers = auth.make_routers(accesses, downloads, uploads, find)
@@ -189,6 +195,7 @@ def create_app(
     describe_to = lambda grants: _describe_to(app, accesses, grants, auth)  # noqa: E731 - bound
     docs = Docs(resources, describe_to, settings, pages.home.show)
     own = [*docs.routes(), *health.routes(), *downloads.routes(), *pages.routes()]
+    own += SavedRoutes(lists).routes()
     if limits is not None:
         parts.append(limits)
     if metrics is not None:

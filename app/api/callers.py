@@ -21,7 +21,8 @@ class Caller:
     `name` and `id` are the account's, empty where accounts are off. `scopes` is what this token,
     key or session may do at most; `rights` are the account's, cut to the scopes already, so that
     whoever reads or writes looks at them alone. `asked` are the scopes that its token or key is
-    for, None where it is for all that the account has, now and later.
+    for, None where it is for all that the account has, now and later. `is_full` says that it has
+    all that the account has now.
     """
 
     name: str = ""
@@ -30,6 +31,7 @@ class Caller:
     rights: Grants = ALL
     means: Means = "off"
     asked: frozenset[str] | None = None
+    is_full: bool = True
 
     @property
     def is_admin(self) -> bool:

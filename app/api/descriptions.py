@@ -133,6 +133,11 @@ def describe_in_header(name: str, description: str) -> Schema:
     return _parameter(name, "header", {"type": "string"}, description)
 
 
+def describe_parameter(name: str, schema: Schema, description: str) -> Schema:
+    """A parameter of the query."""
+    return _parameter(name, "query", schema, description)
+
+
 def describe_in_query(
     compiler: Compiler, taker: Taker, options: Sequence[str] = ()
 ) -> list[Schema]:

@@ -250,12 +250,9 @@ def _head(headers: dict[str, str]) -> Response:
 
 def _headers(export: Export) -> dict[str, str]:
     found = FORMATS[export.format]
-    name = f"{export.collection}.{found.extension}"
-    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
-    quoted = quote(name, safe="")
     headers = {
         "Content-Type": found.media_type,
-        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}",
+        "Content-Disposition": name_file(f"{export.collection}.{found.extension}"),
         "Cache-Control": "no-store",
     }
     if found.compressible:
@@ -263,3 +260,10 @@ def _headers(export: Export) -> dict[str, str]:
     if export.gzip:
         headers["Content-Encoding"] = "gzip"
     return headers
+
+
+def name_file(name: str) -> str:
+    """The header by which a browser saves an answer under a name (RFC 6266)."""
+    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
+    quoted = quote(name, safe="")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"

@@ -26,11 +26,14 @@ _long_integer = re.compile(rb"[0-9]{19}").search
 def pairs(request: Request) -> list[tuple[str, str]]:
     """The pairs of the query string, in their order; raises `Invalid` where they are not UTF-8."""
     raw: bytes = request.scope["query_string"]
-    if not raw:
-        return []
+    return parse_pairs(raw) if raw else []
+
+
+def parse_pairs(query: bytes) -> list[tuple[str, str]]:
+    """The same of a query string that somebody kept."""
     try:
         return parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=5000
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=5000
         )
     except ValueError:
         detail = "The query string must be percent-encoded UTF-8, with at most 5,000 parameters."
@@ -53,6 +56,7 @@ def keys(request: Request, field: Field, step: int = -1) -> tuple[Iterable[Any],
     With them the error, if the text is none of these.
     """
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    raw = raw.removeprefix(request.scope.get("root_path", "").encode())
     try:
         text = unquote(raw.split(b"/")[step].decode("ascii"), errors="strict")
     except UnicodeDecodeError as error:

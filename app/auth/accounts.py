@@ -11,7 +11,7 @@ from typing import Any
 from app.api.callers import ADMIN, Caller, Means
 from app.auth.documents import CASELESS, SEEN_SECONDS, fold_name, is_past, now
 from app.auth.fresh import MOST, Fresh
-from app.auth.own import ACCOUNTS, ROLES, grant_own
+from app.auth.own import ACCOUNTS, ROLES, grant_own, is_full
 from app.auth.passwords import make_hash, mark
 from app.auth.roles import Role, Roles
 from app.auth.scopes import Scopes, cut, limit, read_scopes, scopes_of
@@ -66,7 +66,8 @@ class Known:
 
     def _make_caller(self, means: Means, scopes: Scopes | None) -> Caller:
         held = self.scopes if scopes is None else cut(scopes, self.scopes)
-        return Caller(self.name, self.id, held, self._grant(held), means, scopes)
+        has_all = is_full(held, self.scopes)
+        return Caller(self.name, self.id, held, self._grant(held), means, scopes, has_all)
 
     def _grant(self, scopes: Scopes) -> Grants:
         """The rights to every resource, our own included."""

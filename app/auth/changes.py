@@ -7,6 +7,7 @@ loop.
 from collections.abc import Mapping
 from typing import Any
 
+from app.api import saved
 from app.api.lines import hide_in_address
 from app.auth import shares
 from app.auth.administrators import refuse_last
@@ -75,7 +76,8 @@ def _refuse_in_use(database: Connection, name: Any) -> None:
 
 
 def end_account(database: Connection, account: Any) -> None:
-    """Ends whatever an account had: its keys, shares, sessions and tokens."""
+    """Ends whatever an account had: its keys, shares, sessions, tokens and views of its own."""
+    saved.delete_of(database, str(account))
     mine = {"account": {"$in": list_stored_forms(ACCOUNTS, account)}}
     shares.end(database, mine)
     for name in (KEYS, SESSIONS, TOKENS):

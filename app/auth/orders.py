@@ -2,23 +2,18 @@
 
 import datetime
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.api.addressed import LONGEST as LONGEST_ADDRESS
 from app.api.callers import Caller
 from app.auth.documents import now
 from app.auth.scopes import find_beyond, read_scopes
 from app.auth.shares import LONGEST, SHORTEST, USUAL
 from app.errors import Fault, Forbidden
-from app.resources.faults import faults_of, make_invalid_body
-from app.resources.fields import shape_of
+from app.resources.faults import make_invalid_body
 from app.resources.registry import Resource
-from app.resources.validation import dump, require_object
-
-O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an order
-LONGEST_ADDRESS = 8_000  # characters
 
 
 def _check_future(moment: datetime.datetime) -> datetime.datetime:
@@ -61,15 +56,6 @@ class NewShare(BaseModel):
     expires_in: int = Field(
         USUAL, ge=SHORTEST, le=LONGEST, description="Seconds that it lasts; 7 days without it."
     )
-
-
-def read_order(model: type[O], body: Any) -> O:
-    """The order that a body is; raises `Invalid` with a pointer for each fault."""
-    try:
-        return model.model_validate_json(dump(require_object(body)))
-    except pydantic.ValidationError as error:
-        found = faults_of(error, body, shape_of(model))
-        raise make_invalid_body([fault for _, fault in found]) from None
 
 
 def choose_scopes(

@@ -47,11 +47,16 @@ def grant_own(
     if ADMIN in scopes:
         return OF_ADMIN
     mine = (("account", str(account)),)
-    is_full = all(covers(scopes, scope) for scope in of_account)
+    has_all = is_full(scopes, of_account)
     return {
-        KEYS: _grant_mine(mine, _OF_KEY, is_full=is_full),
-        SHARES: _grant_mine(mine, _OF_SHARE, is_full=is_full),
+        KEYS: _grant_mine(mine, _OF_KEY, is_full=has_all),
+        SHARES: _grant_mine(mine, _OF_SHARE, is_full=has_all),
     }
+
+
+def is_full(scopes: Collection[str], of_account: Collection[str]) -> bool:
+    """Whether scopes are all that an account has."""
+    return all(covers(scopes, scope) for scope in of_account)
 
 
 def _grant_mine(mine: Pairs, made: tuple[str, ...], *, is_full: bool) -> Rights:

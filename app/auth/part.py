@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.types import Scope
 
 from app.api.access import Accesses
+from app.api.addressed import Find
 from app.api.callers import Caller
 from app.api.descriptions import Description, Schema
 from app.api.downloads import Downloads
@@ -28,7 +29,7 @@ from app.auth.routers import make_own_routers
 from app.auth.routes import Callers
 from app.auth.scopes import Scopes
 from app.auth.security import describe_security, secure
-from app.auth.shares import Find, Shared
+from app.auth.shares import Shared
 from app.resources.registry import Resource
 from app.settings import Settings
 from app.store.client import Database

@@ -17,16 +17,18 @@ from starlette.responses import Response
 
 from app.api import operations, requests
 from app.api.access import Access, Accesses
+from app.api.addressed import Address, Find
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Description, Model, Schema
 from app.api.downloads import Downloads
 from app.api.media_types import JSON
+from app.api.orders import read_order
 from app.api.router import EXPORT, ResourceRouter
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
-from app.auth.orders import NewKey, NewShare, choose_scopes, inherit_scopes, read_order
+from app.auth.orders import NewKey, NewShare, choose_scopes, inherit_scopes
 from app.auth.own import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, own_resources
 from app.auth.repositories import (
     AccountRepository,
@@ -37,7 +39,7 @@ from app.auth.repositories import (
     ShareRepository,
 )
 from app.auth.scopes import ADMIN
-from app.auth.shares import Address, Find, make_token, read_address
+from app.auth.shares import make_token, name_file, read_export_address
 from app.errors import Fault, Forbidden, Invalid, NotFound
 from app.query.compile import Compiler, Compilers
 from app.resources.faults import make_invalid_body
@@ -281,7 +283,8 @@ class ShareRouter(_Made):
         order = read_order(NewShare, body)
         caller = caller_of(request.scope)
         root = request.scope.get("root_path", "")
-        address = read_address(order.address, self._find_route, root)
+        address = read_export_address(order.address, self._find_route, root)
+        file = name_file(address)
         await _try(address, request, caller)
         token = make_token()
         is_full = access.view.rights.may("delete")
@@ -291,9 +294,9 @@ class ShareRouter(_Made):
             expires = min(end, expires)
         document = {
             "_id": bson.ObjectId(),
-            "name": order.name or address.file,
+            "name": order.name or file,
             "address": order.address,
-            "file": address.file,
+            "file": file,
             "account": bson.DBRef(ACCOUNTS, caller.id),
             "scopes": inherit_scopes(caller, is_full=is_full),
             "digest": digest(token),
@@ -302,7 +305,7 @@ class ShareRouter(_Made):
             "last_used": None,
         }
         host = f"{request.scope['scheme']}://{request.headers.get('host', '')}"
-        return document, {"url": f"{host}{root}/shared/{token}/{quote(address.file)}"}
+        return document, {"url": f"{host}{root}/shared/{token}/{quote(file)}"}
 
 
 async def _try(address: Address, request: Request, caller: Caller) -> None:

@@ -8,14 +8,14 @@ sees it.
 import datetime
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from pymongo import IndexModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.addressed import Address, Find, read_address
 from app.api.callers import Caller
 from app.api.descriptions import Answer, Description, describe_in_path
 from app.api.lines import hide_in_address
@@ -39,44 +39,7 @@ DAY = 24 * 3600  # seconds
 SHORTEST, LONGEST, USUAL = 60, 365 * DAY, 7 * DAY  # seconds that a share lasts
 EXPORT = "export"  # the step before a format
 
-Find = Callable[[str], tuple[Route, dict[str, Any]] | None]
 Call = Callable[[Any, Scopes], Awaitable[Caller | None]]
-
-
-@dataclass(frozen=True)
-class Address:
-    """What a share downloads: the route of an export, and its query string."""
-
-    route: Route
-    parameters: Mapping[str, Any]
-    path: str
-    raw_path: str
-    query: str
-
-    @property
-    def resource(self) -> str:
-        """The address of the resource, or of the list of what links to a document."""
-        return self.path.removeprefix("/").rpartition(f"/{EXPORT}/")[0]
-
-    @property
-    def file(self) -> str:
-        """The name of the file: `users.csv`."""
-        found = FORMATS.get(self.parameters["format"])
-        extension = found.extension if found is not None else ""
-        return f"{self.resource.rpartition('/')[2]}.{extension}"
-
-    async def answer(self, request: Request, caller: Caller, method: str = "GET") -> Response:
-        """The download, or for HEAD its headers; raises whatever the export does."""
-        scope = {
-            **request.scope,
-            "method": method,
-            "path": self.path,
-            "raw_path": self.raw_path.encode(),
-            "query_string": self.query.encode(),
-            "path_params": self.parameters,
-            "caller": caller,
-        }
-        return await self.route.answer(Request(scope, request.receive))
 
 
 def make_token() -> str:
@@ -84,35 +47,24 @@ def make_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def read_address(address: str, find: Find, root: str = "") -> Address:
-    """What an address names, with or without the prefix that a proxy takes off.
-
-    Raises `Invalid` with a pointer to it where that is no export.
-    """
-    raw_path, _, query = address.partition("?")
-    if root and raw_path.startswith(f"{root}/"):
-        raw_path = raw_path.removeprefix(root)
-    path = _read_path(raw_path)
-    found = find(path) if _is_sendable(address) else None
-    if found is None or not found[0].path.endswith(f"/{EXPORT}/{{format}}"):
+def read_export_address(address: str, find: Find, root: str = "") -> Address:
+    """What a share downloads; raises `Invalid` with a pointer to it where that is no export."""
+    found = read_address(address, find, root)
+    if found is None or not found.route.path.endswith(f"/{EXPORT}/{{format}}"):
         detail = (
             "This must be the path of an export with its query, such as "
             "/users/export/csv?name__contains=a, percent-encoded."
         )
         raise Invalid(detail, Fault(detail, pointer="#/address"))
-    route, parameters = found
-    return Address(route, parameters, path, raw_path, query)
+    return found
 
 
-def _read_path(raw_path: str) -> str:
-    """The path as a server reads it; an encoded slash belongs to a name."""
-    steps = [unquote_to_bytes(step).decode("utf-8", "replace") for step in raw_path.split("/")]
-    return "/".join(step.replace("/", "%2F") for step in steps)
-
-
-def _is_sendable(address: str) -> bool:
-    """Whether an address could be sent as it is (RFC 3986)."""
-    return address.isascii() and address.isprintable() and not set(address) & set(" #")
+def name_file(address: Address) -> str:
+    """The name of the file that an export is: `users.csv`."""
+    resource = address.path.removeprefix("/").rpartition(f"/{EXPORT}/")[0]
+    found = FORMATS.get(address.parameters["format"])
+    extension = found.extension if found is not None else ""
+    return f"{resource.rpartition('/')[2]}.{extension}"
 
 
 class Shared(Part):
@@ -160,7 +112,7 @@ class Shared(Part):
     def _find_address(self, address: str, root: str) -> Address:
         """What a share downloads; raises `NotFound` where that is there no more."""
         try:
-            return read_address(address, self._find, root)
+            return read_export_address(address, self._find, root)
         except Invalid:
             raise NotFound("What this link downloads is there no more.") from None
 

@@ -3,9 +3,11 @@
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any
+from urllib.parse import parse_qsl
 
 import typer
 from pymongo import MongoClient
@@ -21,9 +23,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from app.api import saved
 from app.commands.database import find_compiler, open_database
 from app.commands.files import STDOUT, is_stream, open_target
-from app.commands.options import FormatName, ResourceName, add_options, pairs_of, takers_of_exports
+from app.commands.options import FormatName, add_options, pairs_of, takers_of_exports
 from app.commands.terminal import can_ask, err
 from app.errors import Invalid, StartError
 from app.query.compile import Pairs
@@ -31,17 +34,19 @@ from app.query.plan import make_plan
 from app.settings import Settings, read_settings
 from app.spreadsheets.chunks import Tally
 from app.spreadsheets.formats import FORMATS
-from app.store.client import has_snapshots
+from app.store.client import direct_connection, has_snapshots
 from app.store.errors import translate_errors
 from app.store.indexes import Indexes, look_at
 from app.store.pages import start_session
-from app.transfers.exports import read_export
+from app.transfers.exports import ask_for_export, read_export
 from app.transfers.production import Export, produce
 from app.transfers.work import export_options
 
 
 def run(
-    resource: ResourceName,
+    resource: Annotated[
+        str, typer.Argument(help="The collection, such as users; with --view it may be absent.")
+    ] = "",
     output: Annotated[
         str,
         typer.Option(
@@ -56,12 +61,27 @@ def run(
         list[str] | None,
         typer.Option(help="A condition, as lists have it: 'profile.age__gte=18'; repeat for more."),
     ] = None,
+    view: Annotated[
+        str,
+        typer.Option(
+            help="The slug of a saved view, whose conditions, order and columns are taken; the "
+            "other options go on top."
+        ),
+    ] = "",
     **parameters: str | bool,
 ) -> None:
     """Write a collection to a file, as GET /users/export/{format} does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the part of a file goes, as at ^C
-    pairs = [*read_conditions(where or ()), *pairs_of(parameters)]
-    export(read_settings(), resource, format_, pairs, output, err, force=force)
+    settings = read_settings()
+    pairs: Pairs = [*read_conditions(where or ()), *pairs_of(parameters)]
+    if not (resource or view):
+        raise StartError("Name a collection, such as users, or a saved view with --view.")
+    with ExitStack() as stack:
+        if view:  # both look into one database, which may be started for them
+            uri = stack.enter_context(open_database(settings))
+            settings = settings.model_copy(update={"MONGO_URI": uri})
+            resource, pairs = read_view(settings, uri, view, resource, pairs)
+        export(settings, resource, format_, pairs, output, err, force=force, name=view)
 
 
 add_options(run, "export", takers_of_exports())
@@ -69,25 +89,27 @@ add_options(run, "export", takers_of_exports())
 
 def export(
     settings: Settings,
-    name: str,
+    resource: str,
     format_: str,
     pairs: Pairs,
     output: str,
     console: Console,
     *,
     force: bool = False,
+    name: str = "",
 ) -> None:
     """Writes an export of a resource to a file, which has its name only when it is whole.
 
-    `-` is standard output. Raises `StartError` for an unknown resource and a file that can't be
-    written, `RequestError` as HTTP would.
+    `-` is standard output; without one the file is called by `name`, else as the resource. Raises
+    `StartError` for an unknown resource and a file that can't be written, `RequestError` as HTTP
+    would.
     """
-    compiler = find_compiler(settings, name)
+    compiler = find_compiler(settings, resource)
     format_ = format_ or _format_of(output)
     if output == STDOUT:
         _refuse_terminal(format_)
     if not output:
-        output = _default_name(name, format_)
+        output = _default_name(name or resource, format_)
         if not force:
             _ask_to_overwrite(output)
     with (
@@ -108,6 +130,28 @@ def export(
     console.print(
         f"{tally.rows:,} rows, {tally.size:,} bytes, to {place}.", highlight=False, markup=False
     )
+
+
+def read_view(
+    settings: Settings, uri: str, slug: str, resource: str, pairs: Pairs
+) -> tuple[str, list[tuple[str, str]]]:
+    """The resource of a saved view, and its parameters with these on top.
+
+    Raises `StartError` where there is no such view, or it is one of another resource.
+    """
+    with translate_errors(), direct_connection(settings, uri) as connection:
+        view = saved.find(connection, slug)
+    if view is None:
+        raise StartError(
+            f"There is no saved view {slug!r}; GET /views/ lists those that there are."
+        )
+    if resource not in ("", view.resource):
+        raise StartError(f"The view {slug!r} is of {view.resource!r}, not of {resource!r}.")
+    given = [(name, value) for name, value in pairs if value]
+    replaced = {name for name, _ in given if name in ("columns", "sort", "keyword")}
+    asked = ask_for_export(parse_qsl(view.query, keep_blank_values=True))
+    kept = [(name, value) for name, value in asked if name not in replaced]
+    return view.resource, [*kept, *given]
 
 
 def read_conditions(conditions: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,14 @@ from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
 from app.transfers.production import Export, project
 
+_OF_PAGES = ("skip", "after", "limit", "count", "expand")  # what an export of all doesn't have
+
+
+def ask_for_export(pairs: Pairs) -> list[tuple[str, str]]:
+    """The parameters of the export of all that a list shows: its conditions, order and columns."""
+    asked = [(name, value) for name, value in pairs if name not in _OF_PAGES]
+    return [("columns" if name == "fields" else name, value) for name, value in asked]
+
 
 def read_export(
     name: str,

@@ -50,6 +50,27 @@ async def test_location_and_link(prefixed: Prefixed) -> None:
         assert len(following.json()) == 1
 
 
+async def test_what_links_to_a_document(prefixed: Prefixed) -> None:
+    _, http = prefixed
+    made = (await http.post("/teachers/", json={"tno": 1001, "name": "Ada"})).json()
+    for path in ("courses", "courses/export/json"):
+        answer = await http.get(f"/teachers/{made['_id']}/{path}")
+        assert (answer.status_code, answer.json()) == (200, [])
+
+
+async def test_saved_views(prefixed: Prefixed) -> None:
+    root, http = prefixed
+    for number in range(2):
+        await http.post("/users/", json=USER | {"email": f"{number}@example.com"})
+    view = {"name": "a", "address": f"{root}/users/?limit=1"}
+    made = await http.post("/views/", json=view)
+    assert made.headers["location"] == f"{root}/views/a"
+    assert made.json()["address"] == f"{root}/users/?limit=1"
+    assert made.json()["page"] == f"{root}/ui/users/?limit=1"
+    address = (await http.get("/views/a")).links["next"]["url"]
+    assert address.startswith(f"http://localhost{root}/users/?limit=1&after=")
+
+
 async def test_pages(prefixed: Prefixed) -> None:
     root, http = prefixed
     home = (await http.get("/", headers={"Accept": "application/json"})).json()

@@ -54,6 +54,10 @@ OTHERS = {  # every other path, and what it needs by method, `*` for all of them
     "/ui/sign-in": {"*": OPEN},
     "/ui/sign-out": {"*": OPEN},
     "/shared/{token}/{file}": {"*": OPEN},
+    "/views": {"*": ANYONE},
+    "/views/": {"*": ANYONE},
+    "/views/{slug}": {"*": ANYONE, "PATCH": FULL, "DELETE": FULL},
+    "/views/{slug}/{format}": {"*": ANYONE},
 }
 OF_ADMINISTRATORS = ("accounts", "roles", "audit")
 OF_ONES_OWN = ("keys", "shares")
@@ -134,6 +138,7 @@ def address_of(path: str) -> str:
     """An address of the path; of whatever it names there is nothing."""
     names = {"format": "csv", "key": MISSING, "export_id": secrets.token_hex(16)}
     names |= {"problem": "not-found", "file": "none.js", "token": secrets.token_urlsafe(32)}
+    names |= {"slug": "nothing"}
     return path.format(**names)
 
 

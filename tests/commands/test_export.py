@@ -97,6 +97,34 @@ def test_the_file_is_that_of_http(
     assert [path.name for path in tmp_path.iterdir()] == [f"out.{format_}"]
 
 
+def test_a_saved_view_is_exported(
+    run: Any, http: httpx.Client, database: Any, tmp_path: Path
+) -> None:
+    database["docsheet.views"].delete_many({})
+    database["users"].insert_many(
+        [{"_id": n, "name": f"N{n}", "email": f"{n}@x.com", "age": n} for n in range(10)]
+    )
+    view = {"name": "Old ones", "address": "/users/?age__gte=5&sort=-age&fields=name,age&limit=2"}
+    assert http.post("/views/", json=view).status_code == 201
+    whole = run("export", "--view", "old-ones")
+    assert whole.returncode == 0, whole.stderr
+    file = tmp_path / "old-ones.csv"
+    assert file.read_text().split() == ["name,age", "N9,9", "N8,8", "N7,7", "N6,6", "N5,5"]
+    assert file.read_bytes() == http.get("/views/old-ones/csv").content
+    words = ("--where", "age__lt=8", "--columns", "name", "--limit", "2", "--sort", "age")
+    part = run("export", "users", "--view", "Old-ones", "-o", "-", *words)
+    assert part.stdout.split() == [b"name", b"N5", b"N6"]
+    for words, sentence in (
+        (("export", "--view", "none"), b"There is no saved view 'none'"),
+        (("export", "classes", "--view", "old-ones"), b"is of 'users', not of 'classes'"),
+        (("export",), b"Name a collection"),
+    ):
+        refused = run(*words)
+        assert refused.returncode == 1
+        assert sentence in refused.stderr
+    database["docsheet.views"].delete_many({})
+
+
 def test_options_and_standard_output(
     run: Any, http: httpx.Client, people: Any, tmp_path: Path
 ) -> None:
@@ -289,5 +317,5 @@ def test_every_parameter_of_an_export_is_an_option() -> None:
     every = {option for found in FORMATS.values() for option in found.takes}
     options = inspect.signature(export.run).parameters
     assert set(parameters_of("export", every)) == set(options) - {
-        "resource", "output", "format_", "force", "where",
+        "resource", "output", "format_", "force", "where", "view",
     }  # fmt: skip
