@@ -58,8 +58,13 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     if found[0]["type"] == "json_invalid":
         reason = found[0]["ctx"]["error"]
         return problem(BadRequest(f"The body is not JSON: {reason}."), request.scope)
-    faults = [_fault(one) for one in found]
-    return problem(Invalid(faults[0].detail, *faults), request.scope)
+    return problem(make_invalid(error), request.scope)
+
+
+def make_invalid(error: RequestValidationError) -> Invalid:
+    """FastAPI's error as ours."""
+    faults = [_fault(one) for one in error.errors()]
+    return Invalid(faults[0].detail, *faults)
 
 
 def _fault(one: Any) -> Fault:

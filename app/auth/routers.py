@@ -167,7 +167,7 @@ class RoleRouter(OwnRouter):
     documents = RoleRepository
 
 
-class _Made(OwnRouter):
+class MadeRouter(OwnRouter):
     """What is made from less than it is, and changed in little."""
 
     order: type[BaseModel]
@@ -182,10 +182,14 @@ class _Made(OwnRouter):
         access = self.access(request, "create")
         requests.refuse_parameters(request)
         body = await self._body(request, requests.BODIES)
+        stored, secret = await self.insert(request, access, body)
+        return self._answer_once(request, access, stored, secret)
+
+    async def insert(self, request: Request, access: Access, body: Any) -> tuple[Stored, Secret]:
+        """Makes and stores what is asked for; with it what is told this once."""
         document, secret = await self.make(request, access, body)
         # All of it is checked by now; the account that it is of is one that few may read.
-        stored = await self._whole.of(request.scope).insert(document)
-        return self._answer_once(request, access, stored, secret)
+        return await self._whole.of(request.scope).insert(document), secret
 
     async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:
         """The document that is stored, and what else the answer tells."""
@@ -225,7 +229,7 @@ class _Made(OwnRouter):
         return replace(described, body={JSON: schema}, answers={201: made}, summary="Make one")
 
 
-class KeyRouter(_Made):
+class KeyRouter(MadeRouter):
     """Keys: of one's own, for an administrator of any account."""
 
     documents = KeyRepository
@@ -267,7 +271,7 @@ def _read_account(text: str | None, caller: Caller) -> Any:
         raise make_invalid_body([Fault(detail, pointer="#/account")]) from None
 
 
-class ShareRouter(_Made):
+class ShareRouter(MadeRouter):
     """Shares: what they download is tried when they are made."""
 
     documents = ShareRepository

@@ -1,6 +1,8 @@
 """`/auth/token`, `/auth/revoke`, `/auth/me` and the password of one's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -24,6 +26,7 @@ from app.auth.scopes import ACTIONS, Scopes, find_beyond
 from app.auth.signing import TOKEN_SECONDS
 from app.auth.tokens import Tokens
 from app.errors import BadRequest, Fault, Forbidden, Invalid, UnsupportedMedia
+from app.resources.registry import Resource
 
 TAG = "accounts"
 FORM = "application/x-www-form-urlencoded"
@@ -150,6 +153,25 @@ PASSWORD = Description(
 )
 
 
+@dataclass(frozen=True)
+class May:
+    """What a caller may do with a resource, and the fields that it sees."""
+
+    resource: Resource
+    may: list[str]
+    fields: list[str]
+
+
+@dataclass(frozen=True)
+class Me:
+    """Who a caller is."""
+
+    caller: Caller
+    role: str | None
+    may: list[May]
+    may_change_password: bool
+
+
 class Callers:
     """The handlers by which a caller gets tokens, and asks who it is."""
 
@@ -240,35 +262,53 @@ class Callers:
     async def show(self, request: Request) -> Response:
         """`GET /auth/me`: the caller, and what it may do."""
         requests.refuse_parameters(request)
-        caller = caller_of(request.scope)
-        known = await self._checks.accounts.get(caller.id)
+        me = await self.describe(caller_of(request.scope))
         answer = {
-            "name": caller.name,
-            "role": known.role.name if known else None,
-            "scopes": sorted(caller.scopes),
-            "means": caller.means,
-            "resources": self._show_resources(caller),
+            "name": me.caller.name,
+            "role": me.role,
+            "scopes": sorted(me.caller.scopes),
+            "means": me.caller.means,
+            "resources": {
+                one.resource.address: {"may": one.may, "fields": one.fields} for one in me.may
+            },
         }
         return Response(orjson.dumps(answer), 200, NOT_STORED, JSON)
 
-    def _show_resources(self, caller: Caller) -> dict[str, dict[str, list[str]]]:
-        """By address, what the caller may do, and which fields it sees."""
-        shown: dict[str, dict[str, list[str]]] = {}
+    async def describe(self, caller: Caller) -> Me:
+        """Who a caller is, and what it may do."""
+        known = await self._checks.accounts.get(caller.id)
+        role = known.role.name if known else None
+        return Me(caller, role, list(self._list_rights(caller)), _may_change(caller, known))
+
+    def _list_rights(self, caller: Caller) -> Iterator[May]:
+        """What the caller may do with each resource, and which fields it sees."""
         for view in self._accesses.compilers_of(caller.rights).views.values():
             may: list[str] = [action for action in ACTIONS if view.rights.may(action)]
             fields = view.resource.paths if "read" in may or "export" in may else ()
             if may:
-                shown[view.whole.address] = {"may": may, "fields": list(fields)}
-        return shown
+                yield May(view.whole, may, list(fields))
 
     async def change_password(self, request: Request) -> Response:
         """`PUT /auth/me/password`: another password; whatever else is signed in has to again."""
         requests.refuse_parameters(request)
+        known = await self.require_password(request)
+        await self.change(request, known, await _read_change(request))
+        return Response(None, 204)
+
+    async def require_password(self, request: Request) -> Known:
+        """The caller's account; raises `Forbidden` where it may not change its password."""
         caller = caller_of(request.scope)
         known = await self._checks.accounts.get(caller.id)
-        if known is None or caller.means == "key" or caller.scopes != known.scopes:
+        if known is None or not _may_change(caller, known):
             raise Forbidden("Only who has signed in with all scopes of the account may do this.")
-        change = await _read_change(request)
+        return known
+
+    async def change(self, request: Request, known: Known, change: Change) -> None:
+        """Changes the password, and ends what else is signed in with the old one.
+
+        Raises `Invalid` for an old one that is wrong, `TooManyRequests` after too many of these.
+        """
+        caller = caller_of(request.scope)
         right = await self._checks.sign_in.check(known.name, change.old, request.scope)
         if right is None:
             detail = "This is not the password of the account."
@@ -276,7 +316,6 @@ class Callers:
         new = await self._checks.accounts.set_password(right, change.new)
         await self._end_others(caller, request.scope.get(CREDENTIAL, ""), new)
         await self._checks.audit.write(request.scope, "password changed", known.name)
-        return Response(None, 204)
 
     async def _end_others(self, caller: Caller, credential: str, new: str) -> None:
         """Ends the sessions and tokens of an account, but for the one that asked."""
@@ -289,8 +328,16 @@ class Callers:
         await sessions.end_others(caller.id, credential)
 
 
-async def read_form(request: Request) -> Form:
-    """The fields of a form; raises `BadRequest` for one that is broken or has a field twice."""
+def _may_change(caller: Caller, known: Known | None) -> bool:
+    """Whether a caller may change the password of its account."""
+    return known is not None and caller.means != "key" and caller.scopes == known.scopes
+
+
+async def read_form(request: Request, most: int = 20) -> Form:
+    """The fields of a form, of which there are `most` at most.
+
+    Raises `BadRequest` for one that is broken or has a field twice.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:
         detail = f"The body must be {FORM}."
@@ -298,7 +345,7 @@ async def read_form(request: Request) -> Form:
     body = await requests.read_body(request, FORM_LIMIT)
     try:
         pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
+            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=most
         )
     except ValueError:
         raise _refuse("invalid_request", "The body is no form in UTF-8.") from None
@@ -324,7 +371,11 @@ def _refuse(word: str, detail: str) -> BadRequest:
 
 async def _read_change(request: Request) -> Change:
     requests.check_media_type(request, requests.BODIES)
-    body = requests.parse_json(await requests.read_body(request, FORM_LIMIT))
+    return read_change(requests.parse_json(await requests.read_body(request, FORM_LIMIT)))
+
+
+def read_change(body: Any) -> Change:
+    """The change that a body is; raises `RequestValidationError`."""
     try:
         return Change.model_validate(body, strict=True)
     except ValidationError as error:
