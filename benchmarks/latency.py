@@ -65,43 +65,53 @@ class Reads:
 
     async def run(self, per_second: int, seconds: float) -> list[float]:
         """Milliseconds of every read, sorted."""
-        begin = time.perf_counter() + 0.1
+        begin = time.monotonic() + 0.1
         tasks = []
         for number_of in range(int(per_second * seconds)):
             due = begin + number_of / per_second
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            tasks.append(asyncio.create_task(self._read(due)))
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            tasks.append(asyncio.create_task(self.read(due)))
         times = await asyncio.gather(*tasks)
         for _, writer in self._idle:
             writer.close()
         self._idle.clear()
         return sorted(times)
 
-    async def _read(self, due: float) -> float:
-        while (
-            self._idle and self._idle[-1][0].at_eof()
-        ):  # it was idle for longer than the server keeps one
-            self._idle.pop()[1].close()
-        reader, writer = (
-            self._idle.pop()
-            if self._idle
-            else await asyncio.open_connection("127.0.0.1", self._port)
-        )
-        status, _ = await ask(reader, writer, f"/users/{next(self._keys)}")
+    async def read(self, due: float) -> float:
+        """Milliseconds of one read, since it was due."""
+        reader, writer = await self.connect()
+        status, _, _ = await ask(reader, writer, f"/users/{self.next_key()}")
         if status != 200:
             raise SystemExit(f"A read was answered with {status}.")
+        self.keep(reader, writer)
+        return (time.monotonic() - due) * 1000
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection that nobody uses: an idle one, unless the server has closed it meanwhile."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self._port)
+
+    def keep(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Gives a connection back."""
         self._idle.append((reader, writer))
-        return (time.perf_counter() - due) * 1000
+
+    def next_key(self) -> str:
+        """The `_id` of the user to be read next."""
+        return next(self._keys)
 
 
 async def ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str
-) -> tuple[int, bytes]:
-    """Status and body of a GET on an open connection (the answer has a Content-Length)."""
+) -> tuple[int, bytes, bytes]:
+    """Status, head in lower case and body of a GET (the answer has a Content-Length)."""
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-    return int(head[9:12]), await reader.readexactly(length)
+    return int(head[9:12]), head, await reader.readexactly(length)
 
 
 @asynccontextmanager
@@ -259,9 +269,8 @@ async def attacking(server: Server, clients: int) -> AsyncIterator[Meanwhile]:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         while not stop.is_set():
             begin = time.perf_counter()
-            status, _ = await ask(
-                reader, writer, f"/users/?keyword={quote(next(patterns), safe='')}"
-            )
+            address = f"/users/?keyword={quote(next(patterns), safe='')}"
+            status, _, _ = await ask(reader, writer, address)
             meanwhile.answers[status] += 1
             meanwhile.longest = max(meanwhile.longest, time.perf_counter() - begin)
         writer.close()
@@ -283,6 +292,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     parser.add_argument("--format", default="csv", help="of the exports")
     parser.add_argument("--rows", type=int, default=100_000, help="of the files that are imported")
+    parser.add_argument("--workers", type=int, default=1, help="processes that serve")
     parser.add_argument("--only", help="a part of the names of what is measured, besides nothing")
     parser.add_argument(
         "--stalled", type=int, default=100, help="clients that take no byte of their exports"
@@ -293,15 +303,19 @@ def main() -> None:
         data = users.users(uri, asked.documents)
         how = f"at {asked.rate}/s for {asked.seconds:g} s, exports as {asked.format}"
         heading(f"Read one of {data.documents:,} users {how}")
-        with data.client() as client:
-            sample = client[data.name]["users"].aggregate(
-                [{"$sample": {"size": KEYS}}, {"$project": {"_id": 1}}]
-            )
-            keys = [str(document["_id"]) for document in sample]
+        keys = read_keys(data)
         new = users.newcomers(uri, asked.rows, data.documents)
         files = [make_file(new, kind) for kind in ("csv", "xlsx")]
-        with ours(data, EXPORTS_AT_ONCE=max(4, asked.stalled)) as server:
+        at_once = max(4, asked.stalled)
+        with ours(data, EXPORTS_AT_ONCE=at_once, WORKERS=asked.workers) as server:
             asyncio.run(_measure(server, keys, data, files, asked))
+
+
+def read_keys(data: users.Data) -> list[str]:
+    """The `_id`s of some users."""
+    steps = [{"$sample": {"size": KEYS}}, {"$project": {"_id": 1}}]
+    with data.client() as client:
+        return [str(document["_id"]) for document in client[data.name]["users"].aggregate(steps)]
 
 
 async def _measure(
@@ -366,9 +380,9 @@ async def _measure(
 
 
 def _row(name: str, times: list[float], base: list[float], meanwhile: Meanwhile) -> list[str]:
-    p50, p99 = _quantile(times, 0.5), _quantile(times, 0.99)
+    p50, p99 = quantile(times, 0.5), quantile(times, 0.99)
     speeds = " ".join(number(speed) for speed in meanwhile.speeds) or "–"
-    ratios = ratio(p50, _quantile(base, 0.5)), ratio(p99, _quantile(base, 0.99))
+    ratios = ratio(p50, quantile(base, 0.5)), ratio(p99, quantile(base, 0.99))
     return [
         name,
         number(p50),
@@ -380,7 +394,8 @@ def _row(name: str, times: list[float], base: list[float], meanwhile: Meanwhile)
     ]
 
 
-def _quantile(times: list[float], share: float) -> float:
+def quantile(times: list[float], share: float) -> float:
+    """The time below which this share of sorted times is."""
     return times[min(int(len(times) * share), len(times) - 1)]
 
 

@@ -119,13 +119,15 @@ class Candidate:
     start: Starter
 
 
-def ours(data: Data, models: str = USERS, quiet: bool = False, **settings: object) -> Server:
-    """Docsheet with its default settings and these."""
+def ours(
+    data: Data, models: str = USERS, quiet: bool = False, module: str = "app", **settings: object
+) -> Server:
+    """Docsheet with its default settings and these; `module` is what runs it."""
     port = free_port()
     command = (
         [sys.executable, "-c", QUIET_OURS, "serve"]
         if quiet
-        else [sys.executable, "-m", "app", "serve"]
+        else [sys.executable, "-m", module, "serve"]
     )
     return Server(
         "ours",
