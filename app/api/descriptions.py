@@ -74,7 +74,8 @@ HEADERS: dict[str, str | Schema] = {
     "Vary": "`Accept`.",
     "ETag": "The state of the whole stored document.",
     "Location": "The address of the new document.",
-    "Link": 'The next page: `<address>; rel="next"`; absent on the last.',
+    "Link": 'The pages around this one, with commas between them: `<address>; rel="next"` (absent '
+    'on the last page), `rel="prev"` (absent on the first), `rel="first"` and `rel="last"`.',
     "X-Total-Count": {"type": "integer", "description": "How many documents there are."},
     "X-Count-Strategy": {
         "type": "string",

@@ -21,7 +21,7 @@ from app.api.parts import Part
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
 from app.errors import Invalid, NotFound
-from app.query.compile import Compiler
+from app.query.compile import Compiler, Pairs, Query
 from app.query.conditions import Condition
 from app.query.expansions import Expansion
 from app.resources.keys import write_key
@@ -138,7 +138,8 @@ class ResourceRouter(Part):
             for document in page.documents:
                 access.present(document)
         raw = None if query.expand else page.raw
-        return Response(to_json(page.documents, raw), 200, _page_headers(request, page), JSON)
+        headers = _page_headers(request, query, page)
+        return Response(to_json(page.documents, raw), 200, headers, JSON)
 
     async def create(self, request: Request) -> Response:
         """`POST /users/`: a new document, or an array of them."""
@@ -345,20 +346,38 @@ def _without_file(request: Request) -> NotFound:
     return NotFound(f"POST a file to {path}; {path}/xlsx is an empty one to fill in.")
 
 
-def _page_headers(request: Request, page: ListPage) -> dict[str, str]:
+def _page_headers(request: Request, query: Query, page: ListPage) -> dict[str, str]:
     headers = {}
     if page.total is not None and page.strategy is not None:
         headers = {"X-Total-Count": str(page.total), "X-Count-Strategy": page.strategy}
-    if page.token is not None:
-        others = [
-            (name, value)
-            for name, value in requests.pairs(request)
-            if name not in ("after", "skip")
-        ]
-        headers["Link"] = (
-            f'<{_address(request)}?{urlencode([*others, ("after", page.token)])}>; rel="next"'
-        )
+    places = list_pages(query, page)
+    if places:
+        asked = requests.pairs(request)
+        others = [(name, value) for name, value in asked if name not in ("after", "skip")]
+        address = _address(request)
+        links = []
+        for relation, place in places.items():
+            text = urlencode([*others, *place])
+            links.append(f'<{address}{"?" if text else ""}{text}>; rel="{relation}"')
+        headers["Link"] = ", ".join(links)
     return headers
+
+
+def list_pages(query: Query, page: ListPage) -> dict[str, Pairs]:
+    """The other pages of a list by their relation (RFC 8288), each as what says where it is."""
+    found: dict[str, Pairs] = {}
+    if page.token is not None:
+        found["next"] = [("after", page.token)]
+    if page.before is not None:
+        found["prev"] = [("after", page.before)]
+    elif query.skip:
+        skip = query.skip - (query.limit or 1)
+        found["prev"] = [("skip", str(skip))] if skip > 0 else []
+    if "prev" in found:
+        found["first"] = []
+    if page.last is not None:
+        found["last"] = [("after", page.last)]
+    return found
 
 
 def _address(request: Request) -> str:

@@ -55,11 +55,19 @@ def find_serving(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | N
 
     None where none has it.
     """
-    backwards = tuple((path, -direction) for path, direction in sort)
+    backwards = reverse(sort)
     for index in indexes:
         if index.keys == sort or (index.keys == backwards and not index.clustered):
             return index, index.keys == backwards
     return None
+
+
+def reverse(sort: Sort) -> Sort:
+    """The sort from its end.
+
+    An array has another place in it: its greatest element says where it stands, not its least.
+    """
+    return tuple((path, -direction) for path, direction in sort)
 
 
 def add_id(keys: Sort) -> Sort:
@@ -166,12 +174,13 @@ def name_of_key(number: int) -> str:
 def position(sort: Sort, raw: bytes, begin: int = 0) -> bytes | None:
     """Where the document that begins there stands; None where only the database can say.
 
-    That is so where an array is on the way to a key. A page read with `compute` says it itself.
+    That is so where an array is on the way to a key. A page read with `compute` says it itself,
+    unless that was to say so `only_plain`.
     """
     if raw.find(_MARK, begin) >= 0:  # quicker than to walk all fields of each document
         computed_ = elements.field(raw, SORT_KEY, begin)
         if computed_ is not None:
-            return computed_[1:]
+            return computed_[1:] or None
     fields = []
     for number, (path, _) in enumerate(sort):
         value = elements.value_at(raw, path, begin)
@@ -223,22 +232,34 @@ def end_value(direction: int) -> bytes:
     return elements.MAX_KEY if direction > 0 else elements.MIN_KEY
 
 
-def after(sort: Sort, place: bytes, *, inclusive: bool = False) -> dict[str, Any]:
+def after(
+    sort: Sort, place: bytes, *, inclusive: bool = False, backwards: bool = False
+) -> dict[str, Any]:
     """The condition of documents behind the position: k1 > v1, or k1 = v1 and k2 > v2, or …
 
-    `inclusive` takes those at the position itself as well.
+    `inclusive` takes those at the position itself as well; `backwards` those before it.
     """
     keys = [(sort_value(*key), f"$$at_.{name_of_key(n)}") for n, key in enumerate(sort)]
     choices = []
     equal: list[Any] = []
     for (key, bound), (_, direction) in zip(keys, sort, strict=True):
-        beyond = {"$gt" if direction > 0 else "$lt": [key, bound]}
+        beyond = {"$gt" if (direction > 0) != backwards else "$lt": [key, bound]}
         choices.append({"$and": [*equal, beyond]} if equal else beyond)
         equal.append({"$eq": [key, bound]})
     if inclusive:
         choices.append({"$and": equal})
-    at = {"at_": {"$literal": RawBSONDocument(place)}}
-    return {"$expr": {"$let": {"vars": at, "in": {"$or": choices}}}}
+    return _compare(place, {"$or": choices})
+
+
+def at(sort: Sort, place: bytes) -> dict[str, Any]:
+    """The condition of documents at the position itself."""
+    equal = [{"$eq": [sort_value(*key), f"$$at_.{name_of_key(n)}"]} for n, key in enumerate(sort)]
+    return _compare(place, {"$and": equal})
+
+
+def _compare(place: bytes, condition: dict[str, Any]) -> dict[str, Any]:
+    position = {"at_": {"$literal": RawBSONDocument(place)}}
+    return {"$expr": {"$let": {"vars": position, "in": condition}}}
 
 
 def after_id(direction: int, value: bytes, *, inclusive: bool = False) -> dict[str, Any]:
@@ -279,19 +300,30 @@ def after_plain(sort: Sort, position: Sequence[Any]) -> dict[str, Any]:
     return {"$or": choices}
 
 
-def compute(sort: Sort, *, is_view: bool) -> dict[str, Any]:
+def compute(sort: Sort, *, is_view: bool, only_plain: bool = False) -> dict[str, Any]:
     """The projection that adds a document's position to it.
 
     The `_id` of a collection's document is its own place; only a view's may be an array, or none.
+    `only_plain` gives null where an array is on the way to a key.
     """
     found = {name_of_key(n): sort_value(*key) for n, key in enumerate(sort)}
     if sort and sort[-1][0] == "_id" and not is_view:
         found[name_of_key(len(sort) - 1)] = "$_id"
+    if only_plain:
+        return {SORT_KEY: {"$cond": [_has_arrays(sort), None, found]}}
     return {SORT_KEY: found}
 
 
-def stages(sort: Sort, *, whole_documents: bool = False) -> list[dict[str, Any]]:
-    """The order as stages of a pipeline.
+def _has_arrays(sort: Sort) -> dict[str, Any]:
+    steps = [path.split(".") for path, _ in sort]
+    paths = [".".join(one[:number]) for one in steps for number in range(1, len(one) + 1)]
+    return {"$or": [{"$isArray": f"${path}"} for path in dict.fromkeys(paths)]}
+
+
+def stages(
+    sort: Sort, *, whole_documents: bool = False, backwards: bool = False
+) -> list[dict[str, Any]]:
+    """The order as stages of a pipeline, `backwards` from its end.
 
     Unlike a find it takes documents with arrays at two keys ("parallel arrays"), and compares all
     values as `after` does. `whole_documents` gives those at one position an order, too. The
@@ -300,11 +332,12 @@ def stages(sort: Sort, *, whole_documents: bool = False) -> list[dict[str, Any]]
     keys = {}
     for number, key in enumerate(sort):
         keys[name_of_key(number)] = _wrap_value(sort_value(*key))
-    order = {f"{_ORDER}.{name_of_key(n)}": direction for n, (_, direction) in enumerate(sort)}
+    walk = reverse(sort) if backwards else sort
+    order = {f"{_ORDER}.{name_of_key(n)}": direction for n, (_, direction) in enumerate(walk)}
     added = {**compute(sort, is_view=True), _ORDER: keys}
     if whole_documents:
         added[_WHOLE] = "$$ROOT"
-        order[_WHOLE] = 1
+        order[_WHOLE] = -1 if backwards else 1
     return [{"$set": added}, {"$sort": order}]
 
 

@@ -151,7 +151,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("fields", _LIST, Text(), "Paths with commas: only these are shown, and `_id`."),
     Parameter("expand", ("list", "read"), Text(),
               "Links with commas: the documents that they lead to, in their place."),
-    Parameter("after", _LIST, Text(), "The token of the Link header: the page that follows."),
+    Parameter("after", _LIST, Text(), "A token of the Link header: the page that it leads to."),
     Parameter("count", _LIST, Choice(COUNTS), "How to count for X-Total-Count.", "auto"),
     Parameter("columns", _EXPORT, Text(),
               "Paths with commas, each with a title if you like: `name,age:Age`; `*`."),

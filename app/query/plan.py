@@ -16,8 +16,9 @@ from app.settings import Settings
 class Plan:
     """What to read, as plain data.
 
-    `sort` is a total order. `order` is the index that has it, and whether that is read backwards;
-    None where no index has it. `is_view` says that `_id`s may repeat and be of any type.
+    `sort` is a total order; `backwards`, documents are read from its end. `order` is the index that
+    serves this, and whether that is read backwards; None where no index does. `is_view` says that
+    `_id`s may repeat and be of any type.
     `projection` keeps what is asked for, None whole documents. `flat`, where there is one, is tried
     before it, page by page, until too many pages in a row were none that can be flattened.
     """
@@ -34,6 +35,12 @@ class Plan:
     patience: float = 15.0  # seconds that a lost primary is waited for
     joins: tuple[Join, ...] = ()  # what is asked of linked documents, and is no part of `filter`
     patterns: tuple[str, ...] = ()  # the parameters that are regular expressions
+    backwards: bool = False
+
+    @property
+    def walk(self) -> Sort:
+        """The sort in which MongoDB is asked for the documents."""
+        return ordering.reverse(self.sort) if self.backwards else self.sort
 
     @property
     def whole_sort(self) -> Sort:
@@ -51,15 +58,18 @@ def make_plan(
 ) -> Plan:
     """The plan of a query of a collection, or a view, that has these indexes."""
     sort = ordering.complete(query.sort, () if is_view else indexes)
+    backwards = query.after is not None and query.after.backwards
+    walk = ordering.reverse(sort) if backwards else sort
     return Plan(
         query.filter,
         sort,
         query.skip,
         query.limit,
-        order=None if is_view else ordering.find_serving(sort, indexes),
+        order=None if is_view else ordering.find_serving(walk, indexes),
         is_view=is_view,
         time_limit=int(settings.QUERY_TIME_LIMIT_SECONDS * 1000),
         patience=settings.PRIMARY_WAIT_SECONDS,
         joins=query.joins,
         patterns=query.patterns,
+        backwards=backwards,
     )

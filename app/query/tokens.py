@@ -1,4 +1,4 @@
-"""Where a page ended, as a token: opaque, checked, made for one query."""
+"""Where a page begins or ends, as a token: opaque, checked, made for one query."""
 
 import base64
 import hashlib
@@ -10,17 +10,21 @@ from app.resources import elements
 _DIGEST = 9  # bytes
 _HELD = 1_000  # bytes of a position that a token holds; what is longer is read again by `_id`
 _OF_ID = 600  # bytes of an `_id` that a token holds
+_TRUE = bytes([elements.BOOLEAN, 1])
 
 
 @dataclass(frozen=True)
 class Place:
-    """The position of a page's last document.
+    """Where a page begins: behind the position of the last document of the page before.
 
     `shown` counts the documents at this very position that were shown, where there are more.
+    `backwards`: the page that ends there, before the position; `shown` then counts the documents
+    at this very position that are on that page or before it.
     """
 
     position: bytes
     shown: int = 0
+    backwards: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,14 @@ class Pointer:
     key: bytes
     is_bound: bool
     shown: int = 0
+    backwards: bool = False
 
     def is_of(self, position: bytes) -> bool:
         """Whether this is the position that it stands for."""
         return _digest_of(position) == self.digest
+
+
+END = Place(b"", backwards=True)  # of all documents: the last page ends there
 
 
 def write_token(place: Place, key: bytes, fingerprint: bytes) -> str:
@@ -46,13 +54,18 @@ def write_token(place: Place, key: bytes, fingerprint: bytes) -> str:
     `key` is the `_id` of the document there.
     """
     position = place.position
-    if len(position) <= _HELD:
+    fields: list[tuple[str, bytes]]
+    if not position:
+        fields = []
+    elif len(position) <= _HELD:
         fields = [("p", bytes([elements.OBJECT]) + position)]
     else:
         short = elements.find_lower_bound(key, _OF_ID)
         fields = [("d", _binary(_digest_of(position))), ("b" if short != key else "i", short)]
     if place.shown:
         fields.append(("n", bytes([elements.INT32]) + place.shown.to_bytes(4, "little")))
+    if place.backwards:
+        fields.append(("r", _TRUE))
     payload = elements.make_document(fields)
     return _text(_digest(payload, fingerprint) + payload)
 
@@ -74,16 +87,19 @@ def _read(token: str, fingerprint: bytes) -> Place | Pointer:
     if data[:_DIGEST] != _digest(payload, fingerprint) or _text(data) != token:
         raise ValueError(token)
     found = {one.name: payload[one.value : one.end] for one in elements.elements(payload)}
-    shown = int.from_bytes(found.get(b"n", b""), "little")
+    shown = int.from_bytes(found.get(b"n", b"")[:4], "little")
+    backwards = b"r" in found
+    if backwards and len(found) == 1:
+        return END
     if (position := found.get(b"p")) is not None:
         for _ in elements.elements(position):
             pass  # whoever makes tokens of their own gets no further than this
-        return Place(position, shown)
+        return Place(position, shown, backwards)
     name = "b" if b"b" in found else "i"
     key = elements.field(payload, name)
     if key is None:
         raise ValueError(token)
-    return Pointer(found[b"d"][5:], key, name == "b", shown)
+    return Pointer(found[b"d"][5:], key, name == "b", shown, backwards)
 
 
 def _binary(data: bytes) -> bytes:

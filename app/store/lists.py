@@ -1,4 +1,4 @@
-"""Pages of a list: documents, the token of the next page, and how many there are."""
+"""Pages of a list: documents, the tokens of the pages around it, and how many there are."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from app.query.compile import Query
 from app.query.conditions import Filter
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
-from app.query.tokens import Place, Pointer
+from app.query.tokens import END, Place, Pointer
 from app.resources import elements
 from app.resources.codec import decode_all
 from app.resources.storing import Document
@@ -41,8 +41,9 @@ _OUTDATED = frozenset(
 class ListPage:
     """One page of a list: documents, `raw` their BSON one after the other, and what headers say.
 
-    `token` leads to the next page and is None on the last; `total` is None where counting took
-    too long.
+    `token` leads to the next page and `last` to the last one, None on the last. `before` leads to
+    the page before, None on the first, and where only `skip` says which page it is. `total` is None
+    where counting took too long.
     """
 
     documents: list[Document]
@@ -50,6 +51,8 @@ class ListPage:
     token: str | None
     total: int | None
     strategy: str | None
+    before: str | None = None
+    last: str | None = None
 
 
 class ListReader(Protocol):
@@ -62,6 +65,12 @@ class ListReader(Protocol):
 
     def read_sorted_page(self, place: Place | None, size: int) -> Page:
         """The same, with those at one position in an order."""
+
+    def is_mirrored(self, page: Page) -> bool:
+        """Whether documents that were read backwards stand as they do when read forwards."""
+
+    def count_at(self, position: bytes) -> int:
+        """How many documents stand at a position."""
 
     def position(self, page: Page, number: int) -> bytes:
         """Where a document of a page stands."""
@@ -113,18 +122,73 @@ class Lists:
         return self._page(query, find_rule)
 
     def _page(self, query: Query, find_rule: FindRule) -> ListPage:
+        if query.after is not None and query.after.backwards:
+            return self._page_before(query, find_rule)
         limit = query.limit or 1
+        token = None
         with self._documents.reader(_project(self._plan(query), query)) as reader:
-            before = self._place(reader, query.after, find_rule)
-            page = reader.list_page(before, limit + 1)
-            token = None
+            start = self._place(reader, query.after, find_rule)
+            page = reader.list_page(start, limit + 1)
             if page.documents > limit:
-                page, token = self._end_page(reader, page, before, limit, query.fingerprint)
+                page, token = self._end_page(reader, page, start, limit, query.fingerprint)
+            before = _begin_page(reader, page, start, query.fingerprint) if start else None
+        return self._finish(query, page, before, token)
+
+    def _page_before(self, query: Query, find_rule: FindRule) -> ListPage:
+        """The page that ends at a place: the same documents as forwards, in the same order.
+
+        Where it would have fewer than others, the first page. Where documents can stand otherwise
+        backwards than forwards, it is only found backwards, and read forwards.
+        """
+        limit = query.limit or 1
+        start = None
+        with self._documents.reader(_project(self._plan(query), query)) as reader:
+            end = self._place(reader, query.after, find_rule)
+            page = self._read_mirrored(reader, end, limit)
+            if page is not None and page.documents > limit:
+                before = _write_token(reader, page, limit - 1, query.fingerprint, backwards=True)
+                token = _write_token(reader, page, 0, query.fingerprint) if end else None
+                return self._finish(query, page.cut(limit).turn(), before, token)
+            if page is None:
+                start = self._find_start(reader, end, limit)
+        return self._page(replace(query, after=start), find_rule)
+
+    def _read_mirrored(self, reader: ListReader, end: Place | None, limit: int) -> Page | None:
+        """The documents before a place, the nearest first, and one more.
+
+        None where they may stand otherwise than forwards.
+        """
+        if reader.plan.is_view or (end is not None and end.shown):
+            return None
+        page = reader.list_page(end, limit + 1)
+        if page.documents <= limit:
+            return page
+        if not reader.is_mirrored(page) or self._is_between_equals(reader, page, limit):
+            return None
+        return page
+
+    def _find_start(self, reader: ListReader, end: Place | None, limit: int) -> Place | None:
+        """Where the page begins that ends at a place; None where that is the first page."""
+        page = reader.read_sorted_page(end, limit + 1)
+        if page.documents <= limit:
+            return None
+        position = reader.position(page, limit)
+        shown = self._count_shown(reader, page, None, limit)
+        if not shown:
+            return Place(position)
+        is_within = end is not None and ordering.is_same(
+            reader.plan.whole_sort, position, end.position
+        )
+        there = end.shown if end is not None and is_within else reader.count_at(position)
+        return Place(position, max(0, there - shown))
+
+    def _finish(self, query: Query, page: Page, before: str | None, token: str | None) -> ListPage:
         documents = decode_all(page.raw)
         for document in documents:
             document.pop(SORT_KEY, None)
         total, strategy = self._count(query, len(documents), last=token is None)
-        return ListPage(documents, page.raw, token, total, strategy)
+        last = tokens.write_token(END, b"", query.fingerprint) if token is not None else None
+        return ListPage(documents, page.raw, token, total, strategy, before, last)
 
     def _place(
         self, reader: ListReader, after: Place | Pointer | None, find_rule: FindRule
@@ -134,13 +198,13 @@ class Lists:
         Of a document that the caller may not read nothing is told, whoever made the token.
         """
         if not isinstance(after, Pointer):
-            return after
+            return after if after != END else None
         limit = NEAR if after.is_bound or reader.plan.is_view else 1
         within = find_rule()
         positions = reader.positions(after.key, limit, from_key=after.is_bound, within=within)
         for position in positions:
             if after.is_of(position):
-                return Place(position, after.shown)
+                return Place(position, after.shown, after.backwards)
         detail = (
             "after: the document at which that page ended has changed or is gone, and its values "
             "are too long for a token; start again, without after."
@@ -151,16 +215,17 @@ class Lists:
         self, reader: ListReader, page: Page, before: Place | None, limit: int, fingerprint: bytes
     ) -> tuple[Page, str]:
         """The page without the document that only shows that more come, and the next token."""
-        last = reader.find_shown_position(page, limit - 1)
-        following = reader.find_shown_position(page, limit)
-        if self._needs_order(reader.plan, last, following):
+        shown = 0
+        if self._is_between_equals(reader, page, limit):
             page = reader.read_sorted_page(before, limit + 1)
             shown = self._count_shown(reader, page, before, limit)
-            place = Place(reader.position(page, limit - 1), shown)
-        else:
-            place = Place(last or reader.position(page, limit - 1))
-        token = tokens.write_token(place, reader.key(page, limit - 1), fingerprint)
-        return Page(page.raw[: page.begins[limit]], page.begins[:limit]), token
+        token = _write_token(reader, page, limit - 1, fingerprint, shown)
+        return page.cut(limit), token
+
+    def _is_between_equals(self, reader: ListReader, page: Page, limit: int) -> bool:
+        last = reader.find_shown_position(page, limit - 1)
+        following = reader.find_shown_position(page, limit)
+        return self._needs_order(reader.plan, last, following)
 
     def _needs_order(self, plan: Plan, last: bytes | None, following: bytes | None) -> bool:
         """Whether the page ends where a find and an `$expr` may not agree which comes next."""
@@ -229,6 +294,32 @@ class Lists:
     def forget_estimate(self) -> None:
         """After a write of this process."""
         self._estimate = 0, float("-inf")
+
+
+def _begin_page(reader: ListReader, page: Page, start: Place, fingerprint: bytes) -> str:
+    """The token of the page before one that begins at a place."""
+    if not page.documents:  # those behind the place were deleted
+        return tokens.write_token(END, b"", fingerprint)
+    shown = 0
+    if start.shown:
+        first = reader.position(page, 0)
+        is_within = ordering.is_same(reader.plan.whole_sort, first, start.position)
+        shown = start.shown if is_within else 0
+    return _write_token(reader, page, 0, fingerprint, shown, backwards=True)
+
+
+def _write_token(
+    reader: ListReader,
+    page: Page,
+    number: int,
+    fingerprint: bytes,
+    shown: int = 0,
+    *,
+    backwards: bool = False,
+) -> str:
+    """The token of the place at which a document of the page stands."""
+    place = Place(reader.position(page, number), shown, backwards)
+    return tokens.write_token(place, reader.key(page, number), fingerprint)
 
 
 def _project(plan: Plan, query: Query) -> Plan:

@@ -153,17 +153,25 @@ class MockReader:
         condition = plan.filter
         if place is not None:
             position = ordering.decode(plan.sort, place.position)
-            behind = ordering.after_plain(plan.sort, position)
+            behind = ordering.after_plain(plan.walk, position)
             condition = {"$and": [condition, behind]} if condition else behind
         skip = plan.skip if place is None else 0
         found = self._collection.find(
-            condition, plan.projection, sort=list(plan.sort), skip=skip, limit=size
+            condition, plan.projection, sort=list(plan.walk), skip=skip, limit=size
         )
         raw = _encode(found)
         begins = offsets(raw)
         return Page(raw, begins, len(begins) < size)
 
     read_sorted_page = list_page
+
+    def is_mirrored(self, page: Page) -> bool:
+        """Always, as far as a mock can tell."""
+        return True
+
+    def count_at(self, position: bytes) -> int:
+        """No two documents stand at one position."""
+        return 1
 
     def position(self, page: Page, number: int) -> bytes:
         """Where a document of a page stands."""

@@ -59,6 +59,19 @@ class Page:
         """How many documents it has."""
         return len(self.begins)
 
+    def cut(self, size: int) -> "Page":
+        """The first documents of it, where it has more than that."""
+        if size >= self.documents:
+            return self
+        return Page(self.raw[: self.begins[size]], self.begins[:size])
+
+    def turn(self) -> "Page":
+        """The same documents in the opposite order."""
+        ends = [*self.begins[1:], len(self.raw)]
+        spans = zip(reversed(self.begins), reversed(ends), strict=True)
+        raw = b"".join([self.raw[begin:end] for begin, end in spans])
+        return Page(raw, offsets(raw))
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -273,17 +286,45 @@ class Reader:
     def read_sorted_page(self, place: Place | None, size: int) -> Page:
         """The same by a pipeline that gives documents at one position an order, too."""
         plan = self.plan
-        condition = plan.filter
-        if place is not None:
-            behind = ordering.after(plan.whole_sort, place.position, inclusive=place.shown > 0)
-            condition = _join_conditions(condition, behind)
+        if place is None:
+            return self._read_sorted(plan.filter, size, plan.skip, backwards=plan.backwards)
+        if not plan.backwards:
+            return self._read_sorted(
+                self._match_beyond(place, inclusive=place.shown > 0), size, place.shown
+            )
+        begun = self._read_begun(place, size) if place.shown else b""
+        left = size - len(offsets(begun))
+        if left == 0:
+            return Page(begun, offsets(begun))
+        rest = self._read_sorted(self._match_beyond(place), left, backwards=True)
+        raw = begun + rest.raw
+        return Page(raw, offsets(raw), rest.is_last)
+
+    def _read_begun(self, place: Place, size: int) -> bytes:
+        """Backwards, those of a place's own position that were shown before it."""
+        at = ordering.at(self.plan.whole_sort, place.position)
+        skip = max(0, place.shown - size)
+        condition = _join_conditions(self.plan.filter, at)
+        return self._read_sorted(condition, place.shown - skip, skip).turn().raw
+
+    def _match_beyond(self, place: Place, *, inclusive: bool = False) -> dict[str, Any]:
+        plan = self.plan
+        beyond = ordering.after(
+            plan.whole_sort, place.position, inclusive=inclusive, backwards=plan.backwards
+        )
+        return _join_conditions(plan.filter, beyond)
+
+    def _read_sorted(
+        self, condition: dict[str, Any], size: int, skip: int = 0, *, backwards: bool = False
+    ) -> Page:
+        plan = self.plan
         projection: dict[str, Any] = dict.fromkeys(ordering.HIDDEN, 0)
         if plan.projection is not None:
             projection = {**plan.projection, SORT_KEY: 1}
         pipeline = [
             {"$match": condition},
-            *ordering.stages(plan.whole_sort, whole_documents=True),
-            {"$skip": place.shown if place else plan.skip},
+            *ordering.stages(plan.whole_sort, whole_documents=True, backwards=backwards),
+            {"$skip": skip},
             {"$limit": size},
             {"$project": projection},
         ]
@@ -293,6 +334,33 @@ class Reader:
         raw = b"".join(found)
         begins = offsets(raw)
         return Page(raw, begins, len(begins) < size)
+
+    def count_at(self, position: bytes) -> int:
+        """How many documents stand at a position."""
+        at = ordering.at(self.plan.whole_sort, position)
+        pipeline: list[dict[str, Any]] = [
+            {"$match": _join_conditions(self.plan.filter, at)},
+            {"$count": "documents"},
+        ]
+        found = self._collection.aggregate(
+            pipeline, session=self._session, maxTimeMS=self.plan.time_limit
+        )
+        return sum(int(one["documents"]) for one in found)
+
+    def is_mirrored(self, page: Page) -> bool:
+        """Whether documents that were read backwards stand as they do when they are read forwards.
+
+        An array stands at its least element ascending, and at its greatest descending: so it comes
+        too early, but never too late, backwards. An object with two fields of one name is compared
+        otherwise in an `$expr` than in a sort.
+        """
+        if self.plan.is_by_id or not self._is_placed:
+            return True
+        for number in range(page.documents):
+            position = self.find_shown_position(page, number)
+            if position is None or elements.has_duplicates(position):
+                return False
+        return True
 
     def _list_entry(self, position: bytes | None) -> Entry:
         """As for exports, but the planner chooses the index where a condition has a better one."""
@@ -366,7 +434,9 @@ class Reader:
         sort = self.plan.whole_sort
         if is_exclusion(projection) or all(_has(projection, path) for path, _ in sort):
             return projection
-        return projection | ordering.compute(sort, is_view=self.plan.is_view)
+        return projection | ordering.compute(
+            sort, is_view=self.plan.is_view, only_plain=self.plan.backwards
+        )
 
     @property
     def _is_clustered(self) -> bool:
@@ -400,9 +470,9 @@ class Reader:
             return plan.filter
         if plan.is_by_id:
             (key,) = ordering.values(plan.sort, position)
-            behind = ordering.after_id(plan.sort[0][1], key or elements.NULL_VALUE)
+            behind = ordering.after_id(plan.walk[0][1], key or elements.NULL_VALUE)
         else:
-            behind = ordering.after(plan.sort, position)
+            behind = ordering.after(plan.sort, position, backwards=plan.backwards)
         return _join_conditions(plan.filter, behind)
 
     def _read(
@@ -415,8 +485,8 @@ class Reader:
         whole: bool = False,
     ) -> Page:
         """A page; `whole` reads on where one reply can't hold it, else the page is shorter then."""
-        sort = self.plan.sort
-        if position is not None and ordering.is_end(sort, position) and not self.plan.is_view:
+        walk = self.plan.walk
+        if position is not None and ordering.is_end(walk, position) and not self.plan.is_view:
             return Page(b"", [], is_last=True)
         command = self._command(entry, size, projection)
         if position is None:
@@ -437,7 +507,7 @@ class Reader:
         """The document whose keys are all the last there is: a scan from `min` ends before it."""
         ends = []
         for path, direction in self.plan.sort:
-            end = bson.MaxKey() if direction > 0 else bson.MinKey()
+            end = bson.MaxKey() if (direction > 0) != self.plan.backwards else bson.MinKey()
             value = ordering.sort_value(path, direction)
             ends += [{path: end}, {"$expr": {"$eq": [value, {"$literal": end}]}}]
         condition = {"$and": [*([self.plan.filter] if self.plan.filter else []), *ends]}
@@ -452,7 +522,7 @@ class Reader:
             "find": self._collection.name,
             "filter": entry.condition,
             "projection": projection or {},
-            "sort": dict(self.plan.sort),
+            "sort": dict(self.plan.walk),
             "limit": size,
             "batchSize": size,
             "maxTimeMS": self.plan.time_limit,

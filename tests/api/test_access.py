@@ -463,7 +463,10 @@ async def test_the_token_of_another_caller_is_refused(server: Server) -> None:
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["parameter"] == "after"
     page = await server.ask(SAIL, "/boats/?limit=1&sort=name")
-    assert await names(server, SAIL, page.links["next"]["url"]) == ["Bea"]
+    page = await server.ask(SAIL, page.links["next"]["url"])
+    assert [boat["name"] for boat in page.json()] == ["Bea"]
+    assert await names(server, SAIL, page.links["prev"]["url"]) == ["Ada"]
+    assert "after" in await refused(server, EVERYONE, page.links["prev"]["url"])
 
 
 async def test_a_token_tells_nothing_of_a_document_that_left_the_rule(real: Server) -> None:

@@ -246,6 +246,11 @@ def test_a_token_serves_the_list_that_it_is_of(school: httpx.Client) -> None:
     below = school.get(f"/classes/{clas}/students?limit=2")
     following = below.links["next"]["url"]
     assert [one["sno"] for one in school.get(following).json()] == [1003]
+    before = school.get(following).links["prev"]["url"]
+    assert school.get(before).json() == below.json()
+    reached = "/students/?limit=2&clas.name=1&sort=-sno"
+    last = school.get(school.get(reached).links["next"]["url"])
+    assert school.get(last.links["prev"]["url"]).json() == school.get(reached).json()
     token = httpx.URL(following).params["after"]
     assert school.get(f"/students/?limit=2&after={token}").status_code == 422
     assert school.get(f"/students/?limit=2&clas.name=1&after={token}").status_code == 422

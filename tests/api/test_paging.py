@@ -119,6 +119,30 @@ def paged(client: httpx.Client, address: str) -> list[int]:
     return list(itertools.chain.from_iterable(walk(client, address)))
 
 
+def there_and_back(client: httpx.Client, address: str) -> list[int]:
+    """The same, of pages that are the same on the way back, and of a last page that ends them."""
+    pages = []
+    following: str | None = address
+    while following is not None:
+        answer = client.get(following)
+        assert answer.status_code == 200, answer.text
+        pages.append(answer)
+        following = answer.links.get("next", {}).get("url")
+    for page, behind in itertools.pairwise(pages):
+        back = client.get(behind.links["prev"]["url"])
+        assert back.json() == page.json()
+        assert back.headers["Link"] == page.headers["Link"]
+        assert client.get(behind.links["first"]["url"]).json() == pages[0].json()
+    assert "prev" not in pages[0].links
+    assert pages[-1].links.keys() <= {"prev", "first"}
+    found = [document["n"] for page in pages for document in page.json()]
+    if len(pages) > 1:
+        last = client.get(pages[0].links["last"]["url"])
+        limit = len(pages[0].json())
+        assert [document["n"] for document in last.json()] == found[-limit:]
+    return found
+
+
 @pytest.mark.parametrize("collection", ["loose", "entries"])
 @pytest.mark.parametrize("sort", SORTS)
 def test_pages_hold_each_document_once_in_the_order_of_one_find(
@@ -126,18 +150,17 @@ def test_pages_hold_each_document_once_in_the_order_of_one_find(
 ) -> None:
     fill(paging[collection], documents())
     expected = order(paging[collection], sort)
-    for limit in (1, 4):
-        assert paged(client, f"/{collection}/?limit={limit}&sort={sort}&count=none") == expected, (
-            limit
-        )
-    assert paged(client, f"/{collection}/?limit=3&sort={sort}&fields=n&count=none") == expected
+    address = f"/{collection}/?sort={sort}&count=none"
+    assert paged(client, f"{address}&limit=1") == expected
+    assert there_and_back(client, f"{address}&limit=4") == expected
+    assert there_and_back(client, f"{address}&limit=3&fields=n") == expected
 
 
 @pytest.mark.parametrize("sort", ["a", "-a,b", "inner.value"])
 def test_pages_of_a_filtered_list(client: httpx.Client, paging: Any, sort: str) -> None:
     fill(paging["entries"], documents())
     expected = order(paging["entries"], sort, {"n": {"$gte": 10}})
-    assert paged(client, f"/entries/?limit=4&sort={sort}&n__gte=10") == expected
+    assert there_and_back(client, f"/entries/?limit=4&sort={sort}&n__gte=10") == expected
 
 
 @pytest.mark.parametrize("sort", ["code", "-code", "a,code"])
@@ -160,7 +183,7 @@ def test_a_unique_index_decides_alone(client: httpx.Client, paging: Any, sort: s
     fill(paging["entries"], ({"_id": -n, "n": n, "code": code} for n, code in enumerate(codes)))
     expected = order(paging["entries"], sort)
     for limit in (1, 2, 5, 13):
-        assert paged(client, f"/entries/?limit={limit}&sort={sort}") == expected
+        assert there_and_back(client, f"/entries/?limit={limit}&sort={sort}") == expected
         assert paged(client, f"/entries/?limit={limit}&sort={sort}&fields=n") == expected
 
 
@@ -299,7 +322,7 @@ def test_documents_that_a_find_can_not_sort(
     ]
     fill(paging["loose"], ({"_id": n, "n": n, "a": a, "b": b} for n, (a, b) in enumerate(rows)))
     assert paged(client, f"/loose/?sort={sort}&limit=100") == expected
-    assert paged(client, f"/loose/?sort={sort}&limit=1") == expected
+    assert there_and_back(client, f"/loose/?sort={sort}&limit=1") == expected
     assert paged(client, f"/loose/?sort={sort}&limit=2&fields=n&n__gte=0") == expected
     assert client.get(f"/loose/?sort={sort}&limit=1").json()[0].keys() == {"_id", "n", "a", "b"}
 
@@ -360,12 +383,74 @@ def check_pages(
     except OperationFailure:  # parallel arrays: a find can't do it, we can
         expected = paged(client, f"/{collection}/?limit=1000&sort={sort}")
         assert len(expected) == len(set(expected)) == paging[collection].count_documents({})
-    assert paged(client, f"/{collection}/?limit={limit}&sort={sort}&fields={only}") == expected
+    address = f"/{collection}/?limit={limit}&sort={sort}&fields={only}"
+    assert there_and_back(client, address) == expected
 
 
 test_pages_of_any_documents, test_pages_of_very_many_documents = some_and_many(
     lambda check: parallel(drawn(check)), check_pages, 25, 500
 )
+
+
+# --- the page before ------------------------------------------------------------------------------
+
+
+def numbered(client: httpx.Client, address: str) -> list[int]:
+    return [document["n"] for document in client.get(address).json()]
+
+
+def test_a_page_back_that_reaches_the_beginning_is_the_first_one(
+    client: httpx.Client, paging: Any
+) -> None:
+    fill(paging["loose"], ({"_id": n, "n": n} for n in range(20)))
+    second = client.get(client.get("/loose/?limit=7").links["next"]["url"])
+    before = httpx.URL(second.links["prev"]["url"])
+    first = client.get(before.copy_set_param("limit", "10"))
+    assert [document["n"] for document in first.json()] == list(range(10))
+    assert first.links.keys() == {"next", "last"}
+    nearest = client.get(before.copy_set_param("limit", "2"))
+    assert [document["n"] for document in nearest.json()] == [5, 6]
+    assert numbered(client, nearest.links["next"]["url"]) == [7, 8]
+    assert numbered(client, nearest.links["prev"]["url"]) == [3, 4]
+
+
+def test_after_skip_the_page_before_skips_less(client: httpx.Client, paging: Any) -> None:
+    fill(paging["loose"], ({"_id": n, "n": n} for n in range(20)))
+    page = client.get("/loose/?limit=4&skip=6")
+    before = page.links["prev"]["url"]
+    assert before.endswith("/loose/?limit=4&skip=2")
+    assert client.get(before).links["prev"]["url"].endswith("/loose/?limit=4")
+    following = client.get(page.links["next"]["url"])
+    assert numbered(client, following.links["prev"]["url"]) == [6, 7, 8, 9]
+    assert numbered(client, "/loose/?skip=40") == []
+    assert client.get("/loose/?skip=40").links["prev"]["url"].endswith("/loose/?skip=30")
+
+
+def test_what_was_inserted_or_deleted_meanwhile_is_on_the_way_back(
+    client: httpx.Client, paging: Any
+) -> None:
+    fill(paging["loose"], ({"_id": n, "n": n} for n in range(0, 60, 10)))
+    second = client.get(client.get("/loose/?limit=2").links["next"]["url"])
+    paging["loose"].insert_many([{"_id": n, "n": n} for n in (5, 15, 25)])
+    paging["loose"].delete_one({"_id": 20})
+    assert numbered(client, second.links["prev"]["url"]) == [10, 15]
+    paging["loose"].delete_many({"_id": {"$gt": 10}})
+    empty = client.get(second.links["next"]["url"])
+    assert empty.json() == []
+    assert numbered(client, empty.links["prev"]["url"]) == [5, 10]
+
+
+def test_back_from_the_last_page_of_a_filtered_list(http: httpx.Client, users: Any) -> None:
+    users.insert_many({"_id": n, "name": f"{n % 3}", "email": f"{n}@x.org"} for n in range(9))
+    address = "/users/?sort=-name&limit=2&name__in=0,1"
+    pages = [page.json() for page in walk_any(http, address)]
+    last = http.get(http.get(address).links["last"]["url"])
+    assert last.json() == pages[-1]
+    back = [last.json()]
+    while "prev" in last.links:
+        last = http.get(last.links["prev"]["url"])
+        back.append(last.json())
+    assert back[::-1] == pages
 
 
 # --- the Link header and the token ----------------------------------------------------------------
@@ -377,7 +462,10 @@ def test_link_is_absolute_and_repeats_what_was_asked(
     users.insert_many({"name": f"王{n}", "email": f"{n}@x.org", "age": n} for n in range(5))
     answer = http.get("/users?name__contains=王&age__gte=0&age__gte=1&limit=2&fields=name&skip=1")
     assert [user["name"] for user in answer.json()] == ["王2", "王3"]
-    (link,) = re.findall(r'^<([^<>]+)>; rel="next"$', answer.headers["Link"])
+    (link, *_others), relations = zip(
+        *re.findall(r'<([^<>]+)>; rel="(\w+)"(?:, |$)', answer.headers["Link"]), strict=True
+    )
+    assert relations == ("next", "prev", "first", "last")
     assert link.isascii()
     assert link.startswith(f"{server.address}/users?name__contains=%E7%8E%8B&")
     pairs = parse_qsl(urlsplit(link).query)
@@ -391,11 +479,12 @@ def test_link_is_absolute_and_repeats_what_was_asked(
     assert pairs[-1][0] == "after"
     last = http.get(link)
     assert [user["name"] for user in last.json()] == ["王4"]
-    assert "Link" not in last.headers
+    assert last.links.keys() == {"prev", "first"}
+    assert last.links["first"]["url"] == link.partition("&after=")[0]
 
 
 @pytest.mark.parametrize("documents", [0, 1, 2, 4])
-def test_no_link_on_the_last_page_also_where_it_is_full(
+def test_nothing_comes_next_on_the_last_page_also_where_it_is_full(
     http: httpx.Client, users: Any, documents: int
 ) -> None:
     if documents:
@@ -410,15 +499,19 @@ def walk_any(client: httpx.Client, address: str | None) -> Iterator[httpx.Respon
         address = answer.links.get("next", {}).get("url")
 
 
-def _token(http: httpx.Client, users: Any, query: str = "sort=name&limit=1") -> str:
+def _token(
+    http: httpx.Client, users: Any, query: str = "sort=name&limit=1", relation: str = "next"
+) -> str:
     users.insert_many({"name": f"{n}", "email": f"{n}@x.org", "age": 7} for n in range(3))
-    return dict(parse_qsl(urlsplit(http.get(f"/users/?{query}").links["next"]["url"]).query))[
-        "after"
-    ]
+    address = f"/users/?{query}"
+    if relation == "prev":
+        address = http.get(address).links["last"]["url"]
+    return httpx.URL(http.get(address).links[relation]["url"]).params["after"]
 
 
-def test_every_changed_token_is_refused(http: httpx.Client, users: Any) -> None:
-    token = _token(http, users)
+@pytest.mark.parametrize("relation", ["next", "prev"])
+def test_every_changed_token_is_refused(http: httpx.Client, users: Any, relation: str) -> None:
+    token = _token(http, users, relation=relation)
     assert http.get("/users/", params={"sort": "name", "after": token}).status_code == 200
     changed = [
         token[:n] + other + token[n + 1 :]

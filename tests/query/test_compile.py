@@ -78,21 +78,33 @@ def test_every_fault_is_collected() -> None:
 
 def test_a_token_reads_back() -> None:
     for value in (b"\x0a", b"\x06", elements.make_text(elements.STRING, b"\xff")):
-        place = Place(elements.make_document([("k0", value), ("k1", b"\x7f")]), shown=3)
-        token = tokens.write_token(place, b"\x7f", b"fingerprint")
-        assert tokens.read_token(token, b"fingerprint") == place
-        with pytest.raises(ValueError):
-            tokens.read_token(token, b"other")
+        position = elements.make_document([("k0", value), ("k1", b"\x7f")])
+        for place in (Place(position, shown=3), Place(position, backwards=True), tokens.END):
+            token = tokens.write_token(place, b"\x7f", b"fingerprint")
+            assert tokens.read_token(token, b"fingerprint") == place
+            with pytest.raises(ValueError):
+                tokens.read_token(token, b"other")
+
+
+def test_a_token_without_a_direction_goes_on_working() -> None:
+    position = elements.make_document([("k0", b"\x0a")])
+    for written, shown in (
+        ("2i4CuKw4sw2CEQAAAANwAAkAAAAKazAAAAA", 0),
+        ("6BfaZ92PiiNkGAAAAANwAAkAAAAKazAAABBuAAIAAAAA", 2),
+    ):
+        assert tokens.read_token(written, b"fingerprint") == Place(position, shown)
 
 
 def test_a_token_is_short_whatever_the_key() -> None:
     text = elements.make_text(elements.STRING, b"x" * 50_000)
     for key in (b"\x7f", text):
         position = elements.make_document([("k0", text), ("k1", key)])
-        token = tokens.write_token(Place(position), key, b"fingerprint")
+        place = Place(position, backwards=key == text)
+        token = tokens.write_token(place, key, b"fingerprint")
         assert len(token) <= 1_500
         pointer = tokens.read_token(token, b"fingerprint")
         assert isinstance(pointer, Pointer)
+        assert pointer.backwards == place.backwards
         assert pointer.is_of(position)
         assert not pointer.is_of(position[:-1])
         assert pointer.is_bound == (key == text)

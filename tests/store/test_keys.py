@@ -8,6 +8,7 @@ import datetime
 import itertools
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import bson
@@ -28,7 +29,7 @@ from app.settings import Settings
 from app.store import pages as paging
 from app.store.documents import Documents
 from app.store.indexes import Indexes, look_at
-from app.store.lists import Lists
+from app.store.lists import ListPage, Lists
 from app.store.pages import pages, start_session
 from tests.support.drawing import some_and_many
 from tests.support.filling import AS_BYTES, insert_raw
@@ -127,21 +128,54 @@ def query(sort: Sort, limit: int | None, fields: tuple[str, ...] | None = None) 
 
 def lists(collection: Any, asked: Query) -> Iterator[list[dict[str, Any]]]:
     """The pages of a list, each by the token of the one before."""
+    for page in forwards(reader(collection), asked):
+        yield page.documents
+
+
+def reader(collection: Any) -> Lists:
     state = known(collection)
 
     def plan(query: Query) -> Plan:
         return make_plan(query, state.existing, SETTINGS, is_view=state.nature.is_view)
 
-    found = Lists(Documents(collection, SETTINGS), plan, lambda: look_at(collection, state))
+    return Lists(Documents(collection, SETTINGS), plan, lambda: look_at(collection, state))
+
+
+def forwards(found: Lists, asked: Query) -> Iterator[ListPage]:
     for _ in range(10_000):
         page = found.page(asked)
-        yield page.documents
+        yield page
         if page.token is None:
             return
-        assert len(page.token) <= 1_500
-        after = tokens.read_token(page.token, FINGERPRINT)
-        asked = Query((), asked.sort, 0, asked.limit, asked.fields, after, fingerprint=FINGERPRINT)
+        asked = behind(asked, page.token)
     raise AssertionError("the list has no end")
+
+
+def behind(asked: Query, token: str) -> Query:
+    assert len(token) <= 1_500
+    return replace(asked, after=tokens.read_token(token, FINGERPRINT))
+
+
+def check_backwards(collection: Any, asked: Query) -> list[int]:
+    """The numbers of a list whose pages are the same on the way back, and from each of them."""
+    found = reader(collection)
+    pages = list(forwards(found, asked))
+    assert pages[0].before is None
+    assert pages[-1].last is None
+    for page, following in itertools.pairwise(pages):
+        assert following.before is not None
+        back = found.page(behind(asked, following.before))
+        assert back.raw == page.raw
+        assert (back.before, back.token) == (page.before, page.token)
+        assert all(set(one) <= {"_id", "n", "a", "t"} for one in back.documents)
+    all_numbers = [one["n"] for page in pages for one in page.documents]
+    if pages[0].last is not None:
+        last = found.page(behind(asked, pages[0].last))
+        assert len(last.documents) == asked.limit
+        assert {one["n"] for one in pages[-1].documents} <= {one["n"] for one in last.documents}
+        assert last.token is None
+        assert last.before is not None
+    return all_numbers
 
 
 def exported(collection: Any, sort: Sort, *, snapshot: bool = True, **words: Any) -> list[Any]:
@@ -205,11 +239,9 @@ def test_each_document_once_whatever_its_key(
     for sort in SORTS:
         expected = numbers(collection, sort)
         assert sorted(exported(collection, sort)) == sorted(expected), sort
-        for limit in (1, 4):
-            for fields in (None, ("n",)):
-                found = list(itertools.chain(*lists(collection, query(sort, limit, fields))))
-                assert sorted(one["n"] for one in found) == sorted(expected), (sort, limit, fields)
-                assert all(set(one) <= {"_id", "n", "a"} for one in found)
+        for limit, fields in ((1, None), (4, ("n",))):
+            found = check_backwards(collection, query(sort, limit, fields))
+            assert sorted(found) == sorted(expected), (sort, limit, fields)
 
 
 drawn = given(
@@ -220,6 +252,7 @@ drawn = given(
     ),
     sort=st.sampled_from(SORTS),
     limit=st.integers(1, 4),
+    fields=st.sampled_from([None, ("n",)]),
     with_index=st.booleans(),
 )
 
@@ -229,6 +262,7 @@ def check_each_once(
     chosen: list[tuple[bytes, bytes | None]],
     sort: Sort,
     limit: int,
+    fields: tuple[str, ...] | None,
     with_index: bool,
 ) -> None:
     collection.drop()
@@ -236,8 +270,7 @@ def check_each_once(
         collection.create_index([("a", 1), ("_id", 1)])
     store(collection, [document(n, *one) for n, one in enumerate(chosen)])
     expected = sorted(numbers(collection, sort))
-    found = list(itertools.chain(*lists(collection, query(sort, limit))))
-    assert sorted(one["n"] for one in found) == expected
+    assert sorted(check_backwards(collection, query(sort, limit, fields))) == expected
     assert sorted(exported(collection, sort)) == expected
 
 
@@ -299,10 +332,9 @@ def test_lists_and_exports_of_what_is_no_plain_collection(
     expected = sorted(one["n"] for one in collection.find())
     for snapshot in (True, False):
         assert sorted(exported(collection, sort, snapshot=snapshot)) == expected
-    for limit in (1, 2, 7, 30):
-        for fields in (None, ("n",)):
-            found = list(itertools.chain(*lists(collection, query(sort, limit, fields))))
-            assert sorted(one["n"] for one in found) == expected, (limit, fields)
+    for limit, fields in ((1, ("n",)), (2, None), (7, ("n",)), (7, None), (30, None)):
+        found = check_backwards(collection, query(sort, limit, fields))
+        assert sorted(found) == expected, (limit, fields)
 
 
 # --- long keys ------------------------------------------------------------------------------------
@@ -317,8 +349,7 @@ def test_a_token_is_short_and_found_again_whatever_the_key(collection: Any, as_i
 
     collection.insert_many([{"_id": key(n), "n": n, "a": f"{'y' * 50_000}{n}"} for n in range(4)])
     for sort in ((("a", 1),), (("a", -1),), (("_id", 1),)):
-        found = list(itertools.chain(*lists(collection, query(sort, 1))))
-        assert [one["n"] for one in found] == numbers(collection, sort)
+        assert check_backwards(collection, query(sort, 1)) == numbers(collection, sort)
 
 
 def test_a_long_key_that_changed_meanwhile_says_to_start_again(collection: Any) -> None:
@@ -339,6 +370,35 @@ def test_texts_of_nine_mebibytes(collection: Any) -> None:
     collection.create_index([("n", 1), ("_id", 1)])
     collection.create_index([("b", 1), ("_id", 1)])
     assert exported(collection, (("n", 1),)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "sort",
+    [
+        (("_id", 1),),
+        (("_id", -1),),
+        (("a", 1),),
+        (("a", -1), ("_id", -1)),
+        (("a", -1), ("n", 1)),
+    ],
+)
+def test_a_page_back_reads_no_more_of_an_index_than_a_page_forward(
+    collection: Any, sort: Sort
+) -> None:
+    collection.create_index([("a", 1), ("_id", 1)])
+    collection.create_index([("a", -1), ("n", 1), ("_id", 1)])
+    collection.insert_many([{"_id": n, "n": n, "a": n // 7} for n in range(600)])
+    found = reader(collection)
+    asked = query(sort, 5)
+    last = found.page(behind(asked, found.page(asked).last or ""))
+    collection.database.command("profile", 2)
+    try:
+        before = found.page(behind(asked, last.before or ""))
+    finally:
+        collection.database.command("profile", 0)
+    assert [one["n"] for one in before.documents] == numbers(collection, sort)[-10:-5]
+    (read,) = collection.database["system.profile"].find({"command.find": collection.name})
+    assert read["docsExamined"] <= 7
 
 
 # --- another collection of the same name ----------------------------------------------------------
