@@ -4,17 +4,26 @@ Faker takes some 50 µs for a name, more than all else about a document. So each
 locale and with each set of arguments, draws `POOL` values, and then chooses among them.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
 from faker import Faker
+from pydantic import BaseModel
 
-LOCALES = ("en_US", "zh_CN", "de_DE", "fr_FR")
+COUNTRIES = {  # of each locale, in its own language; Faker has them in English
+    "en_US": "USA",
+    "zh_CN": "中国",
+    "de_DE": "Deutschland",
+    "fr_FR": "France",
+}
+LOCALES = tuple(COUNTRIES)
 POOL = 1_000  # values of each method; documents up to that number have values of their own
 MAX_POOLS = 200  # of one method: one that is called with ever new arguments draws anew each time
 # Methods that are quick, or whose values must differ, by how their names begin.
 AS_THEY_ARE = ("random_", "py", "uuid", "seed")
+# Common names of fields and the methods of Faker for them; any other field has its method's name.
+METHODS = {"street": "street_address", "zipcode": "postcode", "country": "current_country"}
 
 
 class QuickFaker:
@@ -35,6 +44,7 @@ class QuickFaker:
         self._links = links or {}
         self._faker = Faker(list(locales))
         self._faker.seed_instance(seed)
+        self._methods: dict[type[BaseModel], dict[str, Callable[[], Any]]] = {}
         self._locales = {locales[0]: self}
         if len(locales) > 1:
             self._locales = {locale: QuickFaker(seed, (locale,)) for locale in locales}
@@ -49,6 +59,27 @@ class QuickFaker:
         """
         keys = self._links[path]
         return self.random.choice(keys) if keys else None
+
+    def fill(self, model: type[BaseModel]) -> dict[str, Any]:
+        """The fields of a model, all from one locale, each by Faker's method of its name.
+
+        Those without such a method are skipped.
+        """
+        if len(self._locales) > 1:
+            return self.random.choice(list(self._locales.values())).fill(model)
+        if model not in self._methods:
+            self._methods[model] = dict(self._find_methods(model))
+        return {name: method() for name, method in self._methods[model].items()}
+
+    def _find_methods(self, model: type[BaseModel]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        for name, field in model.model_fields.items():
+            method = METHODS.get(name, name)
+            if any(callable(getattr(one, method, None)) for one in self._faker.providers):
+                yield field.alias or name, getattr(self, method)
+
+    def current_country(self) -> str:
+        """The country of the locale, in its own language."""
+        return COUNTRIES[self._faker.locales[0]]
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._faker, name)

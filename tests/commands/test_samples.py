@@ -4,9 +4,10 @@ import time
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 
 from app.commands import samples
-from app.commands.samples import QuickFaker
+from app.commands.samples import COUNTRIES, QuickFaker
 
 
 def draw(seed: int) -> list[Any]:
@@ -63,6 +64,31 @@ def test_what_must_differ_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({fake.random_int(1, 10**9) for _ in range(100)}) == 100
     assert len({fake.unique.email() for _ in range(100)}) == 100
     assert len({fake["zh_CN"].unique.name() for _ in range(100)}) == 100
+
+
+class Place(BaseModel):
+    street: str
+    city: str | None = None
+    country: str = ""
+    name: str = Field(alias="fullName")
+    mood: str = "calm"  # which is no method of Faker
+
+
+def test_a_model_is_filled_by_the_names_of_its_fields() -> None:
+    filled = QuickFaker(1)["zh_CN"].fill(Place)
+    assert list(filled) == ["street", "city", "country", "fullName"]
+    assert filled["country"] == "中国"
+    assert all(filled.values())
+    assert QuickFaker(1)["zh_CN"].fill(Place) == filled
+
+
+def test_all_fields_of_a_filled_model_are_of_one_locale() -> None:
+    fake = QuickFaker(1)
+    for _ in range(40):
+        place = fake.fill(Place)
+        has_chinese = any("一" <= letter <= "鿿" for letter in place["street"] + place["city"])
+        assert has_chinese == (place["country"] == "中国")
+    assert {fake.fill(Place)["country"] for _ in range(40)} == set(COUNTRIES.values())
 
 
 def test_an_unknown_method_or_locale_is_an_error_as_in_faker() -> None:
