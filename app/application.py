@@ -12,7 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import VERSION
@@ -21,6 +20,7 @@ from app.api.callers import EVERYONE
 from app.api.docs import TITLE, Docs
 from app.api.downloads import Downloads
 from app.api.extensions import include_routers, merge_description, refuse_collisions
+from app.api.failures import Failures, Handler
 from app.api.health import Health
 from app.api.import_runs import ImportRuns
 from app.api.journal import Journal, Silence
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
 FIRST_SECONDS = 5.0  # that the start waits for everything to be prepared
-_HANDLERS: dict[Any, Any] = {
+_HANDLERS: dict[type[Exception], Handler] = {
     RequestError: on_request_error,
     RequestValidationError: on_validation_error,
     HTTPException: on_http_exception,
@@ -115,17 +115,15 @@ class Application(FastAPI):
         await self._short(scope, receive, send)
 
     def _build_short_stack(self) -> ASGIApp:
-        """Starlette's stack around the routes of our own."""
-        handlers = dict(self.exception_handlers)
+        """The layers around the routes of our own; what one of them raises is an answer too."""
+        if not self.user_middleware:
+            return Failures(_HANDLERS)
+        handlers = dict(_HANDLERS)
         last = handlers.pop(Exception)
-        stack: ASGIApp = ExceptionMiddleware(_to_endpoint, handlers=handlers)
+        stack: ASGIApp = Failures(handlers)
         for middleware, words, named in reversed(self.user_middleware):
             stack = middleware(stack, *words, **named)
         return ServerErrorMiddleware(stack, handler=last)
-
-
-async def _to_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-    await scope["endpoint"](scope, receive, send)
 
 
 def create_app(

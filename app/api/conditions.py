@@ -18,8 +18,9 @@ class Conditions:
     """The conditions of one request; raises `Invalid` where a header has what is no tag."""
 
     def __init__(self, request: Request) -> None:
-        self._match = _read(request, "If-Match")
-        self._none_match = _read(request, "If-None-Match")
+        sent = dict(request.scope["headers"])
+        self._match = _read(request, "If-Match") if b"if-match" in sent else None
+        self._none_match = _read(request, "If-None-Match") if b"if-none-match" in sent else None
 
     def for_write(self) -> Callable[[str], bool] | None:
         """What a write asks of the stored document's ETag; None where there is no condition.
@@ -55,12 +56,9 @@ def _names(tags: list[str], etag: str) -> bool:
     return tags == [ANY] or etag in tags
 
 
-def _read(request: Request, header: str) -> list[str] | None:
-    """The tags of a header, without `W/`; None where it is absent."""
-    values = request.headers.getlist(header)
-    if not values:
-        return None
-    text = ", ".join(values)
+def _read(request: Request, header: str) -> list[str]:
+    """The tags of a header, without `W/`."""
+    text = ", ".join(request.headers.getlist(header))
     if text.strip() == ANY:
         return [ANY]
     tags, end = [], 0

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import time
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from starlette.datastructures import Headers as RequestHeaders
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from app.api.failures import STATUS
 from app.api.headers import Headers
 from app.api.lines import HIDDEN, Line
 from app.api.observers import Observer
@@ -31,6 +33,7 @@ EXPOSED = (
     "X-Count-Strategy",
     "X-Export-Id", "X-Request-ID",
 )  # fmt: skip
+KEPT_HOSTS = 64  # `Host` headers of which is kept whether they are served
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _log = logging.getLogger("docsheet.access")
 _DENIAL = "websocket.http.response"  # the extension of ASGI, and the beginning of its messages
@@ -70,6 +73,7 @@ class Gate:
         self._root = settings.ROOT_PATH
         self._proxies = Proxies(settings.TRUSTED_PROXIES) if settings.TRUSTED_PROXIES else None
         self._headers = Headers(settings)
+        self._serves = lru_cache(maxsize=KEPT_HOSTS)(self._serves_host)
         # The ids of this process have a beginning in common, and a number for each request.
         self._beginning = os.urandom(4).hex().encode()
         self._number = itertools.count(1)
@@ -84,22 +88,22 @@ class Gate:
         request_id = asked.get(b"x-request-id", b"")
         if not _usable_id(request_id):
             request_id = self._beginning + b"%08x" % next(self._number)
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
+        state[STATUS] = 0
         if "/shared/" in scope["path"]:
             _hide_token(scope)
-        status = 0
 
         async def send_marked(message: Message) -> None:
-            nonlocal status
             kind = message["type"]
-            if kind == "websocket.close" and not status:  # it was never accepted
-                status = FORBIDDEN
+            if kind == "websocket.close" and not state[STATUS]:  # it was never accepted
+                state[STATUS] = FORBIDDEN
                 if _DENIAL in scope.get("extensions", {}):
                     await _deny(send_marked)
                     return
             elif kind in _STARTS:
                 self._traffic.end(span)
-                status = message.get("status", SWITCHING_PROTOCOLS)
+                state[STATUS] = message.get("status", SWITCHING_PROTOCOLS)
                 headers = self._headers.complete(message.get("headers", ()), scope["scheme"])
                 headers.append((b"x-request-id", request_id))
                 milliseconds = (time.perf_counter() - begin) * 1000
@@ -110,6 +114,7 @@ class Gate:
         try:
             await self._answer(scope, asked, receive, send_marked)
         finally:
+            status = state[STATUS]
             if not status:
                 self._traffic.end(span)
             seconds = time.perf_counter() - begin
@@ -133,16 +138,20 @@ class Gate:
         await self._app(scope, receive, send)
 
     def _check_host(self, headers: dict[bytes, bytes]) -> None:
-        host = headers.get(b"host", b"").decode("latin-1").lower()
-        found = _host(host)
-        name = (found["address"] or found["name"] or "") if found else ""
-        if name in self._hosts or (self._suffixes and name.endswith(self._suffixes)):
+        sent = headers.get(b"host", b"")
+        if self._serves(sent):
             return
+        host = sent.decode("latin-1").lower()
         detail = (
             f"This server does not answer to the host {host!r}; ALLOWED_HOSTS names those that "
             "it does."
         )
         raise BadRequest(detail, Fault(detail, header="Host"))
+
+    def _serves_host(self, sent: bytes) -> bool:
+        found = _host(sent.decode("latin-1").lower())
+        name = (found["address"] or found["name"] or "") if found else ""
+        return name in self._hosts or bool(self._suffixes and name.endswith(self._suffixes))
 
     def _check_origin(self, headers: dict[bytes, bytes]) -> None:
         origin = headers.get(b"origin")

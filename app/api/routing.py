@@ -40,6 +40,7 @@ class Route:
     ) -> None:
         self.path = path
         self.descriptions = descriptions
+        self.is_plain = "{" not in path
         self._pattern = compile_path(path)[0]
         self._handlers = dict(handlers)
         if "GET" in handlers:
@@ -76,19 +77,29 @@ class Route:
 
 
 class Paths:
-    """Routes by the first step and the number of steps: any number of resources costs the same."""
+    """Routes by the first step and the number of steps: any number of resources costs the same.
+
+    Those without parameters come before all others.
+    """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
+        self._plain: dict[str, Route] = {}
         self._by_form: dict[tuple[str, int], list[Route]] = {}
         for route in self.routes:
-            self._by_form.setdefault(_form(route.path), []).append(route)
+            if route.is_plain:
+                self._plain.setdefault(route.path, route)
+            else:
+                self._by_form.setdefault(_form(route.path), []).append(route)
 
     def find(self, path: str) -> tuple[Route, dict[str, Any]] | None:
         """The route of a path, and the parameters that the path has for it.
 
         None where there is none.
         """
+        plain = self._plain.get(path)
+        if plain is not None:
+            return plain, {}
         for route in self._by_form.get(_form(path), ()):
             parameters = route.match(path)
             if parameters is not None:

@@ -36,7 +36,7 @@ _ANY_UUID = CODEC.with_options(uuid_representation=bson.binary.UuidRepresentatio
 UUID_BYTES = 16
 _length = struct.Struct("<i").unpack_from
 # A type byte, a name and what can follow: what looks so may still be a part of another value.
-_perhaps_retired = [
+_undefined, _symbol, _pointer = _perhaps_retired = [
     re.compile(pattern, re.DOTALL)
     for pattern in (
         rb"\x06[^\x00-\x1f]+\x00(?=[\x00-\x13\x7f\xff])",
@@ -107,7 +107,7 @@ def element_of(name: str, value: Any) -> bytes:
 
 
 def _may_have_retired(raw: bytes) -> bool:
-    return any(pattern.search(raw) is not None for pattern in _perhaps_retired)
+    return bool(_undefined.search(raw) or _symbol.search(raw) or _pointer.search(raw))
 
 
 def _modernize_documents(raw: bytes) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ from app.resources.codec import CODEC
 from app.settings import Settings
 from app.store.codes import Code
 from app.store.documents import Documents
-from app.store.errors import make_unavailable, translate_errors
+from app.store.errors import make_unavailable, translate, translate_errors
 
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
@@ -194,15 +194,16 @@ class Database(Connection):
         deadline = time.monotonic() + self.settings.PRIMARY_WAIT_SECONDS
         self._calls += 1
         try:
-            with translate_errors(writing=writing, patterns=patterns):
-                if not self.has_primary():
-                    await self._wait_for_primary(writing)
-                call = functools.partial(work, *args, **words)
-                if writing:
-                    call = functools.partial(_run_in_time, call, deadline)
-                if patterns:
-                    return await self._search(call)
-                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            if not self.has_primary():
+                await self._wait_for_primary(writing)
+            call = functools.partial(work, *args, **words)
+            if writing:
+                call = functools.partial(_run_in_time, call, deadline)
+            if patterns:
+                return await self._search(call)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except PyMongoError as error:
+            raise translate(error, writing=writing, patterns=patterns) from error
         finally:
             self._calls -= 1
 

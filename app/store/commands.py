@@ -41,6 +41,7 @@ class RawReply(RawBSONDocument):
 
 RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawReply)
 _PAUSE = 0.1  # seconds
+_BATCHES, _ID = (b"\x04firstBatch\0", b"\x04nextBatch\0"), b"\x12id\0"  # an array, and an int64
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,29 @@ def find(
 
 
 def _cut(cursor: bytes) -> Reply:
-    """The documents of `{firstBatch: [...], id: …, ns: …}`, in whatever order its fields come."""
+    """The documents of `{firstBatch: [...], id: …, ns: …}`, as MongoDB orders these fields."""
+    if not cursor.startswith(_BATCHES, 4):
+        return _cut_any(cursor)
+    begin = cursor.index(0, 5) + 1
+    end = begin + int.from_bytes(cursor[begin : begin + 4], "little")
+    if not cursor.startswith(_ID, end):
+        return _cut_any(cursor)
+    identifier = int.from_bytes(cursor[end + 4 : end + 12], "little", signed=True)
+    return Reply(_join(cursor, begin, end), identifier)
+
+
+def _cut_any(cursor: bytes) -> Reply:
+    """The same, in whatever order the fields come."""
     documents, identifier = b"", 0
     for element in elements(cursor):
         if element.kind == ARRAY:  # `firstBatch` or `nextBatch`
-            batch = memoryview(cursor)[element.value : element.end]
-            documents = bson._array_of_documents_to_buffer(batch)  # as raw batches are cut
+            documents = _join(cursor, element.value, element.end)
         elif element.name == b"id":
             value = cursor[element.value : element.end]
             identifier = int.from_bytes(value, "little", signed=True)
     return Reply(documents, identifier)
+
+
+def _join(cursor: bytes, begin: int, end: int) -> bytes:
+    """The documents of the array that begins there, one after the other, as raw batches are cut."""
+    return bson._array_of_documents_to_buffer(memoryview(cursor)[begin:end])

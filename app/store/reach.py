@@ -52,6 +52,7 @@ class Reach:
 
     def __init__(self, connection: Connection, compilers: Compilers, collection: str) -> None:
         self.view = compilers[collection].view
+        self._name = self.view.whole.name
         shape, rights = self.view.whole.shape, self.view.rights
         self.to_create = Permissions.to_create(rights, shape)
         self.to_update = Permissions.to_update(rights, shape)
@@ -133,7 +134,7 @@ class Reach:
 
     def filter(self, action: Ruled, collection: str | None = None) -> Filter:
         """The filter of the documents that an action may touch, {} for all of them."""
-        conditions = self._conditions(action, collection or self.view.whole.name)
+        conditions = self._conditions(action, collection or self._name)
         if not conditions:
             return {}
         words = self._connection.time_limit
@@ -141,7 +142,7 @@ class Reach:
 
     def has_conditions(self, action: Ruled) -> bool:
         """Whether an action may touch some documents and not others."""
-        return bool(self._conditions(action, self.view.whole.name))
+        return bool(self._conditions(action, self._name))
 
     def within(self, action: Ruled) -> Within:
         """Where a document must be for an action on stored documents."""
@@ -169,7 +170,10 @@ class Reach:
 
         Raises `Forbidden` where it may be read alone.
         """
-        found = documents.find_one(join_filters([{"_id": key}, within.filter]))
+        condition = {"_id": key}
+        if within.read or within.rule:
+            condition = join_filters([condition, within.filter])
+        found = documents.find_one(condition)
         if found:
             return Stored(found)
         if within.rule and documents.find_one(join_filters([{"_id": key}, within.read])):
