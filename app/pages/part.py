@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.api import requests
-from app.api.pages import UI, path_of_pages
+from app.api.import_runs import ImportRuns
+from app.api.pages import UI, is_own, path_of_pages
 from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
 from app.errors import Fault, Invalid
@@ -15,6 +16,8 @@ from app.pages.assets import Assets
 from app.pages.collections import Collections
 from app.pages.forms import read_form
 from app.pages.home import Home
+from app.pages.importing import Importing
+from app.pages.imports import Imports
 from app.pages.languages import CODES
 from app.pages.preferences import LANGUAGE, THEME, THEMES, remember
 from app.pages.problems import Problems
@@ -29,7 +32,9 @@ CHOICES = {LANGUAGE: CODES, THEME: THEMES}
 class Pages:
     """The pages of one server; `routers` are those of its resources, by their address."""
 
-    def __init__(self, routers: Mapping[str, ResourceRouter], settings: Settings) -> None:
+    def __init__(
+        self, routers: Mapping[str, ResourceRouter], settings: Settings, runs: ImportRuns
+    ) -> None:
         self._routers = routers
         self._assets = Assets()
         served = {address: router.resource for address, router in routers.items()}
@@ -37,6 +42,8 @@ class Pages:
         self.problems = Problems(self.screens)
         self.home = Home(routers, self.screens, has_docs=settings.DOCS != "off")
         self._collections = Collections(routers, self.screens)
+        self.importing = Importing(settings, runs)
+        self._imports = Imports(self.screens, self.importing, settings)
 
     def routes(self) -> list[Route]:
         """The routes of all screens."""
@@ -63,9 +70,17 @@ class Pages:
             return lambda request: handler(request, router)
 
         path = path_of_pages(router.resource)
-        return [
+        routes = [
             Route(f"{path}/", {"GET": of(self._collections.show)}),
         ]
+        if not (router.resource.options.read_only or is_own(router.resource)):
+            show, choose, do = map(of, (self._imports.show, self._imports.choose, self._imports.do))
+            routes += [
+                Route(f"{path}/import", {"GET": choose, "POST": of(self._imports.upload)}),
+                Route(f"{path}/import/{{token}}", {"GET": of(self._imports.resume)}),
+                Route(f"{path}/import/{{token}}/{{step}}", {"GET": show, "POST": do}),
+            ]
+        return routes
 
     async def prefer(self, request: Request) -> Response:
         """`POST /ui/preferences`: another language or theme, and back to where the reader was."""

@@ -105,6 +105,8 @@ def _need_of_page(steps: list[str], method: str) -> str:
     """What a screen of a resource needs; with no steps its table."""
     if not steps:
         return READ
+    if steps[0] == "import":
+        return IMPORT
     raise LookupError(f"{method} …/{'/'.join(steps)} is not in this table")
 
 
@@ -138,7 +140,7 @@ def address_of(path: str) -> str:
     """An address of the path; of whatever it names there is nothing."""
     names = {"format": "csv", "key": MISSING, "export_id": secrets.token_hex(16)}
     names |= {"problem": "not-found", "file": "none.js", "token": secrets.token_urlsafe(32)}
-    names |= {"slug": "nothing"}
+    names |= {"slug": "nothing", "step": "match"}
     return path.format(**names)
 
 
