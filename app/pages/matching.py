@@ -12,13 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 from app.pages.titles import title_of
-from app.resources.fields import Shape
 from app.resources.links import link_paths
 from app.resources.registry import Resource
 from app.resources.views import Views
 from app.resources.writable import make_fillable, make_importable
 from app.spreadsheets.forms import is_required
-from app.spreadsheets.ingest import Behind, Target, error_title, guess_targets, match_columns
+from app.spreadsheets.ingest import Target, error_title, guess_targets, match_columns
 from app.transfers.inspections import Found, FoundColumn
 from app.transfers.named_links import list_behind_links
 
