@@ -27,6 +27,11 @@ def with_pairs(path: str, pairs: Pairs) -> str:
     return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
+def query(pairs: Pairs) -> str:
+    """The pairs as a query string."""
+    return urlencode(pairs)
+
+
 def without(pairs: Pairs, *names: str) -> list[tuple[str, str]]:
     """The pairs but for those with these names."""
     return [(name, value) for name, value in pairs if name not in names]

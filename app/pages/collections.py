@@ -1,7 +1,7 @@
 """A collection as a table: the screen whose query is that of the list, word for word."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from markupsafe import Markup
@@ -17,22 +17,36 @@ from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.columns import Column, choose_columns, group_columns
 from app.pages.headings import Headings
+from app.pages.picks import Picks
+from app.pages.pills import Pill, Pills, list_askings, list_unfiltered
 from app.pages.preferences import MOST_SEEN, SEEN, remember
-from app.pages.screens import Screens
+from app.pages.screens import Screen, Screens
 from app.pages.tables import Table
 from app.query.compile import Query
 from app.query.expansions import Expansion
 from app.resources.registry import Resource
 
 TYPING = "docsheet-typing"  # the header of a search that is still being typed
+PICKED = "value"  # what a script replaces while a linked document is searched for
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+@dataclass(frozen=True)
+class Panels:
+    """What a reader has opened beside the table: the form of a filter, of the columns."""
+
+    form: object = None
+    columns: object = None
+
+
+NO_PANELS = Panels()
 
 
 class Collections:
     """The handler of the tables of all resources."""
 
     def __init__(self, routers: Mapping[str, ResourceRouter], screens: Screens) -> None:
-        self._routers = routers
+        self._picks = Picks(routers)
         self._screens = screens
 
     async def show(self, request: Request, router: ResourceRouter) -> Response:
@@ -41,17 +55,23 @@ class Collections:
         return await self.answer(request, access, requests.pairs(request))
 
     async def answer(
-        self, request: Request, access: Access, asked: Pairs, status: int = HTTPStatus.OK
+        self,
+        request: Request,
+        access: Access,
+        asked: Pairs,
+        panels: Panels = NO_PANELS,
+        status: int = HTTPStatus.OK,
     ) -> Response:
         """The screen of a query; where a parameter is wrong, its fault, and the table without it.
 
-        Raises `Invalid` for what is no parameter's fault.
+        `status` is an error's where a panel says what is wrong. Raises `Invalid` for what is no
+        parameter's fault.
         """
         faults: list[Fault] = []
         pairs = asked
         while True:
             try:
-                return await self._answer(request, access, pairs, asked, faults, status)
+                return await self._answer(request, access, pairs, asked, faults, panels, status)
             except Invalid as error:
                 wrong = {fault.parameter or "" for fault in error.faults}
                 if not any(name in wrong for name, _ in pairs):
@@ -66,6 +86,7 @@ class Collections:
         pairs: Pairs,
         asked: Pairs,
         faults: Sequence[Fault],
+        panels: Panels,
         status: int,
     ) -> Response:
         query = _count_later(request, access.compiler.list(pairs))
@@ -78,11 +99,12 @@ class Collections:
                 access.present(document)
         screen = self._screens.look(request)
         table = Table(resource, columns, {one.path: one.target for one in expansions}, screen)
+        pills = await self._make_pills(request, access, pairs, screen)
         response = self._screens.render(
             request,
             "collection.html",
             UNPROCESSABLE if faults else status,
-            _put_aside(request) if faults else {},
+            _put_aside(request, faults, panels),
             resource=resource,
             access=access,
             name=screen.name_of(resource),
@@ -91,6 +113,9 @@ class Collections:
             query=query,
             page=page,
             faults=faults,
+            pills=pills,
+            unfiltered=list_unfiltered(access.compiler.names, pairs),
+            panels=panels,
             columns=columns,
             groups=group_columns(resource, columns),
             headings=Headings(resource, addresses.of_collection(resource), pairs, query.sort),
@@ -101,6 +126,22 @@ class Collections:
         _remember_seen(request, response, resource, screen.preferences.seen)
         return response
 
+    async def _make_pills(
+        self, request: Request, access: Access, pairs: Pairs, screen: Screen
+    ) -> list[Pill]:
+        """The conditions in words, linked documents by their names."""
+        names = access.compiler.names
+        askings = list_askings(names, pairs)
+        keys: dict[str, list[str]] = {}
+        for collection, key in (link for asking in askings for link in asking.links):
+            keys.setdefault(collection, []).append(key)
+        linked: dict[tuple[str, str], str] = {}
+        for collection, wanted in keys.items():
+            found = await self._picks.name(request, collection, wanted)
+            linked |= {(collection, key): name for key, name in found.items()}
+        address = addresses.of_collection(access.view.resource)
+        return Pills(names, address, pairs, screen.language, linked).make_all(askings)
+
 
 def _count_later(request: Request, query: Query) -> Query:
     """The query; of a search that is still being typed, whose script asks again, without a count.
@@ -110,11 +151,14 @@ def _count_later(request: Request, query: Query) -> Query:
     return replace(query, count="none") if TYPING in request.headers else query
 
 
-def _put_aside(request: Request) -> Mapping[str, str]:
-    """Where a part of the screen is to be replaced: that only the faults are, and no address."""
-    if "hx-request" not in request.headers:
+def _put_aside(request: Request, faults: Sequence[Fault], panels: Panels) -> Mapping[str, str]:
+    """Which part alone is to be replaced, where a script does so: faults, or what was opened."""
+    if "hx-request" not in request.headers or request.headers.get("hx-target") == PICKED:
         return {}
-    return {"HX-Retarget": "#faults", "HX-Reselect": "#faults", "HX-Push-Url": "false"}
+    part = "faults" if faults else "filters" if panels != NO_PANELS else ""
+    if not part:
+        return {}
+    return {"HX-Retarget": f"#{part}", "HX-Reselect": f"#{part}", "HX-Push-Url": "false"}
 
 
 def _expand_links(access: Access, columns: Sequence[Column]) -> tuple[Expansion, ...]:

@@ -13,12 +13,15 @@ from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
 from app.errors import Fault, Invalid
 from app.pages.assets import Assets
+from app.pages.chooser import Chooser
 from app.pages.collections import Collections
+from app.pages.filters import Filters
 from app.pages.forms import read_form
 from app.pages.home import Home
 from app.pages.importing import Importing
 from app.pages.imports import Imports
 from app.pages.languages import CODES
+from app.pages.picks import Picks
 from app.pages.preferences import LANGUAGE, THEME, THEMES, remember
 from app.pages.problems import Problems
 from app.pages.screens import Screens
@@ -44,6 +47,8 @@ class Pages:
         self._collections = Collections(routers, self.screens)
         self.importing = Importing(settings, runs)
         self._imports = Imports(self.screens, self.importing, settings)
+        self._filters = Filters(self._collections, self.screens, Picks(routers))
+        self._chooser = Chooser(self._collections, self.screens)
 
     def routes(self) -> list[Route]:
         """The routes of all screens."""
@@ -72,6 +77,8 @@ class Pages:
         path = path_of_pages(router.resource)
         routes = [
             Route(f"{path}/", {"GET": of(self._collections.show)}),
+            Route(f"{path}/table/filter", {"GET": of(self._filters.show)}),
+            Route(f"{path}/table/columns", {"GET": of(self._chooser.show)}),
         ]
         if not (router.resource.options.read_only or is_own(router.resource)):
             show, choose, do = map(of, (self._imports.show, self._imports.choose, self._imports.do))

@@ -103,7 +103,7 @@ def _need_of_administration(resource: str, *steps: str) -> str:
 
 def _need_of_page(steps: list[str], method: str) -> str:
     """What a screen of a resource needs; with no steps its table."""
-    if not steps:
+    if not steps or steps[0] == "table":
         return READ
     if steps[0] == "import":
         return IMPORT
