@@ -21,7 +21,8 @@ from app.auth.administrators import require_administrator
 from app.auth.audit import Audit
 from app.auth.authenticator import Authentication, Authenticator
 from app.auth.checks import Checks
-from app.auth.own import ACCOUNTS, KEYS, ROLES, own_resources
+from app.auth.own import ACCOUNTS, KEYS, ROLES, SHARES, own_resources
+from app.auth.own_pages import OwnPages
 from app.auth.pages import SignInPage
 from app.auth.repositories import Keeper
 from app.auth.roles import Roles
@@ -131,8 +132,12 @@ class Auth(Part):
         """Adds to the whole description how a caller says who it is."""
         describe_security(described, self._settings.ROOT_PATH)
 
-    def routes(self, accesses: Accesses, render: Render) -> list[Route]:
-        """What signs in, and out; `render` makes its screens."""
+    def routes(
+        self, accesses: Accesses, routers: Iterable[ResourceRouter], render: Render
+    ) -> list[Route]:
+        """What signs in, and out, and is one's own; `render` makes its screens."""
         callers = Callers(lambda: self._checks, accesses)
+        by_name: dict[str, Any] = {router.resource.name: router for router in routers}
         pages = SignInPage(lambda: self._checks, render)
-        return [*callers.routes(), *pages.routes()]
+        own = OwnPages(lambda: self._checks, callers, by_name[KEYS], by_name[SHARES], render)
+        return [*callers.routes(), *pages.routes(), *own.routes()]

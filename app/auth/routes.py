@@ -278,9 +278,9 @@ class Callers:
         """Who a caller is, and what it may do."""
         known = await self._checks.accounts.get(caller.id)
         role = known.role.name if known else None
-        return Me(caller, role, list(self._list_rights(caller)), _may_change(caller, known))
+        return Me(caller, role, list(self.list_rights(caller)), _may_change(caller, known))
 
-    def _list_rights(self, caller: Caller) -> Iterator[May]:
+    def list_rights(self, caller: Caller) -> Iterator[May]:
         """What the caller may do with each resource, and which fields it sees."""
         for view in self._accesses.compilers_of(caller.rights).views.values():
             may: list[str] = [action for action in ACTIONS if view.rights.may(action)]

@@ -12,6 +12,7 @@ from app.api.pages import UI, is_own, path_of_pages
 from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
 from app.errors import Fault, Invalid
+from app.pages.administration import Administration
 from app.pages.assets import Assets
 from app.pages.chooser import Chooser
 from app.pages.collections import Collections
@@ -44,6 +45,8 @@ class Pages:
         self.screens = Screens(self._assets, served)
         self.problems = Problems(self.screens)
         self.home = Home(routers, self.screens, has_docs=settings.DOCS != "off")
+        self._administration = Administration(self.screens)
+        self._has_accounts = settings.has_accounts
         self._collections = Collections(routers, self.screens)
         self.importing = Importing(settings, runs)
         self._imports = Imports(self.screens, self.importing, settings)
@@ -68,6 +71,13 @@ class Pages:
             Route(f"{UI}/", {"GET": self.home.show}),
             Route(UI, {"GET": self.home.show}),
             Route(f"{UI}/preferences", {"POST": self.prefer}),
+            *(self._routes_of_administration() if self._has_accounts else ()),
+        ]
+
+    def _routes_of_administration(self) -> list[Route]:
+        return [
+            Route(f"{UI}/admin/", {"GET": self._administration.show}),
+            Route(f"{UI}/admin", {"GET": self._administration.show}),
         ]
 
     def _routes_of(self, router: ResourceRouter) -> list[Route]:

@@ -18,6 +18,7 @@ from app.api.callers import NOBODY, Caller
 from app.api.pages import is_own, path_of_pages
 from app.pages import addresses
 from app.pages.assets import Assets
+from app.pages.cells import Cells
 from app.pages.languages import CODES, NAMES, Language, language
 from app.pages.preferences import THEMES, Preferences, read_preferences
 from app.pages.sentences import translate
@@ -90,6 +91,7 @@ class Screens:
         environment.globals |= {
             "asset": assets.path,
             "address_of": addresses.of_collection,
+            "cells": Cells(words),
             "language_names": NAMES,
             "themes": THEMES,
         }
