@@ -59,6 +59,7 @@ ENCODINGS = (
 )  # fmt: skip
 READABLE = ("xlsx", "csv", "ndjson", "json")
 FORM_LIMIT = 2 * 1024 * 1024  # bytes of a form with a field for each column
+SHEETS = 4  # of a workbook that are tried
 NAME = 200  # characters of a file's name that are kept
 MOST_SELECTED = 20_000  # options of all lists to select from, before one list serves all columns
 
@@ -111,7 +112,7 @@ class Imports:
         format = find_format(upload.name, upload.media_type)
         local = self._screens.look(request).preferences.zone
         reading = Reading(format.names[0], timezone=local)
-        found = await self._importing.inspect(upload.file, reading)
+        reading, found = await self._look(upload, reading)
         if found.error and not _has_choice(found):
             raise BadRequest(found.error)
         name = PurePath(upload.name.replace("\\", "/")).name[:NAME]
@@ -119,6 +120,18 @@ class Imports:
         steps = Steps(reading, found, _guess_plan(access, found))
         kept = self._importing.kept
         return await kept.add(access.view.whole.name, caller, name, upload.file, steps)
+
+    async def _look(self, upload: Upload, reading: Reading) -> tuple[Reading, Found]:
+        """What a file is; of a workbook whose first sheet is no table, one of the next."""
+        found = await self._importing.inspect(upload.file, reading)
+        if not found.error:
+            return reading, found
+        for sheet in found.sheets[1:SHEETS]:
+            other = replace(reading, sheet=sheet)
+            found_there = await self._importing.inspect(upload.file, other)
+            if not found_there.error:
+                return other, found_there
+        return reading, found
 
     def _show_upload(
         self,

@@ -11,6 +11,7 @@ from difflib import SequenceMatcher
 from typing import Any
 from urllib.parse import quote
 
+from app.errors import Fault, Invalid, and_more
 from app.pages.titles import title_of
 from app.resources.links import link_paths
 from app.resources.registry import Resource
@@ -78,6 +79,7 @@ class Matching:
 
     def check(self, found: Found, paths: Sequence[str]) -> None:
         """Raises `Invalid` where columns can't be these fields."""
+        _refuse_doubled(found.titles, paths)
         columns, skipped = name_columns(found, paths)
         declared, behind = self._declared, self._behind
         match_columns(found.titles, self._shape, declared, columns, behind, skipped)
@@ -192,6 +194,23 @@ def _list_required(resource: Resource) -> Iterator[str]:
     for found in resource.shape.list_flat():
         if is_required(resource.shape, found.path):
             yield found.path
+
+
+def _refuse_doubled(titles: Sequence[str], paths: Sequence[str]) -> None:
+    """Raises `Invalid` that names the columns of the same field, as the engine has only one."""
+    seen: dict[str, str] = {}
+    details: list[str] = []
+    for title, path in zip(titles, paths, strict=False):
+        if path in seen:
+            details.append(f"The columns {seen[path]!r} and {title!r} are the same field {path!r}.")
+        elif title and path:
+            seen[path] = title
+    if details:
+        raise Invalid(details[0] + and_more(details), *map(_make_fault, details))
+
+
+def _make_fault(detail: str) -> Fault:
+    return Fault(detail, parameter="columns")
 
 
 def _join_titles(titles: Sequence[str]) -> str:

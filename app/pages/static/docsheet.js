@@ -35,12 +35,19 @@ function showProblem(...nodes) {
   if (!problem.open) problem.showModal();
 }
 
+function isPoll(event) {
+  return event.detail.elt.matches("[hx-trigger^='every']");
+}
+
 document.addEventListener("htmx:responseError", (event) => {
   const { xhr } = event.detail;
+  if (isPoll(event)) return; // the next one may be answered
   const main = new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("main");
   showProblem(...(main === null ? [`${xhr.status} ${xhr.statusText}`] : main.childNodes));
 });
-document.addEventListener("htmx:sendError", () => showProblem(silence));
+document.addEventListener("htmx:sendError", (event) => {
+  if (!isPoll(event)) showProblem(silence);
+});
 
 // --- keys ---
 
@@ -106,6 +113,15 @@ function replaceCount(count) {
   announce(count.textContent.trim());
 }
 
+// --- a file that is chosen ---
+
+document.addEventListener("change", ({ target }) => {
+  if (target.dataset.most === undefined) return;
+  const isTooLarge = [...target.files].some((file) => file.size > Number(target.dataset.most));
+  target.setCustomValidity(isTooLarge ? target.dataset.tooLarge : "");
+  target.reportValidity();
+});
+
 // --- after every answer ---
 
 function onSettle(event) {
@@ -120,8 +136,8 @@ function onSettle(event) {
     resting = setTimeout(countAtRest, REST);
     return;
   }
-  const count = document.getElementById("count");
-  if (count !== null) announce(count.textContent.trim());
+  const news = document.getElementById("count") ?? event.target.querySelector("[data-announce]");
+  if (news !== null) announce(news.textContent.trim());
 }
 
 document.addEventListener("htmx:configRequest", onRequest);
