@@ -1,5 +1,6 @@
 """A collection as a table: the screen whose query is that of the list, word for word."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from app.api import requests
 from app.api.access import Access
 from app.api.pages import is_own
 from app.api.router import ResourceRouter
+from app.api.saved_lists import FoundView, SavedLists
 from app.errors import Fault, Invalid
 from app.pages import addresses
 from app.pages.addresses import Pairs
@@ -20,6 +22,7 @@ from app.pages.headings import Headings
 from app.pages.picks import Picks
 from app.pages.pills import Pill, Pills, list_askings, list_unfiltered
 from app.pages.preferences import MOST_SEEN, SEEN, remember
+from app.pages.saved import find_current
 from app.pages.screens import Screen, Screens
 from app.pages.tables import Table
 from app.query.compile import Query
@@ -45,8 +48,11 @@ NO_PANELS = Panels()
 class Collections:
     """The handler of the tables of all resources."""
 
-    def __init__(self, routers: Mapping[str, ResourceRouter], screens: Screens) -> None:
+    def __init__(
+        self, routers: Mapping[str, ResourceRouter], screens: Screens, saved: SavedLists
+    ) -> None:
         self._picks = Picks(routers)
+        self._saved = saved
         self._screens = screens
 
     async def show(self, request: Request, router: ResourceRouter) -> Response:
@@ -93,7 +99,10 @@ class Collections:
         resource = access.view.resource
         columns = choose_columns(resource, query.fields)
         expansions = _expand_links(access, columns)
-        page = await access.repository.page(replace(query, expand=expansions))
+        page, views = await asyncio.gather(
+            access.repository.page(replace(query, expand=expansions)),
+            self._list_views(request, resource),
+        )
         if access.present:
             for document in page.documents:
                 access.present(document)
@@ -122,6 +131,8 @@ class Collections:
             rows=Markup(table.write(page.documents)),
             addresses=addresses,
             path=addresses.of_collection(resource),
+            views=views,
+            view=find_current(views, pairs),
         )
         _remember_seen(request, response, resource, screen.preferences.seen)
         return response
@@ -141,6 +152,10 @@ class Collections:
             linked |= {(collection, key): name for key, name in found.items()}
         address = addresses.of_collection(access.view.resource)
         return Pills(names, address, pairs, screen.language, linked).make_all(askings)
+
+    async def _list_views(self, request: Request, resource: Resource) -> Sequence[FoundView]:
+        """The saved views of the collection; of our own collections there are none."""
+        return () if is_own(resource) else await self._saved.list(request, resource)
 
 
 def _count_later(request: Request, query: Query) -> Query:

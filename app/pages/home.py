@@ -1,7 +1,7 @@
 """The first screen: the collections with their counts, and what was looked at last."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.router import ResourceRouter
+from app.api.saved_lists import FoundView, SavedLists
 from app.errors import Fault, Invalid, RequestError
 from app.pages import addresses
 from app.pages.screens import Screens
@@ -33,8 +34,14 @@ class Home:
     """The handler of the first screen."""
 
     def __init__(
-        self, routers: Mapping[str, ResourceRouter], screens: Screens, *, has_docs: bool
+        self,
+        routers: Mapping[str, ResourceRouter],
+        screens: Screens,
+        saved: SavedLists,
+        *,
+        has_docs: bool,
     ) -> None:
+        self._saved = saved
         self._has_docs = has_docs
         self._routers = routers
         self._screens = screens
@@ -44,7 +51,7 @@ class Home:
         search = _read_search(request)
         screen = self._screens.look(request)
         asked = [self._count(request, one) for one in screen.resources if _matches(one, search)]
-        entries = await asyncio.gather(*asked)
+        views, entries = await asyncio.gather(self._list_views(request), asyncio.gather(*asked))
         by_address = {entry.resource.address: entry for entry in entries}
         seen = [by_address[one] for one in screen.preferences.seen if one in by_address]
         return self._screens.render(
@@ -52,9 +59,17 @@ class Home:
             "home.html",
             entries=entries,
             seen=seen,
+            views=views,
             search=search,
             has_docs=self._has_docs,
         )
+
+    async def _list_views(self, request: Request) -> Sequence[FoundView]:
+        """The saved views; none where they can't be read, for the collections are there."""
+        try:
+            return await self._saved.list(request)
+        except RequestError:
+            return ()
 
     async def _count(self, request: Request, resource: Resource) -> Entry:
         access = self._routers[resource.address].access(request, "read")

@@ -11,6 +11,7 @@ from app.api.import_runs import ImportRuns
 from app.api.pages import UI, is_own, path_of_pages
 from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
+from app.api.saved_lists import SavedLists
 from app.errors import Fault, Invalid
 from app.pages.administration import Administration
 from app.pages.assets import Assets
@@ -25,6 +26,7 @@ from app.pages.languages import CODES
 from app.pages.picks import Picks
 from app.pages.preferences import LANGUAGE, THEME, THEMES, remember
 from app.pages.problems import Problems
+from app.pages.saved import SavedScreens
 from app.pages.screens import Screens
 from app.settings import Settings
 
@@ -37,21 +39,26 @@ class Pages:
     """The pages of one server; `routers` are those of its resources, by their address."""
 
     def __init__(
-        self, routers: Mapping[str, ResourceRouter], settings: Settings, runs: ImportRuns
+        self,
+        routers: Mapping[str, ResourceRouter],
+        settings: Settings,
+        runs: ImportRuns,
+        saved: SavedLists,
     ) -> None:
         self._routers = routers
         self._assets = Assets()
         served = {address: router.resource for address, router in routers.items()}
         self.screens = Screens(self._assets, served)
         self.problems = Problems(self.screens)
-        self.home = Home(routers, self.screens, has_docs=settings.DOCS != "off")
         self._administration = Administration(self.screens)
         self._has_accounts = settings.has_accounts
-        self._collections = Collections(routers, self.screens)
         self.importing = Importing(settings, runs)
         self._imports = Imports(self.screens, self.importing, settings)
+        self.home = Home(routers, self.screens, saved, has_docs=settings.DOCS != "off")
+        self._collections = Collections(routers, self.screens, saved)
         self._filters = Filters(self._collections, self.screens, Picks(routers))
         self._chooser = Chooser(self._collections, self.screens)
+        self._saved = SavedScreens(saved, self.screens)
 
     def routes(self) -> list[Route]:
         """The routes of all screens."""
@@ -90,6 +97,8 @@ class Pages:
             Route(f"{path}/table/filter", {"GET": of(self._filters.show)}),
             Route(f"{path}/table/columns", {"GET": of(self._chooser.show)}),
         ]
+        if not is_own(router.resource):
+            routes += self._routes_of_views(path, of)
         if not (router.resource.options.read_only or is_own(router.resource)):
             show, choose, do = map(of, (self._imports.show, self._imports.choose, self._imports.do))
             routes += [
@@ -98,6 +107,15 @@ class Pages:
                 Route(f"{path}/import/{{token}}/{{step}}", {"GET": show, "POST": do}),
             ]
         return routes
+
+    def _routes_of_views(self, path: str, of: Callable[[OfResource], Handler]) -> list[Route]:
+        """The routes of a collection's saved views."""
+        views = f"{path}/views"
+        return [
+            Route(views, {"GET": of(self._saved.show), "POST": of(self._saved.save)}),
+            Route(f"{views}/{{slug}}", {"POST": of(self._saved.change)}),
+            Route(f"{views}/{{slug}}/delete", {"POST": of(self._saved.delete)}),
+        ]
 
     async def prefer(self, request: Request) -> Response:
         """`POST /ui/preferences`: another language or theme, and back to where the reader was."""

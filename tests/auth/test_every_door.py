@@ -115,6 +115,8 @@ def _need_of_page(steps: list[str], method: str) -> str:
         return READ
     if steps[0] == "import":
         return IMPORT
+    if steps[0] == "views":
+        return READ if len(steps) == 1 else FULL
     raise LookupError(f"{method} …/{'/'.join(steps)} is not in this table")
 
 

@@ -28,6 +28,7 @@ SCREENS = {
     "wrong filter": "/ui/users/?age__gte=old&limit=2",
     "no match": "/ui/users/?keyword=nobody",
     "empty table": "/ui/classes/",
+    "views": "/ui/users/views?sort=name",
     "document": f"/ui/users/{KEY}",
     "problem": "/ui/nothing",
 }

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import Page, expect
 
 from app.api.saved import make_slug
 from tests.support.accounts import Served, serve
@@ -273,3 +275,76 @@ async def test_the_own_views_of_a_deleted_account_go_with_it(served: Served) -> 
     async with served.client(**await served.bearer("root")) as client:
         assert (await client.delete(f"/auth/accounts/{editor}")).status_code == 204
         assert [one["slug"] for one in (await client.get("/views/")).json()] == ["for-all"]
+
+
+# --- on the page ---
+
+
+async def test_a_table_is_saved_and_opened_again(page: Page, saved: httpx.Client) -> None:
+    await page.goto("/ui/users/?age__gte=18&sort=-age&skip=1")
+    await page.locator("#views summary").click()
+    await page.get_by_label("Name", exact=True).fill("Grown-ups")
+    await page.get_by_role("button", name="Save this view").click()
+    await expect(page.locator("#views summary")).to_have_text("View: Grown-ups")
+    await page.goto("/ui/")
+    await page.get_by_role("link", name="Grown-ups").click()
+    await expect(page).to_have_url(re.compile(r"/ui/users/\?age__gte=18&sort=-age$"))
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    assert [one["name"] for one in saved.get("/views/grown-ups").json()] == ["王芳", "Ada"]
+    assert [row[0] for row in rows(saved.get("/views/grown-ups/csv"))] == ["name", "王芳", "Ada"]
+
+
+def save_by_form(http: httpx.Client, **form: str) -> httpx.Response:
+    return http.post("/ui/users/views", data=form)
+
+
+def test_names_may_be_equal_on_the_page(saved: httpx.Client) -> None:
+    for query in ("age=36", "age=17"):
+        answer = save_by_form(saved, name="One", query=query)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/ui/users/?{query}")
+    assert save_by_form(saved, name="？", query="").status_code == 303
+    assert {view["slug"] for view in saved.get("/views/").json()} == {"one", "one-2", "view"}
+
+
+def test_what_is_wrong_is_said_and_what_was_typed_stays(saved: httpx.Client) -> None:
+    answer = save_by_form(saved, name="a\x07<b>", query="agee=1")
+    assert answer.status_code == 422
+    assert 'value="a\x07&lt;b&gt;"' in answer.text
+    assert save_by_form(saved, name="<b>", query="agee=1").status_code == 422
+    assert saved.get("/views/").json() == []
+
+
+def test_a_view_is_renamed_and_deleted_on_the_page(saved: httpx.Client) -> None:
+    save_by_form(saved, name="<i>x</i>", query="sort=name")
+    screen = saved.get("/ui/users/views")
+    assert "&lt;i&gt;x&lt;/i&gt;" in screen.text
+    assert 'href="/views/i-x-i/csv"' in screen.text
+    renamed = saved.post("/ui/users/views/i-x-i", data={"name": "Y"})
+    assert (renamed.status_code, renamed.headers["location"]) == (303, "/ui/users/views")
+    assert saved.get("/views/").json()[0]["name"] == "Y"
+    assert saved.post("/ui/users/views/i-x-i", data={"name": ""}).status_code == 422
+    assert saved.post("/ui/users/views/i-x-i/delete").status_code == 303
+    assert saved.get("/views/").json() == []
+
+
+def test_a_view_that_no_longer_fits_is_marked(saved: httpx.Client, database: Any) -> None:
+    save(saved, **ADULTS)
+    gone = {"address": "/users/?size__gte=3"}
+    database["docsheet.views"].update_one({"_id": "adults"}, {"$set": gone})
+    for path in ("/ui/", "/ui/users/", "/ui/users/views"):
+        screen = saved.get(path, headers={"Accept-Language": "zh"})
+        assert "已不适用" in screen.text or "size__gte：" in screen.text
+    assert saved.get("/ui/users/views?size=3").status_code == 422
+
+
+async def test_only_the_own_views_can_be_changed_on_the_page(served: Served) -> None:
+    shared = {"name": "Everybody", "address": "/users/?sort=name", "for_all": True}
+    await post(served, "ed", **shared)
+    for name, may in (("ed", True), ("vi", False), ("root", True)):
+        async with served.client(**await served.bearer(name)) as client:
+            screen = await client.get("/ui/users/views")
+            assert "Everybody" in screen.text
+            assert ("Change or delete" in screen.text) == may
+            if not may:
+                refused = await client.post("/ui/users/views/everybody/delete")
+                assert refused.status_code == 403
