@@ -57,7 +57,7 @@ class ResourceRouter(Part):
         self._find_access: Find
         self._downloads = downloads
         self._uploads = uploads
-        self._body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
+        self.body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
 
     async def open(self, database: Database) -> None:
         """Takes the documents from this database."""
@@ -279,7 +279,7 @@ class ResourceRouter(Part):
 
     async def _body(self, request: Request, accepted: tuple[str, ...]) -> Any:
         requests.check_media_type(request, accepted)
-        return requests.parse_json(await requests.read_body(request, self._body_limit))
+        return requests.parse_json(await requests.read_body(request, self.body_limit))
 
     async def _read_document(self, access: Access, body: Any) -> Document:
         """The new document that the body makes; in a thread where checking it may take long."""

@@ -17,6 +17,7 @@ from app.pages.administration import Administration
 from app.pages.assets import Assets
 from app.pages.chooser import Chooser
 from app.pages.collections import Collections
+from app.pages.documents import Documents
 from app.pages.filters import Filters
 from app.pages.forms import read_form
 from app.pages.home import Home
@@ -59,6 +60,7 @@ class Pages:
         self._filters = Filters(self._collections, self.screens, Picks(routers))
         self._chooser = Chooser(self._collections, self.screens)
         self._saved = SavedScreens(saved, self.screens)
+        self.documents = Documents(routers, self.screens)
 
     def routes(self) -> list[Route]:
         """The routes of all screens."""
@@ -106,7 +108,21 @@ class Pages:
                 Route(f"{path}/import/{{token}}", {"GET": of(self._imports.resume)}),
                 Route(f"{path}/import/{{token}}/{{step}}", {"GET": show, "POST": do}),
             ]
-        return routes
+        if not router.resource.options.read_only:
+            routes += self._routes_of_writing(router, of)
+        # What is not another screen below the collection is a document.
+        return [*routes, Route(f"{path}/{{key}}", {"GET": of(self.documents.show)})]
+
+    def _routes_of_writing(
+        self, router: ResourceRouter, of: Callable[[OfResource], Handler]
+    ) -> list[Route]:
+        """The routes of the forms of documents; what is made of less has other forms."""
+        documents, path = self.documents, path_of_pages(router.resource)
+        new = {"GET": of(documents.start), "POST": of(documents.create)}
+        edit = {"GET": of(documents.edit), "POST": of(documents.save)}
+        delete = {"GET": of(documents.ask), "POST": of(documents.delete)}
+        routes = [Route(f"{path}/{{key}}/edit", edit), Route(f"{path}/{{key}}/delete", delete)]
+        return routes if is_own(router.resource) else [Route(f"{path}/new", new), *routes]
 
     def _routes_of_views(self, path: str, of: Callable[[OfResource], Handler]) -> list[Route]:
         """The routes of a collection's saved views."""

@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from app.pages.languages import CODES, choose_language
 
-LANGUAGE, THEME, ZONE, SEEN = "language", "theme", "zone", "seen"  # the cookies
+LANGUAGE, THEME, ZONE, SEEN, DONE = "language", "theme", "zone", "seen", "done"  # the cookies
 THEMES = ("system", "light", "dark")
 YEAR = 365 * 24 * 3600  # seconds
+MINUTE = 60  # seconds
 MOST_SEEN = 5  # collections
 
 
@@ -40,13 +41,14 @@ def read_preferences(request: Request) -> Preferences:
     return Preferences(
         language,
         theme if theme in THEMES else THEMES[0],
-        zone if _is_zone(zone) else "UTC",
+        zone if is_zone(zone) else "UTC",
         tuple(address for address in seen if address),
     )
 
 
 @lru_cache(maxsize=512)
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
+    """Whether a time zone has this name."""
     try:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError):
@@ -54,12 +56,14 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def remember(request: Request, response: Response, name: str, value: str) -> None:
-    """Sends a cookie that the browser keeps for a year."""
+def remember(
+    request: Request, response: Response, name: str, value: str, seconds: int = YEAR
+) -> None:
+    """Sends a cookie that the browser keeps for a year, or for so many seconds."""
     response.set_cookie(
         name,
         value,
-        max_age=YEAR,
+        max_age=seconds,
         path=request.scope.get("root_path", "") or "/",
         secure=request.scope["scheme"] == "https",
         samesite="lax",

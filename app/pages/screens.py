@@ -12,19 +12,32 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.api.callers import NOBODY, Caller
 from app.api.pages import is_own, path_of_pages
 from app.pages import addresses
 from app.pages.assets import Assets
 from app.pages.cells import Cells
-from app.pages.languages import CODES, NAMES, Language, language
-from app.pages.preferences import THEMES, Preferences, read_preferences
+from app.pages.languages import CODES, N_, NAMES, Language, language
+from app.pages.preferences import (
+    DONE,
+    MINUTE,
+    THEMES,
+    Preferences,
+    read_preferences,
+    remember,
+)
 from app.pages.sentences import translate
 from app.pages.titles import name_of
 from app.resources.registry import Resource
 
+DONE_WORDS = {  # what a screen says of what was done before it, by the word in the cookie
+    "changed": N_("Saved."),
+    "unchanged": N_("Nothing was changed, so nothing was saved."),
+    "created": N_("The document is saved."),
+    "deleted": N_("The document is deleted."),
+}
 TEMPLATES = Path(__file__).parent / "templates"
 PRIVATE = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
@@ -34,7 +47,8 @@ class Screen:
     """What every template knows as `screen`.
 
     `root` is the prefix that a proxy takes off, `here` the address that was asked for, without it.
-    `resources` are those that the caller may read, `administration` our own, for administrators.
+    `resources` are those that the caller may read, `administration` our own, for administrators;
+    `done` says what was done by the form before this screen.
     """
 
     language: Language
@@ -45,6 +59,7 @@ class Screen:
     here: str
     resources: tuple[Resource, ...]
     administration: tuple[Resource, ...] = ()
+    done: str = ""
 
     def name_of(self, resource: Resource) -> str:
         """What a collection is called, in the reader's language where it is one of our own."""
@@ -116,6 +131,7 @@ class Screens:
             f"{path}?{query}" if query else path,
             tuple(one for one in readable if not is_own(one)),
             tuple(one for one in readable if is_own(one)) if caller.is_admin else (),
+            DONE_WORDS.get(request.cookies.get(DONE, ""), ""),
         )
 
     def render(
@@ -130,4 +146,14 @@ class Screens:
         screen = self.look(request)
         found = self._environments[screen.language.code].get_template(template)
         text = found.render(screen=screen, headers=headers or {}, **words)
-        return HTMLResponse(text, status, {**PRIVATE, **(headers or {})})
+        response = HTMLResponse(text, status, {**PRIVATE, **(headers or {})})
+        if screen.done:
+            remember(request, response, DONE, "", seconds=0)
+        return response
+
+    def go(self, request: Request, address: str, done: str) -> Response:
+        """The way to another screen, which says what was done: one of `DONE_WORDS`."""
+        root = request.scope.get("root_path", "")
+        response = RedirectResponse(f"{root}{address}", HTTPStatus.SEE_OTHER)
+        remember(request, response, DONE, done, seconds=MINUTE)
+        return response

@@ -58,10 +58,11 @@ def find_info(shape: Shape, path: str) -> FieldInfo | None:
         if inner is None:
             return None
         shape = inner
-    return _infos(shape.model).get(name)
+    return infos_of(shape.model).get(name)
 
 
 @lru_cache(maxsize=1024)
-def _infos(model: type) -> dict[str, FieldInfo]:
+def infos_of(model: type) -> dict[str, FieldInfo]:
+    """What pydantic knows of a model's fields, by the names under which they are stored."""
     fields: dict[str, FieldInfo] = model.model_fields  # type: ignore[attr-defined]
     return {find_stored_name(model, name, info): info for name, info in fields.items()}

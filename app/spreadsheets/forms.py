@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from openpyxl import Workbook
 from openpyxl.comments import Comment
 from openpyxl.styles import Font
@@ -18,6 +17,7 @@ from openpyxl.worksheet.datavalidation import DataValidation
 from pydantic.fields import FieldInfo
 
 from app.resources.fields import Field, Shape
+from app.resources.limits import list_limits
 from app.spreadsheets.cells import guard
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.kinds import kind_of_cells
@@ -26,15 +26,6 @@ from app.spreadsheets.workbook import ROWS, letters, sheet_name, to_xml
 LIST = 255  # characters of a drop-down list that is written in its own cell (Excel's limit)
 NOTE = 1_000  # characters of a note
 CHOICES = "choices"  # the hidden sheet of lists that are longer
-_LIMITS: tuple[tuple[type, str, str], ...] = (
-    (Ge, "ge", "≥ {}"),
-    (Gt, "gt", "> {}"),
-    (Le, "le", "≤ {}"),
-    (Lt, "lt", "< {}"),
-    (MultipleOf, "multiple_of", "a multiple of {}"),
-    (MinLen, "min_length", "at least {} long"),
-    (MaxLen, "max_length", "at most {} long"),
-)
 
 
 @dataclass(frozen=True)
@@ -152,19 +143,10 @@ def _sentences(field: Field, info: FieldInfo | None, required: bool) -> Iterator
     if field.choices and not field.many:
         shown = ", ".join(str(choice) for choice in field.choices[:20])
         kind = f"One of: {shown}" + (", …" if len(field.choices) > 20 else "")
-    limits = ", ".join(_limits(info)) if info is not None else ""
+    told = list_limits(info) if info is not None else ()
+    limits = ", ".join(words.format(value) for words, value in told)
     yield f"{kind} ({limits})." if limits else f"{kind}."
     yield "Required." if required else "May be empty."
-
-
-def _limits(info: FieldInfo) -> Iterator[str]:
-    for rule in info.metadata:
-        for known, attribute, words in _LIMITS:
-            if isinstance(rule, known):
-                yield words.format(getattr(rule, attribute))
-        pattern = getattr(rule, "pattern", None)
-        if pattern:
-            yield f"as {pattern}"
 
 
 def is_required(shape: Shape, path: str) -> bool:

@@ -117,6 +117,8 @@ def _need_of_page(steps: list[str], method: str) -> str:
         return IMPORT
     if steps[0] == "views":
         return READ if len(steps) == 1 else FULL
+    if steps in (["new"], ["{key}"], ["{key}", "edit"], ["{key}", "delete"]):
+        return {"new": CREATE, "{key}": READ, "edit": UPDATE, "delete": DELETE}[steps[-1]]
     raise LookupError(f"{method} …/{'/'.join(steps)} is not in this table")
 
 

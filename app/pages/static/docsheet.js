@@ -25,6 +25,11 @@ function announce(text) {
   document.getElementById("status").textContent = text;
 }
 
+function announceDone() {
+  const done = document.querySelector("[data-announce]");
+  if (done !== null) announce(done.textContent);
+}
+
 // --- what went wrong, shown above a screen that stays as it is ---
 
 const problem = document.getElementById("problem");
@@ -48,6 +53,48 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:sendError", (event) => {
   if (!isPoll(event)) showProblem(silence);
 });
+
+// --- copying: values, and what a button names ---
+
+function textOf(element) {
+  const time = element.querySelector("time[datetime]");
+  return time === null ? element.textContent.trim() : time.dateTime;
+}
+
+async function copy(text) {
+  await navigator.clipboard.writeText(text);
+  announce(text.slice(0, 100));
+}
+
+function offerCopies() {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
+  const label = document.querySelector("[data-copy-label]")?.dataset.copyLabel;
+  for (const value of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = label;
+    value.parentElement.append(button);
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copies], .copy");
+  if (button === null) return;
+  const named = button.dataset.copies;
+  copy(textOf(named ? document.querySelector(named) : button.parentElement.querySelector("[data-copy]")));
+});
+
+// --- forms of documents: nothing that was typed is lost by a click beside it ---
+
+let unsaved = false;
+
+document.addEventListener("input", (event) => {
+  if (event.target.closest("[data-guard]") !== null) unsaved = true;
+});
+document.addEventListener("submit", () => { unsaved = false; });
+window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
 // --- keys ---
 
@@ -145,3 +192,5 @@ document.addEventListener("htmx:beforeHistoryUpdate", onAddress);
 document.addEventListener("htmx:afterSettle", onSettle);
 rememberZone();
 showTimes(document);
+announceDone();
+offerCopies();

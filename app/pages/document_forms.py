@@ -1,0 +1,524 @@
+"""A document as a form that is made of its model, and the form that was sent as a document again.
+
+A form is a tree of nodes, as the document is: leaves are controls, groups are nested models, rows
+are lists and maps. Each node knows its `original`, what is stored as JSON, and gives it back as
+long as nobody touched its controls. Names of controls are JSON pointers (RFC 6901) in which the
+entries of a map are numbered, for their keys are typed too:
+
+    /profile/addresses/0/city     the text in a control
+    state:/profile/bio            missing, null or value, as which an empty text counts
+    rows:/profile/addresses       how many there are
+    was:/profile/addresses/0      which of the stored ones a row is
+    key:/labels/0                 the key of an entry
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+
+from pydantic.fields import FieldInfo
+
+from app.pages.cells import MISSING
+from app.pages.inputs import LONG, Input, Json, input_of, normalize
+from app.pages.languages import N_
+from app.pages.titles import infos_of
+from app.resources.comparing import is_same
+from app.resources.fields import Field, Shape
+from app.resources.limits import takes_null
+from app.resources.permissions import Permissions
+
+State = Literal["missing", "null", "value"]
+Path = tuple[str, ...]  # steps into a document
+MOST_ROWS = 200  # of which each has its controls; a longer list is JSON
+NO_KEY = N_("Type a name for this entry.")
+TWICE = N_("This name is there twice.")
+NO_VALUE = N_("Type a value for this entry.")
+SAFE = "~!$&'()*+,;=:@"  # characters that a pointer in a URI has as they are (RFC 6901)
+EXTRA = ""  # the step of what a model takes besides its fields, which have names
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the model says of the place of a node.
+
+    `is_unknown`: another program stored it there. `is_hidden`: what is stored is not shown.
+    """
+
+    title: str
+    field: Field
+    info: FieldInfo | None = None
+    is_unknown: bool = False
+    is_hidden: bool = False
+    is_row: bool = False
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it must be there."""
+        return self.info is not None and self.info.is_required()
+
+    @property
+    def can_go(self) -> bool:
+        """Whether it may be removed; rows are removed from their list."""
+        return not (self.is_required or self.is_hidden or self.is_row)
+
+    @property
+    def takes_null(self) -> bool:
+        """Whether null is another thing than to remove it, which leaves null or its default."""
+        if self.info is None or not takes_null(self.info):
+            return False
+        has_factory = self.info.default_factory is not None
+        return self.info.is_required() or has_factory or self.info.get_default() is not None
+
+
+class Reading:
+    """What a form says: which node each place of the document comes from."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[Path, Node] = {}
+        self.is_readable = True
+
+    def refuse(self, node: "Node", sentence: str) -> None:
+        """Notes what can't be read in a node."""
+        node.errors.append(sentence)
+        self.is_readable = False
+
+    def find(self, path: Path) -> "Node | None":
+        """The node of a place, or of the nearest one around it."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.nodes:
+                return self.nodes[path[:length]]
+        return None
+
+
+@dataclass
+class Node:
+    """One part of a form; `focus` names the control that is to have the focus."""
+
+    draws: ClassVar[str]
+    name: str
+    place: Place
+    original: Any
+    state: State = "value"
+    errors: list[str] = field(default_factory=list)
+    focus: str = ""
+
+    def read(self, reading: Reading, path: Path) -> Any:
+        """The JSON that it stands for, `MISSING` where there is none."""
+        reading.nodes[path] = self
+        if self.state != "value":
+            return None if self.state == "null" else MISSING
+        return self.read_value(reading, path)
+
+    def read_value(self, reading: Reading, path: Path) -> Any:
+        """The same where there is one."""
+        raise NotImplementedError
+
+    def list_inner(self) -> "Iterator[Node]":
+        """The nodes in it."""
+        yield from ()
+
+    def walk(self) -> "Iterator[Node]":
+        """Itself and all nodes in it, in their order."""
+        yield self
+        for node in self.list_inner():
+            yield from node.walk()
+
+    def rename(self, name: str) -> None:
+        """Gives it another name, and what is in it."""
+        self.name = name
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether there is something stored, null too."""
+        return self.original is not MISSING
+
+    @property
+    def is_changed_to_nothing(self) -> bool:
+        """Whether a stored value goes when this is saved."""
+        return self.state != "value" and self.original is not MISSING and self.original is not None
+
+
+@dataclass
+class Fixed(Node):
+    """What is shown and can't be written."""
+
+    draws: ClassVar[str] = "fixed"
+
+    def read(self, reading: Reading, path: Path) -> Any:
+        reading.nodes[path] = self
+        return self.original
+
+
+@dataclass
+class Leaf(Node):
+    """One value in one control."""
+
+    draws: ClassVar[str] = "leaf"
+    input: Input = field(default_factory=Json)
+    text: str = ""
+
+    @property
+    def control(self) -> str:
+        """The part of the template that draws it; a long text has several lines."""
+        is_long = "\n" in self.text or "\r" in self.text or len(self.text) > LONG
+        return "area" if is_long and self.input.control == "line" else self.input.control
+
+    def read(self, reading: Reading, path: Path) -> Any:
+        reading.nodes[path] = self
+        if self._is_untouched():
+            return self.original
+        if not self.input.is_empty(self.text):
+            return self._read_text(reading)
+        if self.state == "null":
+            return None
+        has_value = self.state == "value" and self.input.takes_empty
+        return "" if has_value else MISSING
+
+    def _is_untouched(self) -> bool:
+        """Whether the control still has what the stored value was written as."""
+        if self.state != "value" or self.original is MISSING or self.original is None:
+            return False
+        return self.input.is_same(self.text, self.original)
+
+    def _read_text(self, reading: Reading) -> Any:
+        try:
+            return self.input.read(self.text)
+        except ValueError as error:
+            reading.refuse(self, str(error))
+            return self.original
+
+
+@dataclass
+class Group(Node):
+    """A nested model, or the document itself; `extra` are fields that an open model takes."""
+
+    draws: ClassVar[str] = "group"
+    nodes: dict[str, Node] = field(default_factory=dict)
+    extra: "Rows | None" = None
+
+    def read_value(self, reading: Reading, path: Path) -> Any:
+        read = {name: node.read(reading, (*path, name)) for name, node in self.nodes.items()}
+        value = {name: one for name, one in read.items() if one is not MISSING}
+        if self.extra is not None:
+            for name, one in self.extra.read_value(reading, path).items():
+                if name in value or name in self.nodes:
+                    reading.refuse(self.extra, TWICE)
+                value[name] = one
+            reading.nodes[path] = self
+        return value
+
+    def list_inner(self) -> Iterator[Node]:
+        yield from self.nodes.values()
+        if self.extra is not None:
+            yield self.extra
+
+    def rename(self, name: str) -> None:
+        self.name = name
+        for step, node in self.nodes.items():
+            node.rename(join(name, step))
+        if self.extra is not None:
+            self.extra.rename(join(name, EXTRA))
+
+
+@dataclass
+class Row:
+    """An element of a list, or an entry of a map: `was` is the number of the stored one, if any.
+
+    `stored_key` is that one's key, with whatever a control can't show of it.
+    """
+
+    node: Node
+    was: str | None = None
+    key: str = ""
+    stored_key: str | None = None
+
+    def read_key(self) -> str:
+        """The key as it is stored where nobody changed it."""
+        is_same = self.stored_key is not None and flatten(self.key) == flatten(self.stored_key)
+        return self.stored_key if is_same and self.stored_key is not None else self.key
+
+
+@dataclass
+class Rows(Node):
+    """A list or a map; `make` makes a new row."""
+
+    draws: ClassVar[str] = "rows"
+    rows: list[Row] = field(default_factory=list)
+    is_map: bool = False
+    make: Callable[[str], Row] = field(kw_only=True)
+
+    def read_value(self, reading: Reading, path: Path) -> Any:
+        return self._read_map(reading, path) if self.is_map else self._read_list(reading, path)
+
+    def _read_list(self, reading: Reading, path: Path) -> list[Any]:
+        values: list[Any] = []
+        for row in self.rows:
+            value = row.node.read(reading, (*path, str(len(values))))
+            if value is not MISSING:
+                values.append(value)
+        return values
+
+    def _read_map(self, reading: Reading, path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for row in self.rows:
+            key = row.read_key()
+            value = row.node.read(reading, (*path, key))
+            if key in values:
+                reading.refuse(row.node, TWICE)
+            elif not key and row.stored_key != "":
+                reading.refuse(row.node, NO_KEY)
+            elif value is MISSING:
+                reading.refuse(row.node, NO_VALUE)
+            else:
+                values[key] = value
+        return values
+
+    def list_inner(self) -> Iterator[Node]:
+        for row in self.rows:
+            yield row.node
+
+    def rename(self, name: str) -> None:
+        self.name = name
+        for number, row in enumerate(self.rows):
+            row.node.rename(join(name, str(number)))
+
+
+def flatten(text: str) -> str:
+    """A text as the control of one line sends it back."""
+    return normalize(text).replace("\n", "")
+
+
+def join(name: str, step: str) -> str:
+    """The name of what is inside a node."""
+    escaped = step.replace("~", "~0").replace("/", "~1").encode(errors="replace")
+    return f"{name}/{quote(escaped, safe=SAFE)}"
+
+
+def forget(sent: Mapping[str, str], name: str) -> dict[str, str]:
+    """What was sent, without one node and what is in it."""
+    kept = {}
+    for control, text in sent.items():
+        own = control if control.startswith("/") else control.partition(":")[2]
+        if own != name and not own.startswith(f"{name}/"):
+            kept[control] = text
+    return kept
+
+
+class FormMaker:
+    """Makes forms of documents of a shape: as they are stored, or as they were `sent`.
+
+    `zone` is that of date-times, `is_new` says that nothing is stored yet.
+    """
+
+    def __init__(
+        self, zone: str, sent: Mapping[str, str] | None = None, *, is_new: bool = False
+    ) -> None:
+        self._zone = zone
+        self._sent = sent or {}
+        self._is_new = is_new
+
+    def make(self, shape: Shape, may: Permissions, original: Any, value: Any) -> Group:
+        """The form of a document whose stored state is `original`, with another value in it."""
+        place = Place("", Field("", "object", model=shape.model))
+        return self._make_group(shape, place, may, "", original, value)
+
+    # --- a nested model ---
+
+    def _make_group(
+        self, shape: Shape, place: Place, may: Permissions, name: str, original: Any, value: Any
+    ) -> Group:
+        group = Group(name, place, original, self._state(name, value))
+        if group.state != "value":
+            return group
+        stored, current = _as_object(original), _as_object(value)
+        infos = infos_of(shape.model)
+        for step, known in shape.fields.items():
+            info = infos.get(step)
+            inner = Place((info and info.title) or step, known, info)
+            if step == "_id" and not name:
+                self._add_key(group, inner, may, stored, current)
+                continue
+            node = self._make_field(
+                inner, may.below(step, known), join(name, step), stored, current
+            )
+            if node is not None:
+                group.nodes[step] = node
+        self._add_unknown(group, shape, may, stored, current)
+        return group
+
+    def _add_key(
+        self, group: Group, place: Place, may: Permissions, stored: Any, current: Any
+    ) -> None:
+        """The `_id`, which never changes; one that is made by itself is not asked for."""
+        if not self._is_new:
+            group.nodes["_id"] = Fixed("/_id", place, stored["_id"])
+        elif place.field.kind != "objectid":
+            node = self._make_field(place, may.below("_id", place.field), "/_id", stored, current)
+            if node is not None:
+                group.nodes["_id"] = node
+
+    def _make_field(
+        self, place: Place, may: Permissions, name: str, stored: Any, current: Any
+    ) -> Node | None:
+        step = place.field.name
+        is_shown = not may.read.is_none and not place.field.excluded
+        original, value = stored.get(step, MISSING), current.get(step, MISSING)
+        if value is MISSING and self._is_new and place.is_required and not place.takes_null:
+            value = _start(place.field)
+        if not is_shown:
+            place = replace(place, is_hidden=True)
+            return self._make_node(place, may, name, MISSING, value) if may.write.is_all else None
+        if may.write.is_none:
+            return None if self._is_new else Fixed(name, place, original)
+        return self._make_node(place, may, name, original, value)
+
+    def _add_unknown(
+        self, group: Group, shape: Shape, may: Permissions, stored: Any, current: Any
+    ) -> None:
+        """What another program stored besides; an open model takes more of it."""
+        if not shape.open or not may.below("\0", None).write.is_all:
+            for step in stored:
+                if step not in shape.fields:
+                    place = Place(step, Field(step, "any"), is_unknown=True)
+                    group.nodes[step] = Fixed(join(group.name, step), place, stored[step])
+            return
+        place = Place("", Field(EXTRA, "map", values=Field("", "any")), is_unknown=True)
+        more = [
+            {k: v for k, v in one.items() if k not in shape.fields} for one in (stored, current)
+        ]
+        group.extra = self._make_rows(place, may, join(group.name, EXTRA), *more)
+
+    # --- any value ---
+
+    def _make_node(
+        self, place: Place, may: Permissions, name: str, original: Any, value: Any
+    ) -> Node:
+        known = place.field
+        single = not known.many and known.kind not in ("object", "map", "lists")
+        if place.is_hidden:
+            control = input_of(known, self._zone) if single else Json()
+            return self._make_leaf(place, name, original, value, control)
+        if known.shape is not None and not known.many and _is_object(original):
+            return self._make_group(known.shape, place, may, name, original, value)
+        if not (may.write.is_all and (may.read.is_all or may.read.is_none)):
+            return Fixed(name, place, original)
+        if known.many and known.kind != "lists" and _is_list(original):
+            return self._make_rows(place, may, name, original, value)
+        if known.values is not None and _is_object(original) and _is_small(original):
+            return self._make_rows(place, may, name, original, value)
+        control = input_of(known, self._zone) if single else Json()
+        return self._make_leaf(place, name, original, value, control)
+
+    def _make_leaf(
+        self, place: Place, name: str, original: Any, value: Any, control: Input
+    ) -> Leaf:
+        if original is not MISSING and original is not None and not control.fits(original):
+            control = Json()
+        state = self._state(name, value)
+        if f"state:{name}" in self._sent:
+            text = self._sent.get(name, "")
+        else:
+            if state == "value" and not control.fits(value):
+                control = Json()
+            text = control.write(value) if state == "value" else ""
+        return Leaf(name, place, original, state, input=control, text=text)
+
+    # --- lists and maps ---
+
+    def _make_rows(
+        self, place: Place, may: Permissions, name: str, original: Any, value: Any
+    ) -> Rows:
+        known = place.field
+        is_map = known.values is not None and not known.many
+        element = known.single if not is_map else known.values
+        assert element is not None
+        row_place = Place("", element, is_row=True)
+
+        def make(name: str) -> Row:
+            return Row(self._make_row_node(row_place, may, name, MISSING, MISSING))
+
+        rows = Rows(name, place, original, self._state(name, value), is_map=is_map, make=make)
+        if rows.state != "value":
+            return rows
+        stored = _list_entries(original)
+        for number, (was, key, one) in enumerate(self._list_rows(name, stored, value)):
+            stored_key, first = stored[int(was)] if was is not None else (None, MISSING)
+            node = self._make_row_node(row_place, may, join(name, str(number)), first, one)
+            rows.rows.append(Row(node, was, key, stored_key))
+        return rows
+
+    def _make_row_node(
+        self, place: Place, may: Permissions, name: str, original: Any, value: Any
+    ) -> Node:
+        if value is MISSING and f"state:{name}" not in self._sent:
+            is_text = place.field.kind == "text" and not place.field.choices
+            value = "" if is_text and not place.field.many else _start(place.field)
+        return self._make_node(place, may, name, original, value)
+
+    def _list_rows(
+        self, name: str, stored: Sequence[tuple[str, Any]], value: Any
+    ) -> Iterator[tuple[str | None, str, Any]]:
+        """For each row the number of the stored one, if any, its key and its value."""
+        sent = self._sent.get(f"rows:{name}", "")
+        if _is_number(sent):
+            for number in range(min(int(sent), len(self._sent))):
+                inner = join(name, str(number))
+                was = self._sent.get(f"was:{inner}", "")
+                is_stored = _is_number(was) and int(was) < len(stored)
+                first = stored[int(was)][1] if is_stored else MISSING
+                yield was if is_stored else None, self._sent.get(f"key:{inner}", ""), first
+            return
+        is_map = isinstance(value, dict)
+        numbers = {key: number for number, (key, _) in enumerate(stored)}
+        for key, one in _list_entries(value):
+            number = numbers.get(key, len(stored))
+            is_stored = number < len(stored) and (
+                is_map or is_same(stored[number][1], one, exactly=True)
+            )
+            yield str(number) if is_stored else None, key if is_map else "", one
+
+    def _state(self, name: str, value: Any) -> State:
+        sent = self._sent.get(f"state:{name}")
+        if sent is not None:
+            return "null" if sent == "null" else "missing" if sent == "missing" else "value"
+        return "missing" if value is MISSING else "null" if value is None else "value"
+
+
+def _start(known: Field) -> Any:
+    """What a part begins with that has to be there: nothing typed yet."""
+    if known.many or known.values is not None:
+        return {} if known.values is not None and not known.many else []
+    if known.shape is not None:
+        return {}
+    return MISSING
+
+
+def _list_entries(value: Any) -> list[tuple[str, Any]]:
+    """The elements of a list by their number, the entries of a map by their key."""
+    if isinstance(value, list):
+        return [(str(number), one) for number, one in enumerate(value)]
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 9
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_object(value: Any) -> bool:
+    """Whether it is an object, or nothing; what JSON has no word for begins with `$`."""
+    if value is MISSING or value is None:
+        return True
+    return isinstance(value, dict) and not any(name.startswith("$") for name in value)
+
+
+def _is_list(value: Any) -> bool:
+    return value is MISSING or value is None or (isinstance(value, list) and _is_small(value))
+
+
+def _is_small(value: Any) -> bool:
+    return value is MISSING or value is None or len(value) <= MOST_ROWS
