@@ -19,6 +19,7 @@ from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.columns import Column, choose_columns, group_columns
 from app.pages.headings import Headings
+from app.pages.paging import make_paging
 from app.pages.picks import Picks
 from app.pages.pills import Pill, Pills, list_askings, list_unfiltered
 from app.pages.preferences import MOST_SEEN, SEEN, remember
@@ -128,6 +129,7 @@ class Collections:
             columns=columns,
             groups=group_columns(resource, columns),
             headings=Headings(resource, addresses.of_collection(resource), pairs, query.sort),
+            paging=make_paging(addresses.of_collection(resource), pairs, query, page),
             rows=Markup(table.write(page.documents)),
             addresses=addresses,
             path=addresses.of_collection(resource),

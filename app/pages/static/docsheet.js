@@ -157,7 +157,7 @@ function replaceCount(count) {
   if (count === null) return;
   document.getElementById("count").replaceWith(count);
   htmx.process(count);
-  announce(count.textContent.trim());
+  announce(count.firstElementChild.textContent);
 }
 
 // --- a file that is chosen ---
@@ -183,7 +183,8 @@ function onSettle(event) {
     resting = setTimeout(countAtRest, REST);
     return;
   }
-  const news = document.getElementById("count") ?? event.target.querySelector("[data-announce]");
+  const count = document.querySelector("#count > :first-child");
+  const news = count ?? event.target.querySelector("[data-announce]");
   if (news !== null) announce(news.textContent.trim());
 }
 
