@@ -26,7 +26,7 @@ def sees(page: Page, names: list[str]) -> Any:
 async def go(page: Page, step: str) -> None:
     """As the browser's button does it; htmx then loads the address anew."""
     await page.wait_for_load_state()
-    await page.evaluate(f"setTimeout(() => history.{step}())")
+    await page.evaluate(f"setTimeout(() => history.{step}(), 50)")
 
 
 async def test_to_the_last_page_and_back(page: Page, people: list[str]) -> None:
