@@ -18,6 +18,7 @@ from app.errors import Fault, Invalid
 from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.columns import Column, choose_columns, group_columns
+from app.pages.faceting import list_fields
 from app.pages.headings import Headings
 from app.pages.paging import make_paging
 from app.pages.picks import Picks
@@ -37,10 +38,11 @@ UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 
 @dataclass(frozen=True)
 class Panels:
-    """What a reader has opened beside the table: the form of a filter, of the columns."""
+    """What a reader has opened beside the table: the form of a filter, of the columns, lists."""
 
     form: object = None
     columns: object = None
+    facets: object = None
 
 
 NO_PANELS = Panels()
@@ -126,10 +128,12 @@ class Collections:
             pills=pills,
             unfiltered=list_unfiltered(access.compiler.names, pairs),
             panels=panels,
+            has_facets=bool(list_fields(resource)),
+            is_part=False,
             columns=columns,
             groups=group_columns(resource, columns),
-            headings=Headings(resource, addresses.of_collection(resource), pairs, query.sort),
             paging=make_paging(addresses.of_collection(resource), pairs, query, page),
+            headings=Headings(access.compiler.names, pairs, query.sort),
             rows=Markup(table.write(page.documents)),
             addresses=addresses,
             path=addresses.of_collection(resource),

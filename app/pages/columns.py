@@ -1,17 +1,20 @@
 """The columns of a table: paths with their titles, grouped by the model that nests them."""
 
+import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from app.pages.cells import MISSING
+from app.pages.cells import MISSING, Missing
 from app.pages.titles import title_of, title_whole
 from app.query.sorting import can_sort
 from app.resources.fields import Field
+from app.resources.kinds import KINDS
 from app.resources.links import split_title
 from app.resources.registry import Resource
 
+_NEVER_ODD = (list, Missing, datetime.date)  # a date is shown of what is stored as midnight
 FIRST = 8  # columns of a table that nobody has chosen
 
 
@@ -34,6 +37,11 @@ class Column:
     def is_number(self) -> bool:
         """Whether its values are numbers, which stand at the right."""
         return not self.field.many and self.field.kind in ("int", "float", "decimal")
+
+    def is_odd(self, value: Any) -> bool:
+        """Whether a value is of another type than the model says, so that no filter finds it."""
+        shown = KINDS[self.field.kind].shown
+        return bool(shown) and type(value) not in shown and type(value) not in _NEVER_ODD
 
     def find(self, document: Any) -> Any:
         """The value of a document, `MISSING` where there is none."""

@@ -21,6 +21,7 @@ from app.errors import Fault, Invalid
 from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.collections import UNPROCESSABLE, Collections, Panels
+from app.pages.conditions import ask, name_condition
 from app.pages.languages import N_, Language
 from app.pages.operators import describe_choice, list_operators
 from app.pages.picks import Pick, Picks, write_value
@@ -277,13 +278,6 @@ def read_back(text: str) -> list[tuple[str, str]]:
         raise Invalid(detail, Fault(detail, parameter="back")) from None
 
 
-def ask(names: Names, path: str, operator: str) -> Asked | None:
-    """The condition with this path and operator, None where it can't be."""
-    asked = names.find_condition(f"{path}__{operator}") if path and operator else None
-    is_same = asked is not None and (asked.path, asked.operator.name) == (path, operator)
-    return asked if is_same else None
-
-
 def group_fields(names: Names, chosen: Asked | None = None) -> tuple[FieldGroup, ...]:
     """All fields that can be filtered, and the chosen one, by the model that nests them."""
     groups: dict[str, dict[str, str]] = {"": {}}
@@ -317,8 +311,7 @@ def make_pairs(names: Names, asked: Asked, values: Sequence[str]) -> list[tuple[
     path, operator = asked.path, asked.operator.name
     if len(values) == 1 and "," in values[0]:
         operator = {"in": "eq", "nin": "ne"}.get(operator, operator)
-    bare = names.find_condition(path) if operator == "eq" else None
-    name = path if bare is not None and bare.path == path else f"{path}__{operator}"
+    name = name_condition(names, path, operator)
     return [(name, value) for value in values]
 
 

@@ -7,9 +7,10 @@ from typing import Literal
 from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.columns import Column
+from app.pages.conditions import name_condition
 from app.pages.titles import describe, title_of
+from app.query.names import Names
 from app.query.ordering import Sort
-from app.resources.registry import Resource
 
 SORT = "sort"
 _ORDERS: dict[int, Literal["ascending", "descending"]] = {1: "ascending", -1: "descending"}
@@ -20,7 +21,8 @@ class Heading:
     """The head of one column.
 
     `order` is how the rows are sorted by it, empty where they aren't; `address` is that of the
-    table in the next order, None where there is none.
+    table in the next order, None where there is none. `equals` is the parameter that asks for
+    documents with one value, empty where there is none.
     """
 
     path: str
@@ -29,14 +31,16 @@ class Heading:
     is_number: bool
     order: str
     address: str | None
+    equals: str
 
 
 class Headings:
     """Makes the headings of one screen: of rows that are sorted like this."""
 
-    def __init__(self, resource: Resource, address: str, pairs: Pairs, sort: Sort) -> None:
-        self._resource = resource
-        self._address = address
+    def __init__(self, names: Names, pairs: Pairs, sort: Sort) -> None:
+        self._names = names
+        self._resource = names.resource
+        self._address = addresses.of_collection(names.resource)
         self._pairs = pairs
         self._sort = dict(sort)
         self._is_asked = bool(addresses.value_of(pairs, SORT))
@@ -54,7 +58,8 @@ class Headings:
         order = _ORDERS.get(self._sort.get(path, 0), "")
         address = self._address_of_next(path) if can_sort else None
         title = title_of(shape, path)
-        return Heading(path, title, describe(shape, path), is_number, order, address)
+        equals = name_condition(self._names, path, "eq")
+        return Heading(path, title, describe(shape, path), is_number, order, address, equals)
 
     def _address_of_next(self, path: str) -> str:
         """Ascending, then descending, then as if nothing had been asked."""

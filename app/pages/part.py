@@ -18,6 +18,7 @@ from app.pages.assets import Assets
 from app.pages.chooser import Chooser
 from app.pages.collections import Collections
 from app.pages.documents import Documents
+from app.pages.facets import Facets
 from app.pages.filters import Filters
 from app.pages.forms import read_form
 from app.pages.home import Home
@@ -57,7 +58,9 @@ class Pages:
         self._imports = Imports(self.screens, self.importing, settings)
         self.home = Home(routers, self.screens, saved, has_docs=settings.DOCS != "off")
         self._collections = Collections(routers, self.screens, saved)
-        self._filters = Filters(self._collections, self.screens, Picks(routers))
+        picks = Picks(routers)
+        self._filters = Filters(self._collections, self.screens, picks)
+        self._facets = Facets(self._collections, self.screens, picks)
         self._chooser = Chooser(self._collections, self.screens)
         self._saved = SavedScreens(saved, self.screens)
         self.documents = Documents(routers, self.screens)
@@ -98,6 +101,7 @@ class Pages:
             Route(f"{path}/", {"GET": of(self._collections.show)}),
             Route(f"{path}/table/filter", {"GET": of(self._filters.show)}),
             Route(f"{path}/table/columns", {"GET": of(self._chooser.show)}),
+            Route(f"{path}/table/facets", {"GET": of(self._facets.show)}),
         ]
         if not is_own(router.resource):
             routes += self._routes_of_views(path, of)

@@ -48,7 +48,9 @@ class Table:
         value = column.find(document)
         target = self._targets.get(column.path)
         text = self._cells.text(value) if target is None else self._write_links(target, value)
-        return f'<td class="number">{text}</td>' if column.is_number else f"<td>{text}</td>"
+        is_odd = value is not None and column.is_odd(value)
+        mark = ' class="number"' if column.is_number else ""
+        return f"<td{mark} data-odd>{text}</td>" if is_odd else f"<td{mark}>{text}</td>"
 
     def _write_links(self, target: Resource, value: Any) -> str:
         if isinstance(value, list):

@@ -57,6 +57,7 @@ class Code(IntEnum):
     WriteConflict = 112
     DocTooLargeForCapped = 116
     DocumentValidationFailure = 121
+    ExceededMemoryLimit = 146
     CommandNotSupportedOnView = 166
     OptionNotSupportedOnView = 167
     InvalidPipelineOperator = 168
@@ -68,6 +69,7 @@ class Code(IntEnum):
     NoSuchTransaction = 251
     ExceededTimeLimit = 262
     OperationNotSupportedInTransaction = 263
+    QueryExceededMemoryLimitNoDiskUseAllowed = 292
     CannotConvertIndexToUnique = 359
     CollectionUUIDMismatch = 361
     UserWritesBlocked = 371

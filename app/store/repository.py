@@ -17,6 +17,7 @@ from app.resources.storing import Document, to_bson
 from app.resources.views import Ruled
 from app.store.bulk import Bulk, Error, Update
 from app.store.client import Database
+from app.store.frequencies import Frequencies, count_frequencies
 from app.store.indexes import Indexes, look_at, make_indexes
 from app.store.linked import expand, join_filters, resolve
 from app.store.links import Links
@@ -112,6 +113,26 @@ class Repository:
 
     def _read(self, keys: Iterable[Any]) -> Stored:
         return self._writes.read(keys, self.reach.within("read"))
+
+    async def frequencies(
+        self, query: Query, path: str, *, may_be_list: bool, most: int
+    ) -> Frequencies | None:
+        """The most frequent values at a path, of the documents that match a query.
+
+        None where counting them would take long.
+        """
+        how = may_be_list, most
+        return await self._database.run(
+            self._frequencies, query, path, *how, patterns=query.patterns
+        )
+
+    def _frequencies(
+        self, query: Query, path: str, may_be_list: bool, most: int
+    ) -> Frequencies | None:
+        condition = self._resolve(query).filter
+        return count_frequencies(
+            self._documents, condition, path, may_be_list=may_be_list, most=most
+        )
 
     # --- writing ---
 

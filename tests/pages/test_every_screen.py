@@ -29,6 +29,9 @@ SCREENS = {
     "no match": "/ui/users/?keyword=nobody",
     "empty table": "/ui/classes/",
     "views": "/ui/users/views?sort=name",
+    "filter": "/ui/users/table/filter?field=age&op=gte&value=old&shown=number&add=1",
+    "columns": "/ui/users/table/columns?back=fields%3Dage,name",
+    "lists of values": "/ui/users/table/facets?name__contains=x&age=1",
     "document": f"/ui/users/{KEY}",
     "problem": "/ui/nothing",
 }

@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
     def find(self, tag: str, **attributes: str) -> list[Element]:
         """The elements with this tag and these attributes (`class_` for `class`)."""
-        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
+        wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
         return [
             one
             for one in self.elements

@@ -127,6 +127,7 @@ const TYPING = "Docsheet-Typing"; // the header that says so
 
 function onRequest(event) {
   const { elt, parameters, headers, triggeringEvent } = event.detail;
+  if (elt.id === "facets") return;
   clearTimeout(resting);
   counting.abort();
   if (elt.id !== "search") return;
@@ -158,6 +159,7 @@ function replaceCount(count) {
   document.getElementById("count").replaceWith(count);
   htmx.process(count);
   announce(count.firstElementChild.textContent);
+  htmx.trigger(document.body, LISTED);
 }
 
 // --- a file that is chosen ---
@@ -169,6 +171,98 @@ document.addEventListener("change", ({ target }) => {
   target.reportValidity();
 });
 
+// --- the lists beside the table: asked for after it, open where there is room ---
+
+const LISTED = "listed"; // what they wait for
+let isUnfolded = matchMedia("(min-width: 48rem)").matches;
+
+function unfold() {
+  document.querySelector("#facets > details")?.toggleAttribute("open", isUnfolded);
+}
+
+document.addEventListener("htmx:afterSwap", unfold);
+document.addEventListener("click", (event) => {
+  const details = event.target.closest("#facets summary")?.parentElement;
+  if (details) isUnfolded = !details.open;
+});
+
+// --- from a cell: only these, not these ---
+
+const LONGEST = 500; // characters of a value that goes into an address
+
+function readValue(element) {
+  const link = element.closest("td a") ?? element.querySelector("a");
+  if (link !== null) return decodeURIComponent(link.pathname.split("/").pop());
+  const one = element.querySelector(".missing, .null, .empty, .yes, .no, time, code") ?? element;
+  if (one.matches(".missing, .null")) return null;
+  if (one.matches(".empty")) return "";
+  if (one.matches(".yes, .no")) return String(one.matches(".yes"));
+  if (one.matches("time")) return one.title || one.textContent;
+  const text = one.textContent;
+  return one.matches("code") && text.startsWith('"') ? JSON.parse(text) : text;
+}
+
+function addressOf(heading, value, isNot) {
+  const { equals, path } = heading.dataset;
+  const search = document.getElementById("search");
+  const query = new URLSearchParams(new FormData(search));
+  if (query.get("keyword") === "") query.delete("keyword");
+  if (value === null) query.set(`${path}__exists`, isNot);
+  else query.append(isNot ? `${path}__ne` : equals, value);
+  return `${search.getAttribute("action")}?${query}`;
+}
+
+function openCell(cell, element) {
+  const dialog = document.getElementById("cell");
+  const heading = [...cell.closest("table").tHead.rows].pop().cells[cell.cellIndex];
+  if (dialog === null || !heading.dataset.equals || "odd" in cell.dataset) return;
+  if (element === cell && cell.querySelector("details, a + a")) return; // of several values none
+  const value = readValue(element);
+  if (value !== null && value.length > LONGEST) return;
+  document.getElementById("cell-title").textContent = `${heading.innerText}: ${element.innerText}`;
+  for (const link of dialog.querySelectorAll("a")) {
+    link.href = addressOf(heading, value, Boolean(link.dataset.not));
+  }
+  htmx.process(dialog);
+  dialog.showModal();
+}
+
+function onCell(event) {
+  const cell = event.target.closest("#documents tbody td");
+  if (event.target.closest("#cell a")) document.getElementById("cell").close();
+  if (cell === null || event.target.closest("a, summary, button, input, label")) return;
+  if (String(getSelection()) === "") openCell(cell, event.target.closest("td li") ?? cell);
+}
+
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+function onCellKey(event) {
+  const { target, key } = event;
+  const region = target.closest("#documents .table");
+  if (region === null || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (target === region && key === "Enter") focusCell(region.querySelector("tbody td"));
+  else if (!target.matches("td")) return;
+  else if (key === "Enter") openCell(target, target);
+  else if (key === "Escape") region.focus();
+  else if (key in STEPS) focusCell(cellBeside(target, ...STEPS[key]));
+  else return;
+  event.preventDefault();
+}
+
+function cellBeside(cell, down, right) {
+  const row = cell.parentElement.parentElement.rows[cell.parentElement.sectionRowIndex + down];
+  return row?.cells[cell.cellIndex + right];
+}
+
+function focusCell(cell) {
+  if (!cell?.matches("td")) return;
+  cell.tabIndex = -1;
+  cell.focus();
+}
+
+document.addEventListener("click", onCell);
+document.addEventListener("keydown", onCellKey);
+
 // --- after every answer ---
 
 function onSettle(event) {
@@ -177,12 +271,14 @@ function onSettle(event) {
   const search = document.querySelector("#search [type=search]");
   const isWrong = document.querySelector("#faults [data-of=keyword]") !== null;
   search?.setAttribute("aria-invalid", isWrong);
-  if (document.activeElement === document.body) document.getElementById("list")?.focus();
+  const isLost = document.activeElement === document.body && event.target.id === "list";
+  if (isLost) event.target.focus({ preventScroll: true });
   if (requestConfig && TYPING in requestConfig.headers) {
     clearTimeout(resting);
     resting = setTimeout(countAtRest, REST);
     return;
   }
+  if (event.target.id === "list") htmx.trigger(document.body, LISTED);
   const count = document.querySelector("#count > :first-child");
   const news = count ?? event.target.querySelector("[data-announce]");
   if (news !== null) announce(news.textContent.trim());
