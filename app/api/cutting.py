@@ -54,10 +54,11 @@ class Cutting:
             return [self._refer(inner, extents) for inner in schema]
         if not isinstance(schema, dict):
             return schema
+        hidden = ("default", *_OF_WHOLE)
         if "$ref" in schema:
             name = schema["$ref"].removeprefix(PREFIX)
-            return {**schema, "$ref": PREFIX + self._find(name, extents)}
-        hidden = ("default", *_OF_WHOLE)
+            more = {word: inner for word, inner in schema.items() if word not in hidden}
+            return {**more, "$ref": PREFIX + self._find(name, extents)}
         return {
             word: self._refer(inner, extents)
             for word, inner in schema.items()
