@@ -12,7 +12,7 @@ from app.resources.registry import Resource
 
 UI = "/ui"
 _OWN, _ADMINISTRATION = "auth/", "admin/"  # `auth/accounts` is at `/ui/admin/accounts/`
-
+_MADE = ("auth/keys", "auth/shares")
 HTMX = b"hx-request"  # the header by which htmx asks; it takes whatever there is
 
 
@@ -54,6 +54,11 @@ def _accept(scope: Scope) -> str:
 def is_own(resource: Resource) -> bool:
     """Whether a resource is one of our own: the address of no other one has a slash."""
     return resource.address.startswith(_OWN)
+
+
+def is_made_of_less(resource: Resource) -> bool:
+    """Whether its documents are made of less than they are, and shown once with a secret."""
+    return resource.address in _MADE
 
 
 def path_of_pages(resource: Resource) -> str:

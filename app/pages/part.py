@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.api import requests
 from app.api.import_runs import ImportRuns
-from app.api.pages import UI, is_own, path_of_pages
+from app.api.pages import UI, is_made_of_less, is_own, path_of_pages
 from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
 from app.api.saved_lists import SavedLists
@@ -126,7 +126,8 @@ class Pages:
         edit = {"GET": of(documents.edit), "POST": of(documents.save)}
         delete = {"GET": of(documents.ask), "POST": of(documents.delete)}
         routes = [Route(f"{path}/{{key}}/edit", edit), Route(f"{path}/{{key}}/delete", delete)]
-        return routes if is_own(router.resource) else [Route(f"{path}/new", new), *routes]
+        is_made = is_made_of_less(router.resource)
+        return routes if is_made else [Route(f"{path}/new", new), *routes]
 
     def _routes_of_views(self, path: str, of: Callable[[OfResource], Handler]) -> list[Route]:
         """The routes of a collection's saved views."""

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.api.callers import NOBODY, Caller
-from app.api.pages import is_own, path_of_pages
+from app.api.pages import is_made_of_less, is_own, path_of_pages
 from app.pages import addresses
 from app.pages.assets import Assets
 from app.pages.cells import Cells
@@ -106,6 +106,7 @@ class Screens:
         environment.globals |= {
             "asset": assets.path,
             "address_of": addresses.of_collection,
+            "is_made_of_less": is_made_of_less,
             "cells": Cells(words),
             "language_names": NAMES,
             "themes": THEMES,
