@@ -18,9 +18,10 @@ def people(users: Any) -> list[str]:
     return names
 
 
-def sees(page: Page, names: list[str]) -> Any:
+async def sees(page: Page, names: list[str]) -> None:
     rows = page.locator("tbody tr")
-    return expect(rows).to_contain_text([f"{name}@example.com" for name in names])
+    await expect(rows).to_have_count(len(names))
+    await expect(rows).to_contain_text([f"{name}@example.com" for name in names])
 
 
 async def go(page: Page, step: str) -> None:
@@ -42,7 +43,6 @@ async def test_to_the_last_page_and_back(page: Page, people: list[str]) -> None:
     assert "after=" in second
     await pager.get_by_text("Next").click()
     await sees(page, people[20:])
-    await expect(page.locator("tbody tr")).to_have_count(5)
     await expect(pager.get_by_role("link")).to_have_text(["First", "Previous"])
     await pager.get_by_text("Previous").click()
     await sees(page, people[10:20])
