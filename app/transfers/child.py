@@ -256,8 +256,9 @@ def _end_with_reader(descriptor: int, output: Output) -> None:
     def watch() -> None:
         poll = select.poll()
         poll.register(descriptor, select.POLLERR)
-        poll.poll()
-        _leave(output)
+        # Quick work may have closed its end already (POLLNVAL): then nobody has left.
+        if any(event & select.POLLERR for _, event in poll.poll()):
+            _leave(output)
 
     threading.Thread(target=watch, daemon=True).start()
 
