@@ -7,7 +7,6 @@ import gzip
 import io
 import re
 import socket
-from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -487,16 +486,22 @@ async def test_uploads_are_shared_by_servers_and_by_nobody_else(mongo_uri: str) 
             page = await until_ended(http, f"{base}/import", follow_redirects=True)
             assert "2 added" in page.text
         assert one.database["users"].count_documents({}) == 2
-        ended = {"what": "imported", "details.inserted": 2}
         for dry_run in (True, False):
-            entry = {**ended, "details.dry_run": dry_run}
-            count = partial(one.database["docsheet.audit"].count_documents, entry)
-            await asyncio.to_thread(wait_for, lambda: count() == 1, otherwise="nothing is audited")  # noqa: B023
+            ended = {"details.dry_run": dry_run, "details.inserted": 2, "what": "imported"}
+            await until_stored(one.database["docsheet.audit"], ended)
         async with one.client(**headers, **one.key(bob)) as http:
             for step in ("", "/match", "/preview", "/sheet"):
                 page = await http.get(f"{base}{step}")
                 assert (page.status_code, "no such upload" in page.text) == (404, True)
             assert (await http.post(f"{base}/match", data={"version": "0"})).status_code == 404
+
+
+async def until_stored(collection: Any, condition: dict[str, Any]) -> None:
+    for _ in range(100):
+        if collection.count_documents(condition) == 1:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it is not stored")
 
 
 async def until_ended(http: httpx.AsyncClient, path: str, **words: Any) -> httpx.Response:
