@@ -188,7 +188,9 @@ def create_app(
     if auth is not None:
         own_routers = auth.make_routers(accesses, downloads, uploads, find)
     every = [*routers, *own_routers]
-    pages = Pages({router.resource.address: router for router in every}, settings, runs, lists)
+    pages = Pages(
+        {router.resource.address: router for router in every}, settings, runs, lists, downloads
+    )
     parts.append(pages.importing)
     app.show_problem = pages.problems.show
     describe_to = lambda grants: _describe_to(app, accesses, grants, auth)  # noqa: E731 - bound

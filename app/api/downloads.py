@@ -25,6 +25,7 @@ from app.api.relay import Relay
 from app.api.routing import Route
 from app.concurrency import Places, cancel
 from app.errors import NotFound, ProtocolTooOld, RequestError, Unavailable
+from app.query.compile import Pairs
 from app.query.conditions import Condition
 from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
@@ -33,11 +34,15 @@ from app.transfers.child import Child
 from app.transfers.exports import read_export
 from app.transfers.production import Export, InProcess
 from app.transfers.records import REFRESH_SECONDS, Record, Records
+from app.transfers.samples import Sample, take_sample
 from app.transfers.traffic import Traffic
 from app.transfers.transfer import Source, Transfer
 from app.transfers.work import ExportWork, export_options
 
 CLOSING_SECONDS = 3.0  # that exports have to write how they ended when the server stops
+AWAITED_SECONDS = 1.0  # between two records of an export for which somebody waits
+LARGE = 10_000  # documents of an export whose speed says something of the next one
+KEPT = 1_000  # speeds
 TOTAL_SECONDS = 1.0  # that the header with the number of documents may take
 
 _RECORD_SCHEMA: Schema = {
@@ -93,6 +98,7 @@ class Downloads(Part):
         self._database: Database
         self._settings = settings
         self._places: Places
+        self._rates: dict[tuple[str, str], float] = {}  # documents a second
         observer.watch("exports", lambda: self._places.taken, lambda: self._places.waiting)
 
     async def open(self, database: Database) -> None:
@@ -133,10 +139,12 @@ class Downloads(Part):
         request: Request,
         access: Access,
         below: Sequence[Condition] = (),
+        export_id: str | None = None,
     ) -> Response:
         """The answer to `GET /users/export/{format}`, whose first chunk is there.
 
-        For HEAD its headers alone.
+        For HEAD its headers alone. `export_id` is the one that it is to have, so that how far it is
+        can be asked for before the answer has come; raises `Conflict` for one that was used.
         """
         if request.query_params.get("sort") and self._database.has_primary():
             with suppress(RequestError):  # what was known of them serves as well, mostly
@@ -147,19 +155,46 @@ class Downloads(Part):
         try:
             if request.method == "HEAD":
                 return _head(headers | await total)
-            await self._take_place()
+            if export_id is not None:
+                caller = caller_of(request.scope).key
+                await self.records.claim(export_id, Record(caller=caller))
+            await self._take_place(export_id)
             limit = self._settings.STALL_LIMIT_SECONDS
-            transfer = self._transfer(export, request)
+            transfer = self._transfer(export, request, export_id)
             relay = Relay(transfer, headers, limit, self._places.release)
             return await relay.begin(request.receive, total)
         finally:
             await cancel(total)
 
-    def _read(self, request: Request, access: Access, below: Sequence[Condition]) -> Export:
+    def read(
+        self, access: Access, name: str, pairs: Pairs, below: Sequence[Condition] = ()
+    ) -> Export:
+        """The export of that format's name; raises `NotFound` and `Invalid`."""
         snapshots = self._database.has_snapshots()
+        return read_export(name, pairs, access.compiler, access.repository.plan, snapshots, below)
+
+    async def sample(self, exports: Sequence[Export], keys: Sequence[Any]) -> list[Sample]:
+        """What the files of exports will be like, by documents with these `_id`s."""
+        return await self._database.run(self._take_samples, exports, keys)
+
+    def _take_samples(self, exports: Sequence[Export], keys: Sequence[Any]) -> list[Sample]:
+        is_mock = not self._database.uri
+        return [
+            take_sample(export, self._database.collection(export.collection), keys, is_mock=is_mock)
+            for export in exports
+        ]
+
+    def estimate_seconds(self, export: Export, sample: Sample, documents: int) -> float:
+        """About how long an export of so many documents takes.
+
+        As quick as the last large one of its kind was here, where there was one.
+        """
+        rate = self._rates.get((export.collection, export.format))
+        return documents / rate if rate else sample.estimate_seconds(documents)
+
+    def _read(self, request: Request, access: Access, below: Sequence[Condition]) -> Export:
         name, pairs = request.path_params["format"], requests.pairs(request)
-        plan = access.repository.plan
-        export = read_export(name, pairs, access.compiler, plan, snapshots, below)
+        export = self.read(access, name, pairs, below)
         if request.scope["http_version"] == "1.0":
             raise ProtocolTooOld(
                 "HTTP/1.0 can't show that a transfer broke, so a cut-off file would look whole; "
@@ -181,25 +216,38 @@ class Downloads(Part):
             return {"X-Total-Count": str(count), "X-Count-Strategy": "estimated"}
         return {}
 
-    async def _take_place(self) -> None:
+    async def _take_place(self, export_id: str | None) -> None:
         try:
             await self._places.take(self._settings.EXPORT_WAIT_SECONDS)
         except TimeoutError:
-            raise Unavailable(
+            detail = (
                 f"{self._settings.EXPORTS_AT_ONCE} exports are under way already; try again "
                 "when one has ended."
-            ) from None
+            )
+            if export_id is not None:
+                await self.records.write(export_id, Record("failed", detail=detail))
+            raise Unavailable(detail) from None
 
-    def _transfer(self, export: Export, request: Request) -> Transfer:
+    def _transfer(self, export: Export, request: Request, export_id: str | None) -> Transfer:
         note = self._journal.begin(request.scope, "exported", *_describe(request, export))
 
         def tell_end(record: Record) -> None:
             self._observer.see_export(export.format, record)
+            self._measure(export, record)
             note.add(record.show())
 
         caller = caller_of(request.scope).key
         source = self._source(export)
-        return Transfer(source, self.records, self.refresh_seconds, caller, tell_end)
+        seconds = self.refresh_seconds if export_id is None else AWAITED_SECONDS
+        return Transfer(source, self.records, seconds, caller, tell_end, export_id)
+
+    def _measure(self, export: Export, record: Record) -> None:
+        """Remembers how quick a large export was."""
+        if record.state == "complete" and record.documents >= LARGE and record.seconds:
+            if len(self._rates) >= KEPT:
+                self._rates.clear()
+            rate = record.documents / record.seconds
+            self._rates[export.collection, export.format] = rate
 
     def _source(self, export: Export) -> Source:
         """What makes the file: a process of its own, or a thread where none can reach the data."""

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.api import requests
+from app.api.downloads import Downloads
 from app.api.import_runs import ImportRuns
 from app.api.pages import UI, is_made_of_less, is_own, path_of_pages
 from app.api.router import ResourceRouter
@@ -18,6 +19,7 @@ from app.pages.assets import Assets
 from app.pages.chooser import Chooser
 from app.pages.collections import Collections
 from app.pages.documents import Documents
+from app.pages.downloads import DownloadScreens
 from app.pages.facets import Facets
 from app.pages.filters import Filters
 from app.pages.forms import read_form
@@ -46,6 +48,7 @@ class Pages:
         settings: Settings,
         runs: ImportRuns,
         saved: SavedLists,
+        downloads: Downloads,
     ) -> None:
         self._routers = routers
         self._assets = Assets()
@@ -63,6 +66,7 @@ class Pages:
         self._facets = Facets(self._collections, self.screens, picks)
         self._chooser = Chooser(self._collections, self.screens)
         self._saved = SavedScreens(saved, self.screens)
+        self._downloads = DownloadScreens(downloads, self.screens)
         self.documents = Documents(routers, self.screens)
 
     def routes(self) -> list[Route]:
@@ -102,6 +106,7 @@ class Pages:
             Route(f"{path}/table/filter", {"GET": of(self._filters.show)}),
             Route(f"{path}/table/columns", {"GET": of(self._chooser.show)}),
             Route(f"{path}/table/facets", {"GET": of(self._facets.show)}),
+            *self._routes_of_downloads(path, of),
         ]
         if not is_own(router.resource):
             routes += self._routes_of_views(path, of)
@@ -128,6 +133,14 @@ class Pages:
         routes = [Route(f"{path}/{{key}}/edit", edit), Route(f"{path}/{{key}}/delete", delete)]
         is_made = is_made_of_less(router.resource)
         return routes if is_made else [Route(f"{path}/new", new), *routes]
+
+    def _routes_of_downloads(self, path: str, of: Callable[[OfResource], Handler]) -> list[Route]:
+        """The routes of a collection's downloads."""
+        screens = self._downloads
+        return [
+            Route(f"{path}/download", {"GET": of(screens.show), "POST": of(screens.choose)}),
+            Route(f"{path}/download/{{id}}/{{format}}", {"GET": of(screens.start)}),
+        ]
 
     def _routes_of_views(self, path: str, of: Callable[[OfResource], Handler]) -> list[Route]:
         """The routes of a collection's saved views."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pymongo import IndexModel, ReadPreference
 
+from app.errors import Conflict
 from app.store.client import Database
 
 COLLECTION = "docsheet.exports"
@@ -58,6 +59,19 @@ class Records:
         if known and known.get("expireAfterSeconds") != index.document["expireAfterSeconds"]:
             self._collection.drop_index("forget")
         self._collection.create_indexes([index])
+
+    async def claim(self, export_id: str, record: Record) -> None:
+        """Stores the first state of an export under an id that was chosen before.
+
+        Raises `Conflict` where there is one with this id already.
+        """
+        try:
+            insert = self._collection.insert_one
+            await self._database.run(insert, {"_id": export_id, **_document(record)}, writing=True)
+        except Conflict:
+            raise Conflict(
+                f"The export {export_id!r} was asked for already; choose another id."
+            ) from None
 
     async def write(self, export_id: str, record: Record) -> None:
         """Stores the state of an export."""

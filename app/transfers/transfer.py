@@ -64,10 +64,15 @@ class Transfer:
         refresh_seconds: float,
         caller: str = "",
         tell_end: Callable[[Record], None] = lambda record: None,
+        export_id: str | None = None,
     ) -> None:
-        """`caller` is whose export it is; `tell_end` is called once with how it ended."""
+        """`caller` is whose export it is; `tell_end` is called once with how it ended.
+
+        `export_id` is one that somebody knows already, whose first record is there.
+        """
         self._caller = caller
-        self.id = uuid.uuid4().hex
+        self.id = export_id or uuid.uuid4().hex
+        self._is_awaited = export_id is not None
         self._source = source
         self._tell_end = tell_end
         self._is_told = False
@@ -86,8 +91,11 @@ class Transfer:
         try:
             self._first = await anext(self._chunks, None)
         except (RequestError, ChildFailed) as error:
-            self._tell(self._record("failed", str(error)))
-            await self._forget()
+            if self._is_awaited:
+                await self._settle("failed", str(error))
+            else:
+                self._tell(self._record("failed", str(error)))
+                await self._forget()
             if isinstance(error, RequestError):
                 raise
             _log.error("an export failed before its first byte: %s", error)
@@ -128,7 +136,10 @@ class Transfer:
         if self._refreshing is not None:
             await cancel(self._refreshing)
         await self._source.close()
-        self._tell(self._record("left", "the client left before the first byte"))
+        detail = "the client left before the first byte"
+        if self._is_awaited and not self._is_told:
+            await self._settle("left", detail)
+        self._tell(self._record("left", detail))
 
     def _tell(self, record: Record) -> None:
         """Tells how it ended, once."""

@@ -115,6 +115,8 @@ def _need_of_page(steps: list[str], method: str) -> str:
         return READ
     if steps[0] == "import":
         return IMPORT
+    if steps[0] == "download":
+        return EXPORT
     if steps[0] == "views":
         return READ if len(steps) == 1 else FULL
     if steps in (["new"], ["{key}"], ["{key}", "edit"], ["{key}", "delete"]):
@@ -152,7 +154,7 @@ def address_of(path: str) -> str:
     """An address of the path; of whatever it names there is nothing."""
     names = {"format": "csv", "key": MISSING, "export_id": secrets.token_hex(16)}
     names |= {"problem": "not-found", "file": "none.js", "token": secrets.token_urlsafe(32)}
-    names |= {"slug": "nothing", "step": "match"}
+    names |= {"slug": "nothing", "id": secrets.token_hex(16), "step": "match"}
     return path.format(**names)
 
 

@@ -32,6 +32,7 @@ SCREENS = {
     "filter": "/ui/users/table/filter?field=age&op=gte&value=old&shown=number&add=1",
     "columns": "/ui/users/table/columns?back=fields%3Dage,name",
     "lists of values": "/ui/users/table/facets?name__contains=x&age=1",
+    "download": "/ui/users/download?sort=name",
     "document": f"/ui/users/{KEY}",
     "problem": "/ui/nothing",
 }

@@ -86,6 +86,72 @@ document.addEventListener("click", (event) => {
   copy(textOf(named ? document.querySelector(named) : button.parentElement.querySelector("[data-copy]")));
 });
 
+// --- a download: its id is chosen here, so that how far it is can be asked for ---
+
+const POLL = 1000; // milliseconds
+
+function makeId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function writeSize(bytes) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const format = new Intl.NumberFormat(tag, { maximumFractionDigits: 1 });
+  return `${format.format(bytes / 1024 ** power)} ${units[power]}`;
+}
+
+function fill(text, record) {
+  const format = new Intl.NumberFormat(tag);
+  const values = {
+    documents: format.format(record.documents),
+    rows: format.format(record.rows),
+    size: writeSize(record.bytes),
+    bytes: format.format(record.bytes),
+    seconds: format.format(Math.round(record.seconds)),
+    detail: record.detail ?? "",
+  };
+  return text.replaceAll(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+function showProgress(place, record) {
+  const bar = place.querySelector("progress");
+  const line = place.querySelector("[data-complete]");
+  if (record.state === "running") bar.value = record.documents;
+  bar.hidden = record.state !== "running";
+  line.textContent = fill(line.dataset[record.state], record);
+  place.querySelector("[data-proof]").hidden = record.state !== "complete";
+  place.querySelector("[data-sha256]").textContent = record.sha256 ?? "";
+  if (record.state !== "running") announce(line.textContent);
+}
+
+async function followDownload(place, address) {
+  place.dataset.follows = address;
+  place.hidden = false;
+  showProgress(place, { state: "running", documents: 0, rows: 0, bytes: 0, seconds: 0 });
+  const begin = Date.now();
+  while (place.dataset.follows === address) {
+    await new Promise((resolve) => setTimeout(resolve, POLL));
+    const answer = await fetch(address).catch(() => null); // the next one may be answered
+    if (answer === null || (!answer.ok && Date.now() - begin < 30 * POLL)) continue;
+    if (!answer.ok) return;
+    const record = await answer.json();
+    if (place.dataset.follows === address) showProgress(place, record);
+    if (record.state !== "running") return;
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-known]");
+  if (link === null || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const id = makeId();
+  const place = document.getElementById("progress");
+  location.href = link.dataset.known.replace("{id}", id);
+  followDownload(place, place.dataset.records + id);
+});
+
 // --- forms of documents: nothing that was typed is lost by a click beside it ---
 
 let unsaved = false;
