@@ -1,0 +1,227 @@
+"""Accounts, roles, keys, shares and the audit are administered by the screens of any collection."""
+
+import html
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.accounts import ADDRESS, HASHER, PASSWORD, Served, serve
+from tests.support.forms import TYPE, Form, encode, read_form
+
+BROWSER = {"Accept": "text/html", "Origin": ADDRESS}
+
+
+@pytest.fixture
+async def served(monkeypatch: pytest.MonkeyPatch, mongo_uri: str) -> AsyncIterator[Served]:
+    monkeypatch.setattr("app.auth.passwords._hasher", HASHER)
+    async with serve(mongo_uri) as one:
+        yield one
+
+
+@pytest.fixture
+async def admin(served: Served) -> AsyncIterator[httpx.AsyncClient]:
+    """The browser of an administrator who has signed in."""
+    async with served.client(**BROWSER) as client:
+        form = {"username": "root", "password": PASSWORD}
+        assert (await client.post("/ui/sign-in", data=form)).status_code == 303
+        yield client
+
+
+async def open_form(client: httpx.AsyncClient, address: str) -> Form:
+    answer = await client.get(address)
+    assert answer.status_code == 200, answer.text
+    return read_form(answer)
+
+
+async def press(client: httpx.AsyncClient, form: Form, button: str = "save") -> httpx.Response:
+    data = encode([*form.pairs, ("do", button)])
+    return await client.post(form.address, content=data, headers=TYPE)
+
+
+async def delete(client: httpx.AsyncClient, address: str) -> httpx.Response:
+    """Presses the button on the screen that asks before it deletes."""
+    page = await client.get(f"{address}/delete")
+    assert page.status_code == 200, page.text
+    found = re.search(r'name="etag" value="([^"]*)"', page.text)
+    assert found is not None
+    return await client.post(f"{address}/delete", data={"etag": html.unescape(found[1])})
+
+
+def read(answer: httpx.Response) -> str:
+    return html.unescape(re.sub(r"<[^>]+>", " ", answer.text.partition("<main")[2]))
+
+
+def find_fault(answer: httpx.Response, name: str) -> str:
+    """What is said beside a control."""
+    found = re.search(rf'id="error:{re.escape(name)}">(.*?)</span>\s*</span>', answer.text, re.S)
+    return html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
+
+
+async def sign_in(served: Served, name: str, password: str) -> int:
+    async with served.client(**BROWSER) as client:
+        form = {"username": name, "password": password}
+        return (await client.post("/ui/sign-in", data=form)).status_code
+
+
+async def test_an_account_is_made_changed_and_deleted(
+    served: Served, admin: httpx.AsyncClient
+) -> None:
+    form = await open_form(admin, "/ui/admin/accounts/new")
+    form.set("/name", "Anna").set("/role", "viewer").set("/password", "another horse")
+    made = await press(admin, form)
+    assert made.status_code == 303, read(made)
+    address = made.headers["Location"]
+    assert re.fullmatch(r"/ui/admin/accounts/[0-9a-f]{24}", address)
+    assert await sign_in(served, "anna", "another horse") == 303
+    page = await admin.get(address)
+    for secret in ("another horse", "argon2"):
+        assert secret not in page.text
+    form = await open_form(admin, f"{address}/edit")
+    assert form.get("/password") == ""
+    assert not {"/created", "/last_seen"} & set(form.names())
+    changed = await press(admin, form.set("/role", "editor"))
+    assert changed.status_code == 303, read(changed)
+    assert await sign_in(served, "anna", "another horse") == 303
+    form = await open_form(admin, f"{address}/edit")
+    assert (await press(admin, form.set("/password", "third horse"))).status_code == 303
+    assert await sign_in(served, "anna", "another horse") == 400
+    assert await sign_in(served, "anna", "third horse") == 303
+    assert (await delete(admin, address)).status_code == 303
+    assert (await admin.get(address)).status_code == 404
+    audit = served.database["docsheet.audit"]
+    written = [one["what"] for one in audit.find({"target": "Anna", "account": "root"})]
+    assert written == ["account made", "account changed", "account changed", "account deleted"]
+
+
+async def test_what_is_wrong_with_an_account_is_said_beside_its_field(
+    admin: httpx.AsyncClient,
+) -> None:
+    form = await open_form(admin, "/ui/admin/accounts/new")
+    form.set("/name", "a:b").set("/role", "viewer").set("/password", "short")
+    answer = await press(admin, form)
+    assert answer.status_code == 422
+    assert "a name has no colon" in find_fault(answer, "/name")
+    assert "8" in find_fault(answer, "/password")
+    form = await open_form(admin, "/ui/admin/accounts/new")
+    form.set("/name", "bob").set("/role", "nobody").set("/password", "another horse")
+    answer = await press(admin, form)
+    assert answer.status_code == 422
+    assert "nobody" in find_fault(answer, "/role")
+    form = await open_form(admin, "/ui/admin/accounts/new")
+    form.set("/name", "ROOT").set("/role", "viewer").set("/password", "another horse")
+    answer = await press(admin, form)
+    assert answer.status_code == 409
+    assert "unique" in find_fault(answer, "/name")
+
+
+async def test_the_last_administrator_stays(served: Served, admin: httpx.AsyncClient) -> None:
+    root = served.database["docsheet.accounts"].find_one({"name": "root"})
+    address = f"/ui/admin/accounts/{root['_id']}"
+    for name, value in (("/role", "viewer"), ("/disabled", "true")):
+        answer = await press(admin, (await open_form(admin, f"{address}/edit")).set(name, value))
+        assert answer.status_code == 409
+        assert "last administrator" in read(answer)
+        assert read_form(answer).get(name) == value
+    answer = await delete(admin, address)
+    assert answer.status_code == 409
+    assert "last administrator" in read(answer)
+    assert served.database["docsheet.accounts"].find_one({"name": "root"})["role"] == "admin"
+
+
+async def make_role(client: httpx.AsyncClient, resource: str, rule: str) -> httpx.Response:
+    form = await open_form(client, "/ui/admin/roles/new")
+    form = read_form(await press(client, form.set("/name", "clerk"), "add /rules"))
+    return await press(client, form.set("key:/rules/0", resource).set("/rules/0", rule))
+
+
+async def test_a_role_is_checked_and_stays_while_accounts_have_it(
+    served: Served, admin: httpx.AsyncClient
+) -> None:
+    for resource, rule, words in (
+        ("users", '{"read": ', "JSON"),
+        ("nowhere", '{"read": true}', "nowhere"),
+        ("users", '{"read": {"hide": ["emial"]}}', "Did you mean 'email'?"),
+        ("users", '{"read": {"where": "age__gte=x"}}', "age__gte"),
+    ):
+        answer = await make_role(admin, resource, rule)
+        assert answer.status_code == 422
+        assert words in find_fault(answer, "/rules/0") + find_fault(answer, "/rules"), rule
+        assert read_form(answer).get("/rules/0") == rule
+    rule = '{"read": {"where": "age__gte=18", "hide": ["email"]}}'
+    made = await make_role(admin, "users", rule)
+    assert made.status_code == 303, read(made)
+    served.add("anna", "clerk")
+    refused = await delete(admin, made.headers["Location"])
+    assert refused.status_code == 409
+    assert "1 account" in read(refused)
+    served.database["docsheet.accounts"].delete_one({"name": "anna"})
+    assert (await delete(admin, made.headers["Location"])).status_code == 303
+
+
+async def test_the_audit_is_read_only(admin: httpx.AsyncClient) -> None:
+    page = await admin.get("/ui/admin/audit/?what=signed+in")
+    (key,) = set(re.findall(r"/ui/admin/audit/([0-9a-f]{24})", page.text))
+    entry = await admin.get(f"/ui/admin/audit/{key}")
+    assert "signed in" in read(entry)
+    for text in (page.text, entry.text):
+        assert not re.search(r"/ui/admin/audit/[^\"]*(new|edit|delete|import)", text)
+    for step in ("new", f"{key}/edit", f"{key}/delete"):
+        assert (await admin.get(f"/ui/admin/audit/{step}")).status_code in (404, 422)
+        assert (await admin.post(f"/ui/admin/audit/{step}")).status_code in (404, 405)
+
+
+async def test_a_key_is_renamed_and_ended_by_its_document(
+    served: Served, admin: httpx.AsyncClient
+) -> None:
+    made = await admin.post("/ui/admin/keys/new", data={"name": "first"})
+    identifier = re.findall(r"<code data-copy>(key_\w+)<", made.text)[0]
+    address = f"/ui/admin/keys/{identifier}"
+    page = await admin.get(address)
+    assert page.status_code == 200
+    assert "/ui/admin/keys/new?" not in page.text  # a key can't be duplicated
+    assert "digest" not in page.text
+    form = await open_form(admin, f"{address}/edit")
+    assert not {"/account", "/scopes", "/digest"} & set(form.names())
+    assert (await press(admin, form.set("/name", "second"))).status_code == 303
+    assert "second" in (await admin.get("/ui/admin/keys/")).text
+    assert (await delete(admin, address)).status_code == 303
+    assert served.database["docsheet.keys"].count_documents({}) == 0
+
+
+async def test_a_table_of_accounts_is_searched_filtered_and_sorted(
+    served: Served, admin: httpx.AsyncClient
+) -> None:
+    for name in ("anna", "bert"):
+        served.add(name, "viewer")
+    for query, names in (
+        ("keyword=ann", ["anna"]),
+        ("role=viewer&sort=-name", ["bert", "anna"]),
+        ("fields=name&limit=1&sort=name", ["anna"]),
+    ):
+        page = await admin.get(f"/ui/admin/accounts/?{query}")
+        rows = re.findall(r"<tr>.*?</tr>", page.text.partition("<tbody>")[2], re.S)
+        cells = [re.sub(r"<[^>]+>", " ", row).split() for row in rows]
+        assert [[one for one in row if one in ("anna", "bert", "root")] for row in cells] == [
+            [name] for name in names
+        ]
+    for step in ("table/filter", "table/columns"):
+        assert (await admin.get(f"/ui/admin/accounts/{step}")).status_code == 200
+
+
+async def test_a_page_of_another_site_writes_nothing(served: Served) -> None:
+    async with served.client(Accept="text/html") as client:
+        form = {"username": "root", "password": PASSWORD}
+        await client.post("/ui/sign-in", data=form, headers={"Origin": ADDRESS})
+        root = served.database["docsheet.accounts"].find_one({"name": "root"})["_id"]
+        paths = [
+            "/ui/me/password", "/ui/me/keys/new", "/ui/me/shares/new", "/ui/sign-out",
+            "/ui/admin/accounts/new", f"/ui/admin/accounts/{root}/edit",
+            f"/ui/admin/accounts/{root}/delete", "/ui/users/new",
+        ]  # fmt: skip
+        for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {}):
+            for path in paths:
+                answer = await client.post(path, data={"name": "x"}, headers=headers)
+                assert answer.status_code == 403, (path, headers)
+        assert (await client.get("/ui/me")).status_code == 200
