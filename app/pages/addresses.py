@@ -9,6 +9,7 @@ from app.resources.registry import Resource
 
 Pairs = Sequence[tuple[str, str]]
 PAGING = ("skip", "after", "limit")
+SCREENS = ("new", "pick", "import", "table", "views")  # steps below a collection
 _OF_PAGE = (*PAGING, "count", "fields", "expand")  # what an export doesn't have
 
 
@@ -18,8 +19,11 @@ def of_collection(resource: Resource) -> str:
 
 
 def of_document(resource: Resource, key: object) -> str:
-    """`/ui/users/{_id}`."""
-    return f"{of_collection(resource)}{write_key(resource.key, key)}"
+    """`/ui/users/{_id}`; an `_id` that is the name of a screen is in quotes, as JSON has texts."""
+    step = write_key(resource.key, key)
+    if step in SCREENS:
+        step = quote(f'"{step}"')
+    return f"{of_collection(resource)}{step}"
 
 
 def with_pairs(path: str, pairs: Pairs) -> str:

@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from app.pages.cells import MISSING
 from app.pages.inputs import LONG, Input, Json, input_of, normalize
 from app.pages.languages import N_
+from app.pages.picks import Pick
 from app.pages.titles import infos_of
 from app.resources.comparing import is_same
 from app.resources.fields import Field, Shape
@@ -157,6 +158,7 @@ class Leaf(Node):
     draws: ClassVar[str] = "leaf"
     input: Input = field(default_factory=Json)
     text: str = ""
+    picks: Sequence[Pick] = ()  # documents to choose from, of a link
 
     @property
     def control(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,17 +19,26 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.access import Access
 from app.api.router import ResourceRouter
-from app.errors import BadRequest, Fault, Invalid, PreconditionFailed, RequestError
+from app.errors import (
+    BadRequest,
+    Fault,
+    Invalid,
+    PreconditionFailed,
+    RequestError,
+    Unavailable,
+)
 from app.pages import addresses
 from app.pages.changes import Json, list_changes, make_patch, merge, needs_null
 from app.pages.details import Details, write_pretty
-from app.pages.document_forms import FormMaker, Group, Reading, forget
+from app.pages.document_forms import FormMaker, Group, Leaf, Reading, forget
 from app.pages.form_actions import act
 from app.pages.forms import read_form
 from app.pages.hints import Hints, join, name_nodes
-from app.pages.linked import Names, list_referrers, name_linked
+from app.pages.inputs import Key
+from app.pages.linked import Linked, Names, list_referrers, name_linked
 from app.pages.naming import name_document
 from app.pages.packing import pack, unpack
+from app.pages.picks import Picks
 from app.pages.preferences import is_zone
 from app.pages.screens import Screens
 from app.pages.tables import cells_of
@@ -46,7 +55,7 @@ from app.store.stored import Stored
 OF_DOCUMENT, BELOW = -1, -2  # the step of the path that is the `_id`
 EVERYTHING = Permissions(ALL, ALL)
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
-SAVE, RESOLVE, GO_ON, RESET = "save", "resolve", "go on", "reset"  # buttons
+SAVE, RESOLVE, GO_ON, RESET, FIND = "save", "resolve", "go on", "reset", "find"  # buttons
 Errors = Sequence[str]
 
 
@@ -74,9 +83,12 @@ class Draft:
 class Documents:
     """The handlers of the documents of all resources; each answers for one router."""
 
-    def __init__(self, routers: Mapping[str, ResourceRouter], screens: Screens) -> None:
+    def __init__(
+        self, routers: Mapping[str, ResourceRouter], screens: Screens, picks: Picks
+    ) -> None:
         self._routers = routers
         self._screens = screens
+        self._picks = picks
 
     # --- reading ---
 
@@ -134,8 +146,7 @@ class Documents:
         if draft.order in (RESOLVE, GO_ON):
             return await self._resolve(request, router, access, draft)
         if draft.order != SAVE:
-            form = _press(access, draft, new=False)
-            return self._show_form(request, access, draft, form)
+            return await self._press(request, access, draft, new=False)
         form = _make_form(access, draft, draft.original)
         return await self._save(request, router, access, draft, form)
 
@@ -157,9 +168,71 @@ class Documents:
         except PreconditionFailed:
             return await self._show_conflict(request, router, access, draft, changed)
         except RequestError as error:
-            rest = _place_faults(reading, error)
-            return self._show_form(request, access, draft, form, rest, error.status, error.headers)
+            return await self._show_refusal(request, access, draft, form, reading, error)
         return self._screens.go(request, self._own_address(request), word)
+
+    async def _show_refusal(
+        self,
+        request: Request,
+        access: Access,
+        draft: Draft,
+        form: Group,
+        reading: Reading,
+        error: RequestError,
+    ) -> Response:
+        """The form as it was sent, with what is wrong beside its controls."""
+        errors = _place_faults(reading, error)
+        is_there = not isinstance(error, Unavailable)  # the database
+        names = await self._name_links(request, form) if is_there else Names()
+        return self._show_form(
+            request, access, draft, form, errors, error.status, error.headers, names
+        )
+
+    async def _press(
+        self, request: Request, access: Access, draft: Draft, *, new: bool
+    ) -> Response:
+        """The form after one of its buttons that store nothing."""
+        word, _, name = draft.order.partition(" ")
+        if word == RESET and name:
+            draft = replace(draft, sent=forget(draft.sent, name))
+        form = _make_form(access, draft, draft.original, new=new)
+        if word == FIND:
+            await self._find(request, form, name)
+        elif word != RESET:
+            act(form, draft.order)
+        names = await self._name_links(request, form)
+        return self._show_form(request, access, draft, form, names=names)
+
+    async def _find(self, request: Request, form: Group, name: str) -> None:
+        """Finds what may be meant by the text in a link's control."""
+        for node in _list_links(form):
+            if node.name == name:
+                assert isinstance(node.input, Key)
+                node.picks = await self._picks.find(request, node.input.collection, node.text)
+                node.focus = "control"
+
+    async def _name_links(self, request: Request, form: Group) -> Names:
+        """What the links in a form lead to."""
+        texts: dict[str, list[str]] = {}
+        for node in _list_links(form):
+            if node.text and isinstance(node.input, Key):
+                texts.setdefault(node.input.collection, []).append(node.text)
+        names = Names()
+        for collection, keys in texts.items():
+            found = await self._picks.name(request, collection, list(dict.fromkeys(keys)))
+            for key, name in found.items():
+                address = f"{self._find_path(collection)}{quote(key, safe='')}"
+                names.known[collection, key] = Linked(name, address)
+        return names
+
+    async def pick(self, request: Request, router: ResourceRouter) -> Response:
+        """`GET /ui/users/pick?q=`: options for the control of a link to one of these documents."""
+        access = router.access(request, "read")
+        pairs = requests.pairs(request)
+        _refuse_others(pairs, "q")
+        text = addresses.value_of(pairs, "q")
+        picks = await self._picks.find(request, router.resource.name, text)
+        return self._render(request, access, "_picks.html", picks=picks)
 
     def _own_address(self, request: Request) -> str:
         """The address of the document that this screen is below, as it was asked for."""
@@ -196,17 +269,15 @@ class Documents:
             names=names or Names(),
             hints_of=Hints(gettext, is_new=not draft.etag).list,
             label_of=lambda node: labels[node.name],
-            pick_of=lambda node: self._find_pick(node.input.collection),
-            key_of=lambda node: node.input.read(node.text) if node.text else None,
+            pick_of=lambda node: f"{self._find_path(node.input.collection)}pick",
             is_new=not draft.etag,
             back=self._own_address(request),
         )
 
-    def _find_pick(self, collection: str) -> str:
-        """Where documents of a collection are searched for, to link to one."""
-        routers = self._routers.values()
-        found = next((one for one in routers if one.resource.name == collection), None)
-        return f"{addresses.of_collection(found.resource)}pick" if found is not None else ""
+    def _find_path(self, collection: str) -> str:
+        """Where the screens of the documents of a collection are."""
+        resources = [router.resource for router in self._routers.values()]
+        return addresses.of_collection(next(one for one in resources if one.name == collection))
 
     # --- somebody else wrote meanwhile ---
 
@@ -280,7 +351,7 @@ class Documents:
         _refuse_others(requests.pairs(request), "from")
         draft = Draft.read(await read_form(request, router.body_limit))
         if draft.order != SAVE:
-            return self._show_form(request, access, draft, _press(access, draft, new=True))
+            return await self._press(request, access, draft, new=True)
         form = _make_form(access, draft, draft.original, new=True)
         reading = Reading()
         body = form.read(reading, ())
@@ -290,8 +361,7 @@ class Documents:
             document = await asyncio.to_thread(access.repository.reach.read_document, body)
             stored = await access.repository.insert(document)
         except RequestError as error:
-            rest = _place_faults(reading, error)
-            return self._show_form(request, access, draft, form, rest, error.status, error.headers)
+            return await self._show_refusal(request, access, draft, form, reading, error)
         address = addresses.of_collection(access.view.whole)
         if await access.repository.find_readable([stored]):
             address = addresses.of_document(access.view.whole, stored.document["_id"])
@@ -371,6 +441,12 @@ class Documents:
         )
 
 
+def _list_links(form: Group) -> list[Leaf]:
+    """The controls of links in a form."""
+    leaves = (node for node in form.walk() if isinstance(node, Leaf))
+    return [leaf for leaf in leaves if isinstance(leaf.input, Key)]
+
+
 def _address_of_own(access: Access, stored: Stored | None) -> str:
     if stored is None:
         return ""
@@ -410,17 +486,6 @@ def _make_form(access: Access, draft: Draft, value: Json, *, new: bool = False) 
         may = Permissions(may.write, ALL)
     maker = FormMaker(draft.zone, draft.sent, is_new=new)
     return maker.make(access.view.whole.shape, may, draft.original, value)
-
-
-def _press(access: Access, draft: Draft, *, new: bool) -> Group:
-    """The form after one of its buttons."""
-    word, _, name = draft.order.partition(" ")
-    if word == RESET and name:
-        draft = replace(draft, sent=forget(draft.sent, name))
-        return _make_form(access, draft, draft.original, new=new)
-    form = _make_form(access, draft, draft.original, new=new)
-    act(form, draft.order)
-    return form
 
 
 async def _read_other(access: Access, text: str) -> Json:

@@ -1,6 +1,7 @@
 """The buttons of a form besides saving: they change the form, and nothing that is stored.
 
-A button is a word and the name of a node, of a row also its number: `up /profile/addresses 1`.
+A button is a word and the name of a node, of a row also its number: `up /profile/addresses 1`, of
+a link the `_id` that is chosen.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,8 @@ def act(form: Group, order: str) -> None:
         _OF_ROWS[word](node, int(number))
     elif isinstance(node, Rows) and word == "add":
         _add(node)
+    elif isinstance(node, Leaf) and word == "pick":
+        node.text, node.focus = number, "control"
     else:
         raise BadRequest("The form has no such button.")
     form.rename("")

@@ -11,6 +11,7 @@ from app.api.access import Access
 from app.api.router import ResourceRouter
 from app.pages import addresses
 from app.pages.naming import name_document
+from app.pages.picks import write_value
 from app.pages.titles import title_of
 from app.query.conditions import Condition
 from app.query.operators import OPERATORS
@@ -20,7 +21,6 @@ from app.resources.keys import write_key
 from app.resources.kinds import show_link
 from app.resources.links import LinkPath
 from app.resources.registry import Resource
-from app.resources.rendering import to_json
 from app.store.lists import ListPage
 from app.store.stored import Stored
 
@@ -37,13 +37,13 @@ class Linked:
 
 @dataclass
 class Names:
-    """The documents that links lead to, by collection and the JSON of their key."""
+    """The documents that links lead to, by collection and the text of their key."""
 
-    known: dict[tuple[str, bytes], Linked] = field(default_factory=dict)
+    known: dict[tuple[str, str], Linked] = field(default_factory=dict)
 
     def find(self, collection: str, key: Any) -> Linked | None:
         """The document; None where the reader can't see one."""
-        return self.known.get((collection, to_json(key)))
+        return self.known.get((collection, write_value(key)))
 
 
 async def name_linked(access: Access, stored: Stored) -> Names:
@@ -68,7 +68,7 @@ async def name_linked(access: Access, stored: Stored) -> Names:
         for link, document in pairs:
             if isinstance(document, dict) and not isinstance(link, dict):
                 key = show_link(expansion.target.name, link)
-                names.known[expansion.target.name, to_json(key)] = Linked(
+                names.known[expansion.target.name, write_value(key)] = Linked(
                     name_document(expansion.target, document),
                     addresses.of_document(expansion.target, document["_id"]),
                 )

@@ -67,7 +67,7 @@ class Pages:
         self._chooser = Chooser(self._collections, self.screens)
         self._saved = SavedScreens(saved, self.screens)
         self._downloads = DownloadScreens(downloads, self.screens)
-        self.documents = Documents(routers, self.screens)
+        self.documents = Documents(routers, self.screens, picks)
 
     def routes(self) -> list[Route]:
         """The routes of all screens."""
@@ -104,6 +104,7 @@ class Pages:
         routes = [
             Route(f"{path}/", {"GET": of(self._collections.show)}),
             Route(f"{path}/table/filter", {"GET": of(self._filters.show)}),
+            Route(f"{path}/pick", {"GET": of(self.documents.pick)}),
             Route(f"{path}/table/columns", {"GET": of(self._chooser.show)}),
             Route(f"{path}/table/facets", {"GET": of(self._facets.show)}),
             *self._routes_of_downloads(path, of),

@@ -111,7 +111,7 @@ def _need_of_administration(resource: str, *steps: str) -> str:
 
 def _need_of_page(steps: list[str], method: str) -> str:
     """What a screen of a resource needs; with no steps its table."""
-    if not steps or steps[0] == "table":
+    if not steps or steps[0] in ("table", "pick"):
         return READ
     if steps[0] == "import":
         return IMPORT

@@ -34,6 +34,9 @@ SCREENS = {
     "lists of values": "/ui/users/table/facets?name__contains=x&age=1",
     "download": "/ui/users/download?sort=name",
     "document": f"/ui/users/{KEY}",
+    "form": f"/ui/users/{KEY}/edit",
+    "new document": f"/ui/users/new?from={KEY}",
+    "deleting": f"/ui/users/{KEY}/delete",
     "problem": "/ui/nothing",
 }
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 640}

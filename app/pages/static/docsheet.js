@@ -13,9 +13,11 @@ function rememberZone() {
 
 function showTimes(root) {
   const format = new Intl.DateTimeFormat(tag, { dateStyle: "medium", timeStyle: "short" });
+  const exact = new Intl.DateTimeFormat(tag, { dateStyle: "medium", timeStyle: "medium" });
   for (const time of root.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
-    if (!Number.isNaN(date.valueOf())) time.textContent = format.format(date);
+    const written = "seconds" in time.dataset ? exact : format;
+    if (!Number.isNaN(date.valueOf())) time.textContent = written.format(date);
   }
 }
 
@@ -150,6 +152,20 @@ document.addEventListener("click", (event) => {
   const place = document.getElementById("progress");
   location.href = link.dataset.known.replace("{id}", id);
   followDownload(place, place.dataset.records + id);
+});
+
+// --- links: what may be meant by what is typed ---
+
+let asking = 0;
+
+document.addEventListener("input", (event) => {
+  const { pick } = event.target.dataset;
+  if (pick === undefined) return;
+  clearTimeout(asking);
+  asking = setTimeout(async () => {
+    const answer = await fetch(`${pick}?${new URLSearchParams({ q: event.target.value })}`);
+    if (answer.ok) event.target.list.innerHTML = await answer.text();
+  }, 300);
 });
 
 // --- forms of documents: nothing that was typed is lost by a click beside it ---
