@@ -98,7 +98,7 @@ class Details:
         is_unknown: bool = False,
     ) -> Detail:
         linked = None
-        if known.target is not None:
+        if known.target is not None and not isinstance(value, list | Missing):
             value = show_link(known.target.collection, value)
             linked = self._names.find(known.target.collection, value)
         return Detail(

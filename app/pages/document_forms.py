@@ -36,6 +36,7 @@ NO_KEY = N_("Type a name for this entry.")
 TWICE = N_("This name is there twice.")
 NO_VALUE = N_("Type a value for this entry.")
 SAFE = "~!$&'()*+,;=:@"  # characters that a pointer in a URI has as they are (RFC 6901)
+NOTHING: Mapping[str, Any] = {}  # what is stored of a model that isn't there
 EXTRA = ""  # the step of what a model takes besides its fields, which have names
 
 
@@ -291,6 +292,11 @@ def flatten(text: str) -> str:
     return normalize(text).replace("\n", "")
 
 
+def fill(sent: Mapping[str, str], name: str) -> dict[str, str]:
+    """What was sent, with an empty value in one node: a text, a list, or a model to fill in."""
+    return {**forget(sent, name), f"state:{name}": "value", f"rows:{name}": "0", name: ""}
+
+
 def join(name: str, step: str) -> str:
     """The name of what is inside a node."""
     escaped = step.replace("~", "~0").replace("/", "~1").encode(errors="replace")
@@ -366,7 +372,8 @@ class FormMaker:
         step = place.field.name
         is_shown = not may.read.is_none and not place.field.excluded
         original, value = stored.get(step, MISSING), current.get(step, MISSING)
-        if value is MISSING and self._is_new and place.is_required and not place.takes_null:
+        is_new = self._is_new or stored is NOTHING
+        if value is MISSING and is_new and place.is_required and not place.takes_null:
             value = _start(place.field)
         if not is_shown:
             place = replace(place, is_hidden=True)
@@ -380,7 +387,7 @@ class FormMaker:
     ) -> None:
         """What another program stored besides; an open model takes more of it."""
         if not shape.open or not may.below("\0", None).write.is_all:
-            for step in stored:
+            for step in stored if not self._is_new else ():
                 if step not in shape.fields:
                     place = Place(step, Field(step, "any"), is_unknown=True)
                     group.nodes[step] = Fixed(join(group.name, step), place, stored[step])
@@ -421,9 +428,10 @@ class FormMaker:
         if f"state:{name}" in self._sent:
             text = self._sent.get(name, "")
         else:
-            if state == "value" and not control.fits(value):
+            is_typed = isinstance(value, str) and not control.fits(value)  # and refused since
+            if state == "value" and not is_typed and not control.fits(value):
                 control = Json()
-            text = control.write(value) if state == "value" else ""
+            text = value if is_typed else control.write(value) if state == "value" else ""
         return Leaf(name, place, original, state, input=control, text=text)
 
     # --- lists and maps ---
@@ -507,8 +515,8 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 9
 
 
-def _as_object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _as_object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else NOTHING
 
 
 def _is_object(value: Any) -> bool:

@@ -7,7 +7,8 @@ both are shown side by side, and a person picks.
 
 import asyncio
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -23,6 +24,7 @@ from app.errors import (
     BadRequest,
     Fault,
     Invalid,
+    NotFound,
     PreconditionFailed,
     RequestError,
     Unavailable,
@@ -30,7 +32,7 @@ from app.errors import (
 from app.pages import addresses
 from app.pages.changes import Json, list_changes, make_patch, merge, needs_null
 from app.pages.details import Details, write_pretty
-from app.pages.document_forms import FormMaker, Group, Leaf, Reading, forget
+from app.pages.document_forms import FormMaker, Group, Leaf, Reading, fill, forget
 from app.pages.form_actions import act
 from app.pages.forms import read_form
 from app.pages.hints import Hints, join, name_nodes
@@ -55,7 +57,7 @@ from app.store.stored import Stored
 OF_DOCUMENT, BELOW = -1, -2  # the step of the path that is the `_id`
 EVERYTHING = Permissions(ALL, ALL)
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
-SAVE, RESOLVE, GO_ON, RESET, FIND = "save", "resolve", "go on", "reset", "find"  # buttons
+SAVE, RESOLVE, GO_ON, FIND = "save", "resolve", "go on", "find"  # buttons
 Errors = Sequence[str]
 
 
@@ -97,7 +99,7 @@ class Documents:
         access = router.access(request, "read")
         pairs = requests.pairs(request)
         _refuse_others(pairs, "etag", "at")
-        stored = await router.find(request, OF_DOCUMENT)
+        stored = await _find(request, access, OF_DOCUMENT)
         names = await name_linked(access, stored)
         referrers = await self._list_referrers(request, access, stored)
         document = _present(access, stored)
@@ -130,7 +132,7 @@ class Documents:
         """`GET /ui/users/{_id}/edit`: the form of a document."""
         access = router.access(request, "read", "update")
         requests.refuse_parameters(request)
-        stored = await router.find(request, BELOW)
+        stored = await _find(request, access, BELOW)
         zone = self._screens.look(request).preferences.zone
         original = _as_json(access, stored)
         draft = Draft(original, stored.etag, zone, SAVE, {})
@@ -193,17 +195,19 @@ class Documents:
     ) -> Response:
         """The form after one of its buttons that store nothing."""
         word, _, name = draft.order.partition(" ")
-        if word == RESET and name:
-            draft = replace(draft, sent=forget(draft.sent, name))
+        if word in _MAKING:
+            draft = replace(draft, sent=_MAKING[word](draft.sent, name))
         form = _make_form(access, draft, draft.original, new=new)
-        if word == FIND:
-            await self._find(request, form, name)
-        elif word != RESET:
+        if word in _MAKING:
+            _focus(form, name)
+        elif word == FIND:
+            await self._find_links(request, form, name)
+        else:
             act(form, draft.order)
         names = await self._name_links(request, form)
         return self._show_form(request, access, draft, form, names=names)
 
-    async def _find(self, request: Request, form: Group, name: str) -> None:
+    async def _find_links(self, request: Request, form: Group, name: str) -> None:
         """Finds what may be meant by the text in a link's control."""
         for node in _list_links(form):
             if node.name == name:
@@ -236,8 +240,7 @@ class Documents:
 
     def _own_address(self, request: Request) -> str:
         """The address of the document that this screen is below, as it was asked for."""
-        raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-        path = raw.decode("ascii").partition("?")[0].rpartition("/")[0]
+        path = _raw_path(request).rpartition("/")[0]
         return path.removeprefix(request.scope.get("root_path", ""))
 
     def _show_form(
@@ -292,7 +295,7 @@ class Documents:
         is_unpicked: bool = False,
     ) -> Response:
         """Both states side by side, place by place."""
-        stored = await router.find(request, BELOW)
+        stored = await _find(request, access, BELOW)
         theirs = _as_json(access, stored)
         changes = list(list_changes(draft.original, mine, theirs))
         shape = access.view.resource.shape
@@ -385,7 +388,7 @@ class Documents:
         error: str = "",
         status: int = HTTPStatus.OK,
     ) -> Response:
-        stored = await router.find(request, BELOW)
+        stored = await _find(request, access, BELOW)
         referrers = await self._list_referrers(request, access, stored)
         document = _present(access, stored)
         return self._render(
@@ -405,7 +408,7 @@ class Documents:
         access = router.access(request, "read", "delete")
         requests.refuse_parameters(request)
         form = await read_form(request)
-        keys = _keys_below(request, router)
+        keys, _ = _read_keys(request, access, BELOW)
         try:
             await access.repository.delete(keys, _matches(form.get("etag", "")))
         except RequestError as error:
@@ -439,6 +442,16 @@ class Documents:
             own=_address_of_own(access, words.get("stored")),
             **words,
         )
+
+
+_MAKING = {"reset": forget, "fill": fill}  # buttons after which a part of the form is made anew
+
+
+def _focus(form: Group, name: str) -> None:
+    """Gives the focus to the first control of a node."""
+    node = next((one for one in form.walk() if one.name == name), form)
+    leaf = next((one for one in node.walk() if isinstance(one, Leaf)), node)
+    leaf.focus = "control"
 
 
 def _list_links(form: Group) -> list[Leaf]:
@@ -502,9 +515,30 @@ async def _read_other(access: Access, text: str) -> Json:
     return value
 
 
-def _keys_below(request: Request, router: ResourceRouter) -> Any:
-    keys, _ = requests.keys(request, router.resource.key, BELOW)
-    return keys
+async def _find(request: Request, access: Access, step: int) -> Stored:
+    """The document of a screen; raises `NotFound`, or `Invalid` for no `_id`."""
+    keys, error = _read_keys(request, access, step)
+    try:
+        return await access.repository.read(keys)
+    except NotFound:
+        if error is not None:
+            raise requests.make_key_error(error) from None
+        raise
+
+
+def _read_keys(
+    request: Request, access: Access, step: int
+) -> tuple[Iterable[Any], ValueError | None]:
+    """The `_id`s that a step of the path may stand for; one in quotes is no screen's name."""
+    keys, error = requests.keys(request, access.view.whole.key, step)
+    text = unquote(_raw_path(request).split("/")[step])
+    is_screen = text[1:-1] in addresses.SCREENS and text[0] == text[-1] == '"'
+    return (itertools.chain(keys, [text[1:-1]]) if is_screen else keys), error
+
+
+def _raw_path(request: Request) -> str:
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return raw.decode("ascii", "replace").partition("?")[0]
 
 
 def _matches(etag: str) -> Callable[[str], bool]:
@@ -519,7 +553,7 @@ async def _store(
     patch = make_patch(draft.original, changed)
     if not patch and not needs_null(draft.original, changed):
         return "unchanged"
-    repository, keys = access.repository, _keys_below(request, router)
+    repository, (keys, _) = access.repository, _read_keys(request, access, BELOW)
     matches, reach = _matches(draft.etag), access.repository.reach
     if needs_null(draft.original, changed):
         await repository.replace(keys, matches, lambda raw: reach.read_replacement(changed, raw))

@@ -38,12 +38,6 @@ def _nullify(node: Node) -> None:
     _forget_text(node)
 
 
-def _fill(node: Node) -> None:
-    """An empty text, an empty list, an object with nothing in it yet."""
-    node.state, node.focus = "value", "control"
-    _forget_text(node)
-
-
 def _forget_text(node: Node) -> None:
     if isinstance(node, Leaf):
         node.text = ""
@@ -72,7 +66,7 @@ def _drop(rows: Rows, number: int) -> None:
         rows.focus = "add"
 
 
-_OF_NODES: dict[str, Callable[[Node], None]] = {"clear": _clear, "null": _nullify, "fill": _fill}
+_OF_NODES: dict[str, Callable[[Node], None]] = {"clear": _clear, "null": _nullify}
 _OF_ROWS: dict[str, Callable[[Rows, int], None]] = {
     "up": lambda rows, number: _move(rows, number, -1),
     "down": lambda rows, number: _move(rows, number, 1),

@@ -36,8 +36,8 @@ class Form:
 
     def send(self, http: httpx.Client, button: str = "save") -> httpx.Response:
         """Presses a button."""
-        assert ("do", button) in self.buttons, (button, self.buttons)
-        data = [*self.pairs, ("do", button)]
+        assert not button or ("do", button) in self.buttons, (button, self.buttons)
+        data = [*self.pairs, ("do", button)] if button else self.pairs
         headers = {"Accept": "text/html"}
         return http.post(self.address, content=encode(data), headers=headers | TYPE)
 
@@ -69,7 +69,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._inside = given.get("id") == "form"
+            self._inside = given.get("method") == "post" and "preferences" not in str(given)
             if self._inside:
                 self.form = Form(given.get("action", ""))
         if not self._inside or self.form is None:
