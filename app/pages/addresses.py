@@ -9,7 +9,7 @@ from app.resources.registry import Resource
 
 Pairs = Sequence[tuple[str, str]]
 PAGING = ("skip", "after", "limit")
-SCREENS = ("new", "pick", "import", "table", "views")  # steps below a collection
+SCREENS = ("new", "pick", "download", "import", "table", "views")  # steps below a collection
 _OF_PAGE = (*PAGING, "count", "fields", "expand")  # what an export doesn't have
 
 

@@ -15,6 +15,7 @@ from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.pages import addresses
 from tests.support.accounts import ADDRESS, serve
 from tests.support.drawing import some_and_many
 from tests.support.filling import insert_raw, read_raw
@@ -542,3 +543,10 @@ async def test_nothing_is_offered_or_shown_beyond_the_rights_of_the_caller() -> 
         assert answer.status_code == 303, faults(answer)
         stored = served.database["users"].find_one({})
         assert stored == {"_id": KEY, **ADA, "name": "Ada L.", "profile": {"bio": "new", "age": 9}}
+
+
+async def test_no_screen_of_a_collection_is_taken_for_a_document() -> None:
+    async with serve() as served:
+        steps = [route.path.split("/")[3:] for route in served.app.paths.routes
+                 if route.path.startswith("/ui/users/")]  # fmt: skip
+    assert {step[0] for step in steps} - {"", "{key}"} == set(addresses.SCREENS)
