@@ -35,6 +35,8 @@ from app.store.frequencies import Frequencies
 
 MOST_VALUES = 10  # of such a list
 FEW = 50  # distinct texts of a field, up to which the most frequent ones are of use
+VARIOUS = 1_000  # distinct texts that won't be few soon
+VARIOUS_SECONDS = 600
 LONGEST = 100  # characters of such a text
 SECONDS = 1.0  # after which no more lists are counted
 EVERYTHING = N_("All")
@@ -77,12 +79,13 @@ class Facets:
         self._collections = collections
         self._screens = screens
         self._picks = picks
+        self._various = Various()
 
     async def show(self, request: Request, router: ResourceRouter) -> Response:
         """`GET /ui/users/table/facets`: the lists for a table; without scripts the table too."""
         access = router.access(request, "read")
         pairs = [pair for pair in requests.pairs(request) if pair != ("keyword", "")]
-        making = _Making(request, access, pairs, self._screens, self._picks)
+        making = _Making(request, access, pairs, self._screens, self._picks, self._various)
         facets = [facet async for facet in making.make_all()]
         panels = Panels(facets=facets)
         if "hx-request" not in request.headers:
@@ -99,12 +102,34 @@ class Facets:
         )
 
 
+class Various:
+    """Fields that had so many different texts that for a while nobody counts them again."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str], float] = {}
+
+    def has(self, collection: str, path: str) -> bool:
+        """Whether a field is one of them."""
+        return self._until.get((collection, path), 0.0) > monotonic()
+
+    def add(self, collection: str, path: str) -> None:
+        """From now on it is."""
+        self._until[collection, path] = monotonic() + VARIOUS_SECONDS
+
+
 class _Making:
     """Makes the lists of one request."""
 
     def __init__(
-        self, request: Request, access: Access, pairs: Pairs, screens: Screens, picks: Picks
+        self,
+        request: Request,
+        access: Access,
+        pairs: Pairs,
+        screens: Screens,
+        picks: Picks,
+        various: Various,
     ) -> None:
+        self._various = various
         screen = screens.look(request)
         self._request = request
         self._access = access
@@ -142,11 +167,16 @@ class _Making:
     # --- values that are counted ---
 
     async def _count_options(self, found: FieldPath) -> Sequence[_Option]:
+        collection = self._access.view.resource.name
+        if self._various.has(collection, found.path):
+            return []
         frequencies = await self._count(found)
         if frequencies is None or not frequencies.values:
             return []
         if found.field.target is not None:
             return await self._list_linked(found, found.field.target.collection, frequencies)
+        if frequencies.distinct > VARIOUS:
+            self._various.add(collection, found.path)
         if frequencies.distinct > FEW:
             return []
         texts = [(value, count) for value, count in frequencies.values if _is_short(value)]

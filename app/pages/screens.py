@@ -3,14 +3,15 @@
 Handlers give a template's name and its words; everything that all screens need is added here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -104,6 +105,7 @@ class Screens:
         )
         environment.filters["sentence"] = partial(translate, code)
         environment.globals |= {
+            "_": _make_gettext(words),  # what the extension makes of it looks up more
             "asset": assets.path,
             "address_of": addresses.of_collection,
             "is_made_of_less": is_made_of_less,
@@ -158,3 +160,9 @@ class Screens:
         response = RedirectResponse(f"{root}{address}", HTTPStatus.SEE_OTHER)
         remember(request, response, DONE, done, seconds=MINUTE)
         return response
+
+
+def _make_gettext(words: Language) -> Callable[..., Markup]:
+    """What a template says `_('at least %(number)s', number=…)` with: values in it are escaped."""
+    read = lru_cache(maxsize=1024)(lambda message: Markup(words.gettext(message)))
+    return lambda message, **values: read(message) % values

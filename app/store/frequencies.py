@@ -14,7 +14,7 @@ from app.resources.storing import Document
 from app.store.codes import Code
 from app.store.documents import Documents
 
-MOST_DOCUMENTS = 100_000  # of a collection in which values are counted at all
+MOST_DOCUMENTS = 50_000  # of a collection in which values are counted at all
 MILLISECONDS = 300  # that the database works on one field
 _TOO_MUCH = frozenset(
     {
