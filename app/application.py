@@ -207,7 +207,7 @@ def create_app(
         parts += [auth, shared, *own_routers]
         parts.insert(0, auth.audit)  # it is closed last
         # Before the screens of any resource: these have their own forms for a new key or share.
-        own = [*auth.routes(accesses, own_routers, pages.screens.render), *own, *shared.routes()]
+        own = [*auth.routes(accesses, own_routers, pages.screens), *own, *shared.routes()]
         own += [route for router in own_routers for route in router.routes()]
     reserved |= list_reserved_steps(own)
     refuse_reserved(resources.values(), reserved | pages.reserved)

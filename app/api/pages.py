@@ -16,10 +16,10 @@ _MADE = ("auth/keys", "auth/shares")
 HTMX = b"hx-request"  # the header by which htmx asks; it takes whatever there is
 
 
-class Render(Protocol):
-    """Answers with a screen: a template, and the words that it is filled with."""
+class Shows(Protocol):
+    """What shows the screens of a server."""
 
-    def __call__(
+    def render(
         self,
         request: Request,
         template: str,
@@ -27,7 +27,10 @@ class Render(Protocol):
         headers: Mapping[str, str] | None = ...,
         **words: Any,
     ) -> Response:
-        """The answer."""
+        """Answers with a screen: a template, and the words that it is filled with."""
+
+    def go(self, request: Request, address: str, done: str) -> Response:
+        """Leads to another screen, which says what was done."""
 
 
 def is_for_readers(scope: Scope, root: str) -> bool:

@@ -11,12 +11,12 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
 from app.api.callers import caller_of
-from app.api.pages import UI, Render, path_of_pages
+from app.api.pages import UI, Shows, path_of_pages
 from app.api.problems import make_invalid
 from app.api.routing import Handler, Route
 from app.auth.checks import Checks
@@ -78,13 +78,13 @@ class OwnPages:
         callers: Callers,
         keys: KeyRouter,
         shares: ShareRouter,
-        render: Render,
+        screens: Shows,
     ) -> None:
         self._find_checks = find_checks
         self._callers = callers
         self._keys = keys
         self._shares = shares
-        self._render = render
+        self._screens = screens
 
     def routes(self) -> list[Route]:
         """The routes of all of them; administrators have the forms of new ones twice."""
@@ -107,7 +107,7 @@ class OwnPages:
         return await self._show(request)
 
     async def _show(self, request: Request, error: RequestError | None = None) -> Response:
-        return self._render(
+        return self._screens.render(
             request,
             "me.html",
             error.status if error is not None else HTTPStatus.OK,
@@ -144,7 +144,7 @@ class OwnPages:
             return await self._show(request, make_invalid(error))
         except SHOWN_BESIDE_THE_FORM as error:
             return await self._show(request, error)
-        return _go(request, ME)
+        return self._screens.go(request, ME, "password")
 
     def _deleting(self, router: MadeRouter) -> Handler:
         async def delete(request: Request) -> Response:
@@ -155,7 +155,7 @@ class OwnPages:
             if error is not None:
                 raise requests.make_key_error(error)
             await access.repository.delete(keys, None)
-            return _go(request, ME)
+            return self._screens.go(request, ME, "ended")
 
         return delete
 
@@ -208,7 +208,7 @@ class OwnPages:
         served = [None, *(one for one in resources if not one.address.startswith("auth/"))]
         rows = [Boxes(one, list(_list_boxes(one, caller.scopes, ticked))) for one in served]
         others = [one for one in (METRICS, ADMIN) if covers(caller.scopes, one)]
-        return self._render(
+        return self._screens.render(
             request,
             "key_new.html",
             error.status if error is not None else HTTPStatus.OK,
@@ -256,7 +256,7 @@ class OwnPages:
         form: Mapping[str, str],
         error: RequestError | None = None,
     ) -> Response:
-        return self._render(
+        return self._screens.render(
             request,
             "share_new.html",
             error.status if error is not None else HTTPStatus.OK,
@@ -270,7 +270,7 @@ class OwnPages:
         self, request: Request, kind: str, document: Document, secret: Mapping[str, str]
     ) -> Response:
         """What was made, with what is told this once."""
-        return self._render(
+        return self._screens.render(
             request,
             "made.html",
             HTTPStatus.CREATED,
@@ -320,8 +320,3 @@ def _complete(document: Document) -> Document:
         name: value.replace(tzinfo=datetime.UTC) if isinstance(value, datetime.datetime) else value
         for name, value in (_SHOWN | document).items()
     }
-
-
-def _go(request: Request, path: str) -> Response:
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}{path}", HTTPStatus.SEE_OTHER, NOT_STORED)

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.api import requests
-from app.api.pages import UI, Render
+from app.api.pages import UI, Shows
 from app.api.routing import Route
 from app.auth.authenticator import refuse_foreign_page
 from app.auth.checks import Checks
@@ -24,9 +24,9 @@ SIGN_OUT = f"{UI}/sign-out"
 class SignInPage:
     """The handlers of the screen."""
 
-    def __init__(self, find_checks: Callable[[], Checks], render: Render) -> None:
+    def __init__(self, find_checks: Callable[[], Checks], screens: Shows) -> None:
         self._find_checks = find_checks  # there are none before the database is opened
-        self._render = render
+        self._screens = screens
 
     def routes(self) -> list[Route]:
         """The page, and the way out."""
@@ -65,7 +65,7 @@ class SignInPage:
         status, headers = HTTPStatus.OK, {}
         if error is not None:
             status, headers = HTTPStatus(error.status), error.headers
-        return self._render(
+        return self._screens.render(
             request, "sign_in.html", status, headers, action=action, name=name, error=error
         )
 

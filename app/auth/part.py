@@ -12,7 +12,7 @@ from app.api.addressed import Find
 from app.api.callers import Caller
 from app.api.descriptions import Description, Schema
 from app.api.downloads import Downloads
-from app.api.pages import Render
+from app.api.pages import Shows
 from app.api.parts import Part
 from app.api.router import ResourceRouter
 from app.api.routing import Route
@@ -133,11 +133,11 @@ class Auth(Part):
         describe_security(described, self._settings.ROOT_PATH)
 
     def routes(
-        self, accesses: Accesses, routers: Iterable[ResourceRouter], render: Render
+        self, accesses: Accesses, routers: Iterable[ResourceRouter], screens: Shows
     ) -> list[Route]:
-        """What signs in, and out, and is one's own; `render` makes its screens."""
+        """What signs in, and out, and is one's own; `screens` shows them."""
         callers = Callers(lambda: self._checks, accesses)
         by_name: dict[str, Any] = {router.resource.name: router for router in routers}
-        pages = SignInPage(lambda: self._checks, render)
-        own = OwnPages(lambda: self._checks, callers, by_name[KEYS], by_name[SHARES], render)
+        pages = SignInPage(lambda: self._checks, screens)
+        own = OwnPages(lambda: self._checks, callers, by_name[KEYS], by_name[SHARES], screens)
         return [*callers.routes(), *pages.routes(), *own.routes()]

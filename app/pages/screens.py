@@ -38,6 +38,8 @@ DONE_WORDS = {  # what a screen says of what was done before it, by the word in 
     "unchanged": N_("Nothing was changed, so nothing was saved."),
     "created": N_("The document is saved."),
     "deleted": N_("The document is deleted."),
+    "password": N_("The password is changed."),
+    "ended": N_("It serves no more."),
 }
 TEMPLATES = Path(__file__).parent / "templates"
 PRIVATE = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
