@@ -52,7 +52,7 @@ class Language:
 
     def number(self, value: float) -> str:
         """A number that we counted: `1,234`."""
-        return format_decimal(value, locale=self.locale)
+        return _format_number(self.code, value)
 
     def about(self, value: float) -> str:
         """About how many: `12K`, `1.2万`."""
@@ -68,6 +68,11 @@ class Language:
     def duration(self, seconds: float) -> str:
         """So long: `3 minutes`."""
         return format_timedelta(datetime.timedelta(seconds=seconds), locale=self.locale)
+
+
+@lru_cache(maxsize=10_000)
+def _format_number(code: str, value: float) -> str:
+    return format_decimal(value, locale=Locale.parse(code))
 
 
 @cache

@@ -30,6 +30,7 @@ from app.pages.preferences import (
     remember,
 )
 from app.pages.sentences import translate
+from app.pages.templating import Templates, fill
 from app.pages.titles import name_of
 from app.resources.registry import Resource
 
@@ -92,7 +93,10 @@ class Screens:
         self._environments = {code: self._make_environment(code, assets) for code in CODES}
 
     def _make_environment(self, code: str, assets: Assets) -> Environment:
-        environment = Environment(
+        words = language(code)
+        constants = {"_": lambda message: fill(words.gettext(message)), "asset": assets.path}
+        environment = Templates(
+            constants,
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
@@ -101,7 +105,6 @@ class Screens:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        words = language(code)
         environment.install_gettext_callables(  # type: ignore[attr-defined]
             words.gettext, words.ngettext, newstyle=True
         )
