@@ -7,11 +7,12 @@ escaped here; nothing else makes markup of it.
 import datetime
 from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape
 from typing import Any
 
 import bson
 from bson.datetime_ms import DatetimeMS
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from app.pages.languages import Language
 from app.resources.kinds import write_datetime
@@ -37,8 +38,8 @@ class Cells:
             type(None): _constant("null", "null", words.gettext("null")),
             bool: partial(_write_bool, {True: words.gettext("yes"), False: words.gettext("no")}),
             str: partial(_write_text, _constant("empty", "“”", words.gettext("empty text"))),
-            int: _write_number,
-            bson.Int64: _write_number,
+            int: str,
+            bson.Int64: str,
             float: _write_number,
             bson.Decimal128: _write_number,
             datetime.datetime: _write_time,
@@ -81,11 +82,11 @@ def _write_bool(words: Mapping[bool, str], value: bool) -> str:
 
 
 def _write_text(empty: Write, value: str) -> str:
-    return str(escape(value)) if value else empty(value)
+    return escape(value) if value else empty(value)
 
 
 def _write_number(value: Any) -> str:
-    return str(escape(to_json(value).decode().strip('"')))
+    return escape(to_json(value).decode().strip('"'))
 
 
 def _write_time(value: datetime.datetime) -> str:

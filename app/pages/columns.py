@@ -1,7 +1,7 @@
 """The columns of a table: paths with their titles, grouped by the model that nests them."""
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,10 @@ from app.resources.kinds import KINDS
 from app.resources.links import split_title
 from app.resources.registry import Resource
 
-_NEVER_ODD = (list, Missing, datetime.date)  # a date is shown of what is stored as midnight
+_NEVER_ODD = {list, Missing, datetime.date}  # a date is shown of what is stored as midnight
+_USUAL = {  # the types of values that are not odd, none where there is no such thing
+    name: {*kind.shown, *_NEVER_ODD} if kind.shown else set() for name, kind in KINDS.items()
+}
 FIRST = 8  # columns of a table that nobody has chosen
 
 
@@ -40,14 +43,21 @@ class Column:
 
     def is_odd(self, value: Any) -> bool:
         """Whether a value is of another type than the model says, so that no filter finds it."""
-        shown = KINDS[self.field.kind].shown
-        return bool(shown) and type(value) not in shown and type(value) not in _NEVER_ODD
+        usual = _USUAL[self.field.kind]
+        return bool(usual) and type(value) not in usual
 
-    def find(self, document: Any) -> Any:
-        """The value of a document, `MISSING` where there is none."""
-        for step in self.path.split("."):
-            document = _step(document, step)
-        return document
+    def make_finder(self) -> Callable[[Any], Any]:
+        """What finds the value of a document, `MISSING` where there is none."""
+        steps = self.path.split(".")
+        if len(steps) == 1:
+            return lambda document: document.get(steps[0], MISSING)
+
+        def find(value: Any) -> Any:
+            for step in steps:
+                value = _step(value, step)
+            return value
+
+        return find
 
 
 def _step(value: Any, step: str) -> Any:

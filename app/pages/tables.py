@@ -1,10 +1,9 @@
 """The rows of a table as HTML."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from html import escape
 from typing import Any
-
-from markupsafe import escape
 
 from app.pages import addresses
 from app.pages.cells import Cells
@@ -12,7 +11,10 @@ from app.pages.columns import Column
 from app.pages.languages import language
 from app.pages.naming import name_document
 from app.pages.screens import Screen
+from app.resources.keys import write_key
 from app.resources.registry import Resource
+
+WriteCell = Callable[[dict[str, Any]], str]
 
 
 class Table:
@@ -28,29 +30,35 @@ class Table:
         targets: Mapping[str, Resource],
         screen: Screen,
     ) -> None:
-        self._resource = resource
-        self._columns = columns
-        self._targets = targets
         self._root = screen.root
         self._cells = cells_of(screen.language.code)
+        self._key = resource.key
+        address = f"{screen.root}{addresses.of_collection(resource)}"
+        self._begin = f'<tr><th scope="row"><a href="{escape(address)}'
+        self._writers = [self._make_writer(one, targets.get(one.path)) for one in columns]
 
     def write(self, documents: Iterable[dict[str, Any]]) -> str:
         """The rows, one after the other."""
         return "".join(map(self._write_row, documents))
 
     def _write_row(self, document: dict[str, Any]) -> str:
-        address = f"{self._root}{addresses.of_document(self._resource, document['_id'])}"
-        cells = "".join([self._write_cell(column, document) for column in self._columns])
-        key = f'<a href="{escape(address)}">{escape(str(document["_id"]))}</a>'
-        return f'<tr><th scope="row">{key}</th>{cells}</tr>'
+        key = document["_id"]
+        step = write_key(self._key, key)  # percent-encoded, so that nothing in it is markup
+        cells = "".join([write(document) for write in self._writers])
+        return f'{self._begin}{step}">{escape(str(key))}</a></th>{cells}</tr>'
 
-    def _write_cell(self, column: Column, document: dict[str, Any]) -> str:
-        value = column.find(document)
-        target = self._targets.get(column.path)
-        text = self._cells.text(value) if target is None else self._write_links(target, value)
-        is_odd = value is not None and column.is_odd(value)
-        mark = ' class="number"' if column.is_number else ""
-        return f"<td{mark} data-odd>{text}</td>" if is_odd else f"<td{mark}>{text}</td>"
+    def _make_writer(self, column: Column, target: Resource | None) -> WriteCell:
+        """What writes the cells of one column."""
+        find, is_odd = column.make_finder(), column.is_odd
+        text = self._cells.text if target is None else partial(self._write_links, target)
+        begin = '<td class="number"' if column.is_number else "<td"
+
+        def write(document: dict[str, Any]) -> str:
+            value = find(document)
+            mark = " data-odd" if value is not None and is_odd(value) else ""
+            return f"{begin}{mark}>{text(value)}</td>"
+
+        return write
 
     def _write_links(self, target: Resource, value: Any) -> str:
         if isinstance(value, list):

@@ -33,6 +33,8 @@ _ENCODING_ERRORS = (OverflowError, UnicodeEncodeError, ValueError, bson.errors.B
 
 def write_key(field: Field, key: Any) -> str:
     """The key as one step of a path, percent-encoded."""
+    if type(key) is bson.ObjectId and field.kind == "objectid":
+        return str(key)  # as below, which takes longer for a table of them
     for text in _write_plain_texts(field, key):
         if text not in NO_STEPS and _is_same(next(iter(read_key(field, text)[0])), key):
             return quote(text, safe="")
