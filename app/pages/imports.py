@@ -36,6 +36,7 @@ from app.resources.registry import Resource
 from app.settings import Settings
 from app.spreadsheets.cells import zone
 from app.spreadsheets.formats import FORMATS
+from app.spreadsheets.ingest import ERROR
 from app.spreadsheets.reading import find_format
 from app.transfers.inspections import Found
 from app.transfers.kept_imports import SHEET, Kept, Plan, Reading, Steps, What
@@ -53,7 +54,6 @@ NAMES = {
     IMPORT: N_("Import"),
     REPORT: N_("Report"),
 }
-DO = "do"  # the name of the buttons that say what is to be done
 ENCODINGS = (
     "utf-8", "gb18030", "utf-16", "big5", "shift_jis", "euc-kr", "windows-1252", "iso-8859-1",
 )  # fmt: skip
@@ -116,10 +116,10 @@ class Imports:
         if found.error and not _has_choice(found):
             raise BadRequest(found.error)
         name = PurePath(upload.name.replace("\\", "/")).name[:NAME]
-        caller = caller_of(request.scope).key
-        steps = Steps(reading, found, _guess_plan(access, found))
-        kept = self._importing.kept
-        return await kept.add(access.view.whole.name, caller, name, upload.file, steps)
+        caller, collection = caller_of(request.scope).key, access.view.whole.name
+        last = await self._importing.kept.find_last(collection, caller)
+        steps = _guess_steps(access, reading, found, last)
+        return await self._importing.kept.add(collection, caller, name, upload.file, steps)
 
     async def _look(self, upload: Upload, reading: Reading) -> tuple[Reading, Found]:
         """What a file is; of a workbook whose first sheet is no table, one of the next."""
@@ -405,6 +405,31 @@ def _guess_plan(access: Access, found: Found) -> Plan:
     if key and "upsert" in modes:
         return Plan(paths, "upsert", key)
     return Plan(paths, modes[0] if modes else "insert", key)
+
+
+def _guess_steps(access: Access, reading: Reading, found: Found, last: Kept | None) -> Steps:
+    """The likeliest steps: those of the upload before, where the columns are the same.
+
+    So whoever uploads a sheet that is fixed need not match its columns again.
+    """
+    plan = _guess_plan(access, found)
+    if last is None or not _is_same_table(found, last.steps.found):
+        return Steps(reading, found, plan)
+    before = last.steps
+    if not may_use(access, before.plan.mode):
+        return Steps(reading, found, plan)
+    matching = _make_matching(access)
+    chosen = dict(zip(before.found.titles, before.plan.paths, strict=False))
+    paths = [chosen.get(title, "") for title in found.titles]
+    known = tuple(path if matching.has(path) else "" for path in paths)
+    reading = replace(reading, timezone=before.reading.timezone)
+    return Steps(reading, found, replace(before.plan, paths=known))
+
+
+def _is_same_table(found: Found, before: Found) -> bool:
+    """Whether the columns are the same, but for that of a sheet that says what is wrong."""
+    titles = [title for title in found.titles if title != ERROR or title in before.titles]
+    return bool(titles) and titles == before.titles
 
 
 def _read_reading(form: Mapping[str, str], steps: Steps) -> Reading:

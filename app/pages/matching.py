@@ -52,8 +52,13 @@ class Matching:
 
     def list_choices(self, paths: Iterable[str] = ()) -> list[Choice]:
         """The fields, in declared order, and others that these paths have."""
-        offered = dict.fromkeys([*self._list_paths(), *filter(None, paths)])
+        others = [path for path in paths if self.has(path)]
+        offered = dict.fromkeys([*self._list_paths(), *others])
         return [self._choose(path) for path in offered]
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a field, for this caller."""
+        return self._shape.find(path, numbered=True) is not None or path in self._list_paths()
 
     def list_missing(self, paths: Iterable[str]) -> list[Choice]:
         """The required fields that none of these paths fills."""

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 
 from bson import ObjectId
 from pydantic import TypeAdapter
-from pymongo import ReadPreference, ReturnDocument
+from pymongo import IndexModel, ReadPreference, ReturnDocument
 
 from app.store.client import Database
 from app.transfers.inspections import Found
@@ -133,6 +133,7 @@ class Kept:
         return self.run if self.run is not None and self.run.what == what else None
 
 
+_LAST_INDEX = IndexModel([("caller", 1), ("resource", 1), ("expires", -1)], name="last")
 _steps = TypeAdapter(Steps)
 _result = TypeAdapter(Result)
 
@@ -150,7 +151,7 @@ class KeptImports:
 
     async def prepare(self) -> None:
         """Makes the indexes by which uploads are forgotten."""
-        await self._database.run(self._collection.create_indexes, [TTL_INDEX])
+        await self._database.run(self._collection.create_indexes, [TTL_INDEX, _LAST_INDEX])
         await self.files.prepare()
 
     async def add(
@@ -186,6 +187,13 @@ class KeptImports:
         if found is None or _utc(found["expires"]) <= _now():
             return None
         return _read(found)
+
+    async def find_last(self, resource: str, caller: str) -> Kept | None:
+        """The newest upload of a caller into a resource, None where there is none such."""
+        key = {"resource": resource, "caller": caller}
+        find, newest = self._collection.find_one, [("expires", -1)]
+        found: Any = await self._database.run(find, key, sort=newest)
+        return _read(found) if found is not None else None
 
     async def forget(self, kept: Kept) -> None:
         """Forgets an upload and its files."""
