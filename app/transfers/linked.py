@@ -6,6 +6,7 @@ documents that many link to are read once, and many are forgotten again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import getitem
@@ -13,6 +14,7 @@ from typing import Any
 
 import bson
 import orjson
+from bson.errors import InvalidBSON
 
 from app.query.flatten import Step, Steps, inclusion
 from app.resources.codec import decode_all
@@ -23,18 +25,21 @@ from app.resources.rendering import Presenter, may_hold_not_finite, to_json
 from app.spreadsheets.columns import Column, Linked, Table, Values
 from app.store.linked import link_places
 from app.transfers.references import (
+    TAKEN,
     Links,
+    are_keys,
     count_references,
     find_links,
     mark,
     read_columns,
-    read_keys,
     show_keys,
+    take_keys,
     without_marks,
 )
 
 KEPT = 20_000  # linked documents' values
 KEPT_BYTES = 8 * 1024 * 1024  # of BSON, from which they were made
+SELDOM = 8  # batches, of which one is kept where nothing that was kept is asked for again
 BATCH = 1_000  # documents, at most, whose links are followed together
 BATCH_BYTES = 4 * 1024 * 1024  # of BSON of linked documents that stand in a batch, as the last was
 GROWTH = 4  # times the batch before, at most
@@ -229,7 +234,8 @@ class _Level:
         links = _read_targets(asks)
         wanted: dict[str, dict[Any, Any]] = {}
         for (place, _), one in zip(asks, links, strict=True):
-            wanted.setdefault(place.collection, {}).update(one.keys)
+            others = wanted.get(place.collection)
+            wanted[place.collection] = others | one.keys if others else one.keys
         found = self._find(wanted, read)
         resolved = []
         for (place, _), one in zip(asks, links, strict=True):
@@ -301,6 +307,11 @@ class _Node:
         return inclusion([("_id",), *(steps for wanted in self.wanted for steps in wanted.steps)])
 
     @property
+    def wants_keys(self) -> bool:
+        """Whether the documents' `_id`s are asked for, or parts of them."""
+        return any(steps[0] == "_id" for wanted in self.wanted for steps in wanted.steps)
+
+    @property
     def average(self) -> float:
         """The bytes of a document, as far as it was read."""
         return self._bytes / self._documents if self._documents else 0
@@ -309,7 +320,7 @@ class _Node:
         self, keys: Mapping[Any, Any], rows: Mapping[Any, Any], read: Read
     ) -> "_Fetched | None":
         """The documents with these keys that have no row yet; None where all have one."""
-        missing = {one: key for one, key in keys.items() if one not in rows}
+        missing = {one: key for one, key in keys.items() if one not in rows} if rows else keys
         if not missing:
             return None
         raw = read(self.collection, list(missing.values()), self.projection)
@@ -345,15 +356,20 @@ class _Cells(_Node):
     """Of tables: each thing that is asked is the value of a cell."""
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
-        steps = [wanted.steps[0] for wanted in self.wanted]
-        targets = [wanted.target for wanted in self.wanted]
-        ids = read_keys(raw)
-        if ids is None:
-            steps, targets = [("_id",), *steps], [None, *targets]
-        columns = read_columns(raw, Table(steps), steps, targets)
-        if ids is None:
-            ids = list(map(_identity, columns.pop(0)))
-        return ids, self._show(columns)
+        if not self.wants_keys:
+            keys, text = take_keys(raw)
+            with suppress(InvalidBSON):
+                taken, *columns = self._read(text, TAKEN)
+                if are_keys(keys, taken):
+                    return keys, self._show(columns)
+        ids, *columns = self._read(raw, "_id")
+        return list(map(_identity, ids)), self._show(columns)
+
+    def _read(self, raw: bytes, first: str) -> list[Values]:
+        """The column of a field, and those of what is asked."""
+        steps: list[Steps] = [(first,), *(wanted.steps[0] for wanted in self.wanted)]
+        targets = [None, *(wanted.target for wanted in self.wanted)]
+        return read_columns(raw, Table(steps), steps, targets)
 
     def _show(self, columns: list[Values]) -> list[Values]:
         """The columns, with links as they are shown where nothing behind them is asked."""
@@ -378,16 +394,29 @@ class _Parts(_Node):
     """Of documents: each thing that is asked is a part of the document, as JSON."""
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
-        self._has_words = may_hold_not_finite(raw)
-        documents = decode_all(raw)
-        ids = read_keys(raw) or [_identity(document["_id"]) for document in documents]
+        ids, documents = self._read(raw)
         if len(self.wanted) == 1:  # just what the projection kept
-            if ("_id",) not in self.wanted[0].steps:
-                for document in documents:
-                    del document["_id"]
             return ids, [documents]
         trees = [_Tree.of(wanted.steps) for wanted in self.wanted]
         return ids, [[tree.part(document) for document in documents] for tree in trees]
+
+    def _read(self, raw: bytes) -> tuple[list[Any], list[dict[str, Any]]]:
+        """What identifies each document, and the documents, with `_id`s if they are asked for."""
+        if not self.wants_keys:
+            keys, text = take_keys(raw)
+            with suppress(InvalidBSON):
+                documents = decode_all(text)
+                taken = [document.pop(TAKEN, None) for document in documents]
+                if are_keys(keys, taken):
+                    self._has_words = may_hold_not_finite(text)
+                    return keys, documents
+        self._has_words = may_hold_not_finite(raw)
+        documents = decode_all(raw)
+        ids = [_identity(document["_id"]) for document in documents]
+        if not self.wants_keys:
+            for document in documents:
+                del document["_id"]
+        return ids, documents
 
     def asks(self, columns: list[Values]) -> Iterator[Ask]:
         for wanted, documents in zip(self.wanted, columns, strict=True):
@@ -409,20 +438,27 @@ class _Kept:
 
     def __init__(self) -> None:
         self._rows: dict[Any, Any] = {}
+        self._useless = 0  # batches of which nothing was here, the last ones in a row
 
     def take(self, wanted: Iterable[Any]) -> dict[Any, Any]:
         """Those of the wanted rows that are there, which go out of here until they are added."""
         rows = self._rows
-        return {one: rows.pop(one) for one in wanted if one in rows}
+        taken = {one: rows.pop(one) for one in wanted if one in rows}
+        self._useless = 0 if taken else self._useless + 1
+        return taken
 
     def add(self, rows: dict[Any, Any], average: float) -> None:
-        """Keeps rows, of about so many bytes each, and forgets those that were not used longest."""
-        self._rows.update(rows)
+        """Keeps rows, of about so many bytes each, and forgets those that were not used longest.
+
+        Where nothing that is here was asked for of late, only some batches are worth that.
+        """
         room = min(KEPT, int(KEPT_BYTES // max(average, 1)))
-        surplus = len(self._rows) - room
-        if surplus > 0:
-            for one in list(islice(self._rows, surplus)):
-                del self._rows[one]
+        surplus = len(self._rows) + len(rows) - room
+        if surplus > 0 and self._useless % SELDOM:
+            return
+        self._rows.update(rows)
+        for one in list(islice(self._rows, max(0, surplus))):
+            del self._rows[one]
 
 
 # --- links in values -----------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from app.transfers.linked import (
     Presenters,
     Read,
 )
-from app.transfers.references import read_columns
+from app.transfers.references import TAKEN, hide_keys, read_columns
 
 T = TypeVar("T")
 Links = tuple[tuple[Steps, str], ...]
@@ -227,6 +227,8 @@ def _make_linked_tables(export: Export, read: Iterable[Page], read_linked: Read)
     flattening = export.plan.flat
     places = [place.steps for place in flattening.places] if flattening else steps
     flat, targets = Table(places), _targets_of_places(flattening, cells.targets)
+    if not any(path[0] == "_id" for path in steps):
+        read = map(_hide_keys, read)
     for page, raw in _parts(read, cells.batch if export.reaches_through_links else None):
         if export.unwind:
             rows = max(1, min(BATCH, UNWOUND // _measure_largest(raw)))
@@ -239,6 +241,11 @@ def _make_linked_tables(export: Export, read: Iterable[Page], read_linked: Read)
         else:
             values = read_columns(raw, whole, steps, cells.targets)
         yield Batch(len(values[0]), cells.place(values))
+
+
+def _hide_keys(page: Page) -> Page:
+    """The page for those who don't want the documents' `_id`s, which cost to decode."""
+    return replace(page, raw=hide_keys(page.raw, page.begins))
 
 
 def _targets_of_places(
@@ -272,10 +279,12 @@ def _documents(export: Export, read: Iterable[Page], read_linked: Read) -> Itera
     columns = export.columns
     with_id = columns is None or any(column.steps[0] == "_id" for column in columns)
     linked = LinkedDocuments(columns or (), export.links, export.linked, read_linked)
+    if not with_id:
+        read = map(_hide_keys, read)
     for _, raw in _parts(read, linked.batch if export.reaches_through_links else None):
         documents = linked.read(raw, export.present)
         for document in documents:
-            if not with_id:
+            if not with_id and document.pop(TAKEN, None) is None:
                 del document["_id"]
             document.pop(SORT_KEY, None)
         yield Batch(len(documents), documents, raw)

@@ -8,6 +8,7 @@ the length of its object on, so it changes nothing of the structure; what only l
 reference, in a text say, is counted too, and then the documents are decoded as they are.
 """
 
+import re
 import struct
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,16 +21,18 @@ from typing import Any
 import bson
 
 from app.query.flatten import Steps
-from app.resources.codec import decode_all, offsets
-from app.resources.elements import BINARY, OBJECT_ID
+from app.resources.codec import decode_all
+from app.resources.elements import BINARY, BOOLEAN, OBJECT_ID
 from app.spreadsheets.columns import Table, Values
 
 KEY_BYTES = 12  # of an ObjectId
 _REFERENCE, _MARKED = b"\x02$ref\0", b"\x02\x1eref\0"
 _NAME = b"\x1eref"
+TAKEN = "\x1d_id was taken"  # the name of a field that is true, as long as an `_id`
 _KEY = bytes([OBJECT_ID]) + b"_id\0"
-_KEY_BEGIN = 4 + len(_KEY)  # in a document, behind its length
-_KEY_END = _KEY_BEGIN + KEY_BYTES
+_TAKEN = bytes([BOOLEAN]) + TAKEN.encode() + b"\0\1"
+_taken = re.compile(re.escape(_KEY) + b"(.{%d})" % KEY_BYTES, re.DOTALL)
+_put = struct.Struct(f"{len(_TAKEN)}s").pack_into
 _LONG = _NAME.decode()
 _SHORT = "\x1erefs to "  # before the collection
 _OTHERS = frozenset({int, bson.Int64, str, uuid.UUID})  # types of keys that are no ObjectIds
@@ -201,12 +204,29 @@ def _read_others(cells: Values, collection: str) -> list[Any] | None:
 # --- keys ----------------------------------------------------------------------------------------
 
 
-def read_keys(raw: bytes) -> list[bytes] | None:
-    """The `_id`s of some documents as bytes; None where one is no ObjectId, or not the first."""
-    begins = offsets(raw)
-    if {raw[begin + 4 : begin + _KEY_BEGIN] for begin in begins} - {_KEY}:
-        return None
-    return [raw[begin + _KEY_BEGIN : begin + _KEY_END] for begin in begins]
+def take_keys(raw: bytes) -> tuple[list[bytes], bytes]:
+    """What may be the `_id`s of some documents, as bytes, and the documents with `TAKEN` instead.
+
+    An ObjectId costs as much to decode as the rest of a small document. `are_keys` says whether it
+    was right: another field of this name, or what only looks like one, may have been taken too;
+    where that was a field's name, the documents can't even be decoded.
+    """
+    parts = _taken.split(raw)
+    return parts[1::2], _TAKEN.join(parts[::2])
+
+
+def hide_keys(raw: bytes, begins: Iterable[int]) -> bytes:
+    """The documents that begin there with `TAKEN` for each `_id` that comes first, an ObjectId."""
+    text = bytearray(raw)
+    for begin in begins:
+        if raw.startswith(_KEY, begin + 4):  # behind the length
+            _put(text, begin + 4, _TAKEN)
+    return bytes(text)
+
+
+def are_keys(keys: Sequence[bytes], taken: Sequence[Any]) -> bool:
+    """Whether so many documents, with these values of `TAKEN`, have just these keys."""
+    return len(keys) == len(taken) == taken.count(True)
 
 
 # --- marks among other values --------------------------------------------------------------------

@@ -211,12 +211,51 @@ def test_what_is_kept_is_bounded(
     stored = Stored(authors=authors)
     found = rows(library, "author.name", documents, stored)
     assert found == [[str(n % 100)] for n in range(300)]
-    assert stored.reads == [("authors", 10)] * 30
+    assert len(stored.reads) > 20
     chosen = LinkedCells(columns(library, "author.name"), stored.read)
     for _ in range(30):
         chosen.place([[to(n) for n in range(100)]])
         (node,) = chosen._levels._nodes.values()
         assert len(node.kept._rows) <= 15
+
+
+def test_what_is_never_wanted_again_is_seldom_kept(
+    library: dict[str, Resource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linked, "KEPT", 10)
+    stored = Stored(authors=[{"_id": n, "name": str(n)} for n in range(400)])
+    cells = LinkedCells(columns(library, "author.name"), stored.read)
+    for begin in range(0, 200, 10):
+        cells.place([[to(n) for n in range(begin, begin + 10)]])
+    few = [to(n) for n in range(300, 310)]
+    for _ in range(linked.SELDOM + 5):
+        assert cells.place([few]) == [[str(n) for n in range(300, 310)]]
+    read = len(stored.reads)
+    assert 20 < read <= 20 + linked.SELDOM
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        {"_id": bson.ObjectId()},
+        {"\x07_id": 1.5, "more": "text"},
+        "\x07_id\0" + "a" * 12,
+        b"\x07_id\0" + b"\xff" * 12,
+    ],
+)
+def test_what_looks_like_a_key_in_a_linked_document_is_none(
+    library: dict[str, Resource], trap: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = bson.ObjectId()
+    stored = Stored(authors=[{"_id": key, "name": "A", "tags": [trap]}])
+    documents, asked = [{"author": to(key)}], "author.name,author.tags"
+    found = rows(library, asked, documents, stored), shown(library, asked, documents, stored)
+    assert found[0][0][0] == found[1][0]["author"]["name"] == "A"
+    monkeypatch.setattr(linked, "are_keys", lambda *_: False)
+    assert found == (
+        rows(library, asked, documents, stored),
+        shown(library, asked, documents, stored),
+    )
 
 
 def test_large_linked_documents_make_small_batches(library: dict[str, Resource]) -> None:

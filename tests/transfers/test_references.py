@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.resources.codec import CODEC
+from app.resources.codec import CODEC, decode_all, offsets
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
 from app.spreadsheets.columns import Table
@@ -17,7 +17,16 @@ from app.spreadsheets.formats import FORMATS
 from app.store.linked import make_keys
 from app.transfers import linked, references
 from app.transfers.linked import LinkedCells, LinkedDocuments
-from app.transfers.references import Links, mark_of, read_columns, read_keys
+from app.transfers.references import (
+    KEY_BYTES,
+    TAKEN,
+    Links,
+    are_keys,
+    hide_keys,
+    mark_of,
+    read_columns,
+    take_keys,
+)
 from tests.support.packages import served
 from tests.transfers.test_linked import BOOK_LINKS, LIBRARY, Stored, columns, to
 
@@ -179,9 +188,34 @@ def test_what_looks_like_a_reference_comes_back(trap: Any, key: Any) -> None:
         assert title == [one.get("title") for one in expected]
 
 
-def test_keys_are_read_where_they_come_first() -> None:
-    both = [{"_id": key, "name": "\x07_id\0"} for key in KEYS]
-    assert read_keys(encode(both)) == [key.binary for key in KEYS]
-    assert read_keys(encode([*both, {"_id": 1}])) is None
-    assert read_keys(encode([{"name": "n", "_id": KEYS[0]}, {}])) is None
-    assert read_keys(b"") == []
+def test_keys_are_taken_out_of_documents() -> None:
+    documents = [{"_id": KEYS[0], "name": "n"}, {"name": "m", "_id": KEYS[1]}]
+    keys, text = take_keys(encode(documents))
+    assert keys == [KEYS[0].binary, KEYS[1].binary]
+    assert decode_all(text) == [{TAKEN: True, "name": "n"}, {"name": "m", TAKEN: True}]
+    assert are_keys(keys, [True, True])
+    assert take_keys(b"") == ([], b"")
+
+
+def test_keys_that_come_first_are_hidden() -> None:
+    inner = {"_id": KEYS[1]}
+    raw = encode([{"_id": KEYS[0], "inner": inner}, {"_id": 1, "inner": inner}])
+    hidden = decode_all(hide_keys(raw, offsets(raw)))
+    assert hidden == [{TAKEN: True, "inner": inner}, {"_id": 1, "inner": inner}]
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [{"_id": 1}, {"_id": KEYS[0]}],
+        [{"_id": 1, "other": {"_id": KEYS[0]}}],
+        [{"_id": KEYS[0], "other": {"_id": KEYS[1]}}],
+        [{"_id": KEYS[0], "other": {"_id": KEYS[1]}}, {"_id": 1}],
+        [{"_id": KEYS[0], "text": "\x07_id\0" + "a" * KEY_BYTES}],
+        [{"_id": KEYS[0], "text": "\x07_id\0" + "a" * KEY_BYTES}, {"_id": 1}],
+        [{"_id": 1, "bytes": b"\x07_id\0" + b"\xff" * KEY_BYTES}],
+    ],
+)
+def test_what_is_taken_for_a_key_and_is_none_is_noticed(documents: list[dict[str, Any]]) -> None:
+    keys, text = take_keys(encode(documents))
+    assert not are_keys(keys, [one.get(TAKEN) for one in decode_all(text)])
