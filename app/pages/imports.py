@@ -423,7 +423,7 @@ def _guess_steps(access: Access, reading: Reading, found: Found, last: Kept | No
     paths = [chosen.get(title, "") for title in found.titles]
     known = tuple(path if matching.has(path) else "" for path in paths)
     reading = replace(reading, timezone=before.reading.timezone)
-    return Steps(reading, found, replace(before.plan, paths=known))
+    return Steps(reading, found, replace(before.plan, paths=known, on_error=ON_ERROR[0]))
 
 
 def _is_same_table(found: Found, before: Found) -> bool:

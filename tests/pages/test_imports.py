@@ -94,7 +94,9 @@ class Wizard:
 
 
 @pytest.fixture
-def wizard(http: httpx.Client) -> Wizard:
+def wizard(http: httpx.Client, database: Any) -> Wizard:
+    """A reader who has uploaded nothing yet."""
+    database[UPLOADS].delete_many({})
     http.headers["Accept"] = "text/html"
     return Wizard(http)
 
@@ -207,14 +209,14 @@ def test_the_sheet_to_fix_is_kept_beside_the_file(wizard: Wizard, http: httpx.Cl
     assert http.get(f"{wizard.address}/sheet").status_code == 404  # no row was wrong
 
 
-def test_the_same_columns_are_matched_as_before(wizard: Wizard, database: Any) -> None:
-    database[UPLOADS].delete_many({})
+def test_the_same_columns_are_matched_as_before(wizard: Wizard) -> None:
     wizard.upload("a.csv", "a,b\nAda,ada@example.com\n")
     words = {"column.0": "name", "column.1": "email", "mode": "insert", "on_error": "skip"}
     wizard.do("preview", **words)
     wizard.upload("b.csv", "a,b,error\nAda,ada@example.com,Why\n")
     assert wizard.chosen() == {"a": "name", "b": "email", "error": ""}
     assert 'value="insert" checked' in wizard.page.text
+    assert 'value="abort" checked' in wizard.page.text  # that is chosen each time
     wizard.upload("c.csv", "b,a\nAda,ada@example.com\n")
     assert wizard.chosen() == {"b": "", "a": ""}
 
