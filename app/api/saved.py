@@ -8,7 +8,7 @@ import datetime
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -109,7 +109,7 @@ class SavedView:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "SavedView":
         """The view that is stored so."""
-        words = {name: stored[name] for name in cls.__dataclass_fields__ if name != "slug"}
+        words = {one.name: stored[one.name] for one in fields(cls) if one.name != "slug"}
         return cls(slug=stored["_id"], **words)
 
     def to_stored(self) -> dict[str, Any]:
