@@ -26,7 +26,7 @@ from app.pages.picks import Pick
 from app.pages.titles import infos_of
 from app.resources.comparing import is_same
 from app.resources.fields import Field, Shape
-from app.resources.limits import takes_null
+from app.resources.limits import MIN_LENGTH, list_limits, takes_null
 from app.resources.permissions import Permissions
 
 State = Literal["missing", "null", "value"]
@@ -63,6 +63,12 @@ class Place:
     def can_go(self) -> bool:
         """Whether it may be removed; rows are removed from their list."""
         return not (self.is_required or self.is_hidden or self.is_row)
+
+    @property
+    def takes_empty_text(self) -> bool:
+        """Whether the model has nothing against an empty text."""
+        limits = dict(list_limits(self.info)) if self.info is not None else {}
+        return not limits.get(MIN_LENGTH)
 
     @property
     def takes_null(self) -> bool:

@@ -48,7 +48,8 @@ def _forget_text(node: Node) -> None:
 def _add(rows: Rows) -> None:
     rows.state = "value"
     row = rows.make(join(rows.name, str(len(rows.rows))))
-    row.node.focus = "row"
+    leaf = next((one for one in row.node.walk() if isinstance(one, Leaf)), row.node)
+    (row.node if rows.is_map else leaf).focus = "row"
     rows.rows.append(row)
 
 

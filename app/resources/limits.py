@@ -10,13 +10,14 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic.fields import FieldInfo
 
+MIN_LENGTH = "at least {} long"
 _LIMITS: tuple[tuple[type, str, str], ...] = (
     (Ge, "ge", "≥ {}"),
     (Gt, "gt", "> {}"),
     (Le, "le", "≤ {}"),
     (Lt, "lt", "< {}"),
     (MultipleOf, "multiple_of", "a multiple of {}"),
-    (MinLen, "min_length", "at least {} long"),
+    (MinLen, "min_length", MIN_LENGTH),
     (MaxLen, "max_length", "at most {} long"),
 )
 PATTERN = "as {}"

@@ -15,7 +15,9 @@ from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.errors import Unavailable
 from app.pages import addresses
+from app.store.client import Database
 from tests.support.accounts import ADDRESS, serve
 from tests.support.drawing import some_and_many
 from tests.support.filling import insert_raw, read_raw
@@ -550,3 +552,26 @@ async def test_no_screen_of_a_collection_is_taken_for_a_document() -> None:
         steps = [route.path.split("/")[3:] for route in served.app.paths.routes
                  if route.path.startswith("/ui/users/")]  # fmt: skip
     assert {step[0] for step in steps} - {"", "{key}"} == set(addresses.SCREENS)
+
+
+async def test_a_database_that_is_away_leaves_what_was_typed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise Unavailable("The database can't be reached.")
+
+    async with serve() as served:
+        served.database["classes"].insert_one({"_id": KEY, "name": "1A"})
+        headers = {**await served.bearer("root"), **HTML, "Origin": ADDRESS}
+        async with served.client(**headers) as client:
+            form = read_form(await client.get(f"/ui/classes/{KEY}/edit")).set("/name", "typed")
+            monkeypatch.setattr(Database, "run", fail)
+            data = encode([*form.pairs, ("do", "save")])
+            answer = await client.post(f"/ui/classes/{KEY}/edit", content=data, headers=TYPE)
+            monkeypatch.undo()
+            assert answer.status_code == 503
+            assert "Try again in" in answer.text
+            data = encode([*read_form(answer).pairs, ("do", "save")])
+            answer = await client.post(f"/ui/classes/{KEY}/edit", content=data, headers=TYPE)
+        assert answer.status_code == 303
+        assert served.database["classes"].find_one({}) == {"_id": KEY, "name": "typed"}
