@@ -212,6 +212,8 @@ class Documents:
         for node in _list_links(form):
             if node.name == name:
                 assert isinstance(node.input, Key)
+                if not self._picks.may_read(request, node.input.collection):
+                    continue
                 node.picks = await self._picks.find(request, node.input.collection, node.text)
                 node.focus = "control"
 
@@ -237,6 +239,11 @@ class Documents:
         text = addresses.value_of(pairs, "q")
         picks = await self._picks.find(request, router.resource.name, text)
         return self._render(request, access, "_picks.html", picks=picks)
+
+    def _find_pick(self, request: Request, collection: str) -> str:
+        """Where a script finds documents to link to; empty where the caller may read none."""
+        may_read = self._picks.may_read(request, collection)
+        return f"{self._find_path(collection)}pick" if may_read else ""
 
     def _own_address(self, request: Request) -> str:
         """The address of the document that this screen is below, as it was asked for."""
@@ -273,7 +280,7 @@ class Documents:
             names=names or Names(),
             hints_of=Hints(gettext, is_new=not draft.etag).list,
             label_of=lambda node: labels[node.name],
-            pick_of=lambda node: f"{self._find_path(node.input.collection)}pick",
+            pick_of=lambda node: self._find_pick(request, node.input.collection),
             is_new=not draft.etag,
             back=self._own_address(request),
         )
