@@ -36,6 +36,7 @@ from app.store.lists import ListPage
 from app.store.repository import Repository
 from app.store.stored import Stored
 
+PLACES = ("after", "skip")  # parameters that say which page it is
 EXPORT, IMPORT = "export", "import"  # the steps before a format
 INDEX = "index.html"  # what people try who look for a page
 
@@ -353,11 +354,13 @@ def _page_headers(request: Request, query: Query, page: ListPage) -> dict[str, s
     places = list_pages(query, page)
     if places:
         asked = requests.pairs(request)
-        others = [(name, value) for name, value in asked if name not in ("after", "skip")]
+        others = urlencode([(name, value) for name, value in asked if name not in PLACES])
         address = _address(request)
         links = []
         for relation, place in places.items():
-            text = urlencode([*others, *place])
+            # In no token and no number is there anything to be percent-encoded.
+            parts = [others] if others else []
+            text = "&".join([*parts, *(f"{name}={value}" for name, value in place)])
             links.append(f'<{address}{"?" if text else ""}{text}>; rel="{relation}"')
         headers["Link"] = ", ".join(links)
     return headers

@@ -187,7 +187,7 @@ class Lists:
         for document in documents:
             document.pop(SORT_KEY, None)
         total, strategy = self._count(query, len(documents), last=token is None)
-        last = tokens.write_token(END, b"", query.fingerprint) if token is not None else None
+        last = tokens.write_end_token(query.fingerprint) if token is not None else None
         return ListPage(documents, page.raw, token, total, strategy, before, last)
 
     def _place(
@@ -216,10 +216,14 @@ class Lists:
     ) -> tuple[Page, str]:
         """The page without the document that only shows that more come, and the next token."""
         shown = 0
-        if self._is_between_equals(reader, page, limit):
+        last = reader.find_shown_position(page, limit - 1)
+        following = reader.find_shown_position(page, limit)
+        if self._needs_order(reader.plan, last, following):
             page = reader.read_sorted_page(before, limit + 1)
             shown = self._count_shown(reader, page, before, limit)
-        token = _write_token(reader, page, limit - 1, fingerprint, shown)
+            last = None
+        place = Place(last or reader.position(page, limit - 1), shown)
+        token = tokens.write_token(place, reader.key(page, limit - 1), fingerprint)
         return page.cut(limit), token
 
     def _is_between_equals(self, reader: ListReader, page: Page, limit: int) -> bool:
@@ -299,7 +303,7 @@ class Lists:
 def _begin_page(reader: ListReader, page: Page, start: Place, fingerprint: bytes) -> str:
     """The token of the page before one that begins at a place."""
     if not page.documents:  # those behind the place were deleted
-        return tokens.write_token(END, b"", fingerprint)
+        return tokens.write_end_token(fingerprint)
     shown = 0
     if start.shown:
         first = reader.position(page, 0)
