@@ -1,4 +1,4 @@
-"""What stands over the columns of a table: a title, and the link that sorts by it."""
+"""What stands over the columns of a table: a title, and what sorts by it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ _ORDERS: dict[int, Literal["ascending", "descending"]] = {1: "ascending", -1: "d
 class Heading:
     """The head of one column.
 
-    `order` is how the rows are sorted by it, empty where they aren't; `address` is that of the
-    table in the next order, None where there is none. `equals` is the parameter that asks for
-    documents with one value, empty where there is none.
+    `order` is how the rows are sorted by it, empty where they aren't; `following` is the `sort` of
+    the next order, None where there is none. `equals` is the parameter that asks for documents with
+    one value, empty where there is none.
     """
 
     path: str
@@ -30,7 +30,7 @@ class Heading:
     description: str
     is_number: bool
     order: str
-    address: str | None
+    following: str | None
     equals: str
 
 
@@ -40,8 +40,6 @@ class Headings:
     def __init__(self, names: Names, pairs: Pairs, sort: Sort) -> None:
         self._names = names
         self._resource = names.resource
-        self._address = addresses.of_collection(names.resource)
-        self._pairs = pairs
         self._sort = dict(sort)
         self._is_asked = bool(addresses.value_of(pairs, SORT))
 
@@ -56,14 +54,12 @@ class Headings:
     def _make(self, path: str, is_number: bool, can_sort: bool) -> Heading:
         shape = self._resource.shape
         order = _ORDERS.get(self._sort.get(path, 0), "")
-        address = self._address_of_next(path) if can_sort else None
+        following = self._find_next(path) if can_sort else None
         title = title_of(shape, path)
         equals = name_condition(self._names, path, "eq")
-        return Heading(path, title, describe(shape, path), is_number, order, address, equals)
+        return Heading(path, title, describe(shape, path), is_number, order, following, equals)
 
-    def _address_of_next(self, path: str) -> str:
+    def _find_next(self, path: str) -> str:
         """Ascending, then descending, then as if nothing had been asked."""
         direction = self._sort.get(path) if self._is_asked else None
-        following = {None: path, 1: f"-{path}", -1: ""}[direction]
-        pairs = addresses.replace_pair(self._pairs, SORT, following, "skip", "after")
-        return addresses.with_pairs(self._address, pairs)
+        return {None: path, 1: f"-{path}", -1: ""}[direction]

@@ -30,9 +30,9 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         element = Element(tag, {name: value or "" for name, value in attrs})
         self.elements.append(element)
+        for outer in self._open:
+            outer.inner.append(element)
         if tag not in ("input", "meta", "link", "br"):
-            for outer in self._open:
-                outer.inner.append(element)
             self._open.append(element)
 
     def handle_endtag(self, tag: str) -> None:

@@ -212,6 +212,7 @@ function onRequest(event) {
   if (elt.id === "facets") return;
   clearTimeout(resting);
   counting.abort();
+  if (parameters.sort === "") delete parameters.sort;
   if (elt.id !== "search") return;
   if (parameters.keyword === "") delete parameters.keyword;
   if (triggeringEvent.isComposing) event.preventDefault(); // no characters yet
@@ -285,7 +286,7 @@ function readValue(element) {
 }
 
 function addressOf(heading, value, isNot) {
-  const { equals, path } = heading.dataset;
+  const { path, equals = path } = heading.dataset;
   const search = document.getElementById("search");
   const query = new URLSearchParams(new FormData(search));
   if (query.get("keyword") === "") query.delete("keyword");
@@ -297,7 +298,7 @@ function addressOf(heading, value, isNot) {
 function openCell(cell, element) {
   const dialog = document.getElementById("cell");
   const heading = [...cell.closest("table").tHead.rows].pop().cells[cell.cellIndex];
-  if (dialog === null || !heading.dataset.equals || "odd" in cell.dataset) return;
+  if (dialog === null || !heading.dataset.path || "odd" in cell.dataset) return;
   if (element === cell && cell.querySelector("details, a + a")) return; // of several values none
   const value = readValue(element);
   if (value !== null && value.length > LONGEST) return;
