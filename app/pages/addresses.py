@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 from app.api.pages import path_of_pages
+from app.resources.fields import Field
 from app.resources.keys import write_key
 from app.resources.registry import Resource
 
 Pairs = Sequence[tuple[str, str]]
 PAGING = ("skip", "after", "limit")
-SCREENS = ("new", "pick", "download", "import", "table", "views")  # steps below a collection
+SCREENS = frozenset(("new", "pick", "download", "import", "table", "views"))  # of a collection
 _OF_PAGE = (*PAGING, "count", "fields", "expand")  # what an export doesn't have
 
 
@@ -19,11 +20,17 @@ def of_collection(resource: Resource) -> str:
 
 
 def of_document(resource: Resource, key: object) -> str:
-    """`/ui/users/{_id}`; an `_id` that is the name of a screen is in quotes, as JSON has texts."""
-    step = write_key(resource.key, key)
-    if step in SCREENS:
-        step = quote(f'"{step}"')
-    return f"{of_collection(resource)}{step}"
+    """`/ui/users/{_id}`."""
+    return f"{of_collection(resource)}{write_step(resource.key, key)}"
+
+
+def write_step(field: Field, key: object) -> str:
+    """The last step of that, percent-encoded.
+
+    An `_id` that is the name of a screen is in quotes, as JSON has texts.
+    """
+    step = write_key(field, key)
+    return quote(f'"{step}"') if step in SCREENS else step
 
 
 def with_pairs(path: str, pairs: Pairs) -> str:

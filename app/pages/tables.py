@@ -11,7 +11,6 @@ from app.pages.columns import Column
 from app.pages.languages import language
 from app.pages.naming import name_document
 from app.pages.screens import Screen
-from app.resources.keys import write_key
 from app.resources.registry import Resource
 
 WriteCell = Callable[[dict[str, Any]], str]
@@ -43,7 +42,7 @@ class Table:
 
     def _write_row(self, document: dict[str, Any]) -> str:
         key = document["_id"]
-        step = write_key(self._key, key)  # percent-encoded, so that nothing in it is markup
+        step = addresses.write_step(self._key, key)  # with nothing in it that is markup
         cells = "".join([write(document) for write in self._writers])
         return f'{self._begin}{step}">{escape(str(key))}</a></th>{cells}</tr>'
 
