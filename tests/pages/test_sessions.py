@@ -1,0 +1,108 @@
+"""Signing in in a real browser, and a session that ends while one works."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+from pymongo import MongoClient
+
+from app.auth.documents import now
+from tests.support.accounts import PASSWORD, hash_of
+from tests.support.browser import open_page
+from tests.support.server import LiveServer
+
+DATABASE = "sessions"
+
+
+@pytest.fixture(scope="module")
+def stored(mongo_uri: str) -> Iterator[Any]:
+    """The database, with an administrator and a viewer."""
+    with MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as client:
+        account = {"attributes": {}, "disabled": False, "created": now()}
+        account["password"] = hash_of(PASSWORD)
+        names = {"root": "admin", "anna": "viewer"}
+        client[DATABASE]["docsheet.accounts"].insert_many(
+            [{**account, "name": name, "role": role} for name, role in names.items()]
+        )
+        client[DATABASE]["users"].insert_one({"name": "Ada", "email": "ada@example.com"})
+        yield client[DATABASE]
+        client.drop_database(DATABASE)
+
+
+@pytest.fixture(scope="module")
+def live(mongo_uri: str, stored: Any) -> Iterator[LiveServer]:
+    with LiveServer(MONGO_URI=mongo_uri, DB_NAME=DATABASE, AUTH="on") as server:
+        yield server
+
+
+@pytest.fixture
+async def page(browser: Browser, live: LiveServer) -> AsyncIterator[Page]:
+    async with open_page(browser, live.address) as opened:
+        yield opened
+
+
+async def sign_in(page: Page, name: str) -> None:
+    await page.get_by_label("Name").fill(name)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def test_signing_in_goes_on_to_what_was_asked_for(page: Page) -> None:
+    await page.goto("/ui/users/?name=Ada")
+    await expect(page).to_have_title("Sign in – Docsheet")
+    await sign_in(page, "nobody")
+    await expect(page.get_by_role("alert")).to_contain_text("There is no account with this name")
+    await expect(page.get_by_label("Name")).to_have_value("nobody")
+    await sign_in(page, "anna")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    assert page.url.endswith("/ui/users/?name=Ada")
+    await expect(page.get_by_role("link", name="Administration")).to_have_count(0)
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page).to_have_title("Sign in – Docsheet")
+
+
+async def test_a_search_after_the_session_ended_leads_to_the_sign_in_and_back(
+    page: Page, stored: Any
+) -> None:
+    await page.goto("/ui/users/")
+    await sign_in(page, "anna")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    stored["docsheet.sessions"].delete_many({})
+    await page.get_by_label("Search", exact=True).press_sequentially("Ad")
+    await expect(page).to_have_title("Sign in – Docsheet")
+    await sign_in(page, "anna")
+    await expect(page.get_by_label("Search", exact=True)).to_have_value("Ad")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+async def test_a_form_after_the_session_ended_is_sent_again(page: Page, stored: Any) -> None:
+    await page.goto("/ui/users/new")
+    await sign_in(page, "root")
+    await page.get_by_label("name", exact=False).first.fill("Bert")
+    stored["docsheet.sessions"].delete_many({})
+    await page.get_by_role("button", name="Save").last.click()
+    await expect(page.locator("h1")).to_have_text("You are not signed in")
+    async with page.context.expect_page() as opening:
+        await page.get_by_role("link", name="Sign in in another tab").click()
+    await sign_in(await opening.value, "root")
+    await expect((await opening.value).locator("h1")).to_have_text("Collections")
+    await page.reload()
+    await expect(page.get_by_role("alert").first).to_be_visible()  # for the e-mail is missing
+    await expect(page.get_by_label("name", exact=False).first).to_have_value("Bert")
+
+
+async def test_a_new_key_is_copied(page: Page, stored: Any) -> None:
+    await page.goto("/ui/me/keys/new")
+    await sign_in(page, "anna")
+    await page.get_by_label("What it is for").fill("Excel")
+    await page.get_by_label("users: read").check()
+    await page.get_by_role("button", name="Make the key").click()
+    await expect(page.locator("h1")).to_have_text("The key is made")
+    await expect(page.get_by_role("button", name="Copy")).to_have_count(3)
+    await page.get_by_role("link", name="Done").click()
+    await expect(page.get_by_role("row").filter(has_text="Excel")).to_contain_text("users:read")
+    await page.locator("summary").filter(has_text="Revoke").click()
+    await page.get_by_role("button", name="Revoke it now").click()
+    await expect(page.locator(".done")).to_have_text("It serves no more.")
+    assert stored["docsheet.keys"].count_documents({}) == 0
