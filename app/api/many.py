@@ -77,7 +77,12 @@ def read_common_patch(reach: Reach, body: Any) -> Document:
 
 
 async def write_many(repository: Repository, affected: Affected, write: Write) -> Response:
-    """Writes all documents that match, and answers how many there were.
+    """Writes all documents that match, and answers how many there were; raises as `affect`."""
+    return Response(to_json(await affect(repository, affected, write)), 200, None, JSON)
+
+
+async def affect(repository: Repository, affected: Affected, write: Write) -> dict[str, Any]:
+    """Writes all documents that match: how many these were, how many changed, which failed and why.
 
     Raises `Conflict` where they are more than may be written.
     """
@@ -86,14 +91,14 @@ async def write_many(repository: Repository, affected: Affected, write: Write) -
         raise await _make_too_many(repository, query, affected.most)
     outcome: dict[str, Any] = {"matched": len(keys), "changed": 0, "failed": 0, "errors": []}
     if affected.is_dry:
-        return Response(to_json(outcome), 200, None, JSON)
+        return outcome
     for begin in range(0, len(keys), BATCH):
         try:
             changed, errors = await write(query, keys[begin : begin + BATCH])
         except Unavailable as error:
             raise _make_stopped(error, outcome) from error
         _add(outcome, changed, errors)
-    return Response(to_json(outcome), 200, None, JSON)
+    return outcome
 
 
 def _add(outcome: dict[str, Any], changed: int, errors: list[tuple[Any, RequestError]]) -> None:

@@ -17,6 +17,7 @@ from app.api.saved_lists import FoundView, SavedLists
 from app.errors import Fault, Invalid
 from app.pages import addresses
 from app.pages.addresses import Pairs
+from app.pages.bulk import offers_ticks
 from app.pages.columns import Column, choose_columns, group_columns
 from app.pages.faceting import list_fields
 from app.pages.headings import Headings
@@ -110,7 +111,9 @@ class Collections:
             for document in page.documents:
                 access.present(document)
         screen = self._screens.look(request)
-        table = Table(resource, columns, {one.path: one.target for one in expansions}, screen)
+        targets = {one.path: one.target for one in expansions}
+        ticks = offers_ticks(access)
+        table = Table(resource, columns, targets, screen, ticks=ticks)
         pills = await self._make_pills(request, access, pairs, screen)
         response = self._screens.render(
             request,
@@ -135,6 +138,7 @@ class Collections:
             paging=make_paging(addresses.of_collection(resource), pairs, query, page),
             headings=Headings(access.compiler.names, pairs, query.sort),
             rows=Markup(table.write(page.documents)),
+            ticks=ticks,
             addresses=addresses,
             path=addresses.of_collection(resource),
             views=views,

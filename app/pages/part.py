@@ -16,6 +16,7 @@ from app.api.saved_lists import SavedLists
 from app.errors import Fault, Invalid
 from app.pages.administration import Administration
 from app.pages.assets import Assets
+from app.pages.bulk import Bulk
 from app.pages.chooser import Chooser
 from app.pages.collections import Collections
 from app.pages.documents import Documents
@@ -67,6 +68,7 @@ class Pages:
         self._chooser = Chooser(self._collections, self.screens)
         self._saved = SavedScreens(saved, self.screens)
         self._downloads = DownloadScreens(downloads, self.screens)
+        self._bulk = Bulk(routers, self.screens)
         self.documents = Documents(routers, self.screens, picks)
 
     def routes(self) -> list[Route]:
@@ -111,6 +113,7 @@ class Pages:
         ]
         if not is_own(router.resource):
             routes += self._routes_of_views(path, of)
+            routes += self._routes_of_many(router, of)
         if not (router.resource.options.read_only or is_own(router.resource)):
             show, choose, do = map(of, (self._imports.show, self._imports.choose, self._imports.do))
             routes += [
@@ -142,6 +145,17 @@ class Pages:
             Route(f"{path}/download", {"GET": of(screens.show), "POST": of(screens.choose)}),
             Route(f"{path}/download/{{id}}/{{format}}", {"GET": of(screens.start)}),
         ]
+
+    def _routes_of_many(
+        self, router: ResourceRouter, of: Callable[[OfResource], Handler]
+    ) -> list[Route]:
+        """The routes of what is done with several documents."""
+        bulk, path = self._bulk, f"{path_of_pages(router.resource)}/bulk"
+        routes = [Route(path, {"GET": of(bulk.show)})]
+        if not router.resource.options.read_only:
+            routes.append(Route(f"{path}/change", {"POST": of(bulk.change)}))
+            routes.append(Route(f"{path}/delete", {"POST": of(bulk.delete)}))
+        return routes
 
     def _routes_of_views(self, path: str, of: Callable[[OfResource], Handler]) -> list[Route]:
         """The routes of a collection's saved views."""

@@ -10,6 +10,7 @@ from app.pages.cells import Cells
 from app.pages.columns import Column
 from app.pages.languages import language
 from app.pages.naming import name_document
+from app.pages.picks import write_value
 from app.pages.screens import Screen
 from app.resources.registry import Resource
 
@@ -28,12 +29,16 @@ class Table:
         columns: Sequence[Column],
         targets: Mapping[str, Resource],
         screen: Screen,
+        *,
+        ticks: bool = False,
     ) -> None:
+        """`ticks` puts a box before each row, which belongs to the form `bulk`."""
+        self._tick = escape(screen.language.gettext("Tick %(key)s")) if ticks else ""
         self._root = screen.root
         self._cells = cells_of(screen.language.code)
         self._key = resource.key
         address = f"{screen.root}{addresses.of_collection(resource)}"
-        self._begin = f'<tr><th scope="row"><a href="{escape(address)}'
+        self._begin = f'<th scope="row"><a href="{escape(address)}'
         self._writers = [self._make_writer(one, targets.get(one.path)) for one in columns]
 
     def write(self, documents: Iterable[dict[str, Any]]) -> str:
@@ -44,7 +49,22 @@ class Table:
         key = document["_id"]
         step = addresses.write_step(self._key, key)  # with nothing in it that is markup
         cells = "".join([write(document) for write in self._writers])
-        return f'{self._begin}{step}">{escape(str(key))}</a></th>{cells}</tr>'
+        begin = f"<tr>{self._write_tick(key)}" if self._tick else "<tr>"
+        return f'{begin}{self._begin}{step}">{escape(str(key))}</a></th>{cells}</tr>'
+
+    def _write_tick(self, key: Any) -> str:
+        """The box of a row; none where no filter takes its `_id`, which is of another type."""
+        text = write_value(key)
+        try:
+            self._key.readings(text)
+        except ValueError:
+            return "<td></td>"
+        value = escape(text)
+        label = self._tick % {"key": value}
+        return (
+            f'<td class="tick"><input type="checkbox" form="bulk" name="_id" value="{value}" '
+            f'aria-label="{label}" autocomplete="off"></td>'
+        )
 
     def _make_writer(self, column: Column, target: Resource | None) -> WriteCell:
         """What writes the cells of one column."""

@@ -115,6 +115,8 @@ def _need_of_page(steps: list[str], method: str) -> str:
         return READ
     if steps[0] == "import":
         return IMPORT
+    if steps[0] == "bulk":
+        return {"change": UPDATE, "delete": DELETE}[steps[1]] if len(steps) > 1 else READ
     if steps[0] == "download":
         return EXPORT
     if steps[0] == "views":

@@ -33,6 +33,7 @@ SCREENS = {
     "columns": "/ui/users/table/columns?back=fields%3Dage,name",
     "lists of values": "/ui/users/table/facets?name__contains=x&age=1",
     "download": "/ui/users/download?sort=name",
+    "several": f"/ui/users/bulk?_id={KEY}",
     "document": f"/ui/users/{KEY}",
     "form": f"/ui/users/{KEY}/edit",
     "new document": f"/ui/users/new?from={KEY}",

@@ -168,6 +168,30 @@ document.addEventListener("input", (event) => {
   }, 300);
 });
 
+// --- rows that are ticked ---
+
+function showTicks() {
+  const button = document.querySelector("#bulk [data-some]");
+  if (button === null) return;
+  const boxes = [...document.querySelectorAll("[form=bulk][name=_id]")];
+  const count = boxes.filter((box) => box.checked).length;
+  const text = count === 0 ? button.dataset.none : button.dataset.some;
+  button.textContent = text.replace("{number}", new Intl.NumberFormat(tag).format(count));
+  button.disabled = count === 0;
+  const all = document.querySelector("[data-tick-all]");
+  all.hidden = boxes.length === 0;
+  all.checked = count > 0 && count === boxes.length;
+  all.indeterminate = count > 0 && count < boxes.length;
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-tick-all]")) {
+    const { checked } = event.target;
+    for (const box of document.querySelectorAll("[form=bulk][name=_id]")) box.checked = checked;
+  }
+  if (event.target.matches("[data-tick-all], [form=bulk]")) showTicks();
+});
+
 // --- forms of documents: nothing that was typed is lost by a click beside it ---
 
 let unsaved = false;
@@ -351,6 +375,7 @@ document.addEventListener("keydown", onCellKey);
 function onSettle(event) {
   const { requestConfig } = event.detail;
   showTimes(event.target);
+  showTicks();
   const search = document.querySelector("#search [type=search]");
   const isWrong = document.querySelector("#faults [data-of=keyword]") !== null;
   search?.setAttribute("aria-invalid", isWrong);
@@ -374,3 +399,4 @@ rememberZone();
 showTimes(document);
 announceDone();
 offerCopies();
+showTicks();
