@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.pages.cells import MISSING, Missing
-from app.pages.titles import title_of, title_whole
+from app.pages.titles import describe, title_of, title_whole
 from app.query.sorting import can_sort
 from app.resources.fields import Field
 from app.resources.kinds import KINDS
@@ -27,6 +27,7 @@ class Column:
 
     path: str
     title: str
+    description: str
     group: str
     field: Field
     can_sort: bool
@@ -90,12 +91,19 @@ def list_columns(resource: Resource) -> tuple[Column, ...]:
 
 
 def _columns_of(resource: Resource, paths: Sequence[str]) -> Iterator[Column]:
-    for path in paths:
-        found = resource.shape.find(path)
-        if found is None:
-            continue
-        group = path.rpartition(".")[0]
-        yield Column(path, title_of(resource.shape, path), group, found.field, can_sort(found))
+    columns = (make_column(resource, path) for path in paths)
+    return (column for column in columns if column is not None)
+
+
+@lru_cache(maxsize=4096)
+def make_column(resource: Resource, path: str) -> Column | None:
+    """The column of a path, None where that leads to no field."""
+    shape = resource.shape
+    found = shape.find(path)
+    if found is None:
+        return None
+    words = title_of(shape, path), describe(shape, path)
+    return Column(path, *words, path.rpartition(".")[0], found.field, can_sort(found))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from typing import Literal
 
 from app.pages import addresses
 from app.pages.addresses import Pairs
-from app.pages.columns import Column
+from app.pages.columns import Column, make_column
 from app.pages.conditions import name_condition
-from app.pages.titles import describe, title_of
 from app.query.names import Names
 from app.query.ordering import Sort
 
@@ -25,10 +24,7 @@ class Heading:
     one value, empty where there is none.
     """
 
-    path: str
-    title: str
-    description: str
-    is_number: bool
+    column: Column
     order: str
     following: str | None
     equals: str
@@ -39,25 +35,24 @@ class Headings:
 
     def __init__(self, names: Names, pairs: Pairs, sort: Sort) -> None:
         self._names = names
-        self._resource = names.resource
         self._sort = dict(sort)
         self._is_asked = bool(addresses.value_of(pairs, SORT))
 
     def make_all(self, columns: Sequence[Column]) -> list[Heading]:
         """The headings of the columns."""
-        return [self._make(one.path, one.is_number, one.can_sort) for one in columns]
+        return [self._make(column) for column in columns]
 
     def make_key(self) -> Heading:
         """The heading of the `_id`s."""
-        return self._make("_id", False, True)
+        column = make_column(self._names.resource, "_id")
+        assert column is not None  # every document has one
+        return self._make(column)
 
-    def _make(self, path: str, is_number: bool, can_sort: bool) -> Heading:
-        shape = self._resource.shape
-        order = _ORDERS.get(self._sort.get(path, 0), "")
-        following = self._find_next(path) if can_sort else None
-        title = title_of(shape, path)
-        equals = name_condition(self._names, path, "eq")
-        return Heading(path, title, describe(shape, path), is_number, order, following, equals)
+    def _make(self, column: Column) -> Heading:
+        order = _ORDERS.get(self._sort.get(column.path, 0), "")
+        following = self._find_next(column.path) if column.can_sort else None
+        equals = name_condition(self._names, column.path, "eq")
+        return Heading(column, order, following, equals)
 
     def _find_next(self, path: str) -> str:
         """Ascending, then descending, then as if nothing had been asked."""

@@ -209,7 +209,8 @@ class Reading:
 
 def _is_held(path: str, paths: Mapping[str, Any]) -> bool:
     """Whether a wider one of the paths holds this one."""
-    return any(path.startswith(f"{wider}.") for wider in paths)
+    steps = path.split(".")
+    return any(".".join(steps[:number]) in paths for number in range(1, len(steps)))
 
 
 def _readings(asked: Asked, text: str) -> Iterator[Any]:
