@@ -88,7 +88,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """A preview or an import: how far it is, and in the end its result."""
+    """A preview or an import: how far it is, and in the end its result.
+
+    `rows` are those of the file, 0 where nobody has counted them yet.
+    """
 
     id: Any
     what: What
@@ -98,12 +101,8 @@ class Run:
     checked: int = 0
     due: int = 0
     written: int = 0
+    rows: int = 0
     result: Result | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long it is under way, or took."""
-        return max(0.0, (self.at - self.began).total_seconds())
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,10 @@ class KeptImports:
     async def begin(self, kept: Kept, what: What) -> Kept | None:
         """Begins a run; None where something else was done meanwhile, or a run is under way."""
         now = _now()
-        run = {"id": ObjectId(), "what": what, "state": "running", "began": now, "at": now}
+        before = kept.run.result if kept.run is not None else None
+        rows = before.rows if before is not None else 0
+        run: dict[str, Any] = {"id": ObjectId(), "what": what, "state": "running", "rows": rows}
+        run |= {"began": now, "at": now}
         return await self._change(kept, {"$set": {"run": run}, "$inc": {"version": 1}})
 
     async def _change(self, kept: Kept, change: Mapping[str, Any]) -> Kept | None:
@@ -287,6 +289,7 @@ def _read_run(stored: Mapping[str, Any] | None) -> Run | None:
         stored.get("checked", 0),
         stored.get("due", 0),
         stored.get("written", 0),
+        stored.get("rows", 0),
         _result.validate_json(result) if result else None,
     )
 

@@ -404,6 +404,8 @@ def test_progress_survives_a_reload(http: httpx.Client, wizard: Wizard, database
     run |= {"due": 0, "what": "preview"}
     database[UPLOADS].update_one({"_id": wizard.token}, {"$set": {"run": run}})
     assert "10,000 rows are checked." in wizard.see("preview").text
+    database[UPLOADS].update_one({"_id": wizard.token}, {"$set": {"run.rows": 20_000}})
+    assert "10,000 of 20,000 rows are checked." in wizard.see("preview").text
 
 
 def test_a_server_that_died_leaves_an_unknown_end(wizard: Wizard, database: Any) -> None:
