@@ -1,6 +1,7 @@
 """Addresses of the pages, made of the query string that a screen was asked with."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 from app.api.pages import path_of_pages
@@ -14,6 +15,7 @@ SCREENS = frozenset(("new", "pick", "download", "import", "table", "views"))  # 
 _OF_PAGE = (*PAGING, "count", "fields", "expand")  # what an export doesn't have
 
 
+@lru_cache(maxsize=1_000)
 def of_collection(resource: Resource) -> str:
     """`/ui/users/`; of our own resources `/ui/admin/accounts/`."""
     return f"{quote(path_of_pages(resource))}/"

@@ -20,7 +20,7 @@ from app.pages.addresses import Pairs
 from app.pages.bulk import offers_ticks
 from app.pages.columns import Column, choose_columns, group_columns
 from app.pages.faceting import list_fields
-from app.pages.headings import Headings
+from app.pages.headings import make_headings
 from app.pages.paging import make_paging
 from app.pages.picks import Picks
 from app.pages.pills import Pill, Pills, list_askings, list_unfiltered
@@ -136,7 +136,7 @@ class Collections:
             columns=columns,
             groups=group_columns(resource, columns),
             paging=make_paging(addresses.of_collection(resource), pairs, query, page),
-            headings=Headings(access.compiler.names, pairs, query.sort),
+            headings=make_headings(access.compiler.names, columns, pairs, query.sort),
             rows=Markup(table.write(page.documents)),
             ticks=ticks,
             addresses=addresses,

@@ -114,10 +114,15 @@ class Group:
     columns: tuple[Column, ...]
 
 
-def group_columns(resource: Resource, columns: Sequence[Column]) -> list[Group]:
+def group_columns(resource: Resource, columns: Sequence[Column]) -> Sequence[Group]:
     """The columns in groups, those at the top with an empty title."""
+    return _group_columns(resource, tuple(column.path for column in columns))
+
+
+@lru_cache(maxsize=256)
+def _group_columns(resource: Resource, paths: tuple[str, ...]) -> Sequence[Group]:
     groups: list[Group] = []
-    for column in columns:
+    for column in _columns_of(resource, paths):
         title = title_whole(resource.shape, column.group)
         if groups and groups[-1].title == title:
             groups[-1] = Group(title, (*groups[-1].columns, column))

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from app.pages import addresses
 from app.pages.addresses import Pairs
-from app.pages.columns import Column, make_column
+from app.pages.columns import Column, choose_columns, make_column
 from app.pages.conditions import name_condition
 from app.query.names import Names
 from app.query.ordering import Sort
@@ -30,13 +31,33 @@ class Heading:
     equals: str
 
 
-class Headings:
-    """Makes the headings of one screen: of rows that are sorted like this."""
+def make_headings(
+    names: Names, columns: Sequence[Column], pairs: Pairs, sort: Sort
+) -> tuple[Heading, ...]:
+    """The headings of one screen, whose rows are sorted like this: of the `_id`s, then the others.
 
-    def __init__(self, names: Names, pairs: Pairs, sort: Sort) -> None:
+    They are the same on all pages of a table, and kept.
+    """
+    is_asked = bool(addresses.value_of(pairs, SORT))
+    return _make_all(names, tuple(column.path for column in columns), sort, is_asked)
+
+
+@lru_cache(maxsize=512)
+def _make_all(
+    names: Names, paths: tuple[str, ...], sort: Sort, is_asked: bool
+) -> tuple[Heading, ...]:
+    making = Headings(names, sort, is_asked=is_asked)
+    columns = choose_columns(names.resource, paths)
+    return (making.make_key(), *making.make_all(columns))
+
+
+class Headings:
+    """Makes the headings of rows that are sorted like this, where `is_asked` by the address."""
+
+    def __init__(self, names: Names, sort: Sort, *, is_asked: bool) -> None:
         self._names = names
         self._sort = dict(sort)
-        self._is_asked = bool(addresses.value_of(pairs, SORT))
+        self._is_asked = is_asked
 
     def make_all(self, columns: Sequence[Column]) -> list[Heading]:
         """The headings of the columns."""

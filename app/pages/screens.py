@@ -34,6 +34,12 @@ from app.pages.templating import Templates, fill
 from app.pages.titles import name_of
 from app.resources.registry import Resource
 
+# Links and forms in an element with these attributes replace the list alone, and the address.
+LISTING = Markup(
+    'hx-boost="true" hx-target="#list" hx-select="#list" hx-select-oob="#actions" '
+    'hx-swap="outerHTML show:none" hx-push-url="true" hx-sync="#search:replace" '
+    'hx-indicator="#list"'
+)
 DONE_WORDS = {  # what a screen says of what was done before it, by the word in the cookie
     "changed": N_("Saved."),
     "unchanged": N_("Nothing was changed, so nothing was saved."),
@@ -42,6 +48,7 @@ DONE_WORDS = {  # what a screen says of what was done before it, by the word in 
     "password": N_("The password is changed."),
     "ended": N_("It serves no more."),
 }
+KEPT = "docsheet.screen"  # in the scope of a request
 TEMPLATES = Path(__file__).parent / "templates"
 PRIVATE = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
@@ -116,12 +123,19 @@ class Screens:
             "is_made_of_less": is_made_of_less,
             "cells": Cells(words),
             "language_names": NAMES,
+            "listing": LISTING,
             "themes": THEMES,
         }
         return environment
 
     def look(self, request: Request) -> Screen:
-        """What all templates need of a request."""
+        """What all templates need of a request, which is the same until it is answered."""
+        kept: Screen | None = request.scope.get(KEPT)
+        if kept is None:
+            kept = request.scope[KEPT] = self._look(request)
+        return kept
+
+    def _look(self, request: Request) -> Screen:
         scope = request.scope
         caller = scope.get("caller", NOBODY)
         preferences = read_preferences(request)
