@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 from pymongo import MongoClient
 
 from app.auth.documents import now
+from tests.pages.test_every_screen import LOOKS, refuse_scroll
 from tests.support.accounts import PASSWORD, hash_of
 from tests.support.browser import open_page
 from tests.support.server import LiveServer
@@ -106,3 +108,43 @@ async def test_a_new_key_is_copied(page: Page, stored: Any) -> None:
     await page.get_by_role("button", name="Revoke it now").click()
     await expect(page.locator(".done")).to_have_text("It serves no more.")
     assert stored["docsheet.keys"].count_documents({}) == 0
+
+
+SCREENS = (
+    "/ui/", "/ui/me", "/ui/me/keys/new", "/ui/me/shares/new", "/ui/admin/", "/ui/admin/accounts/",
+    "/ui/admin/accounts/new", "/ui/admin/roles/new", "/ui/admin/audit/", "/ui/nowhere",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("look", ["en light 1280", "zh-CN dark 320"])
+async def test_everyone_can_use_the_screens_of_accounts(
+    browser: Browser, live: LiveServer, look: str
+) -> None:
+    words: dict[str, Any] = LOOKS[look]
+    async with open_page(browser, live.address, **words) as page:
+        await page.goto("/ui/sign-in")
+        await refuse_faults(page)
+        await page.locator("#username").fill("root")
+        await page.locator("#password").fill(PASSWORD)
+        await page.locator("main button").click()
+        for screen in SCREENS:
+            await page.goto(screen)
+            await refuse_scroll(page)
+            await refuse_faults(page)
+        await page.goto("/ui/me/keys/new")
+        await page.locator("#name").fill("x")
+        await page.locator("main button.main").click()
+        await refuse_scroll(page)
+        await refuse_faults(page)
+        await page.goto("/ui/me")
+        await refuse_faults(page)
+
+
+async def refuse_faults(page: Page) -> None:
+    found = await Axe().run(page)
+    assert [
+        f"{page.url} {one['id']}: {node['html']}"
+        for one in found.response["violations"]
+        for node in one["nodes"]
+    ] == []
