@@ -27,7 +27,7 @@ from app.pages.operators import describe_choice, list_operators
 from app.pages.picks import Pick, Picks, write_value
 from app.pages.pills import name_asked, split_values, take_off
 from app.pages.screens import Screens
-from app.pages.titles import describe, title_of
+from app.pages.titles import describe
 from app.query.names import Asked, Names
 from app.query.operators import OPERATORS, Operator
 from app.resources.kinds import read_datetime, write_datetime
@@ -284,8 +284,7 @@ def group_fields(names: Names, chosen: Asked | None = None) -> tuple[FieldGroup,
     every = [*names.filters().values(), *([chosen] if chosen is not None else ())]
     for asked in every:
         above = name_asked(names, _above(asked)) if _is_nested(asked) else ""
-        title = _title_of_last(names, asked)
-        groups.setdefault(above, {}).setdefault(asked.path, title)
+        groups.setdefault(above, {}).setdefault(asked.path, name_asked(names, asked))
     return tuple(
         FieldGroup(title, tuple(fields.items())) for title, fields in groups.items() if fields
     )
@@ -298,12 +297,6 @@ def _is_nested(asked: Asked) -> bool:
 def _above(asked: Asked) -> Asked:
     path = asked.found.path.rpartition(".")[0]
     return replace(asked, found=replace(asked.found, path=path))
-
-
-def _title_of_last(names: Names, asked: Asked) -> str:
-    for link in asked.links:
-        names = names.follow(link) or names
-    return title_of(names.resource.shape, asked.found.path)
 
 
 def make_pairs(names: Names, asked: Asked, values: Sequence[str]) -> list[tuple[str, str]]:

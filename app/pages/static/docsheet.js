@@ -335,7 +335,7 @@ function openCell(cell, element) {
 }
 
 function onCell(event) {
-  const cell = event.target.closest("#documents tbody td");
+  const cell = event.target.closest("#documents tbody td:not(.tick)");
   if (event.target.closest("#cell a")) document.getElementById("cell").close();
   if (cell === null || event.target.closest("a, summary, button, input, label")) return;
   if (String(getSelection()) === "") openCell(cell, event.target.closest("td li") ?? cell);
@@ -347,7 +347,7 @@ function onCellKey(event) {
   const { target, key } = event;
   const region = target.closest("#documents .table");
   if (region === null || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (target === region && key === "Enter") focusCell(region.querySelector("tbody td"));
+  if (target === region && key === "Enter") focusCell(region.querySelector("tbody td:not(.tick)"));
   else if (!target.matches("td")) return;
   else if (key === "Enter") openCell(target, target);
   else if (key === "Escape") region.focus();
@@ -362,7 +362,7 @@ function cellBeside(cell, down, right) {
 }
 
 function focusCell(cell) {
-  if (!cell?.matches("td")) return;
+  if (!cell?.matches("td:not(.tick)")) return;
   cell.tabIndex = -1;
   cell.focus();
 }
