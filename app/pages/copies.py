@@ -48,8 +48,12 @@ def _write_pandas(address: str, has_accounts: bool) -> str:
 
 
 def _write_polars(address: str, has_accounts: bool) -> str:
+    """Polars' own reader asks for the length of a file, which a stream doesn't have."""
     if not has_accounts:
-        return f"import polars as pl\n\ndf = pl.read_csv({json.dumps(address)})"
+        return (
+            "from urllib.request import urlopen\n\nimport polars as pl\n\n"
+            f"df = pl.read_csv(urlopen({json.dumps(address)}).read())"
+        )
     headers = f'headers={{"Authorization": "Bearer {KEY}"}}'
     return (
         "from urllib.request import Request, urlopen\n\nimport polars as pl\n\n"

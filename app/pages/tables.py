@@ -5,6 +5,8 @@ from functools import lru_cache, partial
 from html import escape
 from typing import Any
 
+import bson
+
 from app.pages import addresses
 from app.pages.cells import Cells
 from app.pages.columns import Column
@@ -33,7 +35,9 @@ class Table:
         ticks: bool = False,
     ) -> None:
         """`ticks` puts a box before each row, which belongs to the form `bulk`."""
-        self._tick = escape(screen.language.gettext("Tick %(key)s")) if ticks else ""
+        before, _, after = screen.language.gettext("Tick %(key)s").partition("%(key)s")
+        self._before, self._after = escape(before), escape(after)
+        self._ticks = ticks
         self._root = screen.root
         self._cells = cells_of(screen.language.code)
         self._key = resource.key
@@ -49,21 +53,22 @@ class Table:
         key = document["_id"]
         step = addresses.write_step(self._key, key)  # with nothing in it that is markup
         cells = "".join([write(document) for write in self._writers])
-        begin = f"<tr>{self._write_tick(key)}" if self._tick else "<tr>"
+        begin = f"<tr>{self._write_tick(key)}" if self._ticks else "<tr>"
         return f'{begin}{self._begin}{step}">{escape(str(key))}</a></th>{cells}</tr>'
 
     def _write_tick(self, key: Any) -> str:
         """The box of a row; none where no filter takes its `_id`, which is of another type."""
-        text = write_value(key)
-        try:
-            self._key.readings(text)
-        except ValueError:
-            return "<td></td>"
-        value = escape(text)
-        label = self._tick % {"key": value}
+        value = str(key)  # of an ObjectId, which nothing has to be escaped in
+        if not (type(key) is bson.ObjectId and self._key.kind == "objectid"):
+            value = write_value(key)
+            try:
+                self._key.readings(value)
+            except ValueError:
+                return "<td></td>"
+            value = escape(value)
         return (
             f'<td class="tick"><input type="checkbox" form="bulk" name="_id" value="{value}" '
-            f'aria-label="{label}" autocomplete="off"></td>'
+            f'aria-label="{self._before}{value}{self._after}"></td>'
         )
 
     def _make_writer(self, column: Column, target: Resource | None) -> WriteCell:
