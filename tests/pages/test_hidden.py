@@ -70,7 +70,7 @@ RULES = {
 # Values, names and titles that are for others.
 MARKS = (
     "REGIONVALUE", "SSNVALUE", "OUTSIDE", "VAULTCODE", "HIDDENTITLE", "HIDDENCHOICE", "TITLEVAULT",
-    "918273", "564738",
+    "918273", "564738", "HIDDENVIEW",
 )  # fmt: skip
 NAMES = ("district", "wage", "grade", "flag", "ssn", "budget", "vaults")
 MOST = 400  # screens
@@ -85,11 +85,11 @@ async def served(
     (tmp_path / "hidden_models.py").write_text(MODELS)
     monkeypatch.syspath_prepend(str(tmp_path))
     async with serve(mongo_uri, MODELS="hidden_models") as one:
-        fill(one)
+        await fill(one)
         yield one
 
 
-def fill(served: Served) -> None:
+async def fill(served: Served) -> None:
     """Documents that the clerk may see in part, and others that it may not see at all."""
     database = served.database
     vault = database["vaults"].insert_one({"code": "VAULTCODE"}).inserted_id
@@ -113,6 +113,10 @@ def fill(served: Served) -> None:
     database["people"].insert_many([*others, *mine])
     database["docsheet.roles"].insert_one({"name": "clerk", "rules": RULES})
     served.add("clerk", "clerk")
+    async with served.client(**basic("root")) as client:
+        for number, address in enumerate(("/vaults/?code=VAULTCODE", "/people/?wage=918273")):
+            view = {"name": f"HIDDENVIEW {number}", "address": address, "for_all": True}
+            assert (await client.post("/views/", json=view)).status_code == 201
 
 
 def list_addresses(text: str, base: str) -> Iterator[str]:
@@ -183,6 +187,28 @@ async def test_no_screen_shows_what_its_reader_may_not_see(served: Served) -> No
         "/ui/teams/{key}",
         "/ui/me",
     } <= paths, sorted(seen.values())
+
+
+async def test_what_is_counted_is_what_may_be_seen(served: Served) -> None:
+    """Three of the six people are those of the clerk."""
+    team = served.database["teams"].find_one()["_id"]
+    async with served.client(**BROWSER, **basic("clerk")) as client:
+        pages = {
+            address: re.sub(r"<[^>]+>", " ", (await client.get(address)).text)
+            for address in (
+                "/ui/",
+                "/ui/people/",
+                "/ui/people/?count=exact",
+                "/ui/people/table/facets",
+                "/ui/people/download",
+                f"/ui/teams/{team}",
+                f"/ui/teams/{team}/delete",
+            )
+        }
+    for address, words in pages.items():
+        assert not re.search(r"\b6\b", words), address
+    for address in ("/ui/people/", "/ui/people/table/facets", f"/ui/teams/{team}"):
+        assert re.search(r"\b3\b", pages[address]), address
 
 
 @pytest.mark.parametrize("name", ["district", "wage", "profile.ssn", "grade", "team.budget"])
