@@ -7,8 +7,7 @@ of it in one go.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 from bson.codec_options import CodecOptions
@@ -44,8 +43,7 @@ _PAUSE = 0.1  # seconds
 _BATCHES, _ID = (b"\x04firstBatch\0", b"\x04nextBatch\0"), b"\x12id\0"  # an array, and an int64
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """The documents' BSON, one after the other, and the cursor's id where there are more."""
 
     raw: bytes

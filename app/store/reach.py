@@ -7,10 +7,9 @@ may change. A document that is written meets the rule before, by a condition of 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo.errors import PyMongoError
 
@@ -30,8 +29,7 @@ from app.store.matching import cut, find_matching, find_names
 from app.store.stored import Stored
 
 
-@dataclass(frozen=True)
-class Within:
+class Within(NamedTuple):
     """Where a document must be to be written: what of it may be read, and what the rule is for.
 
     {} where every document may be.
