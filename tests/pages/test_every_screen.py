@@ -51,12 +51,12 @@ LOOKS = {
     for scheme in ("light", "dark")
     for size in (WIDE, NARROW)
 }
-USUAL = ("en light 1280", "zh-CN dark 320")
+USUAL = "zh-CN dark 320"  # the look in which most can go wrong; the others are slow
 
 
 def cases() -> Iterator[Any]:
     for look in LOOKS:
-        marks = () if look in USUAL else pytest.mark.slow
+        marks = () if look == USUAL else pytest.mark.slow
         for screen in SCREENS:
             yield pytest.param(screen, look, id=f"{screen}, {look}", marks=marks)
 
