@@ -5,6 +5,7 @@ again later. What a form sends is written under the version that its page was ma
 comes twice changes nothing the second time.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -118,7 +119,7 @@ class Imports:
         name = PurePath(upload.name.replace("\\", "/")).name[:NAME]
         caller, collection = caller_of(request.scope).key, access.view.whole.name
         last = await self._importing.kept.find_last(collection, caller)
-        steps = _guess_steps(access, reading, found, last)
+        steps = await asyncio.to_thread(_guess_steps, access, reading, found, last)
         return await self._importing.kept.add(collection, caller, name, upload.file, steps)
 
     async def _look(self, upload: Upload, reading: Reading) -> tuple[Reading, Found]:
@@ -182,7 +183,7 @@ class Imports:
         if not _can_show(kept, step):
             return _go(request, access, kept, _current_step(kept))
         if step == MATCH:
-            return self._show_match(request, access, kept, kept.steps)
+            return await asyncio.to_thread(self._show_match, request, access, kept, kept.steps)
         return self._show_run(request, access, kept, step)
 
     async def do(self, request: Request, router: ResourceRouter) -> Response:
@@ -225,7 +226,8 @@ class Imports:
             found = await self._importing.inspect_kept(kept, reading)
         except RequestError as error:
             return self._show_match(request, access, kept, before, error)
-        steps = Steps(reading, found, _guess_plan(access, found))
+        plan = await asyncio.to_thread(_guess_plan, access, found)
+        steps = Steps(reading, found, plan)
         saved = await self._importing.kept.save(kept, steps)
         return _go(request, access, saved or kept, MATCH)
 
@@ -271,7 +273,7 @@ class Imports:
         steps = kept.steps
         try:
             steps = _read_plan(form, access, steps)
-            _check_plan(access, steps)
+            await asyncio.to_thread(_check_plan, access, steps)
             self._importing.make_import(
                 access, steps.reading, steps.found, steps.plan, dry_run=True
             )

@@ -194,10 +194,11 @@ def match_columns(
     that have the same.
     """
     names = _Names(shape, declared, asked, behind or Behind())
+    overlooked = {"", error_title(shape), *skipped}
     targets: list[Target] = []
     details: list[str] = []
     for position, title in enumerate(header):
-        if not title or title == error_title(shape) or title in skipped:
+        if title in overlooked:
             continue
         try:
             targets.append(names.target(position, title))
@@ -224,7 +225,7 @@ def guess_targets(
     targets: list[Target | None] = []
     for position, title in enumerate(header):
         try:
-            targets.append(names.target(position, title))
+            targets.append(names.find(position, title))
         except ValueError:
             targets.append(None)
     return targets
@@ -278,13 +279,21 @@ class _Names:
 
     def target(self, position: int, title: str) -> Target:
         """The column's target; raises `ValueError` with a sentence where there is none."""
-        path = self.path(title)
-        through = self._through(position, title, title if path is None else path)
-        if through is not None:
-            return through
-        if path is None:
+        target = self.find(position, title)
+        if target is None:
             near = suggest_nearest(title, [*self._known, *self._asked, *self._titles])
             raise ValueError(f"The column {title!r} is no field.{near or self._list_fields()}")
+        return target
+
+    def find(self, position: int, title: str) -> Target | None:
+        """The column's target, None where it is no field.
+
+        Raises `ValueError` with a sentence for a field that can't be a column.
+        """
+        path = self.path(title)
+        through = self._through(position, title, title if path is None else path)
+        if through is not None or path is None:
+            return through
         found = self._shape.find(path, numbered=True)
         assert found is not None
         if found.through_list:

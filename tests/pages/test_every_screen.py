@@ -38,6 +38,7 @@ SCREENS = {
     "form": f"/ui/users/{KEY}/edit",
     "new document": f"/ui/users/new?from={KEY}",
     "deleting": f"/ui/users/{KEY}/delete",
+    "import": "/ui/users/import",
     "problem": "/ui/nothing",
 }
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 640}

@@ -18,7 +18,7 @@ from app.spreadsheets.cell import Broken, Cut, Serial, Shown
 from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, zone
 from app.spreadsheets.format import ReadOptions, Rows
 from app.spreadsheets.formats import FORMATS
-from app.spreadsheets.ingest import Ingest, match_columns
+from app.spreadsheets.ingest import Ingest, guess_targets, match_columns
 
 
 class Color(enum.StrEnum):
@@ -98,6 +98,20 @@ def test_columns_are_matched_by_path_by_title_and_in_any_case() -> None:
 def test_columns_asked_for_name_foreign_titles() -> None:
     assert paths("Vorname", "alter", "Homes", asked="name:Vorname,age:Alter,*") == [
         "name", "age", "profile.addresses",
+    ]  # fmt: skip
+
+
+def test_skipped_columns_are_overlooked_whatever_they_have() -> None:
+    header = ("name", "nmae", "age")
+    targets = match_columns(header, SHAPE, DECLARED, skipped=("nmae", "age"))
+    assert [(target.position, target.path) for target in targets] == [(0, "name")]
+
+
+def test_a_title_is_guessed_by_itself() -> None:
+    header = ("Full name", "nmae", "", "profile.addresses.city", "profile", "profile.bio")
+    guessed = guess_targets(header, SHAPE, DECLARED)
+    assert [target and target.path for target in guessed] == [
+        "name", None, None, None, "profile", "profile.bio",
     ]  # fmt: skip
 
 
