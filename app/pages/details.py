@@ -3,7 +3,7 @@
 import datetime
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bson
@@ -125,7 +125,7 @@ class Details:
         if known.shape is not None:
             return self.list_fields(known.shape, value)
         inner = known.values or Field("", "any")
-        return [self._make(key, inner, one) for key, one in value.items()]
+        return [self._make(key, replace(inner, name=key), one) for key, one in value.items()]
 
     def _list_items(self, known: Field, value: Any) -> list[Detail]:
         if not isinstance(value, list):

@@ -366,7 +366,7 @@ class FormMaker:
     ) -> None:
         """The `_id`, which never changes; one that is made by itself is not asked for."""
         if not self._is_new:
-            group.nodes["_id"] = Fixed("/_id", place, stored["_id"])
+            group.nodes["_id"] = Fixed("/_id", place, stored.get("_id"))
         elif place.field.kind != "objectid":
             node = self._make_field(place, may.below("_id", place.field), "/_id", stored, current)
             if node is not None:

@@ -36,7 +36,7 @@ from app.pages.document_forms import FormMaker, Group, Leaf, Reading, fill, forg
 from app.pages.form_actions import act
 from app.pages.forms import read_form
 from app.pages.hints import Hints, join, name_nodes
-from app.pages.inputs import Key
+from app.pages.inputs import Key, write_json
 from app.pages.linked import Linked, Names, list_referrers, name_linked
 from app.pages.naming import name_document
 from app.pages.packing import pack, unpack
@@ -200,11 +200,15 @@ class Documents:
         form = _make_form(access, draft, draft.original, new=new)
         if word in _MAKING:
             _focus(form, name)
-        elif word == FIND:
-            await self._find_links(request, form, name)
-        else:
+        elif word != FIND:
             act(form, draft.order)
-        names = await self._name_links(request, form)
+        try:
+            if word == FIND:
+                await self._find_links(request, form, name)
+            names = await self._name_links(request, form)
+        except Unavailable as error:  # the form goes on without the database
+            errors, status = [error.detail], error.status
+            return self._show_form(request, access, draft, form, errors, status, error.headers)
         return self._show_form(request, access, draft, form, names=names)
 
     async def _find_links(self, request: Request, form: Group, name: str) -> None:
@@ -320,6 +324,7 @@ class Documents:
             changes=changes,
             title_of=lambda change: _name_place(shape, change.steps),
             is_hidden=lambda change: _is_hidden(shape, change.steps),
+            write_json=write_json,
             is_unpicked=is_unpicked,
             back=self._own_address(request),
         )

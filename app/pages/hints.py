@@ -45,17 +45,17 @@ class Hints:
                 yield self._gettext(_LIMITS[words]) % {"value": value}
             else:
                 yield words.format(value)
-        default = _write_default(info)
+        default = self._write_default(info)
         if default:
             yield self._gettext(N_("when missing: %(value)s")) % {"value": default}
 
-
-def _write_default(info: FieldInfo) -> str:
-    """The default of a field where it is a plain value."""
-    default: Any = to_jsonable_python(info.get_default(), fallback=lambda value: None)
-    if default is PydanticUndefined or not isinstance(default, str | int | float):
-        return ""
-    return str(default)[:LONGEST]
+    def _write_default(self, info: FieldInfo) -> str:
+        """The default of a field where it is a plain value."""
+        default: Any = to_jsonable_python(info.get_default(), fallback=lambda value: None)
+        if isinstance(default, bool):
+            return self._gettext(N_("yes") if default else N_("no"))
+        is_plain = default is not PydanticUndefined and isinstance(default, str | int | float)
+        return str(default)[:LONGEST] if is_plain else ""
 
 
 def name_nodes(form: Group) -> dict[str, str]:

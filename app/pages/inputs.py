@@ -6,6 +6,7 @@ this value, so that nothing changes that a control can't show: line ends, offset
 """
 
 import datetime
+import json
 import re
 import zoneinfo
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import orjson
 
 from app.api import requests
+from app.api.requests import BeyondDouble
 from app.errors import BadRequest
 from app.pages.languages import N_
 from app.resources.fields import Field
@@ -94,7 +96,7 @@ class Number(Input):
         return type(value) in (int, float) or value in _NO_NUMBERS
 
     def write(self, value: Any) -> str:
-        return orjson.dumps(value).decode().strip('"')
+        return write_json(value).strip('"')
 
     def read(self, text: str) -> Any:
         text = text.strip()
@@ -212,7 +214,7 @@ class Choice(Input):
         return listed
 
     def write(self, value: Any) -> str:
-        return orjson.dumps(value).decode()
+        return write_json(value)
 
     def read(self, text: str) -> Any:
         try:
@@ -231,7 +233,7 @@ class Json(Input):
         return True
 
     def write(self, value: Any) -> str:
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+        return write_json(value)
 
     def read(self, text: str) -> Any:
         try:
@@ -296,6 +298,16 @@ _INPUTS: dict[str, type[Input]] = {
     "decimal": Exact,
     "date": Day,
 }
+
+
+def write_json(value: Any) -> str:
+    """The value as JSON, one member on a line; also what no document can hold, but a form can."""
+    if isinstance(value, BeyondDouble):
+        return "1e999" if value > 0 else "-1e999"
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:  # a number that is too large
+        return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def normalize(text: str) -> str:

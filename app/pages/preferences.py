@@ -51,7 +51,7 @@ def is_zone(name: str) -> bool:
     """Whether a time zone has this name."""
     try:
         zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         return False
     return True
 

@@ -72,7 +72,7 @@ function offerCopies() {
   if (!navigator.clipboard) return;
   for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
   const label = document.querySelector("[data-copy-label]")?.dataset.copyLabel;
-  for (const value of document.querySelectorAll("[data-copy]")) {
+  for (const value of document.querySelectorAll("[data-copy]:not(:has(.note))")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "copy";
@@ -199,7 +199,9 @@ let unsaved = false;
 document.addEventListener("input", (event) => {
   if (event.target.closest("[data-guard]") !== null) unsaved = true;
 });
-document.addEventListener("submit", () => { unsaved = false; });
+document.addEventListener("submit", (event) => {
+  if (event.target.matches("[data-guard]")) unsaved = false;
+});
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
 // --- keys ---
