@@ -85,3 +85,17 @@ async def test_a_late_answer_never_replaces_a_newer_one(page: Page) -> None:
     await page.wait_for_timeout(1100)
     await expect(page.locator("tbody tr")).to_contain_text(["Bea"])
     await expect(page).to_have_url("/ui/users/?keyword=bea")
+
+
+async def test_what_is_being_composed_is_not_searched_for_before_it_is_done(page: Page) -> None:
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    await page.goto("/ui/users/")
+    field = page.locator("#keyword")
+    compose = "new InputEvent('input', { bubbles: true, isComposing: true })"
+    await field.evaluate(f"one => {{ one.value = 'be'; one.dispatchEvent({compose}); }}")
+    await page.wait_for_timeout(500)
+    assert not [url for url in requests if "keyword=be" in url]
+    await field.dispatch_event("compositionend")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page).to_have_url("/ui/users/?keyword=be")

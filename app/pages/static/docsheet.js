@@ -299,16 +299,19 @@ document.addEventListener("click", (event) => {
 
 const LONGEST = 500; // characters of a value that goes into an address
 
+// The value of a cell as a filter has it, null for none, undefined for what no filter finds.
 function readValue(element) {
   const link = element.closest("td a") ?? element.querySelector("a");
   if (link !== null) return decodeURIComponent(link.pathname.split("/").pop());
-  const one = element.querySelector(".missing, .null, .empty, .yes, .no, time, code") ?? element;
+  const one = element.querySelector(".note, .yes, .no, time, code") ?? element;
   if (one.matches(".missing, .null")) return null;
   if (one.matches(".empty")) return "";
+  if (one.matches(".note")) return undefined; // a list without elements
   if (one.matches(".yes, .no")) return String(one.matches(".yes"));
   if (one.matches("time")) return one.title || one.textContent;
   const text = one.textContent;
-  return one.matches("code") && text.startsWith('"') ? JSON.parse(text) : text;
+  if (!one.matches("code")) return text;
+  return text.startsWith('"') ? JSON.parse(text) : /^[[{]/.test(text) ? undefined : text;
 }
 
 function addressOf(heading, value, isNot) {
@@ -327,8 +330,10 @@ function openCell(cell, element) {
   if (dialog === null || !heading.dataset.path || "odd" in cell.dataset) return;
   if (element === cell && cell.querySelector("details, a + a")) return; // of several values none
   const value = readValue(element);
-  if (value !== null && value.length > LONGEST) return;
-  document.getElementById("cell-title").textContent = `${heading.innerText}: ${element.innerText}`;
+  if (value === undefined || value?.length > LONGEST) return;
+  const [name, shown] = document.getElementById("cell-title").children;
+  name.textContent = heading.innerText;
+  shown.textContent = element.innerText;
   for (const link of dialog.querySelectorAll("a")) {
     link.href = addressOf(heading, value, Boolean(link.dataset.not));
   }
