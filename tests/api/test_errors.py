@@ -45,15 +45,25 @@ def every_path() -> list[str]:
         "{export_id}": "none",
         "{problem}": "none",
         "{file}": "none",
+        "{slug}": "none",
+        "{token}": "none",
+        "{step}": "match",
     }
     paths = []
     for route in app.paths.routes:
+        if "{id}" in route.path:  # a download under an id, which serves once
+            continue
         path = route.path
         for parameter, value in parameters.items():
             path = path.replace(parameter, value)
         assert "{" not in path
         paths.append(path)
     return paths
+
+
+def is_screen(answer: httpx.Response, path: str) -> bool:
+    """Whether it is a screen for people, which says beside its controls what is wrong."""
+    return path.startswith("/ui/") and answer.headers["content-type"].startswith("text/html")
 
 
 async def test_all_routes_have_the_one_error_shape(http: httpx.Client) -> None:
@@ -70,7 +80,8 @@ async def test_all_routes_have_the_one_error_shape(http: httpx.Client) -> None:
         for method in METHODS:
             answer = http.request(method, path, params={"nonsense": "1"})
             if answer.status_code >= 400:
-                check(answer, path)
+                if not is_screen(answer, path):
+                    check(answer, path)
                 if answer.status_code == 405:
                     assert method not in answer.headers["allow"].split(", ")
             else:
