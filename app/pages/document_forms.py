@@ -175,7 +175,7 @@ class Leaf(Node):
 
     def read(self, reading: Reading, path: Path) -> Any:
         reading.nodes[path] = self
-        if self._is_untouched():
+        if self.is_untouched:
             return self.original
         if not self.input.is_empty(self.text):
             return self._read_text(reading)
@@ -184,7 +184,8 @@ class Leaf(Node):
         has_value = self.state == "value" and self.input.takes_empty
         return "" if has_value else MISSING
 
-    def _is_untouched(self) -> bool:
+    @property
+    def is_untouched(self) -> bool:
         """Whether the control still has what the stored value was written as."""
         if self.state != "value" or self.original is MISSING or self.original is None:
             return False

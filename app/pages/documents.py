@@ -23,6 +23,7 @@ from app.api.router import ResourceRouter
 from app.errors import (
     BadRequest,
     Fault,
+    Forbidden,
     Invalid,
     NotFound,
     PreconditionFailed,
@@ -150,6 +151,7 @@ class Documents:
         if draft.order != SAVE:
             return await self._press(request, access, draft, new=False)
         form = _make_form(access, draft, draft.original)
+        await self._read_names(request, form)
         return await self._save(request, router, access, draft, form)
 
     async def _save(
@@ -220,6 +222,21 @@ class Documents:
                     continue
                 node.picks = await self._picks.find(request, node.input.collection, node.text)
                 node.focus = "control"
+
+    async def _read_names(self, request: Request, form: Group) -> None:
+        """Puts the `_id` in the place of what a document is called, where just one is called so."""
+        for node in _list_links(form):
+            assert isinstance(node.input, Key)
+            if not node.text.strip() or node.is_untouched:
+                continue
+            try:
+                picks = await self._picks.find(request, node.input.collection, node.text.strip())
+            except (Unavailable, Forbidden):  # what is wrong is said where it is saved
+                return
+            called = [pick for pick in picks if pick.name == node.text.strip()]
+            if all(pick.key != node.text.strip() for pick in picks):
+                node.picks = picks
+                node.text = called[0].key if len(called) == 1 else node.text
 
     async def _name_links(self, request: Request, form: Group) -> Names:
         """What the links in a form lead to."""
@@ -370,6 +387,7 @@ class Documents:
         if draft.order != SAVE:
             return await self._press(request, access, draft, new=True)
         form = _make_form(access, draft, draft.original, new=True)
+        await self._read_names(request, form)
         reading = Reading()
         body = form.read(reading, ())
         if not reading.is_readable:

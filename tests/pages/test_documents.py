@@ -605,3 +605,40 @@ def test_a_form_that_is_none_of_ours_is_refused(http: httpx.Client, users: Any) 
 
 def test_a_zone_that_is_none_is_overlooked(http: httpx.Client) -> None:
     assert http.get("/ui/users/", headers={"Cookie": "zone=nowhere"}).status_code == 200
+
+
+def test_a_link_may_be_typed_as_what_the_document_is_called(
+    http: httpx.Client, database: Any
+) -> None:
+    classes, students = database["classes"], database["students"]
+    for one in (classes, students):
+        one.delete_many({})
+    classes.insert_many([{"_id": KEY, "name": "1A"}, {"name": "1AB"}])
+    students.insert_one({"_id": KEY, "sno": 1001, "name": "Ada"})
+    assert edit(http, "students").set("/clas", "1A ").send(http).status_code == 303
+    assert students.find_one()["clas"] == bson.DBRef("classes", KEY)
+    answer = edit(http, "students").set("/clas", "1").send(http)
+    assert answer.status_code == 422
+    assert ("do", f"pick /clas {KEY}") in read_form(answer).buttons
+    for one in (classes, students):
+        one.delete_many({})
+
+
+def test_an_open_model_takes_other_fields(typed: httpx.Client, stores: Any) -> None:
+    stores["open"].delete_many({})
+    stores["open"].insert_one({"_id": KEY, "name": "Ada", "more": {"a": 1}, "less": 2})
+    form = edit(typed, "open").press(typed, "drop / 1").press(typed, "add /")
+    form.set("key://1", "new").set("//1", "[1]").set("//0", '{"a": 2}')
+    answer = form.send(typed)
+    assert answer.status_code == 303, faults(answer)
+    assert stores["open"].find_one() == {"_id": KEY, "name": "Ada", "more": {"a": 2}, "new": [1]}
+
+
+def test_a_strict_model_gets_numbers_and_dates(typed: httpx.Client, stores: Any) -> None:
+    stores["strict"].delete_many({})
+    form = open_form(typed, "/ui/strict/new").set("/name", "Ada").set("/age", "36")
+    answer = form.set("/when", "2026-01-02T03:04").send(typed)
+    assert answer.status_code == 303, faults(answer)
+    when = datetime.datetime(2026, 1, 1, 19, 4, tzinfo=UTC)
+    expected = {"name": "Ada", "age": 36, "when": when, "size": 1.5, "tags": ["new"]}
+    assert stores["strict"].find_one({}, {"_id": 0}) == expected
