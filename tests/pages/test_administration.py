@@ -3,10 +3,12 @@
 import html
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from tests.pages.test_hidden import list_addresses, name_kind
 from tests.support.accounts import ADDRESS, HASHER, PASSWORD, Served, serve
 from tests.support.forms import TYPE, Form, encode, read_form
 
@@ -229,3 +231,30 @@ async def test_a_page_of_another_site_writes_nothing(served: Served) -> None:
                 assert answer.status_code == 403, (path, headers)
         assert tried > 20
         assert (await client.get("/ui/me")).status_code == 200
+
+
+@pytest.mark.slow
+async def test_every_link_of_the_administration_leads_somewhere(
+    served: Served, admin: httpx.AsyncClient
+) -> None:
+    await admin.post("/ui/admin/keys/new", data={"name": "a key"})
+    await admin.post("/ui/me/shares/new", data={"address": "/users/export/csv"})
+    served.database["docsheet.roles"].insert_one({"name": "clerk", "rules": {}})
+    waiting, seen = ["/ui/admin/"], {}
+    while waiting:
+        address = waiting.pop(0)
+        kind = name_kind(address)
+        if kind in seen or not address.startswith(("/ui/admin/", "/auth/", "/views/")):
+            continue
+        answer = await admin.get(address)
+        seen[kind] = answer.status_code
+        is_form_only = answer.status_code in (405, 422)  # of what is posted, or asked by scripts
+        assert answer.status_code in (200, 303) or is_form_only, (address, read(answer))
+        if answer.headers["Content-Type"].startswith("text/html"):
+            waiting += list_addresses(answer.text, urlsplit(address).path)
+    of_one = [f"/ui/admin/{one}/{{key}}" for one in ("accounts", "roles", "shares", "audit")]
+    for path in of_one:
+        assert seen.get((path,)) == 200, path
+    # What is written one at a time has no buttons for many, and is in no import or saved view.
+    for path, *_ in seen:
+        assert not re.search(r"/ui/admin/\w+/(import|views|change|many)", path), path

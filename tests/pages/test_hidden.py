@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import secrets
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -122,7 +123,8 @@ async def fill(served: Served) -> None:
 def list_addresses(text: str, base: str) -> Iterator[str]:
     """What a screen leads to by links and by scripts."""
     for found in re.findall(r'(?:href|hx-get|action|data-[a-z]+)="([/?][^"]*)"', text):
-        yield urljoin(base, html.unescape(found))
+        address = urljoin(base, html.unescape(found))
+        yield address.replace("{id}", secrets.token_hex(16))  # which a script makes up
 
 
 def name_kind(address: str) -> tuple[str, ...]:
@@ -130,6 +132,8 @@ def name_kind(address: str) -> tuple[str, ...]:
     path, _, query = address.partition("?")
     names = {f"{name}={value}" if name == "field" else name for name, value in parse_qsl(query)}
     path = re.sub("[0-9a-f]{24,32}", "{key}", path)
+    if "/export/" in path or "/download/" in path:  # a file, whatever it is of
+        return (path,)
     return path, *sorted(name for name in names if len(names) == 1 or "=" in name)
 
 

@@ -94,6 +94,22 @@ async def test_a_form_after_the_session_ended_is_sent_again(page: Page, stored: 
     await expect(page.get_by_label("name", exact=False).first).to_have_value("Bert")
 
 
+async def test_a_button_after_the_session_ended_leaves_the_form_as_it_is(
+    page: Page, stored: Any
+) -> None:
+    await page.goto("/ui/users/new")
+    await sign_in(page, "root")
+    name = page.locator('[name="/name"]')
+    await name.fill("Bert")
+    stored["docsheet.sessions"].delete_many({})
+    await page.locator('button[value^="fill"], button[value^="add"]').first.click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("You are not signed in")
+    await expect(dialog.get_by_role("link")).to_have_attribute("target", "_blank")
+    await dialog.get_by_role("button", name="Close").click()
+    await expect(name).to_have_value("Bert")
+
+
 async def test_a_new_key_is_copied(page: Page, stored: Any) -> None:
     await page.goto("/ui/me/keys/new")
     await sign_in(page, "anna")
