@@ -6,7 +6,7 @@ comes twice changes nothing the second time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import PurePath
@@ -24,23 +24,30 @@ from app.api.multipart import FORM, Upload, new_upload, receive
 from app.api.pages import path_of_pages
 from app.api.router import ResourceRouter
 from app.api.uploads import make_file_headers
-from app.errors import BadRequest, Fault, Invalid, NotFound, RequestError
+from app.errors import BadRequest, Invalid, NotFound, RequestError
 from app.pages import addresses
 from app.pages.forms import read_form
+from app.pages.import_plans import (
+    ENCODINGS,
+    check_plan,
+    guess_plan,
+    guess_steps,
+    list_found,
+    make_matching,
+    read_plan,
+    read_reading,
+)
 from app.pages.importing import Importing
 from app.pages.languages import N_
-from app.pages.matching import Matching, choose_key
 from app.pages.screens import Screens
 from app.pages.tables import cells_of
-from app.query.parameters import DELIMITERS, FORMULAS, MODES, ON_ERROR
+from app.query.parameters import MODES
 from app.resources.registry import Resource
 from app.settings import Settings
-from app.spreadsheets.cells import zone
 from app.spreadsheets.formats import FORMATS
-from app.spreadsheets.ingest import ERROR
 from app.spreadsheets.reading import find_format
 from app.transfers.inspections import Found
-from app.transfers.kept_imports import SHEET, Kept, Plan, Reading, Steps, What
+from app.transfers.kept_imports import SHEET, Kept, Reading, Steps, What
 from app.transfers.keys import possible_keys
 
 UPLOAD: Final = "upload"
@@ -55,10 +62,6 @@ NAMES = {
     IMPORT: N_("Import"),
     REPORT: N_("Report"),
 }
-ENCODINGS = (
-    "utf-8", "gb18030", "utf-16", "big5", "shift_jis", "euc-kr", "windows-1252", "iso-8859-1",
-)  # fmt: skip
-READABLE = ("xlsx", "csv", "ndjson", "json")
 FORM_LIMIT = 2 * 1024 * 1024  # bytes of a form with a field for each column
 SHEETS = 4  # of a workbook that are tried
 NAME = 200  # characters of a file's name that are kept
@@ -119,7 +122,7 @@ class Imports:
         name = PurePath(upload.name.replace("\\", "/")).name[:NAME]
         caller, collection = caller_of(request.scope).key, access.view.whole.name
         last = await self._importing.kept.find_last(collection, caller)
-        steps = await asyncio.to_thread(_guess_steps, access, reading, found, last)
+        steps = await asyncio.to_thread(guess_steps, access, reading, found, last)
         return await self._importing.kept.add(collection, caller, name, upload.file, steps)
 
     async def _look(self, upload: Upload, reading: Reading) -> tuple[Reading, Found]:
@@ -222,11 +225,11 @@ class Imports:
         """Reads the file in another way, and matches its columns anew."""
         before = kept.steps
         try:
-            reading = _read_reading(form, before)
+            reading = read_reading(form, before)
             found = await self._importing.inspect_kept(kept, reading)
         except RequestError as error:
             return self._show_match(request, access, kept, before, error)
-        plan = await asyncio.to_thread(_guess_plan, access, found)
+        plan = await asyncio.to_thread(guess_plan, access, found)
         steps = Steps(reading, found, plan)
         saved = await self._importing.kept.save(kept, steps)
         return _go(request, access, saved or kept, MATCH)
@@ -239,7 +242,7 @@ class Imports:
         steps: Steps,
         error: RequestError | None = None,
     ) -> Response:
-        matching = _make_matching(access)
+        matching = make_matching(access)
         plan = steps.plan
         choices = matching.list_choices(plan.paths)
         columns = steps.found.columns or ()
@@ -260,7 +263,7 @@ class Imports:
             modes=[mode for mode in MODES if may_use(access, mode)],
             keys=keys,
             pairs=lambda words: list(zip(words, words, strict=True)),
-            encodings=list(dict.fromkeys([*ENCODINGS, *_found_word(steps, "encoding")])),
+            encodings=list(dict.fromkeys([*ENCODINGS, *list_found(steps, "encoding")])),
             takes=FORMATS[steps.reading.format].reads,
         )
 
@@ -272,8 +275,8 @@ class Imports:
         """Keeps what the form says of columns and rows, and begins a preview of it."""
         steps = kept.steps
         try:
-            steps = _read_plan(form, access, steps)
-            await asyncio.to_thread(_check_plan, access, steps)
+            steps = read_plan(form, access, steps)
+            await asyncio.to_thread(check_plan, access, steps)
             self._importing.make_import(
                 access, steps.reading, steps.found, steps.plan, dry_run=True
             )
@@ -309,7 +312,7 @@ class Imports:
         labels: dict[str, str] = {}
         if run.result is not None:
             paths = [str(change["field"]) for change in run.result.changes]
-            labels = {one.path: one.label for one in _make_matching(access).list_choices(paths)}
+            labels = {one.path: one.label for one in make_matching(access).list_choices(paths)}
         return self._render(
             request,
             access,
@@ -390,104 +393,6 @@ def _take_any(name: str | None, media_type: str | None) -> None:
 def _has_choice(found: Found) -> bool:
     """Whether a file that can't be read in one way may be readable in another."""
     return found.format == "csv" or len(found.sheets) > 1
-
-
-def _make_matching(access: Access) -> Matching:
-    views = access.repository.reach.compilers.views
-    return Matching(views, access.view.whole.name)
-
-
-def _guess_plan(access: Access, found: Found) -> Plan:
-    """The likeliest plan: documents are changed where the file says which."""
-    paths = _make_matching(access).guess(found)
-    modes = [mode for mode in MODES if may_use(access, mode)]
-    key = choose_key(possible_keys(access.view.resource), paths)
-    if any('"_id":' in document for document in found.documents):
-        key = "_id"
-    if key and "upsert" in modes:
-        return Plan(paths, "upsert", key)
-    return Plan(paths, modes[0] if modes else "insert", key)
-
-
-def _guess_steps(access: Access, reading: Reading, found: Found, last: Kept | None) -> Steps:
-    """The likeliest steps: those of the upload before, where the columns are the same.
-
-    So whoever uploads a sheet that is fixed need not match its columns again.
-    """
-    plan = _guess_plan(access, found)
-    if last is None or not _is_same_table(found, last.steps.found):
-        return Steps(reading, found, plan)
-    before = last.steps
-    if not may_use(access, before.plan.mode):
-        return Steps(reading, found, plan)
-    matching = _make_matching(access)
-    chosen = dict(zip(before.found.titles, before.plan.paths, strict=False))
-    paths = [chosen.get(title, "") for title in found.titles]
-    known = tuple(path if matching.has(path) else "" for path in paths)
-    reading = replace(reading, timezone=before.reading.timezone)
-    return Steps(reading, found, replace(before.plan, paths=known, on_error=ON_ERROR[0]))
-
-
-def _is_same_table(found: Found, before: Found) -> bool:
-    """Whether the columns are the same, but for that of a sheet that says what is wrong."""
-    titles = [title for title in found.titles if title != ERROR or title in before.titles]
-    return bool(titles) and titles == before.titles
-
-
-def _read_reading(form: Mapping[str, str], steps: Steps) -> Reading:
-    """How the form says that the file is to be read; raises `Invalid`."""
-    before = steps.reading
-    known: Mapping[str, Sequence[str]] = {
-        "format": READABLE,
-        "encoding": ("", *ENCODINGS, *_found_word(steps, "encoding")),
-        "delimiter": ("", *DELIMITERS),
-        "formulas": FORMULAS,
-    }
-    words = {name: form.get(name, getattr(before, name)) for name in (*known, "sheet")}
-    for name, possible in known.items():
-        _require_one_of(name, words[name], possible)
-    return Reading(**words, timezone=before.timezone)
-
-
-def _read_plan(form: Mapping[str, str], access: Access, steps: Steps) -> Steps:
-    """What the form says of columns and rows; raises `Invalid`."""
-    before = steps.plan
-    paths = tuple(
-        form.get(f"column.{position}", path).strip() for position, path in enumerate(before.paths)
-    )
-    words = {name: form.get(name, getattr(before, name)) for name in ("mode", "key", "on_error")}
-    _require_one_of("mode", words["mode"], [mode for mode in MODES if may_use(access, mode)])
-    _require_one_of("on_error", words["on_error"], ON_ERROR)
-    local = form.get("timezone", steps.reading.timezone).strip() or "UTC"
-    zone(local)
-    return Steps(replace(steps.reading, timezone=local), steps.found, Plan(paths, **words))
-
-
-def _check_plan(access: Access, steps: Steps) -> None:
-    """Raises `Invalid` where the columns, or those of the key, can't be."""
-    found, plan = steps.found, steps.plan
-    if found.error:
-        raise Invalid(found.error)
-    if found.columns is None:
-        return
-    _make_matching(access).check(found, plan.paths)
-    if plan.mode == "insert":
-        return
-    for path in filter(None, plan.key.split(",")):
-        if path not in plan.paths:
-            detail = f"key: the file has no column {path!r}, by which documents are found."
-            raise Invalid(detail, Fault(detail, parameter="key"))
-
-
-def _require_one_of(name: str, word: str, possible: Sequence[str]) -> None:
-    if word not in possible:
-        detail = f"{name}: must be one of: {' '.join(filter(None, possible))}; not {word[:60]!r}."
-        raise Invalid(detail, Fault(detail, parameter=name))
-
-
-def _found_word(steps: Steps, name: str) -> list[str]:
-    word = steps.found.findings.get(name)
-    return [word] if word else []
 
 
 def _require_known(step: str) -> None:
