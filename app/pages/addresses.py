@@ -11,7 +11,9 @@ from app.resources.registry import Resource
 
 Pairs = Sequence[tuple[str, str]]
 PAGING = ("skip", "after", "limit")
-SCREENS = frozenset(("new", "pick", "download", "import", "table", "views"))  # of a collection
+SCREENS = frozenset(
+    ("new", "pick", "bulk", "download", "import", "table", "views")
+)  # of a collection
 _OF_PAGE = (*PAGING, "count", "fields", "expand")  # what an export doesn't have
 
 
