@@ -6,8 +6,9 @@ the address alone would. It is stored with its slug as `_id`.
 
 import datetime
 import re
+import time
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any
 
@@ -21,6 +22,8 @@ from app.store.client import Connection, Database
 
 COLLECTION = "docsheet.views"
 MOST = 1_000  # views of one owner
+RECENT_SECONDS = 1.0  # that a table may lack a view which another process has saved
+MOST_RECENT = 1_000  # lists of views that are kept for so long
 LONGEST_NAME = 100  # characters of a name, and of a slug
 _is_slug = re.compile(r"[^\W_]+(?:-[^\W_]+)*").fullmatch
 _between = re.compile(r"[\W_]+")
@@ -121,6 +124,10 @@ class SavedView:
 class SavedViews(Part):
     """The views of a database."""
 
+    def __init__(self) -> None:
+        self._recent: dict[tuple[str, str], tuple[float, Sequence[SavedView]]] = {}
+        self._writes = 0  # of this process
+
     async def open(self, database: Database) -> None:
         """Takes the views from this database."""
         self._database = database
@@ -136,6 +143,27 @@ class SavedViews(Part):
             condition["resource"] = resource
         found = await self._database.run(_find, self._views, condition)
         return sorted(found, key=lambda view: (view.name.casefold(), view.slug))
+
+    async def list_recent(self, owner: str, resource: str) -> Sequence[SavedView]:
+        """The same as of a second ago, but with all that this process has written since."""
+        key, asked = (owner, resource), time.monotonic()
+        since, kept = self._recent.get(key, (float("-inf"), ()))
+        if asked - since < RECENT_SECONDS:
+            return kept
+        writes = self._writes
+        found = await self.list(owner, resource)
+        if len(self._recent) >= MOST_RECENT:
+            self._recent.clear()
+        if writes == self._writes:
+            self._recent[key] = asked, found
+        return found
+
+    async def _write(self, write: Callable[..., Any], *words: Any) -> Any:
+        try:
+            return await self._database.run(write, *words, writing=True)
+        finally:
+            self._writes += 1
+            self._recent.clear()
 
     async def read(self, slug: str) -> SavedView:
         """The view with this slug, whosever it is; raises `NotFound`."""
@@ -154,7 +182,7 @@ class SavedViews(Part):
             raise Conflict(f"{MOST:,} views are saved already; delete some of them first.")
         try:
             insert = self._views.insert_one
-            await self._database.run(insert, view.to_stored(), writing=True)
+            await self._write(insert, view.to_stored())
         except Conflict:
             detail = f"There is a view at {view.slug!r} already; say another slug."
             raise Conflict(detail, Fault(detail, pointer="#/slug")) from None
@@ -164,7 +192,7 @@ class SavedViews(Part):
         values["changed"] = now()
         update = self._views.update_one
         condition = {"_id": view.slug, "owner": view.owner}
-        done = await self._database.run(update, condition, {"$set": values}, writing=True)
+        done = await self._write(update, condition, {"$set": values})
         if not done.matched_count:
             raise make_unknown(view.slug)
         return replace(view, **values)
@@ -172,7 +200,7 @@ class SavedViews(Part):
     async def delete(self, view: SavedView) -> None:
         """Deletes a view, if it is still there."""
         condition = {"_id": view.slug, "owner": view.owner}
-        await self._database.run(self._views.delete_one, condition, writing=True)
+        await self._write(self._views.delete_one, condition)
 
 
 def find(database: Connection, slug: str) -> SavedView | None:

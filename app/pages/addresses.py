@@ -39,11 +39,24 @@ def write_step(field: Field, key: object) -> str:
 
 def with_pairs(path: str, pairs: Pairs) -> str:
     """The path with a query string, where there are pairs."""
-    return f"{path}?{urlencode(pairs)}" if pairs else path
+    return f"{path}?{query(pairs)}" if pairs else path
+
+
+def add_plain(address: str, pairs: Pairs) -> str:
+    """The address with more pairs, in which there is nothing to be percent-encoded."""
+    if not pairs:
+        return address
+    sign = "&" if "?" in address else "?"
+    return f"{address}{sign}{'&'.join([f'{name}={value}' for name, value in pairs])}"
 
 
 def query(pairs: Pairs) -> str:
     """The pairs as a query string."""
+    return _encode(tuple(pairs))
+
+
+@lru_cache(maxsize=1_000)
+def _encode(pairs: tuple[tuple[str, str], ...]) -> str:
     return urlencode(pairs)
 
 

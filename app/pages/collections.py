@@ -1,6 +1,5 @@
 """A collection as a table: the screen whose query is that of the list, word for word."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -103,10 +102,8 @@ class Collections:
         resource = access.view.resource
         columns = choose_columns(resource, query.fields)
         expansions = _expand_links(access, columns)
-        page, views = await asyncio.gather(
-            access.repository.page(replace(query, expand=expansions)),
-            self._list_views(request, resource),
-        )
+        page = await access.repository.page(replace(query, expand=expansions))
+        views = await self._list_views(request, resource)
         if access.present:
             for document in page.documents:
                 access.present(document)
@@ -165,7 +162,11 @@ class Collections:
 
     async def _list_views(self, request: Request, resource: Resource) -> Sequence[FoundView]:
         """The saved views of the collection; of our own collections there are none."""
-        return () if is_own(resource) else await self._saved.list(request, resource)
+        if is_own(resource):
+            return ()
+        was_changed = bool(self._screens.look(request).done)  # which another process may have done
+        find = self._saved.list if was_changed else self._saved.list_recent
+        return await find(request, resource)
 
 
 def _count_later(request: Request, query: Query) -> Query:

@@ -30,8 +30,9 @@ class Paging:
 def make_paging(path: str, pairs: Pairs, query: Query, page: ListPage) -> Paging:
     """The ways from a page of the table at a path."""
     others = addresses.without(pairs, "after", "skip")
+    begin = addresses.with_pairs(path, others)
     links = {
-        relation: addresses.with_pairs(path, [*others, *place])
+        relation: addresses.add_plain(begin, place)
         for relation, place in list_pages(query, page).items()
     }
     size = query.limit or SIZES[0]

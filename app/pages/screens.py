@@ -3,14 +3,14 @@
 Handlers give a template's name and its words; everything that all screens need is added here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -49,6 +49,7 @@ DONE_WORDS = {  # what a screen says of what was done before it, by the word in 
     "ended": N_("It serves no more."),
 }
 KEPT = "docsheet.screen"  # in the scope of a request
+MOST_WAYS = 8  # collections in the head of a screen
 TEMPLATES = Path(__file__).parent / "templates"
 PRIVATE = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
@@ -77,9 +78,10 @@ class Screen:
         name = name_of(resource)
         return self.language.gettext(name) if is_own(resource) else name
 
-    def is_below(self, resource: Resource) -> bool:
-        """Whether this is a screen of that collection."""
-        return self.path.startswith(f"{path_of_pages(resource)}/")
+    @property
+    def ways(self) -> Sequence[tuple[str, str, str]]:
+        """Where the head of every screen leads: an address, the path of what is below, a name."""
+        return _list_ways(self.resources[:MOST_WAYS])
 
     @property
     def has_accounts(self) -> bool:
@@ -92,11 +94,19 @@ class Screen:
         return self.caller.means not in ("off", "none")
 
 
+@lru_cache(maxsize=256)
+def _list_ways(resources: tuple[Resource, ...]) -> Sequence[tuple[str, str, str]]:
+    return [
+        (addresses.of_collection(one), f"{path_of_pages(one)}/", name_of(one)) for one in resources
+    ]
+
+
 class Screens:
     """The templates of one server."""
 
     def __init__(self, assets: Assets, resources: Mapping[str, Resource]) -> None:
         self._resources = resources
+        self._templates: dict[tuple[str, str], Template] = {}
         self._environments = {code: self._make_environment(code, assets) for code in CODES}
 
     def _make_environment(self, code: str, assets: Assets) -> Environment:
@@ -166,12 +176,20 @@ class Screens:
     ) -> Response:
         """The answer that a template makes; templates know the headers as well."""
         screen = self.look(request)
-        found = self._environments[screen.language.code].get_template(template)
-        text = found.render(screen=screen, headers=headers or {}, **words)
+        text = self._read_template(screen.language.code, template).render(
+            screen=screen, headers=headers or {}, **words
+        )
         response = HTMLResponse(text, status, {**PRIVATE, **(headers or {})})
         if screen.done:
             remember(request, response, DONE, "", seconds=0)
         return response
+
+    def _read_template(self, code: str, name: str) -> Template:
+        """The template in a language; Jinja's own memory of them costs more to ask."""
+        template = self._templates.get((code, name))
+        if template is None:
+            template = self._templates[code, name] = self._environments[code].get_template(name)
+        return template
 
     def go(self, request: Request, address: str, done: str) -> Response:
         """The way to another screen, which says what was done: one of `DONE_WORDS`."""
