@@ -205,6 +205,7 @@ class DownloadScreens:
             choices=list(_list_choices(resource, table)),
             zone=addresses.value_of(pairs, ZONE),
             exact=_ask_for_exact(f"{path}download", asked, amount),
+            with_key=_take_key_along(f"{path}download", pairs, table),
             copies=list(
                 list_copies(host + plain.address, host + listed, has_accounts=screen.has_accounts)
             ),
@@ -325,6 +326,14 @@ def _ask_for_exact(path: str, asked: Pairs, amount: Amount) -> str:
     if amount.strategy == "exact":
         return ""
     return addresses.with_pairs(path, addresses.replace_pair(asked, "count", "exact"))
+
+
+def _take_key_along(path: str, pairs: Pairs, table: Export) -> str:
+    """The address with the `_id` as the first column, empty where it is one already."""
+    if any(column.path == "_id" for column in table.columns or ()):
+        return ""
+    columns = f"_id,{addresses.value_of(pairs, COLUMNS) or '*'}"
+    return addresses.with_pairs(path, addresses.replace_pair(pairs, COLUMNS, columns))
 
 
 # --- columns ---

@@ -183,6 +183,18 @@ def test_columns_titles_and_zone_are_chosen(http: httpx.Client, users: Any) -> N
 DEFAULT = ("name", "email", "age", "profile.bio", "profile.age", "profile.addresses")
 
 
+def test_the_key_is_taken_along_to_import_it_again(http: httpx.Client, users: Any) -> None:
+    users.insert_many(people(2))
+    for query, columns in (("sort=name", ["_id", *DEFAULT]), ("fields=age", ["_id", "age"])):
+        text = http.get(f"/ui/users/download?{query}").text
+        found = re.search(r'href="([^"]+)">take the column _id along', text)
+        assert found is not None
+        screen = http.get(html.unescape(found[1])).text
+        assert "take the column _id along" not in screen
+        sheet = http.get(offers(screen)["CSV for Excel"][0]).text
+        assert sheet.removeprefix("\ufeff").splitlines()[0].split(",") == columns
+
+
 def test_the_zone_of_the_reader_is_for_excel_alone(http: httpx.Client, users: Any) -> None:
     users.insert_many(people(1))
     text = http.get("/ui/users/download", headers={"Cookie": "zone=Asia/Shanghai"}).text
