@@ -21,6 +21,7 @@ from app.pages.chooser import Chooser
 from app.pages.collections import Collections
 from app.pages.documents import Documents
 from app.pages.downloads import DownloadScreens
+from app.pages.editing import Editing
 from app.pages.facets import Facets
 from app.pages.filters import Filters
 from app.pages.forms import read_form
@@ -69,7 +70,8 @@ class Pages:
         self._saved = SavedScreens(saved, self.screens)
         self._downloads = DownloadScreens(downloads, self.screens)
         self._bulk = Bulk(routers, self.screens)
-        self.documents = Documents(routers, self.screens, picks)
+        self.documents = Documents(routers, self.screens)
+        self.editing = Editing(routers, self.screens, picks)
 
     def routes(self) -> list[Route]:
         """The routes of all screens."""
@@ -106,7 +108,7 @@ class Pages:
         routes = [
             Route(f"{path}/", {"GET": of(self._collections.show)}),
             Route(f"{path}/table/filter", {"GET": of(self._filters.show)}),
-            Route(f"{path}/pick", {"GET": of(self.documents.pick)}),
+            Route(f"{path}/pick", {"GET": of(self.editing.pick)}),
             Route(f"{path}/table/columns", {"GET": of(self._chooser.show)}),
             Route(f"{path}/table/facets", {"GET": of(self._facets.show)}),
             *self._routes_of_downloads(path, of),
@@ -130,10 +132,10 @@ class Pages:
         self, router: ResourceRouter, of: Callable[[OfResource], Handler]
     ) -> list[Route]:
         """The routes of the forms of documents; what is made of less has other forms."""
-        documents, path = self.documents, path_of_pages(router.resource)
-        new = {"GET": of(documents.start), "POST": of(documents.create)}
-        edit = {"GET": of(documents.edit), "POST": of(documents.save)}
-        delete = {"GET": of(documents.ask), "POST": of(documents.delete)}
+        editing, path = self.editing, path_of_pages(router.resource)
+        new = {"GET": of(editing.start), "POST": of(editing.create)}
+        edit = {"GET": of(editing.edit), "POST": of(editing.save)}
+        delete = {"GET": of(self.documents.ask), "POST": of(self.documents.delete)}
         routes = [Route(f"{path}/{{key}}/edit", edit), Route(f"{path}/{{key}}/delete", delete)]
         is_made = is_made_of_less(router.resource)
         return routes if is_made else [Route(f"{path}/new", new), *routes]

@@ -642,3 +642,14 @@ def test_a_strict_model_gets_numbers_and_dates(typed: httpx.Client, stores: Any)
     when = datetime.datetime(2026, 1, 1, 19, 4, tzinfo=UTC)
     expected = {"name": "Ada", "age": 36, "when": when, "size": 1.5, "tags": ["new"]}
     assert stores["strict"].find_one({}, {"_id": 0}) == expected
+
+
+def test_a_document_with_the_name_of_a_screen_is_duplicated(
+    typed: httpx.Client, stores: Any
+) -> None:
+    stores["named"].delete_many({})
+    stores["named"].insert_one({"_id": "new", "name": "first"})
+    shown = typed.get("/ui/named/%22new%22", headers=HTML).text
+    assert 'href="/ui/named/new?from=new"' in shown
+    form = open_form(typed, "/ui/named/new?from=new").set("/_id", "copy").set("/name", "second")
+    assert form.send(typed).headers["location"] == "/ui/named/copy"
