@@ -34,16 +34,28 @@ with Turns(int(sys.argv[1])).turn():
     sys.stdin.read()
 """
 
+READ_ONCE = """
+import sys
+from app.transfers import traffic as room
+room.RECENT = 60.0
+traffic = room.Traffic(int(sys.argv[1]))
+span = traffic.begin()
+print("mine", flush=True)
+sys.stdin.readline()
+traffic.end(span)
+print("done", flush=True)
+"""
+
 
 def turns_of(traffic: Traffic) -> Turns:
     return Turns(os.dup(traffic.inherited()._descriptor))
 
 
-def hold_turn(traffic: Traffic) -> subprocess.Popen[bytes]:
-    """A process that has the turn, until its input ends."""
+def hold(traffic: Traffic, program: str = HOLD_TURN) -> subprocess.Popen[bytes]:
+    """A process that has the turn, or a read that is not answered, until its input ends."""
     descriptor = traffic.inherited()._descriptor
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD_TURN, str(descriptor)],
+        [sys.executable, "-c", program, str(descriptor)],
         pass_fds=[descriptor],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -86,6 +98,17 @@ def test_a_read_goes_first_until_it_is_answered(patient: None) -> None:
         assert not went_on.wait(0.05)
         traffic.end(second)
     assert went_on.is_set()
+
+
+def test_reads_of_each_process_of_a_server_go_first(patient: None) -> None:
+    traffic = Traffic()
+    turns = turns_of(traffic)
+    span = traffic.begin()
+    other = hold(traffic, READ_ONCE)
+    traffic.end(span)
+    assert turns._is_busy()
+    assert other.communicate(b"\n")[0] == b"done\n"
+    assert not turns._is_busy()
 
 
 def test_the_first_byte_waits_for_nobody(patient: None) -> None:
@@ -131,7 +154,7 @@ def test_an_old_request_is_no_read_to_wait_for(monkeypatch: pytest.MonkeyPatch) 
 def test_one_child_has_the_turn_and_its_end_gives_it_back(patient: None) -> None:
     traffic = Traffic()
     turns = turns_of(traffic)
-    holder = hold_turn(traffic)
+    holder = hold(traffic)
     taken = threading.Event()
 
     def take() -> None:
@@ -150,7 +173,7 @@ def test_one_child_has_the_turn_and_its_end_gives_it_back(patient: None) -> None
 def test_a_turn_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "LONGEST", 0.0)
     traffic = Traffic()
-    holder = hold_turn(traffic)
+    holder = hold(traffic)
     with turns_of(traffic).turn():
         pass
     holder.communicate(b"")
