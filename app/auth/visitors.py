@@ -3,7 +3,7 @@
 Programs are refused, and so is a form that was filled in: what was typed must not get lost.
 """
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
@@ -17,6 +17,7 @@ from app.errors import RequestError, Unauthorized
 SIGN_IN = f"{UI}/sign-in"
 NEXT = "next"  # the parameter that says where to go on
 SEE_OTHER = 303
+PART = b"/table/"  # in the path of what is a part of a table's screen
 
 
 def lead(error: RequestError, scope: Scope) -> Response | None:
@@ -35,12 +36,12 @@ def lead(error: RequestError, scope: Scope) -> Response | None:
         return None
     if HTMX in headers:
         response = problem(error, scope)
-        response.headers["HX-Redirect"] = _sign_in(scope)
+        response.headers["HX-Redirect"] = _lead_back(scope, _find_screen(scope, headers))
         return response
     if headers.get(b"sec-fetch-mode", b"navigate") != b"navigate":
         return None
     no_store = {"Cache-Control": "no-store", "Vary": "Accept, Cookie"}
-    return RedirectResponse(_sign_in(scope), SEE_OTHER, no_store)
+    return RedirectResponse(_lead_back(scope, _find_address(scope)), SEE_OTHER, no_store)
 
 
 def _is_page(scope: Scope, headers: dict[bytes, bytes]) -> bool:
@@ -51,10 +52,24 @@ def _is_page(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     return path == "/" or f"{path}/".startswith(f"{UI}/") or path.endswith(f"/{INDEX}")
 
 
-def _sign_in(scope: Scope) -> str:
-    """The address of the sign-in, which goes on to what is asked for."""
-    root: str = scope.get("root_path", "")
+def _find_address(scope: Scope) -> bytes:
+    """What is asked for, with its query."""
     path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     query: bytes = scope["query_string"]
-    there = path.removeprefix(root.encode()) + (b"?" + query if query else b"")
+    return path + b"?" + query if query else path
+
+
+def _find_screen(scope: Scope, headers: dict[bytes, bytes]) -> bytes:
+    """The screen that a script of htmx makes, or the one that it asks for a part of."""
+    there = _find_address(scope)
+    if PART not in there.partition(b"?")[0]:
+        return there
+    screen = urlsplit(headers.get(b"hx-current-url", b""))
+    return screen.path + b"?" + screen.query if screen.query else screen.path
+
+
+def _lead_back(scope: Scope, address: bytes) -> str:
+    """The address of the sign-in, which goes on to another one."""
+    root: str = scope.get("root_path", "")
+    there = address.removeprefix(root.encode()) or f"{UI}/".encode()
     return f"{root}{SIGN_IN}?{NEXT}={quote(there, safe='/')}"

@@ -18,7 +18,7 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.auth.passwords._hasher", HASHER)
 
 
-@pytest.fixture(params=["mock", pytest.param("mongod", marks=pytest.mark.mongod)])
+@pytest.fixture(params=["mock", pytest.param("mongod", marks=pytest.mark.slow)])
 async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
     uri = request.getfixturevalue("mongo_uri") if request.param == "mongod" else ""
     async with serve(uri) as one:

@@ -67,8 +67,13 @@ async def test_programs_are_refused(served: Served, headers: dict[str, str]) -> 
 async def test_a_script_of_a_page_is_told_to_go_to_the_sign_in(served: Served) -> None:
     async with served.client(**HTMX) as client:
         answer = await client.get("/ui/users/?name=a")
+        current = {"HX-Current-URL": f"{ADDRESS}/ui/users/?age=1"}
+        part = await client.get("/ui/users/table/facets?age=1", headers=current)
+        nowhere = await client.get("/ui/users/table/facets")
     assert answer.status_code == 401
     assert answer.headers["HX-Redirect"] == "/ui/sign-in?next=/ui/users/%3Fname%3Da"
+    assert part.headers["HX-Redirect"] == "/ui/sign-in?next=/ui/users/%3Fage%3D1"
+    assert nowhere.headers["HX-Redirect"] == "/ui/sign-in?next=/ui/"
 
 
 @pytest.mark.parametrize("headers", [BROWSER, HTMX])
