@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.api import requests
 from app.api.orders import read_order
@@ -76,7 +76,7 @@ class SavedScreens:
             await self._save(request, order)
         except (Invalid, Conflict) as error:
             return await self._show(request, router, pairs, error, name)
-        return _lead_to(request, address)
+        return self._screens.go(request, address, "view")
 
     async def _save(self, request: Request, order: dict[str, object]) -> FoundView:
         """Saves the view with the first slug that is free: people choose a name alone."""
@@ -101,23 +101,23 @@ class SavedScreens:
             await self._lists.change(request, request.path_params["slug"], order)
         except Invalid as error:
             return await self._show(request, router, (), error)
-        return _lead_to(request, f"{addresses.of_collection(router.resource)}views")
+        return self._screens.go(request, _list_of(router), "view")
 
     async def delete(self, request: Request, router: ResourceRouter) -> Response:
         """`POST /ui/users/views/{slug}/delete`."""
         self._lists.require_full(request)
         requests.refuse_parameters(request)
         await self._lists.delete(request, request.path_params["slug"])
-        return _lead_to(request, f"{addresses.of_collection(router.resource)}views")
+        return self._screens.go(request, _list_of(router), "view_deleted")
 
 
 def _read_query(query: str) -> list[tuple[str, str]]:
     return parse_qsl(query, keep_blank_values=True)
 
 
-def _lead_to(request: Request, path: str) -> Response:
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}{path}", HTTPStatus.SEE_OTHER)
+def _list_of(router: ResourceRouter) -> str:
+    """The address of the screen of a collection's views."""
+    return f"{addresses.of_collection(router.resource)}views"
 
 
 def find_current(views: Sequence[FoundView], pairs: Pairs) -> FoundView | None:

@@ -47,6 +47,8 @@ DONE_WORDS = {  # what a screen says of what was done before it, by the word in 
     "deleted": N_("The document is deleted."),
     "password": N_("The password is changed."),
     "ended": N_("It serves no more."),
+    "view": N_("The view is saved."),
+    "view_deleted": N_("The view is deleted."),
 }
 KEPT = "docsheet.screen"  # in the scope of a request
 MOST_WAYS = 8  # collections in the head of a screen

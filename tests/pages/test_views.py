@@ -286,6 +286,7 @@ async def test_a_table_is_saved_and_opened_again(page: Page, saved: httpx.Client
     await page.get_by_label("Name", exact=True).fill("Grown-ups")
     await page.get_by_role("button", name="Save this view").click()
     await expect(page.locator("#views summary")).to_have_text("View: Grown-ups")
+    await expect(page.locator(".done")).to_have_text("The view is saved.")
     await page.goto("/ui/")
     await page.get_by_role("link", name="Grown-ups").click()
     await expect(page).to_have_url(re.compile(r"/ui/users/\?age__gte=18&sort=-age$"))
