@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from app.api.access import Access
 from app.errors import BadRequest, RequestError
 from app.pages.changes import Json
-from app.pages.document_forms import FormMaker, Group, Leaf, Reading, fill, forget
+from app.pages.document_forms import FormMaker, fill, forget
 from app.pages.form_actions import act
+from app.pages.form_nodes import Group, Leaf, Reading
 from app.pages.packing import unpack
 from app.pages.preferences import is_zone
 from app.resources.extents import ALL

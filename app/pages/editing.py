@@ -19,7 +19,6 @@ from app.api.router import ResourceRouter
 from app.errors import BadRequest, PreconditionFailed, RequestError, Unavailable
 from app.pages import addresses
 from app.pages.changes import Json, list_changes, make_patch, merge, needs_null
-from app.pages.document_forms import Group, Reading
 from app.pages.document_screens import (
     BELOW,
     DocumentScreens,
@@ -30,6 +29,7 @@ from app.pages.document_screens import (
     refuse_others,
 )
 from app.pages.drafts import FIND, GO_ON, RESOLVE, SAVE, Draft, make_form, place_faults, press
+from app.pages.form_nodes import Group, Reading
 from app.pages.forms import read_form
 from app.pages.hints import Hints, name_nodes
 from app.pages.inputs import write_json

@@ -7,7 +7,7 @@ a link the `_id` that is chosen.
 from collections.abc import Callable
 
 from app.errors import BadRequest
-from app.pages.document_forms import Group, Leaf, Node, Rows, join
+from app.pages.form_nodes import Group, Leaf, Node, Rows, join
 
 
 def act(form: Group, order: str) -> None:

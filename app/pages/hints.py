@@ -6,7 +6,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from app.pages.document_forms import Group, Leaf, Node, Rows
+from app.pages.form_nodes import Group, Leaf, Node, Rows
 from app.pages.languages import N_
 from app.resources.limits import list_limits
 

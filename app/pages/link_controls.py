@@ -8,7 +8,7 @@ from starlette.requests import Request
 from app.api.router import ResourceRouter
 from app.errors import Forbidden, Unavailable
 from app.pages import addresses
-from app.pages.document_forms import Group, Leaf
+from app.pages.form_nodes import Group, Leaf
 from app.pages.inputs import Key
 from app.pages.linked import Linked, Names
 from app.pages.picks import Picks
