@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from app.errors import Unavailable
 from app.pages import addresses
+from app.pages.packing import pack
 from app.store.client import Database
 from tests.support.accounts import ADDRESS, serve
 from tests.support.drawing import some_and_many
@@ -653,3 +654,54 @@ def test_a_document_with_the_name_of_a_screen_is_duplicated(
     assert 'href="/ui/named/new?from=new"' in shown
     form = open_form(typed, "/ui/named/new?from=new").set("/_id", "copy").set("/name", "second")
     assert form.send(typed).headers["location"] == "/ui/named/copy"
+
+
+# --- whatever is sent, it is answered ---
+
+JSONS: Any = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**70) | TEXTS | st.just(1.5),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["a", "", "$x", "x.y", "0", "x", "name"]), inner, max_size=2
+        )
+    ),
+    max_leaves=5,
+)
+NAMES = st.builds(
+    lambda prefix, name, suffix: f"{prefix}/{name}{suffix}",
+    st.sampled_from(["", "state:", "rows:", "was:", "key:"]),
+    st.sampled_from([*OF_KIND]),
+    st.sampled_from(["", "/0", "/1/x", "/0/children", "/0/0"]),
+)
+SENT = st.sampled_from(["", "value", "missing", "null", "3", "99999999", "x", "[", "-1", "😀"])
+BUTTONS = st.sampled_from(["save", "resolve", "go on", ""]) | st.builds(
+    lambda word, name, rest: f"{word} /{name}{rest}",
+    st.sampled_from(["add", "up", "down", "drop", "clear", "null", "fill", "reset", "find"]),
+    st.sampled_from([*OF_KIND]),
+    st.sampled_from(["", " 0", " 1", " x", "/0", "/0 1"]),
+)
+
+
+def check_odd(
+    typed: httpx.Client, things: Any, original: Any, odd: Any, button: str, path: str
+) -> None:
+    things.replace_one({"_id": KEY}, {"points": [{"x": 1.0}]}, upsert=True)
+    form = edit(typed, "things")
+    pairs = [pair for pair in form.pairs if pair[0] != "original"]
+    pairs += [("original", pack(original)), ("do", button), *odd]
+    answer = typed.post(f"/ui/things/{path}", content=encode(pairs), headers=TYPE | HTML)
+    assert answer.status_code < 500
+
+
+test_odd_forms_are_answered, test_odd_forms_often = some_and_many(
+    given(
+        original=st.dictionaries(st.sampled_from(["_id", *OF_KIND]), JSONS, max_size=6),
+        odd=st.lists(st.tuples(NAMES, SENT), max_size=8),
+        button=BUTTONS,
+        path=st.sampled_from([f"{KEY}/edit", "new"]),
+    ),
+    check_odd,
+    10,
+    500,
+)
