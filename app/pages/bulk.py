@@ -177,7 +177,7 @@ class Bulk:
             most=MOST_AFFECTED,
             control=control,
             choices=list(_list_fields(access)),
-            pick_of=self._find_picks,
+            pick_of=lambda control: self._find_picks(access, control.collection),
             fault=fault,
             conflict=conflict,
             may_update=may("update") and not resource.options.read_only,
@@ -214,9 +214,12 @@ class Bulk:
         title, description = title_whole(shape, path), describe(shape, path)
         return Control(path, title, description, _input_of(found.field, zone), text)
 
-    def _find_picks(self, control: Any) -> str:
-        """Where the documents are to which a link may lead."""
-        return f"{addresses.of_collection(self._routers[control.collection])}pick"
+    def _find_picks(self, access: Access, collection: str) -> str:
+        """Where the documents are to which a link may lead; empty where none may be read."""
+        views = access.repository.reach.compilers.views
+        if not views[collection].rights.may("read"):
+            return ""
+        return f"{addresses.of_collection(self._routers[collection])}pick"
 
 
 def _read_conditions(asked: Pairs) -> list[tuple[str, str]]:

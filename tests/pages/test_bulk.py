@@ -176,6 +176,18 @@ def test_a_value_is_of_the_fields_type(http: httpx.Client, users: Any) -> None:
     assert ">\n{</textarea>" in wrong.text
 
 
+@pytest.mark.parametrize("value", ["<b>", "100%", "%(x)s", "{{7*7}}"])
+def test_what_is_typed_is_text_in_what_is_said_of_it(
+    http: httpx.Client, users: Any, value: str
+) -> None:
+    users.insert_many(people(1))
+    for field in ("age", "profile"):
+        answer = change(http, "age=0", field=field, value=value, number="1")
+        assert answer.status_code in (200, 422)
+        assert "<b>" not in answer.text
+        assert ">49<" not in answer.text
+
+
 def test_a_field_is_removed(http: httpx.Client, users: Any) -> None:
     users.insert_many([{**one, "profile": {"bio": "x"}} for one in people(2)])
     done = change(http, "age__gte=0", number="2", field="profile.bio", do="remove")
