@@ -29,6 +29,7 @@ from app.pages.titles import describe, title_whole
 from app.query.parameters import MOST_AFFECTED
 from app.resources.fields import Field, FieldPath
 
+UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 FEW = 100  # documents beyond which their number has to be typed
 SHOWN = 5  # documents that are named
 _OF_LISTS = ("sort", "fields", "expand", "count", *addresses.PAGING)  # what is no condition
@@ -36,6 +37,7 @@ _SEPARATORS = str.maketrans("", "", " .,'\u2019\u00a0\u202f\uff0c")  # as people
 NOTHING = N_("Nothing is chosen: tick some rows first, or choose all that match.")
 NO_FIELD = N_("Choose a field.")
 NO_VALUE = N_("Type a value, or remove the field.")
+MORE = N_("There are more of them by now than you have seen: this is the new number.")
 NOT_TYPED = N_("Type the number of documents to confirm.")
 
 
@@ -95,7 +97,7 @@ class Bulk:
             value = None if form["do"] == "remove" else _read_value(control.input, control.text)
         except ValueError as error:
             control = replace(control, fault=str(error))
-            return await self._show(request, access, control=control, is_refused=True)
+            return await self._show(request, access, control=control, status=UNPROCESSABLE)
         reach = access.repository.reach
         patch = read_common_patch(reach, _nest(control.path, value))
 
@@ -129,8 +131,9 @@ class Bulk:
         try:
             affected = access.compiler.many([*pairs, ("max_affected", number)])
             outcome = await affect(access.repository, affected, write)
-        except Conflict as error:  # there are more by now
-            return await self._show(request, access, control=control, conflict=error)
+        except Conflict:
+            conflict = HTTPStatus.CONFLICT
+            return await self._show(request, access, control=control, fault=MORE, status=conflict)
         resource = access.view.resource
         return self._screens.render(
             request,
@@ -152,18 +155,14 @@ class Bulk:
         *,
         control: Control | None = None,
         fault: str = "",
-        conflict: Conflict | None = None,
-        is_refused: bool = False,
+        status: int = HTTPStatus.OK,
     ) -> Response:
         """The screen, with what was wrong with what was sent."""
         pairs = _read_conditions(requests.pairs(request))
         chosen = await self._choose(access, pairs) if _has_conditions(access, pairs) else None
         fault = fault or (NOTHING if chosen is None else "")
-        status = HTTPStatus.OK
-        if fault or is_refused:
-            status = HTTPStatus.UNPROCESSABLE_ENTITY
-        if conflict is not None:
-            status = HTTPStatus.CONFLICT
+        if fault and status == HTTPStatus.OK:
+            status = UNPROCESSABLE
         resource = access.view.resource
         may = access.view.rights.may
         return self._screens.render(
@@ -179,7 +178,6 @@ class Bulk:
             choices=list(_list_fields(access)),
             pick_of=lambda control: self._find_picks(access, control.collection),
             fault=fault,
-            conflict=conflict,
             may_update=may("update") and not resource.options.read_only,
             may_delete=may("delete") and not resource.options.read_only,
             may_export=may("export"),
