@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.support.accounts import ADDRESS, HASHER, Served, basic, serve
+from tests.support.forms import TYPE, encode, read_form
 
 MODELS = """
 from enum import Enum
@@ -241,3 +242,34 @@ async def test_nothing_is_offered_of_what_is_not_allowed(served: Served) -> None
         page = await client.get("/ui/teams/")
         for word in ("/ui/teams/new", "/edit", "/delete", "/ui/teams/import", "/ui/vaults/"):
             assert word not in page.text
+
+
+async def test_forms_neither_write_nor_tell_what_is_hidden(served: Served) -> None:
+    people = served.database["people"]
+    mine = people.find_one({"name": "Ada 0"})
+    assert mine is not None
+    address = f"/ui/people/{mine['_id']}"
+    async with served.client(**BROWSER, **basic("clerk")) as client:
+        form = read_form(await client.get(f"{address}/edit"))
+        pairs = [*form.set("/name", "Eve").pairs, ("state:/wage", "value"), ("/wage", "1")]
+        pairs += [("/district", "elsewhere"), ("/profile/ssn", "1"), ("do", "save")]
+        saved = await client.post(f"{address}/edit", content=encode(pairs), headers=TYPE)
+        answers = [saved]
+        for field in ("wage", "district", "profile.ssn", "name"):
+            words = {"do": "choose", "field": field}
+            answers.append(await client.post("/ui/people/bulk/change?name=Eve", data=words))
+        text = "name,age,wage,district\nZed,1,5,elsewhere\n"
+        file = {"file": ("people.csv", text, "text/csv")}
+        upload = await client.post("/ui/people/import", files=file)
+        assert (saved.status_code, upload.status_code) == (303, 303)
+        answers += [upload, await client.get(upload.headers.get("Location", "/ui/people/"))]
+        other = people.find_one({"name": "OUTSIDE 0"})["_id"]
+        for step in ("", "/edit", "/delete"):
+            outside = await client.get(f"/ui/people/{other}{step}")
+            assert outside.status_code == 404
+            answers.append(outside)
+    for answer in answers:
+        assert answer.status_code < 500
+        for mark in MARKS:
+            assert mark not in answer.text, (answer.request.url, mark)
+    assert people.find_one({"_id": mine["_id"]}) == {**mine, "name": "Eve"}
