@@ -284,8 +284,9 @@ def _documents(export: Export, read: Iterable[Page], read_linked: Read) -> Itera
     for _, raw in _parts(read, linked.batch if export.reaches_through_links else None):
         documents = linked.read(raw, export.present)
         for document in documents:
-            if not with_id and document.pop(TAKEN, None) is None:
-                del document["_id"]
+            if not with_id:
+                document.pop(TAKEN, None)  # unless the presenter took it out
+                document.pop("_id", None)
             document.pop(SORT_KEY, None)
         yield Batch(len(documents), documents, raw)
 
