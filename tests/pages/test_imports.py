@@ -184,6 +184,8 @@ def test_wrong_choices_are_told_beside_what_was_chosen(wizard: Wizard) -> None:
 def test_rows_that_fail_are_told_and_nothing_would_be_written(wizard: Wizard, users: Any) -> None:
     wizard.upload("a.csv", WRONG).do("preview")
     assert "1 row is wrong, so nothing would be written." in wizard.text
+    assert "This would happen: Rows 2 Wrong 1 1 row" in wizard.text  # no counts of what isn't done
+    assert f'href="{START}">Upload the fixed sheet</a>' in wizard.page.text
     assert "3 name “” empty text name: This field is required." in wizard.text
     assert "3 age 200 age: Input should be less than or equal to 150" in wizard.text
     assert ">Import</button>" not in wizard.page.text
