@@ -17,7 +17,7 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.access import Access
 from app.api.router import ResourceRouter
-from app.errors import RequestError
+from app.errors import RequestError, TimeLimitExceeded, Unavailable
 from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.collections import Collections, Panels
@@ -193,6 +193,10 @@ class _Making:
             return await self._access.repository.frequencies(
                 query, found.path, may_be_list=may_be_list, most=MOST_VALUES
             )
+        except TimeLimitExceeded:
+            return None
+        except Unavailable:  # not to be waited for once more for each of the other fields
+            raise
         except RequestError:  # of which the table tells
             return None
 

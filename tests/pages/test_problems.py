@@ -12,10 +12,11 @@ from playwright.async_api import Page, expect
 from pymongo import MongoClient
 
 from app.application import create_app
-from app.errors import DeclarationError
+from app.errors import DeclarationError, Unavailable
 from app.pages.home import Home
 from app.pages.problems import TITLES
 from app.store.client import Database
+from app.store.repository import Repository
 from tests.support.accounts import ADDRESS, HASHER, PASSWORD, Served, basic, serve, settings_of
 from tests.support.faulty import running_mongod
 from tests.support.server import LiveServer
@@ -96,8 +97,6 @@ async def test_too_many_requests_are_a_page_that_says_when_to_try_again(served: 
 async def test_with_accounts_too_a_database_that_is_away_is_a_page(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.errors import Unavailable
-
     async def fail(*_: Any, **__: Any) -> None:
         raise Unavailable("The database can't be reached.")
 
@@ -154,3 +153,20 @@ def test_no_resource_takes_a_step_of_the_pages(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(DeclarationError, match=f"Thing: the path '{address}' is taken"):
         create_app(settings_of(MODELS=package.name))
+
+
+async def test_the_lists_beside_a_table_wait_once_for_a_database_that_is_away(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def fail(self: Any, query: Any, path: str, **_: Any) -> None:
+        asked.append(path)
+        raise Unavailable("The database can't be reached.")
+
+    async with served.client(**BROWSER, Origin=ADDRESS) as client:
+        form = {"username": "root", "password": PASSWORD}
+        await client.post("/ui/sign-in", data=form)
+        monkeypatch.setattr(Repository, "frequencies", fail)
+        answer = await client.get("/ui/students/table/facets")
+    assert (answer.status_code, len(asked)) == (503, 1)
