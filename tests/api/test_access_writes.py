@@ -767,7 +767,9 @@ def covers(extent: Extent, path: str) -> bool:
     return not extent.at(tuple(path.split("."))).is_none
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, 4))]
+)
 async def test_whatever_is_sent_obeys(server: Server, seed: int) -> None:
     chance = random.Random(seed)
     written = 0

@@ -84,7 +84,10 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step",
+    [pytest.param(one, marks=pytest.mark.slow) if one == "export" else one for one in STEPS],
+)
 def test_no_error_of_the_database_is_500_but_our_own_mistakes(
     http: httpx.Client, client: Any, step: str
 ) -> None:

@@ -521,7 +521,7 @@ def test_page_borders(http: httpx.Client, users: Any, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [pytest.param(1, marks=pytest.mark.slow), 9, pytest.param(15, marks=pytest.mark.slow)]
+    "size", [pytest.param(1, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow), 15]
 )
 def test_documents_that_fill_a_reply(http: httpx.Client, users: Any, size: int) -> None:
     count = 20 // size + 2  # of up to 16 MiB each a reply can be

@@ -85,7 +85,9 @@ def test_texts_under_a_collation(prices: tuple[httpx.Client, Any]) -> None:
     database.drop_collection("prices")
 
 
-@pytest.mark.parametrize("mebibytes", [6, pytest.param(8, marks=pytest.mark.slow), 14])
+@pytest.mark.parametrize(
+    "mebibytes", [6, *(pytest.param(size, marks=pytest.mark.slow) for size in (8, 14))]
+)
 def test_large_document(prices: tuple[httpx.Client, Any], mebibytes: int) -> None:
     http, database = prices
     key = bson.ObjectId()

@@ -51,6 +51,7 @@ def refused_soon(live: LiveServer, headers: dict[str, str]) -> bool:
     return statuses(live, headers) <= {401, 429}
 
 
+@pytest.mark.slow
 def test_all_processes_know_a_token_and_that_it_has_ended(live: LiveServer, accounts: Any) -> None:
     tokens = httpx.post(f"{live.address}/auth/token", data=FORM, timeout=30).json()
     header = {"Authorization": f"Bearer {tokens['access_token']}"}

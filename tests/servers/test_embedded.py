@@ -108,6 +108,7 @@ def test_a_moved_folder_heals(folder: Path) -> None:
         assert insert(database) == 2
 
 
+@pytest.mark.slow
 def test_a_copied_folder_is_a_database_of_its_own(folder: Path) -> None:
     with start(folder) as database:
         insert(database)

@@ -224,7 +224,14 @@ SORTS: list[Sort] = [
 ]
 
 
-@pytest.mark.parametrize("index", [None, [("a", 1), ("_id", 1)], [("a", -1), ("_id", -1)]])
+@pytest.mark.parametrize(
+    "index",
+    [
+        None,
+        pytest.param([("a", 1), ("_id", 1)], marks=pytest.mark.slow),
+        [("a", -1), ("_id", -1)],
+    ],
+)
 def test_each_document_once_whatever_its_key(
     collection: Any, monkeypatch: pytest.MonkeyPatch, index: Any
 ) -> None:
