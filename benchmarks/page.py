@@ -1,10 +1,10 @@
 """Times the screens of the page, beside the JSON list and starlette-admin.
 
 For each: milliseconds until the first byte and until the last, and the bytes, on one connection,
-median of `--times`. The table's first page of ten is set against the JSON list of the same ten
-users (`x JSON`), and each screen against the one of starlette-admin that serves the same end, where
-it has one: its tables are of ten rows, too. The last page is asked for by the address that the
-screens themselves lead to. An export is what a click on its download starts.
+median of `--times`. Each table and document is asked for in turn with the same in JSON (`x JSON`),
+and set against the screen of starlette-admin that serves the same end, where it has one: its tables
+are of ten rows, too. The last page is asked for by the address that the screens themselves lead to.
+An export is what a click on its download starts.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import http.client
 import re
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks import data as users
@@ -67,16 +67,21 @@ class Reader:
             raise SystemExit(f"{path} was refused: {answer.status}")
         return Taken(first, whole, size)
 
-    def median(self, path: str, times: int) -> Taken:
-        """The median of some requests, in each of its parts."""
-        taken = [self.take(path)]
-        while len(taken) < times and taken[0].whole < LONG:
-            taken.append(self.take(path))
-        return Taken(
-            statistics.median(one.first for one in taken),
-            statistics.median(one.whole for one in taken),
-            taken[0].size,
-        )
+    def take_in_turn(self, paths: Sequence[str], times: int) -> list[Taken]:
+        """The medians of some requests for each of the paths, one after the other."""
+        taken = [[self.take(path)] for path in paths]
+        while len(taken[0]) < times and taken[0][0].whole < LONG:
+            for path, of_path in zip(paths, taken, strict=True):
+                of_path.append(self.take(path))
+        return [_median(of_path) for of_path in taken]
+
+
+def _median(taken: Sequence[Taken]) -> Taken:
+    return Taken(
+        statistics.median(one.first for one in taken),
+        statistics.median(one.whole for one in taken),
+        taken[0].size,
+    )
 
 
 def main() -> None:
@@ -90,23 +95,35 @@ def main() -> None:
         data = users.users(uri, asked.documents)
         heading(f"Screens over {data.documents:,} users, median of {asked.times}")
         with ours(data) as server:
-            mine = _measure(Reader(server), _list_our_screens(Reader(server)), asked.times)
-        theirs = {}
+            reader = Reader(server)
+            mine = _measure(reader, _list_our_screens(reader), asked.times)
+        theirs: dict[str, list[Taken]] = {}
         if not asked.alone:
             with under_uvicorn("admin")(data) as server:
                 reader = Reader(server)
                 screens = _list_their_screens(reader, data.documents)
                 theirs = _measure(reader, screens, asked.times)
-    table(("", "first byte ms", "ms", "KiB", "x JSON", "starlette-admin"), _rows(mine, theirs))
+    table(
+        ("", "first byte ms", "ms", "KiB", "x JSON", "starlette-admin", "it / us"),
+        _rows(mine, theirs),
+    )
 
 
-def _measure(reader: Reader, screens: Iterator[tuple[str, str]], times: int) -> dict[str, Taken]:
-    return {name: reader.median(path, times) for name, path in screens}
+def _measure(
+    reader: Reader, screens: Iterable[tuple[str, str]], times: int
+) -> dict[str, list[Taken]]:
+    """By the name of a screen what it took, and what its JSON took where it has one."""
+    return {name: reader.take_in_turn(_list_twins(name, path), times) for name, path in screens}
+
+
+def _list_twins(name: str, path: str) -> list[str]:
+    """The address of a screen, and of the same in JSON, which is the one without `/ui`."""
+    has_json = path.startswith("/ui") and (name.startswith("table") or name == "document")
+    return [path, path.removeprefix("/ui")] if has_json else [path]
 
 
 def _list_our_screens(reader: Reader) -> Iterator[tuple[str, str]]:
     """Each screen's name and address."""
-    yield "JSON list of 10", f"/users/?limit={LIMIT}"
     yield "home", "/ui/"
     yield "table, first page", f"/ui/users/?limit={LIMIT}"
     yield "table, a name", f"/ui/users/?limit={LIMIT}&keyword={NAME}"
@@ -136,20 +153,17 @@ def _list_their_screens(reader: Reader, documents: int) -> Iterator[tuple[str, s
     yield "form", f"/admin/user/edit?pk={found[1]}"
 
 
-def _rows(mine: dict[str, Taken], theirs: dict[str, Taken]) -> Iterator[list[str]]:
-    json = mine["JSON list of 10"]
-    for name, taken in mine.items():
-        other = theirs.get(name)
-        compared = (
-            f"{number(other.whole)} ms, {ratio(other.whole, taken.whole)} x" if other else "–"
-        )
+def _rows(mine: dict[str, list[Taken]], theirs: dict[str, list[Taken]]) -> Iterator[list[str]]:
+    for name, (taken, *json) in mine.items():
+        (other, *_) = theirs.get(name, [None])
         yield [
             name,
             number(taken.first),
             number(taken.whole),
             number(taken.size / 1024),
-            ratio(taken.whole, json.whole),
-            compared,
+            ratio(taken.whole, json[0].whole) if json else "–",
+            f"{number(other.whole)} ms" if other else "–",
+            ratio(other.whole, taken.whole) if other else "–",
         ]
 
 
