@@ -19,6 +19,7 @@ from app.__main__ import cli
 from tests.support.accounts import ACCOUNTS, Served
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
+from tests.support.waiting import wait_for
 
 pytestmark = needs_mongod
 DATABASE = "docs_roles"
@@ -143,7 +144,10 @@ def test_the_audit_is_asked_as_the_page_says(
     exported = http.get("/customers/export/csv", headers=headers["nora"])
     assert len(exported.text.splitlines()) == 3
     (_, listed), (_, sheet) = ASKED_ALONE
-    (entry,) = http.get(listed, headers=headers["ada"]).json()
+    read = lambda: http.get(listed, headers=headers["ada"]).json()  # noqa: E731 - again and again
+    # How it ended is written after its last byte.
+    wait_for(lambda: "rows" in read()[0]["details"], otherwise="an export's end is not written")
+    (entry,) = read()
     assert entry["target"] == "customers"
     assert entry["details"]["rows"] == 2
     assert http.get(sheet, headers=headers["ada"]).content[:2] == b"PK"

@@ -116,6 +116,7 @@ def test_no_error_of_the_database_is_500_but_our_own_mistakes(
     assert ask(http, step).status_code in (200, 201, 404)
 
 
+@pytest.mark.slow
 def test_a_lost_server_is_503_in_time(http: httpx.Client, client: Any) -> None:
     for code in (Code.HostUnreachable, Code.ExceededTimeLimit):
         with failing(client, ["find", "insert"], code):

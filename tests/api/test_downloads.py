@@ -520,9 +520,8 @@ def test_page_borders(http: httpx.Client, users: Any, count: int) -> None:
             assert len(rows(answer)[1:]) == max(0, count - skip), (skip, name)
 
 
-@pytest.mark.parametrize(
-    "size", [pytest.param(1, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow), 15]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 9, 15])
 def test_documents_that_fill_a_reply(http: httpx.Client, users: Any, size: int) -> None:
     count = 20 // size + 2  # of up to 16 MiB each a reply can be
     for number in range(count):

@@ -177,6 +177,7 @@ def test_upsert_changes_what_another_writer_inserted_meanwhile(
     assert users.count_documents({}) == ROWS
 
 
+@pytest.mark.slow
 def test_a_killed_mongod_is_503_with_what_was_written(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     mongod = Mongod(tmp_path / "data", f"127.0.0.1:{port}", *CACHE, "--replSet", "rs0")

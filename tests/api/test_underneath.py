@@ -184,6 +184,7 @@ def test_user_who_may_only_read_serves_reads(folder: Path, guarded: str) -> None
         assert http.post("/plain/", json={"code": "b"}).status_code == 503
 
 
+@pytest.mark.slow
 def test_collection_whose_indexes_nobody_may_list_stops_no_other(
     folder: Path, guarded: str
 ) -> None:

@@ -132,6 +132,7 @@ async def test_many_who_sign_in_at_once_from_one_address_are_no_failures(served:
         assert await asyncio.gather(*[ask(client, form) for form in forms]) == [200] * 60
 
 
+@pytest.mark.slow
 async def test_a_name_that_many_addresses_try_is_slow_and_never_locked(served: Served) -> None:
     for number in range(20):
         async with served.client(f"10.0.{number}.1") as client:

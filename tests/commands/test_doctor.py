@@ -60,6 +60,7 @@ def shown(chosen: Settings) -> tuple[bool, str]:
 
 
 @pytest.mark.replica_set
+@pytest.mark.slow
 def test_a_fine_set_is_fine_and_what_may_not_be_asked_is_said(members: ReplicaSet) -> None:
     found = dict(findings(Case(settings(members.uri()), members.uri())))
     states = {name: finding.state for name, finding in found.items()}

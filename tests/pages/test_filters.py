@@ -282,6 +282,7 @@ def test_midnight_is_a_date_alone_for_no_time() -> None:
     assert datetime.datetime.fromisoformat(write_local("2026-06-01T10:00:00Z", "Europe/Paris"))
 
 
+@pytest.mark.slow
 async def test_without_scripts_the_same_forms_go_step_by_step(
     browser: Chromium, server: LiveServer, users: Any
 ) -> None:

@@ -64,6 +64,7 @@ async def test_signing_in_goes_on_to_what_was_asked_for(page: Page) -> None:
     await expect(page).to_have_title("Sign in – Docsheet")
 
 
+@pytest.mark.slow
 async def test_a_search_after_the_session_ended_leads_to_the_sign_in_and_back(
     page: Page, stored: Any
 ) -> None:
@@ -110,6 +111,7 @@ async def test_a_button_after_the_session_ended_leaves_the_form_as_it_is(
     await expect(name).to_have_value("Bert")
 
 
+@pytest.mark.slow
 async def test_a_new_key_is_copied(page: Page, stored: Any) -> None:
     await page.goto("/ui/me/keys/new")
     await sign_in(page, "anna")

@@ -18,7 +18,7 @@ ROWS = 20_000
 @pytest.mark.parametrize(
     ("mode", "kill"),
     [
-        ("insert", True),
+        pytest.param("insert", True, marks=pytest.mark.slow),
         ("upsert", False),
         pytest.param("insert", False, marks=pytest.mark.slow),
         pytest.param("upsert", True, marks=pytest.mark.slow),

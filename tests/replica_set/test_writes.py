@@ -60,6 +60,7 @@ def test_a_planned_hand_over_makes_no_error_at_all(
     measured(f"{len(load.answers)} answers, no write for {load.longest_gap():.2f} s at the longest")
 
 
+@pytest.mark.slow
 def test_without_any_member_answers_are_503_in_time_and_it_recovers_by_itself(
     members: ReplicaSet, users: Any
 ) -> None:

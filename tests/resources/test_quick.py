@@ -129,7 +129,7 @@ def quick(resource: Any, body: Any) -> bytes | None:
         return None
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(_bodies)
 @example({"point": {"x": "1"}, "tree": {"name": "a", "children": [{"name": "b"}]}})
 @example({"line": {"start": {"x": 1}, "others": [{"x": 2, "y": None}]}})
@@ -141,7 +141,7 @@ def test_every_type_is_as_on_the_whole_way(body: dict[str, Any]) -> None:
     assert quick(THING, body) == whole(THING, body)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(_bookings)
 @example({"mail": "a@example.com", "seat": {"row": 1}})
 @example({"mail": "a@example.com", "seat": {"row": 1}, "seats": [None, {"row": 2}]})
@@ -286,7 +286,7 @@ def test_a_nested_model_that_is_looked_at_stays_an_instance() -> None:
 _LETTERS = "aA1.@-_+ü中 \"'<>%\n"
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(st.emails() | st.text(_LETTERS, max_size=12) | st.text(_LETTERS).map("a@x.com".__add__))
 @example("Info@Example.com")
 @example("postmaster@example.com")

@@ -84,6 +84,7 @@ def test_transactions_and_snapshots_work(folder: Path) -> None:
             assert len(list(client.test.things.find(session=session))) == 1
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_the_data(folder: Path) -> None:
     with start(folder) as database:
         insert(database)
@@ -100,6 +101,7 @@ def test_a_killed_mongod_heals_with_all_documents(folder: Path) -> None:
         assert insert(database) == 2
 
 
+@pytest.mark.slow
 def test_a_moved_folder_heals(folder: Path) -> None:
     with start(folder) as database:
         insert(database)

@@ -193,6 +193,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 
 
 @pytest.mark.replica_set
+@pytest.mark.slow
 def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(
     hosts: list[str],
 ) -> None:

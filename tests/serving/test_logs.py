@@ -199,6 +199,7 @@ def test_the_servers_requests_are_objects_in_the_file(mongo_uri: str, tmp_path: 
 
 
 @pytest.mark.mongod
+@pytest.mark.slow
 def test_a_level_above_info_has_no_requests(mongo_uri: str) -> None:
     with LiveServer(spawn=True, MONGO_URI=mongo_uri, DB_NAME="test", LOG_LEVEL="warning") as live:
         httpx.get(f"{live.address}/users/?limit=x")

@@ -46,6 +46,7 @@ def test_the_encoding_is_found(encoding: str) -> None:
     assert read(TEXT.encode(encoding)) == (["姓名", "年龄"], ROWS)
 
 
+@pytest.mark.slow
 def test_the_encoding_of_a_long_file_is_found_by_its_last_byte() -> None:
     data = b"a,b\n" + b"1,2\n" * 500_000 + "王,3\n".encode("gb18030")
     _, rows = read(data)

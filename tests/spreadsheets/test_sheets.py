@@ -426,7 +426,7 @@ STYLES = (
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=3), max_size=6), st.booleans())
 def test_plain_rows_are_read_as_expat_reads_them(rows: list[list[str]], numbered: bool) -> None:
     xml = HEADER.replace("</row>", '<c r="C1" t="str"><v>c</v></c></row>')

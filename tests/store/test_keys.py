@@ -229,7 +229,7 @@ SORTS: list[Sort] = [
     [
         None,
         pytest.param([("a", 1), ("_id", 1)], marks=pytest.mark.slow),
-        [("a", -1), ("_id", -1)],
+        pytest.param([("a", -1), ("_id", -1)], marks=pytest.mark.slow),
     ],
 )
 def test_each_document_once_whatever_its_key(
