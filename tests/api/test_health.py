@@ -20,6 +20,7 @@ def test_probes_are_200_where_all_is_well(http: httpx.Client) -> None:
         assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.slow
 def test_unreachable_database_is_503_and_never_a_hang() -> None:
     with (
         LiveServer(MONGO_URI=CLOSED, PRIMARY_WAIT_SECONDS=0.3) as server,

@@ -410,6 +410,7 @@ def people(count: int) -> str:
     return "name,email,age\n" + "\n".join(rows) + "\n"
 
 
+@pytest.mark.slow
 def test_two_imports_of_one_file_end_as_one(http: httpx.Client, users: Any) -> None:
     text = people(3000)
     with ThreadPoolExecutor(2) as threads:

@@ -71,6 +71,7 @@ def test_a_client_that_sends_nothing_gives_its_place_back(live: LiveServer, stor
     assert counts(post(live, GOOD.encode())) == (2, 2, 0, 0, 0)
 
 
+@pytest.mark.slow
 def test_where_all_places_are_taken_the_next_waits_then_is_told(
     live: LiveServer, stored: Any
 ) -> None:

@@ -157,6 +157,7 @@ def test_another_writer_takes_a_value_while_rows_are_written(
     assert counts(again) == (ROWS, ROWS - inserted - 1, 1, inserted, 0)
 
 
+@pytest.mark.slow
 def test_skip_goes_on_past_what_another_writer_took(
     live: LiveServer, client: Any, users: Any
 ) -> None:
@@ -167,6 +168,7 @@ def test_skip_goes_on_past_what_another_writer_took(
     assert users.count_documents({}) == ROWS
 
 
+@pytest.mark.slow
 def test_upsert_changes_what_another_writer_inserted_meanwhile(
     live: LiveServer, client: Any, users: Any
 ) -> None:

@@ -166,6 +166,7 @@ def with_user(uri: str, name: str) -> str:
     return uri.replace("mongodb://", f"mongodb://{name}:{name}@") + "&authSource=admin"
 
 
+@pytest.mark.slow
 def test_user_who_may_only_read_serves_reads(folder: Path, guarded: str) -> None:
     with MongoClient[dict[str, Any]](with_user(guarded, "root")) as client:
         for kind in KINDS:

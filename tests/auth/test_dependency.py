@@ -169,6 +169,7 @@ async def test_without_accounts_everyone_is_the_caller(routes: str) -> None:
         assert (await client.get("/visits")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_openapi_says_how_to_sign_in_and_which_scope_is_needed(with_routes: Served) -> None:
     async with with_routes.client() as client:
         described = (await client.get("/openapi.json")).json()

@@ -117,6 +117,7 @@ def export_through_a_kill(members: ReplicaSet, users: Any, address: str, count: 
     members.restart(killed)
 
 
+@pytest.mark.slow
 def test_an_export_survives_the_death_of_the_primary(
     http: httpx.Client, members: ReplicaSet, users: Any
 ) -> None:

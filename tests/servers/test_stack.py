@@ -221,6 +221,7 @@ def test_the_set_is_founded_once_and_the_api_has_a_user_for_its_database_only(
         found_set(hosts, "wrong", ODD, "mydb")
 
 
+@pytest.mark.slow
 def test_the_first_administrator_is_made_once_and_can_sign_in(
     hosts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

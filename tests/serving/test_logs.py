@@ -172,6 +172,7 @@ def test_words_of_settings_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.mongod
+@pytest.mark.slow
 def test_the_servers_requests_are_objects_in_the_file(mongo_uri: str, tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     with LiveServer(
