@@ -27,7 +27,6 @@ from app.api.journal import Journal, Silence
 from app.api.middleware import Cors, Gate
 from app.api.observers import Observer
 from app.api.openapi import describe, describe_limit
-from app.api.pages import is_for_readers
 from app.api.parts import Part
 from app.api.problems import (
     SHOW,
@@ -88,7 +87,6 @@ class Application(FastAPI):
         self.show_problem: ShowProblem | None = None
         self._is_open = not settings.has_accounts
         self._gate = Gate(self._choose, settings, traffic, metrics)
-        self._root = settings.ROOT_PATH
         self._short: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,8 +96,7 @@ class Application(FastAPI):
             return
         if self._is_open:  # else the layer of accounts says who calls
             scope["caller"] = EVERYONE
-        if is_for_readers(scope, self._root):
-            scope[SHOW] = self.show_problem
+        scope[SHOW] = self.show_problem
         await self._gate(scope, receive, send)
 
     async def _choose(self, scope: Scope, receive: Receive, send: Send) -> None:

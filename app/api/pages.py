@@ -8,12 +8,23 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.api.media_types import prefers_html
+from app.errors import Fault, Invalid
 from app.resources.registry import Resource
 
 UI = "/ui"
+NEXT = "next"  # the parameter that says where to go on
 _OWN, _ADMINISTRATION = "auth/", "admin/"  # `auth/accounts` is at `/ui/admin/accounts/`
 _MADE = ("auth/keys", "auth/shares")
 HTMX = b"hx-request"  # the header by which htmx asks; it takes whatever there is
+
+
+def check_next(path: str) -> str:
+    """Where a form leads on to; raises `Invalid` unless it is a path of this server."""
+    # A browser takes // and /\ for the beginning of another server's address.
+    if path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable():
+        return path
+    detail = f"{NEXT}: must be a path of this server."
+    raise Invalid(detail, Fault(detail, parameter=NEXT))
 
 
 class Shows(Protocol):
@@ -33,12 +44,13 @@ class Shows(Protocol):
         """Leads to another screen, which says what was done."""
 
 
-def is_for_readers(scope: Scope, root: str) -> bool:
+def is_for_readers(scope: Scope) -> bool:
     """Whether a path is one of the pages', with the prefix that a proxy takes off or without.
 
     The home is one as well, where HTML is what is asked for.
     """
     path: str = scope["path"]
+    root = scope.get("root_path", "")
     if path in ("/", f"{root}/"):
         return prefers_html(_accept(scope))
     return f"{path}/".startswith((f"{UI}/", f"{root}{UI}/"))

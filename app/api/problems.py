@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.api.media_types import PROBLEM
-from app.api.pages import takes_html
+from app.api.pages import is_for_readers, takes_html
 from app.errors import BadRequest, Fault, Invalid, RequestError, Unauthorized
 from app.resources.faults import pointer
 
@@ -168,7 +168,7 @@ def _response(
         ]
     body |= members or {}
     show: ShowProblem | None = scope.get(SHOW)
-    if show is not None and takes_html(scope):
+    if show is not None and is_for_readers(scope) and takes_html(scope):
         return show(scope, body, headers or {})
     return Response(_json(body), status, headers, PROBLEM)
 

@@ -9,13 +9,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.api import requests
-from app.api.pages import UI, Shows
+from app.api.pages import NEXT, UI, Shows, check_next
 from app.api.routing import Route
 from app.auth.authenticator import refuse_foreign_page
 from app.auth.checks import Checks
 from app.auth.routes import NOT_STORED, WRONG, read_form
 from app.auth.sessions import COOKIE
-from app.auth.visitors import NEXT, SIGN_IN
+from app.auth.visitors import SIGN_IN
 from app.errors import BadRequest, Fault, Invalid, RequestError, TooManyRequests
 
 SIGN_OUT = f"{UI}/sign-out"
@@ -97,11 +97,7 @@ def _read_next(request: Request) -> str:
     for name in pairs:
         detail = f"{name}: there is no such parameter here."
         raise Invalid(detail, Fault(detail, parameter=name))
-    # A browser takes // and /\ for the beginning of another server's address.
-    if not go_on.startswith("/") or go_on[1:2] in ("/", "\\") or not go_on.isprintable():
-        detail = f"{NEXT}: must be a path of this server."
-        raise Invalid(detail, Fault(detail, parameter=NEXT))
-    return go_on
+    return check_next(go_on)
 
 
 def _go(scope: Scope, path: str) -> Response:

@@ -9,13 +9,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.api.media_types import prefers_html
-from app.api.pages import HTMX, UI
+from app.api.pages import HTMX, NEXT, UI
 from app.api.problems import problem
 from app.api.router import INDEX
 from app.errors import RequestError, Unauthorized
 
 SIGN_IN = f"{UI}/sign-in"
-NEXT = "next"  # the parameter that says where to go on
 SEE_OTHER = 303
 PART = b"/table/"  # in the path of what is a part of a table's screen
 

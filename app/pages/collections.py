@@ -13,11 +13,12 @@ from app.api.access import Access
 from app.api.pages import is_own
 from app.api.router import ResourceRouter
 from app.api.saved_lists import FoundView, SavedLists
-from app.errors import Fault, Invalid
+from app.errors import Fault
 from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.bulk import offers_ticks
 from app.pages.columns import Column, choose_columns, group_columns
+from app.pages.dropping import drop_wrong
 from app.pages.faceting import list_fields
 from app.pages.headings import make_headings
 from app.pages.paging import make_paging
@@ -76,17 +77,12 @@ class Collections:
         `status` is an error's where a panel says what is wrong. Raises `Invalid` for what is no
         parameter's fault.
         """
-        faults: list[Fault] = []
-        pairs = asked
-        while True:
-            try:
-                return await self._answer(request, access, pairs, asked, faults, panels, status)
-            except Invalid as error:
-                wrong = {fault.parameter or "" for fault in error.faults}
-                if not any(name in wrong for name, _ in pairs):
-                    raise
-                faults += error.faults
-                pairs = addresses.without(pairs, *wrong)
+        return await drop_wrong(
+            asked,
+            lambda pairs, faults: self._answer(
+                request, access, pairs, asked, faults, panels, status
+            ),
+        )
 
     async def _answer(
         self,

@@ -22,6 +22,7 @@ from app.errors import Fault, Invalid, NotFound, RequestError
 from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.pages.copies import list_copies
+from app.pages.dropping import drop_wrong
 from app.pages.forms import read_pairs
 from app.pages.languages import N_
 from app.pages.screens import Screens
@@ -155,17 +156,10 @@ class DownloadScreens:
     async def show(self, request: Request, router: ResourceRouter) -> Response:
         """`GET /ui/users/download?…`: the screen; a parameter that is wrong is said and dropped."""
         access = router.access(request, "export")
-        asked = requests.pairs(request)
-        faults: list[Fault] = []
-        while True:
-            try:
-                return await self._show(request, access, asked, faults)
-            except Invalid as error:
-                wrong = {fault.parameter or "" for fault in error.faults}
-                if not any(name in wrong for name, _ in asked):
-                    raise
-                faults += error.faults
-                asked = addresses.without(asked, *wrong)
+        return await drop_wrong(
+            requests.pairs(request),
+            lambda pairs, faults: self._show(request, access, pairs, faults),
+        )
 
     async def _show(
         self, request: Request, access: Access, asked: Pairs, faults: Sequence[Fault]

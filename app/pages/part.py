@@ -9,11 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from app.api import requests
 from app.api.downloads import Downloads
 from app.api.import_runs import ImportRuns
-from app.api.pages import UI, is_made_of_less, is_own, path_of_pages
+from app.api.pages import NEXT, UI, check_next, is_made_of_less, is_own, path_of_pages
 from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
 from app.api.saved_lists import SavedLists
-from app.errors import Fault, Invalid
 from app.pages.administration import Administration
 from app.pages.assets import Assets
 from app.pages.bulk import Bulk
@@ -173,18 +172,10 @@ class Pages:
         requests.refuse_parameters(request)
         form = await read_form(request)
         response = RedirectResponse(
-            f"{request.scope.get('root_path', '')}{_read_next(form.get('next', ''))}",
+            f"{request.scope.get('root_path', '')}{check_next(form.get(NEXT, ''))}",
             HTTPStatus.SEE_OTHER,
         )
         for name, words in CHOICES.items():
             if form.get(name) in words:
                 remember(request, response, name, form[name])
         return response
-
-
-def _read_next(path: str) -> str:
-    """Where to go on; a browser takes `//` and `/\\` for the beginning of another server's."""
-    if path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable():
-        return path
-    detail = "next: must be a path of this server."
-    raise Invalid(detail, Fault(detail, parameter="next"))
