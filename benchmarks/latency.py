@@ -15,11 +15,13 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
+import signal
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -138,33 +140,33 @@ async def exporting(address: str, count: int, size: float) -> AsyncIterator[Mean
             meanwhile.slowest = min((min(step) for step in steps[1:]), default=0) / size
 
 
+# In a shell of its own: the process that reads must not wait for a disk or for a new process.
+REPEAT = 'at=0; while curl -sS --fail -o "$1.$at" "$2"; do at=$((at + 1)); done'
+
+
 class _Progress:
     """One export that goes on and on: `total` bytes so far."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._before = 0
 
     @property
     def total(self) -> int:
         """Bytes that came, in all files."""
-        return self._before + (self._path.stat().st_size if self._path.exists() else 0)
+        files = self._path.parent.glob(f"{self._path.name}.*")
+        return sum(file.stat().st_size for file in files)
 
     async def repeat(self, address: str) -> None:
         """Downloads until it is cancelled."""
-        while True:
-            curl = await asyncio.create_subprocess_exec(
-                "curl", "-sS", "--fail", "-o", str(self._path), address
-            )
-            try:
-                if await curl.wait():
-                    raise SystemExit(f"An export broke (curl {curl.returncode}): {address}")
-            finally:
-                if curl.returncode is None:
-                    curl.kill()
-                    await curl.wait()
-            self._before += self._path.stat().st_size
-            self._path.unlink()
+        words = ("sh", "-c", REPEAT, "sh", str(self._path), address)
+        shell = await asyncio.create_subprocess_exec(*words, start_new_session=True)
+        try:
+            await shell.wait()
+            raise SystemExit(f"An export broke: {address}")
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+            await shell.wait()
 
 
 async def _watch(exports: list[_Progress]) -> list[list[int]]:

@@ -16,8 +16,8 @@ from app.spreadsheets.extended import has_extended, unwrap
 from app.spreadsheets.format import MIB, ReadOptions, Rows, Unreadable
 from app.spreadsheets.header import explain_too_many_rows
 
-ROWS = 1_000  # documents of one batch
-TEXT = 4 * MIB  # bytes of JSON after which a batch is handed over, however few its documents
+ROWS = 50  # documents of one batch
+TEXT = MIB // 4  # bytes of JSON after which a batch is handed over, however few its documents
 SHOWN = 200  # characters of an unreadable line that an error shows
 _BLOCK = 256 * 1024  # bytes read at a time
 _LONGEST_WORD = 16  # characters: an escape or `false` that is cut is reported at its begin

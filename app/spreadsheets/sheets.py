@@ -17,9 +17,9 @@ from app.spreadsheets.sheet_rows import CellMaker, ParsedSheet, PlainSheet, Row
 from app.spreadsheets.strings import SharedStrings
 from app.spreadsheets.workbook import NOTE_TITLES, NOTES, from_xml
 
-ROWS = 1_000  # of one batch
-CELLS = 50_000  # of one batch
-CHARACTERS = 4 * MIB  # of the long texts of one batch
+ROWS = 50  # of one batch
+CELLS = 2_500  # of one batch
+CHARACTERS = MIB // 4  # of the long texts of one batch
 LONG = 1_000  # characters from which a text counts for that
 DAYS_1904 = 1_462  # from 1899-12-30 to the first day of a workbook that counts from 1904
 

@@ -7,7 +7,7 @@ again where the primary died (`commands.find`), and in a snapshot session all pa
 snapshot. Where no index has the order, an export is one cursor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -89,24 +89,31 @@ def start_session(collection: Collection[Any], *, snapshot: bool) -> ClientSessi
     return collection.database.client.start_session(snapshot=snapshot and nature.has_snapshots)
 
 
-def pages(collection: Collection[Any], plan: Plan, session: ClientSession | None) -> Iterator[Page]:
+def pages(
+    collection: Collection[Any],
+    plan: Plan,
+    session: ClientSession | None,
+    most: Callable[[], int] = lambda: PAGE,
+) -> Iterator[Page]:
     """The pages of a plan, none of them empty; the next is asked for when the caller comes back.
 
-    Raises `Unavailable` where the collection is no longer the one that the first page was of.
+    `most` says before each how many documents it may have. Raises `Unavailable` where the
+    collection is no longer the one that the first page was of.
     """
     reader = Reader(collection, plan, session, read_nature(collection.database, collection.name))
     if reader.can_go_by_key:
-        yield from _by_key(reader)
+        yield from _by_key(reader, most)
     else:
         yield from reader.by_cursor(None, plan.limit)
 
 
-def _by_key(reader: "Reader") -> Iterator[Page]:
+def _by_key(reader: "Reader", most: Callable[[], int]) -> Iterator[Page]:
     """Page after page, and one cursor from where an index can't be entered."""
     position: bytes | None = None
     left = reader.plan.limit
-    size = FIRST_PAGE
+    fitting = FIRST_PAGE
     while left is None or left > 0:
+        size = min(fitting, most())
         page = reader.read_next_page(position, size if left is None else min(size, left))
         if page is None:
             yield from reader.by_one_cursor(position, left)
@@ -118,7 +125,7 @@ def _by_key(reader: "Reader") -> Iterator[Page]:
                 yield from reader.by_one_cursor(position, left)
                 return
         if page.documents:
-            size = max(1, min(PAGE, PAGE_BYTES * page.documents // len(page.raw)))
+            fitting = max(1, PAGE_BYTES * page.documents // len(page.raw))
             left = None if left is None else left - page.documents
             yield page
         if following is None:

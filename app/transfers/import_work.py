@@ -36,11 +36,6 @@ class ImportWork:
 
     def run(self, output: Output) -> Ended:
         """Checks and writes the rows."""
-
-        def tell(checked: int, due: int, written: int) -> None:
-            output.tell(checked, due, written)
-            output.turns.let_pass()
-
         resources = read_resources(self.settings.MODELS)
         compilers = Compilers(Views(resources.values(), self.grants))
         with (
@@ -56,7 +51,8 @@ class ImportWork:
                 self.indexes,
                 file,
                 sheet,
-                tell,
+                output.tell,
+                output.turns,
             )
 
     def so_far(self, checked: int, due: int, written: int) -> Ended:

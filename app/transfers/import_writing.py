@@ -21,9 +21,11 @@ from app.transfers.keys import Key
 from app.transfers.report import Counts, FaultLog, RowFaults
 from app.transfers.row_faults import RowFaultFinder
 from app.transfers.spool import make_disk_error
+from app.transfers.traffic import Alone
 
 SENDERS = 2  # bulks under way at once
 WEIGHT = 8 * MIB  # bytes of BSON that one bulk may have
+BULK_BESIDE_READS = 100  # operations of one bulk while reads come
 
 
 class Operation(NamedTuple):
@@ -50,7 +52,8 @@ class Writer:
     """Writes the operations of one import.
 
     `written` counts what was written, `lost` has the rows that failed meanwhile: all of them if
-    `whole`. `stops` says whether one that fails stops the rest.
+    `whole`. `stops` says whether one that fails stops the rest. Reads pass
+    before each bulk.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Writer:
         *,
         stops: bool,
         whole: bool,
+        turns: Alone,
     ) -> None:
         self.written = Counts()
         self.lost = FaultLog(whole=whole)
@@ -73,6 +77,7 @@ class Writer:
         self._key = key
         self._faults = faults
         self._stops = stops
+        self._turns = turns
         self._is_stopped = False
 
     def write(
@@ -111,15 +116,19 @@ class Writer:
         at_once = SENDERS if is_plain else 1
         with ThreadPoolExecutor(at_once, thread_name_prefix="import") as senders:
             under_way: deque[tuple[list[Operation], Future[list[Outcome]]]] = deque()
-            for bulk in _bulks(operations):
+            for bulk in _bulks(operations, self._choose_most):
                 if self._is_stopped:
                     break
+                self._turns.let_pass()
                 under_way.append((bulk, senders.submit(self._send, bulk)))
-                if len(under_way) >= at_once:
+                while len(under_way) >= (at_once if self._turns.is_quiet() else 1):
                     first, future = under_way.popleft()
                     yield first, future.result
             for left, future in under_way:
                 yield left, future.result
+
+    def _choose_most(self) -> int:
+        return BULK if self._turns.is_quiet() else BULK_BESIDE_READS
 
     def _send(self, operations: list[Operation]) -> list[Outcome]:
         """Writes a bulk; why each of its operations failed, None where it is written."""
@@ -170,16 +179,16 @@ class Writer:
         self.lost.add(row)
 
 
-def _bulks(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    """The operations in bulks, bounded in number and in bytes."""
+def _bulks(operations: Iterable[Operation], most: Callable[[], int]) -> Iterator[list[Operation]]:
+    """The operations in bulks, of as many as `most` says, bounded in bytes."""
     bulk: list[Operation] = []
-    weight = 0
+    weight, count = 0, most()
     for operation in operations:
         bulk.append(operation)
         weight += operation.size
-        if len(bulk) >= BULK or weight >= WEIGHT:
+        if len(bulk) >= count or weight >= WEIGHT:
             yield bulk
-            bulk, weight = [], 0
+            bulk, weight, count = [], 0, most()
     if bulk:
         yield bulk
 

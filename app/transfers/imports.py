@@ -37,9 +37,11 @@ from app.transfers.report import Counts, FaultLog, Report, RowFaults, make_repor
 from app.transfers.row_faults import RowFaultFinder
 from app.transfers.rows import Row
 from app.transfers.spool import Spool, make_disk_error
+from app.transfers.traffic import ALONE, Alone
 
 # Rows checked, rows to be written (0 while they are checked), rows written.
 Tell = Callable[[int, int, int], None]
+TOGETHER = 20  # batches of a reader that are checked at once, where no reads come
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def run_import(
     file: BinaryIO,
     sheet: BinaryIO | None = None,
     tell: Tell = lambda checked, due, written: None,
+    turns: Alone = ALONE,
 ) -> Ended:
     """Runs an import from a seekable file; `sheet` takes the sheet to correct, if one is asked for.
 
@@ -85,7 +88,7 @@ def run_import(
     format = FORMATS[asked.format]
     try:
         with open_reader(format, file, asked.options) as reader:
-            run = _Run(asked, reach, connection, indexes, reader, tell)
+            run = _Run(asked, reach, connection, indexes, reader, tell, turns)
             with closing(run):
                 ended = run.run()
                 if sheet is None or asked.sheet is None or not run.may_correct(ended):
@@ -110,6 +113,7 @@ class _Run:
         indexes: Indexes,
         reader: Reader,
         tell: Tell,
+        turns: Alone,
     ) -> None:
         self._asked = asked
         self._reach = reach
@@ -118,6 +122,7 @@ class _Run:
         self._links = Links(connection, reach)
         self._reader = reader
         self._tell = tell
+        self._turns = turns
         views = reach.compilers.views
         importable = make_importable(views, self._resource.name)
         self._ingest = Ingest(
@@ -150,7 +155,7 @@ class _Run:
 
     def run(self) -> Ended:
         """Checks every row, then writes, unless a row is wrong or nothing is to be written."""
-        for rows in self._reader:
+        for rows in self._batches():
             self._check(rows)
         if self._checker is not None:
             self._check_rest(self._checker)
@@ -166,6 +171,21 @@ class _Run:
         return self._write()
 
     # --- checking ---
+
+    def _batches(self) -> Iterator[Rows]:
+        """The rows as the reader gives them beside reads, some together where there are none."""
+        waiting: list[Rows] = []
+        for rows in self._reader:
+            self._turns.let_pass()
+            if waiting and waiting[0].sheet != rows.sheet:
+                yield _join(waiting)
+                waiting = []
+            waiting.append(rows)
+            if len(waiting) == TOGETHER or not self._turns.is_quiet():
+                yield _join(waiting)
+                waiting = []
+        if waiting:
+            yield _join(waiting)
 
     def _check(self, rows: Rows) -> None:
         if self._checker is None:
@@ -253,6 +273,7 @@ class _Run:
             self._faults,
             stops=asked.on_error == "abort",
             whole=asked.sheet is not None,
+            turns=self._turns,
         )
         writer.written.rows, writer.written.unchanged = counts.rows, counts.unchanged
         due = counts.inserted + counts.updated
@@ -301,6 +322,12 @@ class _Run:
             return XlsxCorrections(file, reader.header, title, self._resource.name, reader.cut)
         formulas = self._asked.options.formulas
         return CsvCorrections(file, reader.header, title, formulas=formulas)
+
+
+def _join(batches: list[Rows]) -> Rows:
+    """Batches of one sheet as one."""
+    numbers = [number for rows in batches for number in rows.numbers]
+    return Rows(numbers, [row for rows in batches for row in rows.rows], batches[0].sheet)
 
 
 def _cells(reader: Reader) -> Iterator[Any]:

@@ -8,8 +8,8 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
@@ -30,7 +30,7 @@ from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
 from app.store.linked import LinkedReader, resolve, resolve_all
 from app.store.mock import read_linked, read_pages
-from app.store.pages import Page, pages
+from app.store.pages import PAGE, Page, pages
 from app.transfers.linked import (
     BATCH,
     Batching,
@@ -40,14 +40,16 @@ from app.transfers.linked import (
     Read,
 )
 from app.transfers.references import TAKEN, hide_keys, read_columns
+from app.transfers.traffic import ALONE, Alone
 
 T = TypeVar("T")
 Links = tuple[tuple[Steps, str], ...]
-Turn = Callable[[], AbstractContextManager[None]]
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
 AHEAD = 1  # pages read before they are needed
 # Documents decoded at a time: a whole page takes a third longer, for its memory is given back.
 PART = 250
+# Documents of a page while reads come: the database is done with it in 2 ms, and a read comes next.
+PAGE_BESIDE_READS = 500
 # Bytes that a batch of unwound rows may come to, each as large as its document at most.
 UNWOUND = 4 * 1024 * 1024
 
@@ -119,11 +121,11 @@ def produce(
     collection: Collection[Any],
     session: ClientSession | None,
     tally: Tally,
-    turn: Turn = nullcontext,
+    turns: Alone = ALONE,
 ) -> Iterator[bytes]:
     """The file, chunk by chunk; `tally` counts along and is whole before the last chunk comes.
 
-    Whatever is asked of the database is asked within a `turn()`.
+    Whatever is asked of the database is asked within a turn, and reads pass between two batches.
     """
     found = FORMATS[export.format]
     encoder = found.encoder(_present_links(export.columns), export.options, export.collection)
@@ -134,11 +136,14 @@ def produce(
     reader = LinkedReader(collection, session, plan.time_limit, plan.patience, below)
 
     def read(name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
-        with one, turn():
+        with one, turns.turn():
             return reader.read(name, keys, projection)
 
-    with closing(Ahead(_take_turns(pages(collection, plan, session), one, turn))) as ahead:
-        batches = _batches(export, ahead, read)
+    def most() -> int:
+        return PAGE if turns.is_quiet() else PAGE_BESIDE_READS
+
+    with closing(Ahead(_take_turns(pages(collection, plan, session, most), one, turns))) as ahead:
+        batches = _let_pass(_batches(export, ahead, read), turns)
         if not export.reaches_through_links:
             yield from chunks(batches, encoder, tally, gzip=export.gzip)
             return
@@ -146,10 +151,18 @@ def produce(
             yield from chunks(linked, encoder, tally, gzip=export.gzip)
 
 
-def _take_turns(read: Iterator[Page], one: threading.Lock, turn: Turn) -> Iterator[Page]:
+def _let_pass(batches: Iterator[Batch], turns: Alone) -> Iterator[Batch]:
+    """The batches; before each one reads pass, for to decode and encode it takes a processor."""
+    turns.let_pass(time.thread_time)
+    for batch in batches:
+        yield batch
+        turns.let_pass(time.thread_time)
+
+
+def _take_turns(read: Iterator[Page], one: threading.Lock, turns: Alone) -> Iterator[Page]:
     """The pages, each read while nobody else reads."""
     while True:
-        with one, turn():
+        with one, turns.turn():
             page = next(read, None)
         if page is None:
             return

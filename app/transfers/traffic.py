@@ -11,9 +11,10 @@ import fcntl
 import mmap
 import os
 import struct
+import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,7 +24,7 @@ SLOTS = 64  # server processes, as many as WORKERS may be
 TURN = SLOTS  # the byte whose lock is the turn of a child
 SIZE = 4096  # bytes
 RECENT = 0.25  # seconds; a request is waited for while it is no older than twice that
-LOOK = 0.0005  # seconds between two looks
+LOOK = 0.001  # seconds between two looks
 SHARE = 9  # times what it worked, that a child waits at most: a tenth of its speed is left
 LONGEST = 0.1  # seconds that it waits for reads, or for its turn, at most
 _count = struct.Struct("<qq")  # a span of RECENT seconds, and the requests of it under way
@@ -43,7 +44,7 @@ class Traffic:
 
     def begin(self) -> int:
         """A request came; returns what `end` takes."""
-        span = int(time.monotonic() / RECENT)
+        span = _read_span()
         half = span & 1
         if self._spans[half] != span:
             self._spans[half] = span
@@ -81,48 +82,89 @@ class Traffic:
         return Traffic, (self.inherited(),)
 
 
+def _read_span() -> int:
+    """The number of the span of time that is now."""
+    return int(time.monotonic() / RECENT)
+
+
 def _make() -> int:
     descriptor = os.memfd_create("traffic")
     os.truncate(descriptor, SIZE)
     return descriptor
 
 
-class Turns:
+class Alone:
+    """Work beside which nobody asks for anything: it never waits."""
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Has the turn at the database."""
+        yield
+
+    def let_pass(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Waits for nobody."""
+
+    def is_quiet(self) -> bool:
+        """Whether nothing was asked for of late."""
+        return True
+
+
+ALONE = Alone()
+
+
+class Turns(Alone):
     """A child's turns at the database, by the memory of the server's `Traffic`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._memory = mmap.mmap(descriptor, SIZE)
-        self._since: float | None = None  # when it last went on
+        self._born = _read_span()  # among the requests until then is the one for this child
+        self._last = threading.local()  # of each thread: seconds of its turn, when it went on
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Lets reads pass, then has the turn, unless others take too long."""
-        self.let_pass()
+        """Lets reads pass, then has the turn, unless others take too long.
+
+        Reads are waited for in proportion to the turn before; the first comes at once.
+        """
+        self._wait(getattr(self._last, "turn", 0.0))
         has_turn = self._take()
+        begin = time.monotonic()
         try:
             yield
         finally:
+            self._last.turn = time.monotonic() - begin
             if has_turn:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, TURN)
 
-    def let_pass(self) -> None:
-        """Waits while reads are under way, for a while that depends on what it did since.
+    def let_pass(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Waits while reads are under way, in proportion to what this thread did since.
 
-        The first time it goes on at once: somebody waits for the first byte.
+        The `clock` says how long that was, in seconds. The first time it goes on at once: somebody
+        waits for the first byte.
         """
-        begin = time.monotonic()
-        worked = begin - self._since if self._since is not None else 0.0
-        until = begin + min(LONGEST, SHARE * worked)
+        now = clock()
+        self._wait(now - getattr(self._last, "since", now))
+        self._last.since = clock()
+
+    def is_quiet(self) -> bool:
+        """Whether no request came of late, but the one for this child."""
+        return not self._read_recent()
+
+    def _wait(self, worked: float) -> None:
+        until = time.monotonic() + min(LONGEST, SHARE * worked)
         while self._is_busy() and time.monotonic() < until:
             time.sleep(LOOK)
-        self._since = time.monotonic()
 
     def _is_busy(self) -> bool:
         """Whether a server process has not answered a request that came lately."""
-        earliest = int(time.monotonic() / RECENT) - 1
+        return any(count > 0 for count in self._read_recent())
+
+    def _read_recent(self) -> list[int]:
+        """Of each process and span with requests of late: how many are not answered."""
+        earliest = max(_read_span() - 1, self._born + 1)
         counts = _count.iter_unpack(self._memory[: 2 * SLOTS * _count.size])
-        return any(count > 0 and span >= earliest for span, count in counts)
+        return [count for span, count in counts if span >= earliest]
 
     def _take(self) -> bool:
         until = time.monotonic() + LONGEST

@@ -59,7 +59,7 @@ class ExportWork:
         collection = client[self.database][self.export.collection]
         session = start_session(collection, snapshot=self.export.snapshot)
         output.on_end(Opened(session).end)
-        for chunk in produce(self.export, collection, session, tally, output.turns.turn):
+        for chunk in produce(self.export, collection, session, tally, output.turns):
             output.tell(tally.documents, tally.rows, tally.size)
             output.write(chunk)
 

@@ -1,11 +1,14 @@
 """Reads come first: exports let them pass, and go on where they never end."""
 
+import io
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -17,9 +20,13 @@ from app.query.plan import make_plan
 from app.resources.registry import discover
 from app.settings import Settings
 from app.spreadsheets.chunks import Tally
-from app.store.indexes import read_indexes
+from app.store.client import Connection, direct_connection
+from app.store.indexes import Indexes, read_indexes
+from app.store.reach import Reach
 from app.transfers import traffic as room
 from app.transfers.exports import read_export
+from app.transfers.import_options import Import
+from app.transfers.imports import Ended, run_import
 from app.transfers.production import produce
 from app.transfers.traffic import Traffic, Turns
 from tests.support.compilers import compiler_of
@@ -47,8 +54,11 @@ print("done", flush=True)
 """
 
 
-def turns_of(traffic: Traffic) -> Turns:
-    return Turns(os.dup(traffic.inherited()._descriptor))
+def turns_of(traffic: Traffic, born: int = 0) -> Turns:
+    """The turns of a child that is there for long, unless it was `born` later."""
+    turns = Turns(os.dup(traffic.inherited()._descriptor))
+    turns._born = born
+    return turns
 
 
 def hold(traffic: Traffic, program: str = HOLD_TURN) -> subprocess.Popen[bytes]:
@@ -71,7 +81,8 @@ def passing(turns: Turns) -> Iterator[threading.Event]:
     went_on = threading.Event()
 
     def let_pass() -> None:
-        turns.let_pass()
+        for _ in range(2):  # the first goes on at once
+            turns.let_pass()
         went_on.set()
 
     thread = threading.Thread(target=let_pass)
@@ -91,7 +102,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_read_goes_first_until_it_is_answered(patient: None) -> None:
     traffic = Traffic()
     turns = turns_of(traffic)
-    turns.let_pass()
     first, second = traffic.begin(), traffic.begin()
     with passing(turns) as went_on:
         traffic.end(first)
@@ -117,6 +127,17 @@ def test_the_first_byte_waits_for_nobody(patient: None) -> None:
     turns_of(traffic).let_pass()
 
 
+def test_the_request_for_the_child_itself_is_no_read_to_wait_for(patient: None) -> None:
+    traffic = Traffic()
+    traffic.begin()
+    turns = turns_of(traffic, born=room._read_span())
+    for _ in range(2):
+        turns.let_pass()
+        with turns.turn():
+            pass
+    assert turns.is_quiet()
+
+
 def test_reads_that_never_end_are_waited_for_in_proportion(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -126,11 +147,11 @@ def test_reads_that_never_end_are_waited_for_in_proportion(
     traffic = Traffic()
     traffic.begin()
     turns = turns_of(traffic)
-    turns.let_pass()
+    turns.let_pass(clock.monotonic)
     clock.now += 0.01  # of work
     before = clock.now
     monkeypatch.setattr(room.Turns, "_is_busy", lambda self: True)
-    turns.let_pass()
+    turns.let_pass(clock.monotonic)
     waited = clock.now - before
     assert 0.08 < waited <= 0.01 * room.SHARE + room.LOOK
 
@@ -193,16 +214,16 @@ class Clock:
 
 
 class HastyClock:
-    """The real clock, but nobody who sleeps has to wait."""
+    """The real clock, but nobody who sleeps has to wait; each thread has its own."""
 
     def __init__(self) -> None:
-        self.slept = 0.0
+        self.slept: Counter[int] = Counter()
 
     def monotonic(self) -> float:
-        return time.monotonic() + self.slept
+        return time.monotonic() + self.slept[threading.get_ident()]
 
     def sleep(self, seconds: float) -> None:
-        self.slept += seconds
+        self.slept[threading.get_ident()] += seconds  # type: ignore[assignment]
 
 
 # --- an export ------------------------------------------------------------------------------------
@@ -218,22 +239,34 @@ def users(mongo_uri: str) -> Iterator[Any]:
         client.drop_database("test_traffic")
 
 
+class Watched(Turns):
+    """Turns of a child that is there for long, and how often it had them or let reads pass."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        super().__init__(os.dup(traffic.inherited()._descriptor))
+        self._born = 0
+        self.taken = self.passed = 0
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        with super().turn():
+            self.taken += 1
+            yield
+
+    def let_pass(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().let_pass(clock)
+        self.passed += 1
+
+
 class Reading:
-    """An export of all users, and how often it has asked the database for some."""
+    """An export of all users."""
 
     def __init__(self, users: Any, traffic: Traffic) -> None:
-        self.asked = 0
-        self._turns = turns_of(traffic)
+        self.turns = Watched(traffic)
         settings = Settings(_env_file=None)  # type: ignore[call-arg]
         plan = partial(make_plan, indexes=read_indexes(users), settings=settings)
         export = read_export("ndjson", [], compiler_of(discover("models")["users"]), plan, False)
-        self.chunks = produce(export, users, None, Tally(), self._turn)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        with self._turns.turn():
-            self.asked += 1
-            yield
+        self.chunks = produce(export, users, None, Tally(), self.turns)
 
 
 @pytest.mark.mongod
@@ -244,13 +277,24 @@ def test_an_export_takes_nothing_while_a_read_is_open(users: Any, patient: None)
     parts: list[bytes] = []
     thread = threading.Thread(target=lambda: parts.extend(reading.chunks))
     thread.start()
-    wait_for(lambda: reading.asked)
+    wait_for(lambda: reading.turns.taken)
     time.sleep(0.1)
-    assert reading.asked == 1
+    assert (reading.turns.taken, reading.turns.passed, len(parts)) == (1, 1, 1)
     traffic.end(span)
     thread.join()
     assert b"".join(parts).count(b"\n") == 3_000
-    assert reading.asked > 1
+    assert reading.turns.taken > 1
+
+
+@pytest.mark.mongod
+def test_pages_are_small_while_reads_come(users: Any) -> None:
+    traffic = Traffic()
+    alone = Reading(users, traffic)
+    assert b"".join(alone.chunks).count(b"\n") == 3_000
+    traffic.end(traffic.begin())  # answered, but of late
+    beside = Reading(users, traffic)
+    assert b"".join(beside.chunks).count(b"\n") == 3_000
+    assert beside.turns.taken > alone.turns.taken
 
 
 @pytest.mark.mongod
@@ -267,4 +311,47 @@ def test_an_export_keeps_a_tenth_of_its_speed_though_reads_never_end(
     reading = Reading(users, traffic)
     assert b"".join(reading.chunks).count(b"\n") == 3_000
     worked = time.monotonic() - begin
-    assert 0 < clock.slept <= 9 * worked + room.LOOK * reading.asked
+    assert len(clock.slept) == 2  # who reads, and who encodes
+    looks = reading.turns.taken + reading.turns.passed
+    assert all(0 < slept <= 9 * worked + room.LOOK * looks for slept in clock.slept.values())
+
+
+# --- an import ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def connection(mongo_uri: str) -> Iterator[Connection]:
+    settings = Settings(DB_NAME="test_traffic_imports", _env_file=None)  # type: ignore[call-arg]
+    with direct_connection(settings, mongo_uri) as opened:
+        opened.sync.command("ping")  # so that the servers are known
+        yield opened
+        opened.sync.client.drop_database("test_traffic_imports")
+
+
+@pytest.mark.mongod
+def test_an_import_takes_nothing_while_a_read_is_open(
+    connection: Connection, patient: None
+) -> None:
+    resource = discover("models")["users"]
+    rows = "".join(f"N{number},n{number}@example.com\n" for number in range(300))
+    file = io.BytesIO(f"name,email\n{rows}".encode())
+    reach = Reach.of_all(connection, resource, [resource])
+    traffic = Traffic()
+    span = traffic.begin()
+    turns = Watched(traffic)
+    told: list[tuple[int, int, int]] = []
+
+    def load() -> Ended:
+        asked, indexes = Import("users", "csv"), Indexes(made=True)
+        return run_import(
+            asked, reach, connection, indexes, file, None, lambda *one: told.append(one), turns
+        )
+
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(load)
+        wait_for(lambda: told)
+        time.sleep(0.1)
+        assert (turns.passed, told) == (1, [(50, 0, 0)])
+        traffic.end(span)
+        assert running.result().report.inserted == 300
+    assert [written for _, due, written in told if due] == [0, 100, 200]

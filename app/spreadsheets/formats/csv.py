@@ -15,8 +15,8 @@ from app.spreadsheets.format import MIB, Format, Options, ReadOptions, Rows
 from app.spreadsheets.header import explain_too_many_rows, read_header
 
 DELIMITERS = (",", ";", "\t", "|")  # where two are as frequent in the header, the first counts
-ROWS = 1_000  # of one batch
-TEXT = 4 * MIB  # characters of lines after which a batch is handed over, however few its rows
+ROWS = 50  # of one batch
+TEXT = MIB // 4  # characters of lines after which a batch is handed over, however few its rows
 _SAMPLE = 256 * 1024  # characters in which the header must end
 _named_delimiter = re.compile(r"sep=([,;|\t])\r?\n").match  # a first line that Excel understands
 
