@@ -37,6 +37,7 @@ KEYS = 1_000
 FILLING_SECONDS = (
     10  # until the pipes and sockets of a hundred exports are full and their processes wait
 )
+LEAVING_SECONDS = 3  # until their processes have ended
 HOSTILE = (  # on texts of any letters: nested quantifiers, alternations, look-arounds
     r"^(.+)+\d$",
     r"^(.|[a-z]|\w)*\d$",
@@ -258,6 +259,7 @@ async def stalling(server: Server, address: str, clients: int) -> AsyncIterator[
     finally:
         for writer in writers:
             writer.close()
+        await asyncio.sleep(LEAVING_SECONDS)
 
 
 @asynccontextmanager

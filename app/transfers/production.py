@@ -48,8 +48,8 @@ CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any
 AHEAD = 1  # pages read before they are needed
 # Documents decoded at a time: a whole page takes a third longer, for its memory is given back.
 PART = 250
-# Documents of a page while reads come: the database is done with it in 2 ms, and a read comes next.
-PAGE_BESIDE_READS = 500
+# Documents of a page while reads come: the database is done with it in some 3 ms, then they pass.
+PAGE_BESIDE_READS = 600
 # Bytes that a batch of unwound rows may come to, each as large as its document at most.
 UNWOUND = 4 * 1024 * 1024
 
