@@ -144,7 +144,6 @@ class Server(uvicorn.Server):
         To look through all that was imported took 50 ms, in which nobody was answered.
         """
         await super().startup(sockets)
-        gc.collect()
         gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
