@@ -52,8 +52,8 @@ class Writer:
     """Writes the operations of one import.
 
     `written` counts what was written, `lost` has the rows that failed meanwhile: all of them if
-    `whole`. `stops` says whether one that fails stops the rest. Reads pass
-    before each bulk.
+    `whole`. `stops` says whether one that fails stops the rest. Reads pass before each
+    bulk.
     """
 
     def __init__(

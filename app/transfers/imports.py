@@ -181,7 +181,9 @@ class _Run:
                 yield _join(waiting)
                 waiting = []
             waiting.append(rows)
-            if len(waiting) == TOGETHER or not self._turns.is_quiet():
+            # The first documents decide by their `_id`s on the key: as many of them beside reads.
+            decide = self._checker is None and self._reader.header is None
+            if len(waiting) == TOGETHER or not (decide or self._turns.is_quiet()):
                 yield _join(waiting)
                 waiting = []
         if waiting:
@@ -195,6 +197,7 @@ class _Run:
     def _check_rest(self, checker: Checker) -> None:
         """What can be checked only when all rows are known: their links to each other."""
         for rows in checker.check_rest():
+            self._turns.let_pass()
             self._take_all(checker, rows)
         counts = self._counts
         for faults, is_update in checker.settle():

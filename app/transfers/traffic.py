@@ -1,10 +1,10 @@
 """Reads come first: what a server is asked at this moment, seen by its exports and imports.
 
-A few bytes of memory that all processes of a server and their children see. Each server process
-has a slot there: how many requests of late it has not answered yet. A child looks before it asks
-the database for more, and lets them pass; and only one child asks at a time, so that a read never
-waits behind all of them. Both have a limit: an export keeps at least a tenth of its speed where
-reads never end.
+A few bytes of memory that all processes of a server and their children see. Each server process has
+a slot there: how many requests of late it has not answered yet. A child looks before it asks the
+database for more or decodes what it has, and lets them pass; while they come it takes less at once;
+and only one child asks at a time, so that a read never waits behind all of them. Both have a limit:
+an export keeps at least a tenth of its speed where reads never end.
 """
 
 import fcntl

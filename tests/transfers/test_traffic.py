@@ -28,7 +28,7 @@ from app.transfers.exports import read_export
 from app.transfers.import_options import Import
 from app.transfers.imports import Ended, run_import
 from app.transfers.production import produce
-from app.transfers.traffic import Traffic, Turns
+from app.transfers.traffic import ALONE, Traffic, Turns
 from tests.support.compilers import compiler_of
 from tests.support.filling import fill
 from tests.support.waiting import wait_for
@@ -326,6 +326,27 @@ def connection(mongo_uri: str) -> Iterator[Connection]:
         opened.sync.command("ping")  # so that the servers are known
         yield opened
         opened.sync.client.drop_database("test_traffic_imports")
+
+
+@pytest.mark.mongod
+def test_reads_do_not_change_by_what_documents_are_found(connection: Connection) -> None:
+    resource = discover("models")["users"]
+    lines = [f'{{"name": "N{number}", "email": "n{number}@example.com"}}' for number in range(99)]
+    lines.append('{"_id": {"$oid": "0123456789abcdef01234567"}, "name": "N", "email": "n@x.com"}')
+    stored = {"_id": 1, "name": "N0", "email": "n0@example.com", "age": 1}
+    connection.collection("users").insert_one(stored)
+    reach = Reach.of_all(connection, resource, [resource])
+    asked = Import("users", "ndjson", mode="upsert", on_error="skip", dry_run=True)
+    traffic = Traffic()
+    traffic.end(traffic.begin())  # answered, but of late
+    reports = []
+    for turns in (ALONE, Watched(traffic)):
+        file = io.BytesIO("\n".join(lines).encode())
+        ended = run_import(
+            asked, reach, connection, Indexes(made=True), file, None, lambda *one: None, turns
+        )
+        reports.append((ended.report.inserted, ended.report.updated, ended.report.failed))
+    assert reports[0] == reports[1]
 
 
 @pytest.mark.mongod
