@@ -25,6 +25,7 @@ from app.resources.rendering import presenter
 from app.resources.storing import Document
 from app.store.collections import read_nature
 from app.store.commands import Reply, find
+from app.store.pages import start_session_beside
 
 KEYS = 1_000  # `_id`s of one command
 # Linked documents of a condition: their `_id`s, each in two forms, are a part of the command.
@@ -122,7 +123,10 @@ def _read(
 
 
 class LinkedReader:
-    """Reads parts of linked documents for an export, in its session where that has a snapshot."""
+    """Reads parts of linked documents for an export, in a snapshot where its session has one.
+
+    The first read is to come after one in that session; from then on another thread may use it.
+    """
 
     def __init__(
         self,
@@ -142,7 +146,13 @@ class LinkedReader:
         self._session = session
         self._time_limit = time_limit
         self._patience = patience
+        self._beside: ClientSession | None = None
         self._sessions: dict[str, ClientSession | None] = {}
+
+    def close(self) -> None:
+        """Ends what it began."""
+        if self._beside is not None:
+            self._beside.end_session()
 
     def read(self, name: str, keys: Sequence[Any], projection: Words) -> bytes:
         """The BSON of the documents with these `_id`s, ObjectIds as their bytes, in any order."""
@@ -169,10 +179,12 @@ class LinkedReader:
         return find(self._database, command, patience, session, self._preference)
 
     def _session_for(self, name: str) -> ClientSession | None:
-        """The session, where the collection has what it shows."""
+        """A session beside that of the export, where the collection has what it shows."""
+        if self._beside is None and self._session is not None:
+            self._beside = start_session_beside(self._session)
         if name not in self._sessions:
             nature = read_nature(self._database, name)
-            self._sessions[name] = self._session if nature.has_snapshots else None
+            self._sessions[name] = self._beside if nature.has_snapshots else None
         return self._sessions[name]
 
 

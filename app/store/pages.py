@@ -89,6 +89,19 @@ def start_session(collection: Collection[Any], *, snapshot: bool) -> ClientSessi
     return collection.database.client.start_session(snapshot=snapshot and nature.has_snapshots)
 
 
+def start_session_beside(session: ClientSession) -> ClientSession:
+    """A session for another thread: it shows the snapshot that this one has read, where it has one.
+
+    Else it shows nothing older than what this one has read.
+    """
+    snapshot = session._snapshot_time  # the driver has no public way to it
+    other = session.client.start_session(snapshot=snapshot is not None)
+    other._snapshot_time = snapshot
+    if session.operation_time is not None:
+        other.advance_operation_time(session.operation_time)
+    return other
+
+
 def pages(
     collection: Collection[Any],
     plan: Plan,

@@ -3,11 +3,15 @@
 A batch of documents has links; each level of links costs one query for each collection that it
 leads to, however many links there are. What was read is kept as long as there is room, so that few
 documents that many link to are read once, and many are forgotten again.
+
+To follow links is one step, to put in place what they lead to another, which waits for it to be
+read: so the linked documents of one batch are read while those of another are decoded and placed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from operator import getitem
 from typing import Any
@@ -47,9 +51,9 @@ GROWTH = 4  # times the batch before, at most
 _PLAIN = frozenset((bson.ObjectId, int))  # types that any `_id` may have
 _OWN = frozenset((bytes, type(None)))  # those that are their own identity
 
-# The BSON of the documents with these `_id`s (ObjectIds as their bytes), as far as a projection
-# keeps them.
-Read = Callable[[str, list[Any], dict[str, Any]], bytes]
+# Asks for the documents with these `_id`s (ObjectIds as their bytes), as far as a projection keeps
+# them, and returns what waits for their BSON.
+Ask = Callable[[str, list[Any], dict[str, Any]], Callable[[], bytes]]
 Presenters = Mapping[str, Presenter | None]  # by collection
 
 
@@ -61,17 +65,18 @@ class Place:
     position: int
 
 
-Ask = tuple[Place, Values]  # links, and what is asked of the documents to which they lead
+Wish = tuple[Place, Values]  # links, and what is wanted of the documents to which they lead
+Resolve = Callable[[], list[Values]]  # gives what is in the place of the links of each wish
 
 
 class LinkedCells:
     """Shows links, and puts values of linked documents in their place, in column-major values."""
 
-    def __init__(self, columns: Sequence[Column], read: Read) -> None:
+    def __init__(self, columns: Sequence[Column], ask: Ask) -> None:
         self.batch = Batching()
         self.targets = [column.target for column in columns]
         self._levels = _Level(_Cells, self.batch)
-        self._read = read
+        self._ask = ask
         self._places = {
             number: self._levels.add_cell(column.linked)
             for number, column in enumerate(columns)
@@ -81,14 +86,20 @@ class LinkedCells:
             column.presenter() if column.kind == "link" else None for column in columns
         ]
 
-    def place(self, columns: list[Values]) -> list[Values]:
-        """The columns, with what is shown of links, or values behind them, where links were."""
-        asks = [(place, columns[number]) for number, place in self._places.items()]
-        resolved = self._levels.resolve(asks, self._read)
-        self.batch.adapt(len(columns[0]))
+    def follow(self, columns: list[Values]) -> Callable[[], list[Values]]:
+        """Asks for what links lead to, and returns what puts it in place.
+
+        That gives the columns, with what is shown of links, or values behind them, for links.
+        """
+        wishes = [(place, columns[number]) for number, place in self._places.items()]
+        resolve = self._levels.follow(wishes, self._ask)
+        return partial(self._place, columns, resolve)
+
+    def _place(self, columns: list[Values], resolve: Resolve) -> list[Values]:
         placed = list(columns)
-        for number, values in zip(self._places, resolved, strict=True):
+        for number, values in zip(self._places, resolve(), strict=True):
             placed[number] = values
+        self.batch.adapt(len(columns[0]))
         return list(map(_show, placed, self._presenters))
 
 
@@ -109,11 +120,11 @@ class LinkedDocuments:
         columns: Sequence[Column],
         links: Iterable[tuple[Steps, str]],
         presenters: Presenters,
-        read: Read,
+        ask: Ask,
     ) -> None:
         self.batch = Batching()
         self._levels = _Level(_Parts, self.batch, presenters)
-        self._read = read
+        self._ask = ask
         kept = {names(column.steps) for column in columns if column.linked is None}
         behind = dict(_group(columns))
         self._through = {
@@ -125,15 +136,29 @@ class LinkedDocuments:
         self._done = {str(steps[0]) for steps in self._targets if len(steps) == 1}
         self._unfit = {str(steps[0]) for steps in behind if len(steps) == 1 and steps not in kept}
 
-    def read(self, raw: bytes, present: Presenter | None = None) -> list[dict[str, Any]]:
-        """The documents of some BSON, presentable but for what has no JSON."""
+    def follow(
+        self, raw: bytes, present: Presenter | None = None
+    ) -> Callable[[], list[dict[str, Any]]]:
+        """Asks for what the links in some BSON lead to, and returns what puts it in place.
+
+        That gives the documents of the BSON, presentable but for what has no JSON.
+        """
         documents, places, columns = self._find_links(raw)
+        wishes = list(zip(self._through.values(), columns, strict=False))
+        resolve = self._levels.follow(wishes, self._ask)
+        return partial(self._place, documents, places, columns, resolve, present)
+
+    def _place(
+        self,
+        documents: list[dict[str, Any]],
+        places: list["_Places"],
+        columns: list[Values],
+        resolve: Resolve,
+        present: Presenter | None,
+    ) -> list[dict[str, Any]]:
         done = self._done if all(type(column) is Links for column in columns) else self._unfit
-        through = len(self._through)
-        asks = list(zip(self._through.values(), columns, strict=False))
-        resolved = self._levels.resolve(asks, self._read)
-        resolved += [_show(column, None) for column in columns[through:]]
-        for one, values in zip(places, resolved, strict=True):
+        shown = [_show(column, None) for column in columns[len(self._through) :]]
+        for one, values in zip(places, [*resolve(), *shown], strict=True):
             one.put(values)
         self.batch.adapt(len(documents))
         rest = _without(present, done)
@@ -229,50 +254,65 @@ class _Level:
             self._nodes[collection] = self._kind(collection, self._presenters.get(collection))
         return Place(collection, self._nodes[collection].add(wanted))
 
-    def resolve(self, asks: Sequence[Ask], read: Read) -> list[Values]:
-        """The values in the place of links."""
-        links = _read_targets(asks)
+    def follow(self, wishes: Sequence[Wish], ask: Ask) -> Resolve:
+        """Asks for what links lead to; for what is behind that, where it is resolved."""
+        links = _read_targets(wishes)
+        places = [place for place, _ in wishes]
         wanted: dict[str, dict[Any, Any]] = {}
-        for (place, _), one in zip(asks, links, strict=True):
+        for place, one in zip(places, links, strict=True):
             others = wanted.get(place.collection)
             wanted[place.collection] = others | one.keys if others else one.keys
-        found = self._find(wanted, read)
+        found = {name: self._nodes[name].kept.find(keys) for name, keys in wanted.items()}
+        asked = [
+            asked
+            for name, keys in wanted.items()
+            if (asked := self._nodes[name].ask(keys, found[name], ask)) is not None
+        ]
+        return partial(self._resolve, places, links, found, asked, ask)
+
+    def _resolve(
+        self,
+        places: Sequence[Place],
+        links: Sequence["_Targets"],
+        found: dict[str, dict[Any, Any]],
+        asked: Sequence["_Asked"],
+        ask: Ask,
+    ) -> list[Values]:
+        self._take(found, asked, ask)
         resolved = []
-        for (place, _), one in zip(asks, links, strict=True):
+        for place, one in zip(places, links, strict=True):
             node = self._nodes[place.collection]
             self._batch.count(one.count, node.average)
             keeps_key = node.wanted[place.position].keeps_key
             resolved.append(one.place(found[place.collection], place.position, keeps_key))
         return resolved
 
-    def _find(self, wanted: dict[str, dict[Any, Any]], read: Read) -> dict[str, dict[Any, Any]]:
-        """The rows of the wanted documents of each collection, by what identifies them."""
-        found = {name: self._nodes[name].kept.take(keys) for name, keys in wanted.items()}
-        fetched = [
-            fetched
-            for name, keys in wanted.items()
-            if (fetched := self._nodes[name].fetch(keys, found[name], read)) is not None
+    def _take(self, found: dict[str, dict[Any, Any]], asked: Sequence["_Asked"], ask: Ask) -> None:
+        """Takes the rows that were asked for to those that were found, and keeps them."""
+        read = [one.read() for one in asked]
+        wishes = [
+            wish
+            for one, (_, columns) in zip(asked, read, strict=True)
+            for wish in one.node.wishes(columns)
         ]
-        asks = [ask for one in fetched for ask in one.node.asks(one.columns)]
-        resolved = iter(self._next.resolve(asks, read) if self._next is not None and asks else ())
-        for one in fetched:
-            one.node.finish(one.columns, resolved)
-            rows = zip(*one.columns, strict=True)
-            found_rows = found[one.node.collection]
-            found_rows.update(dict.fromkeys(one.missing))
-            found_rows.update(zip(one.ids, rows, strict=True))
-        for name, rows_of in found.items():
-            self._nodes[name].kept.add(rows_of, self._nodes[name].average)
-        return found
+        further = self._next.follow(wishes, ask)() if self._next is not None and wishes else ()
+        resolved = iter(further)
+        for one, (ids, columns) in zip(asked, read, strict=True):
+            node = one.node
+            node.finish(columns, resolved)
+            rows = dict.fromkeys(one.keys)
+            rows.update(zip(ids, zip(*columns, strict=True), strict=True))
+            found[node.collection].update(rows)
+            node.kept.add(rows, node.average)
 
 
-def _read_targets(asks: Sequence[Ask]) -> list["_Targets"]:
+def _read_targets(wishes: Sequence[Wish]) -> list["_Targets"]:
     """The links of each column; those of several columns with the same links are read once."""
     read: dict[tuple[str, int], _Targets] = {}
-    for place, values in asks:
+    for place, values in wishes:
         if (place.collection, id(values)) not in read:
             read[place.collection, id(values)] = _Targets.of(place.collection, values)
-    return [read[place.collection, id(values)] for place, values in asks]
+    return [read[place.collection, id(values)] for place, values in wishes]
 
 
 @dataclass(frozen=True)
@@ -292,6 +332,7 @@ class _Node:
         self.collection = collection
         self.wanted: list[_Wanted] = []
         self.kept = _Kept()
+        self.average = 0.0  # bytes of a document that was asked for, as far as it was read
         self._present = present
         self._documents = self._bytes = 0
 
@@ -311,29 +352,25 @@ class _Node:
         """Whether the documents' `_id`s are asked for, or parts of them."""
         return any(steps[0] == "_id" for wanted in self.wanted for steps in wanted.steps)
 
-    @property
-    def average(self) -> float:
-        """The bytes of a document, as far as it was read."""
-        return self._bytes / self._documents if self._documents else 0
-
-    def fetch(
-        self, keys: Mapping[Any, Any], rows: Mapping[Any, Any], read: Read
-    ) -> "_Fetched | None":
-        """The documents with these keys that have no row yet; None where all have one."""
+    def ask(self, keys: Mapping[Any, Any], rows: Mapping[Any, Any], ask: Ask) -> "_Asked | None":
+        """Asks for the documents with these keys that have no row; None where all have one."""
         missing = {one: key for one, key in keys.items() if one not in rows} if rows else keys
         if not missing:
             return None
-        raw = read(self.collection, list(missing.values()), self.projection)
-        ids, columns = self.read_columns(raw)
-        self._bytes += len(raw)
-        self._documents += len(ids)
-        return _Fetched(self, missing, ids, columns)
+        wait = ask(self.collection, list(missing.values()), self.projection)
+        return _Asked(self, missing, wait)
+
+    def count(self, documents: int, size: int) -> None:
+        """Counts documents that were asked for, and the bytes that came of them."""
+        self._documents += documents
+        self._bytes += size
+        self.average = self._bytes / self._documents
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
         """What identifies each document, and the values of each thing that is asked."""
         raise NotImplementedError
 
-    def asks(self, columns: list[Values]) -> Iterator[Ask]:
+    def wishes(self, columns: list[Values]) -> Iterator[Wish]:
         """The links among the values behind which there is more."""
         raise NotImplementedError
 
@@ -343,13 +380,18 @@ class _Node:
 
 
 @dataclass(frozen=True)
-class _Fetched:
-    """What was missing, and of the documents that are there the ids and what is asked of them."""
+class _Asked:
+    """The documents of a node that were asked for, by what identifies them."""
 
     node: _Node
-    missing: Iterable[Any]
-    ids: list[Any]
-    columns: list[Values]
+    keys: Mapping[Any, Any]
+    wait: Callable[[], bytes]
+
+    def read(self) -> tuple[list[Any], list[Values]]:
+        """What identifies those that are there, and the values of each thing that is asked."""
+        raw = self.wait()
+        self.node.count(len(self.keys), len(raw))
+        return self.node.read_columns(raw)
 
 
 class _Cells(_Node):
@@ -378,7 +420,7 @@ class _Cells(_Node):
             for column, wanted in zip(columns, self.wanted, strict=True)
         ]
 
-    def asks(self, columns: list[Values]) -> Iterator[Ask]:
+    def wishes(self, columns: list[Values]) -> Iterator[Wish]:
         for wanted, values in zip(self.wanted, columns, strict=True):
             ((_, place),) = wanted.inner
             if place is not None:
@@ -418,9 +460,9 @@ class _Parts(_Node):
                 del document["_id"]
         return ids, documents
 
-    def asks(self, columns: list[Values]) -> Iterator[Ask]:
+    def wishes(self, columns: list[Values]) -> Iterator[Wish]:
         for wanted, documents in zip(self.wanted, columns, strict=True):
-            yield from _asks(documents, wanted.inner)
+            yield from _wishes(documents, wanted.inner)
 
     def finish(self, columns: list[Values], resolved: Iterator[Values]) -> None:
         for number, wanted in enumerate(self.wanted):
@@ -440,12 +482,13 @@ class _Kept:
         self._rows: dict[Any, Any] = {}
         self._useless = 0  # batches of which nothing was here, the last ones in a row
 
-    def take(self, wanted: Iterable[Any]) -> dict[Any, Any]:
-        """Those of the wanted rows that are there, which go out of here until they are added."""
+    def find(self, wanted: Iterable[Any]) -> dict[Any, Any]:
+        """Those of the wanted rows that are there."""
         rows = self._rows
-        taken = {one: rows.pop(one) for one in wanted if one in rows}
-        self._useless = 0 if taken else self._useless + 1
-        return taken
+        found = {one: rows.pop(one) for one in wanted if one in rows}
+        rows.update(found)
+        self._useless = 0 if found else self._useless + 1
+        return found
 
     def add(self, rows: dict[Any, Any], average: float) -> None:
         """Keeps rows, of about so many bytes each, and forgets those that were not used longest.
@@ -594,7 +637,9 @@ def _group(columns: Iterable[Column | Linked]) -> list[tuple[Steps, list[Linked]
     return list(behind.items())
 
 
-def _asks(documents: Sequence[Any], links: Iterable[tuple[Steps, Place | None]]) -> Iterator[Ask]:
+def _wishes(
+    documents: Sequence[Any], links: Iterable[tuple[Steps, Place | None]]
+) -> Iterator[Wish]:
     for steps, place in links:
         if place is not None:
             yield place, _Places.of(documents, steps).values()

@@ -8,7 +8,9 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,7 +27,7 @@ from app.query.plan import Plan
 from app.resources.codec import decode_all, offsets
 from app.resources.rendering import Presenter
 from app.spreadsheets.chunks import Batch, Tally, chunks
-from app.spreadsheets.columns import Column, Table
+from app.spreadsheets.columns import Column, Table, Values
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
 from app.store.linked import LinkedReader, resolve, resolve_all
@@ -33,18 +35,20 @@ from app.store.mock import read_linked, read_pages
 from app.store.pages import PAGE, Page, pages
 from app.transfers.linked import (
     BATCH,
+    Ask,
     Batching,
     LinkedCells,
     LinkedDocuments,
     Presenters,
-    Read,
 )
 from app.transfers.references import TAKEN, hide_keys, read_columns
 from app.transfers.traffic import ALONE, Alone
 
 T = TypeVar("T")
 Links = tuple[tuple[Steps, str], ...]
+Begun = Callable[[], Batch]  # a batch; what its links lead to is asked for already
 CLOSING_SECONDS = 2.0  # that a read under way may take when nobody wants it any more
+FOLLOWED = 1  # batches whose links are followed before one is finished
 AHEAD = 1  # pages read before they are needed
 # Documents decoded at a time: a whole page takes a third longer, for its memory is given back.
 PART = 250
@@ -132,47 +136,64 @@ def produce(
     words = {"session": session, "max_time_ms": export.plan.time_limit}
     plan = _resolve(export.plan, collection, words)
     below = _resolve_below(export, collection, words)
-    one = threading.Lock()  # reads in the session at a time
     reader = LinkedReader(collection, session, plan.time_limit, plan.patience, below)
 
     def read(name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
-        with one, turns.turn():
+        with turns.turn():
             return reader.read(name, keys, projection)
+
+    def ask(name: str, keys: list[Any], projection: dict[str, Any]) -> Callable[[], bytes]:
+        return thread.submit(read, name, keys, projection).result
 
     def most() -> int:
         return PAGE if turns.is_quiet() else PAGE_BESIDE_READS
 
-    with closing(Ahead(_take_turns(pages(collection, plan, session, most), one, turns))) as ahead:
-        batches = _let_pass(_batches(export, ahead, read), turns)
-        if not export.reaches_through_links:
-            yield from chunks(batches, encoder, tally, gzip=export.gzip)
-            return
-        with closing(Ahead(batches)) as linked:  # while what was there before is encoded
-            yield from chunks(linked, encoder, tally, gzip=export.gzip)
+    with (
+        closing(reader),
+        ThreadPoolExecutor(1, "reading linked documents") as thread,
+        closing(Ahead(_take_turns(pages(collection, plan, session, most), turns))) as ahead,
+    ):
+        begun = _begin_batches(export, ahead, ask)
+        batches = _let_pass(_finish(begun, FOLLOWED if export.reaches_through_links else 0), turns)
+        yield from chunks(batches, encoder, tally, gzip=export.gzip)
 
 
-def _let_pass(batches: Iterator[Batch], turns: Alone) -> Iterator[Batch]:
-    """The batches; before each one reads pass, for to decode and encode it takes a processor."""
+def _let_pass(items: Iterator[T], turns: Alone) -> Iterator[T]:
+    """The items; before each one reads pass, for to decode and encode it takes a processor."""
     turns.let_pass(time.thread_time)
-    for batch in batches:
-        yield batch
+    for item in items:
+        yield item
         turns.let_pass(time.thread_time)
 
 
-def _take_turns(read: Iterator[Page], one: threading.Lock, turns: Alone) -> Iterator[Page]:
-    """The pages, each read while nobody else reads."""
+def _finish(begun: Iterator[Begun], ahead: int) -> Iterator[Batch]:
+    """The batches, each finished when so many more are begun, whose linked documents are read then.
+
+    The first is finished before: it shows how large they are, and few of them are all known then.
+    """
+    waiting: deque[Begun] = deque()
+    for number, one in enumerate(begun):
+        waiting.append(one)
+        if len(waiting) > min(number, ahead):
+            yield waiting.popleft()()
+    for one in waiting:
+        yield one()
+
+
+def _take_turns(read: Iterator[Page], turns: Alone) -> Iterator[Page]:
+    """The pages, each read within a turn."""
     while True:
-        with one, turns.turn():
+        with turns.turn():
             page = next(read, None)
         if page is None:
             return
         yield page
 
 
-def _batches(export: Export, pages: Iterable[Page], read: Read) -> Iterator[Batch]:
+def _begin_batches(export: Export, pages: Iterable[Page], ask: Ask) -> Iterator[Begun]:
     if FORMATS[export.format].tabular:
-        return _tables(export, pages, read)
-    return _documents(export, pages, read)
+        return _begin_tables(export, pages, ask)
+    return _begin_documents(export, pages, ask)
 
 
 def _present_links(columns: tuple[Column, ...] | None) -> tuple[Column, ...]:
@@ -209,13 +230,13 @@ def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator
     below = _resolve_below(export, collection, {})
     encoder = found.encoder(_present_links(export.columns), export.options, export.collection)
     read = partial(read_linked, collection, below)
-    batches = _batches(export, read_pages(collection, plan), read)
-    yield from chunks(batches, encoder, tally, gzip=export.gzip)
+    begun = _begin_batches(export, read_pages(collection, plan), partial(partial, read))
+    yield from chunks(_finish(begun, 0), encoder, tally, gzip=export.gzip)
 
 
-def _tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
+def _begin_tables(export: Export, read: Iterable[Page], ask: Ask) -> Iterator[Begun]:
     if export.has_links:
-        yield from _make_linked_tables(export, read, read_linked)
+        yield from _begin_linked_tables(export, read, ask)
         return
     whole = Table([column.steps for column in export.columns or ()], export.unwind)
     flattening = export.plan.flat
@@ -224,18 +245,20 @@ def _tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator
         documents = decode_all(raw, modern=page.flat)
         if export.unwind:
             rows = max(1, UNWOUND // _measure_largest(raw))
-            yield from (Batch(ended, values) for ended, values in whole.slices_of(documents, rows))
+            for ended, values in whole.slices_of(documents, rows):
+                yield partial(Batch, ended, values)
         elif flattening and page.flat:
-            yield Batch(len(documents), flattening.columns_of(flat.columns_of(documents)))
+            columns = flattening.columns_of(flat.columns_of(documents))
+            yield partial(Batch, len(documents), columns)
         else:
-            yield Batch(len(documents), whole.columns_of(documents))
+            yield partial(Batch, len(documents), whole.columns_of(documents))
 
 
-def _make_linked_tables(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
+def _begin_linked_tables(export: Export, read: Iterable[Page], ask: Ask) -> Iterator[Begun]:
     """The same with links, or with values of linked documents in their place."""
     columns = export.columns or ()
     steps = [column.steps for column in columns]
-    cells = LinkedCells(columns, read_linked)
+    cells = LinkedCells(columns, ask)
     whole = Table(steps, export.unwind)
     flattening = export.plan.flat
     places = [place.steps for place in flattening.places] if flattening else steps
@@ -246,14 +269,18 @@ def _make_linked_tables(export: Export, read: Iterable[Page], read_linked: Read)
         if export.unwind:
             rows = max(1, min(BATCH, UNWOUND // _measure_largest(raw)))
             for ended, values in whole.slices_of(decode_all(raw), rows):
-                yield Batch(ended, cells.place(values))
+                yield partial(_make_table, ended, cells.follow(values))
             continue
         if flattening and page.flat:
             found = read_columns(raw, flat, places, targets, modern=True)
             values = flattening.columns_of(found)
         else:
             values = read_columns(raw, whole, steps, cells.targets)
-        yield Batch(len(values[0]), cells.place(values))
+        yield partial(_make_table, len(values[0]), cells.follow(values))
+
+
+def _make_table(ended: int, place: Callable[[], list[Values]]) -> Batch:
+    return Batch(ended, place())
 
 
 def _hide_keys(page: Page) -> Page:
@@ -288,20 +315,24 @@ def _measure_largest(raw: bytes) -> int:
     return max(end - begin for begin, end in pairwise(begins))
 
 
-def _documents(export: Export, read: Iterable[Page], read_linked: Read) -> Iterator[Batch]:
+def _begin_documents(export: Export, read: Iterable[Page], ask: Ask) -> Iterator[Begun]:
     columns = export.columns
     with_id = columns is None or any(column.steps[0] == "_id" for column in columns)
-    linked = LinkedDocuments(columns or (), export.links, export.linked, read_linked)
+    linked = LinkedDocuments(columns or (), export.links, export.linked, ask)
     if not with_id:
         read = map(_hide_keys, read)
     for _, raw in _parts(read, linked.batch if export.reaches_through_links else None):
-        documents = linked.read(raw, export.present)
-        for document in documents:
-            if not with_id:
-                document.pop(TAKEN, None)  # unless the presenter took it out
-                document.pop("_id", None)
-            document.pop(SORT_KEY, None)
-        yield Batch(len(documents), documents, raw)
+        yield partial(_make_documents, raw, linked.follow(raw, export.present), with_id)
+
+
+def _make_documents(raw: bytes, place: Callable[[], list[dict[str, Any]]], with_id: bool) -> Batch:
+    documents = place()
+    for document in documents:
+        if not with_id:
+            document.pop(TAKEN, None)  # unless the presenter took it out
+            document.pop("_id", None)
+        document.pop(SORT_KEY, None)
+    return Batch(len(documents), documents, raw)
 
 
 class InProcess:

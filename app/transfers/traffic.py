@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from app.transfers.inherited import Inherited
@@ -119,23 +119,26 @@ class Turns(Alone):
         self._descriptor = descriptor
         self._memory = mmap.mmap(descriptor, SIZE)
         self._born = _read_span()  # among the requests until then is the one for this child
+        self._one = threading.Lock()
         self._last = threading.local()  # of each thread: seconds of its turn, when it went on
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Lets reads pass, then has the turn, unless others take too long.
 
-        Reads are waited for in proportion to the turn before; the first comes at once.
+        Reads are waited for in proportion to the turn before; the first comes at once. Beside
+        reads it is one thread's, else that of the threads of this process.
         """
         self._wait(getattr(self._last, "turn", 0.0))
-        has_turn = self._take()
-        begin = time.monotonic()
-        try:
-            yield
-        finally:
-            self._last.turn = time.monotonic() - begin
-            if has_turn:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, TURN)
+        with nullcontext() if self.is_quiet() else self._one:
+            has_turn = self._take()
+            begin = time.monotonic()
+            try:
+                yield
+            finally:
+                self._last.turn = time.monotonic() - begin
+                if has_turn:
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, TURN)
 
     def let_pass(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Waits while reads are under way, in proportion to what this thread did since.

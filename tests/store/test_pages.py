@@ -17,7 +17,7 @@ from app.resources.registry import make_resource
 from app.spreadsheets.columns import Table, parse_columns
 from app.store import pages as batches
 from app.store.indexes import read_indexes
-from app.store.pages import pages
+from app.store.pages import pages, start_session_beside
 from app.transfers.production import Export, project
 from models.user import User
 from tests.support.mongod import needs_mongod
@@ -164,6 +164,19 @@ def test_no_page_begins_where_nobody_knows(
     plan = Plan({}, sort, order=ordering.find_serving(sort, read_indexes(collection)))
     with pytest.raises(Unavailable, match="deleted meanwhile"):
         list(pages(collection, plan, None))
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_session_beside_another_shows_its_snapshot(collection: Any, snapshot: bool) -> None:
+    collection.insert_one({"_id": 1, "a": "before"})
+    with collection.database.client.start_session(snapshot=snapshot) as session:
+        collection.find_one(session=session)
+        collection.update_one({}, {"$set": {"a": "after"}})
+        with start_session_beside(session) as other:
+            assert other.session_id != session.session_id
+            shown = collection.find_one(session=other)["a"]
+            assert other.operation_time >= session.operation_time
+    assert shown == ("before" if snapshot else "after")
 
 
 def test_pages_of_large_documents_have_fewer(collection: Any) -> None:

@@ -1,7 +1,7 @@
 """Values of linked documents in the place of links, whatever is stored, seldom read twice."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,13 @@ class Stored:
         self._collections = collections
         self.reads: list[tuple[str, int]] = []
 
-    def read(self, name: str, keys: list[Any], projection: Document) -> bytes:
+    def ask(self, name: str, keys: list[Any], projection: Document) -> Callable[[], bytes]:
         self.reads.append((name, len(keys)))
         wanted = make_keys(keys)
         found = [one for one in self._collections[name] if one["_id"] in wanted]
         kept = [{path: one[path] for path in projection if path in one} for one in found]
-        return b"".join(bson.encode(one, codec_options=CODEC) for one in kept)
+        raw = b"".join(bson.encode(one, codec_options=CODEC) for one in kept)
+        return lambda: raw
 
 
 def columns(library: dict[str, Resource], asked: str, unwind: str = "") -> tuple[Column, ...]:
@@ -85,11 +86,11 @@ def rows(
 ) -> list[list[Any]]:
     chosen = columns(library, asked)
     steps = [column.steps for column in chosen]
-    cells = LinkedCells(chosen, stored.read)
+    cells = LinkedCells(chosen, stored.ask)
     found: list[list[Any]] = []
     for begin in range(0, len(documents), 10):
         raw = b"".join(map(bson.encode, documents[begin : begin + 10]))
-        values = cells.place(read_columns(raw, Table(steps), steps, cells.targets))
+        values = cells.follow(read_columns(raw, Table(steps), steps, cells.targets))()
         for column, cell in zip(chosen, values, strict=True):
             present = column.presenter()
             cell[:] = present(list(cell)) if present else cell
@@ -212,11 +213,28 @@ def test_what_is_kept_is_bounded(
     found = rows(library, "author.name", documents, stored)
     assert found == [[str(n % 100)] for n in range(300)]
     assert len(stored.reads) > 20
-    chosen = LinkedCells(columns(library, "author.name"), stored.read)
+    chosen = LinkedCells(columns(library, "author.name"), stored.ask)
     for _ in range(30):
-        chosen.place([[to(n) for n in range(100)]])
+        chosen.follow([[to(n) for n in range(100)]])()
         (node,) = chosen._levels._nodes.values()
         assert len(node.kept._rows) <= 15
+
+
+def test_batches_may_be_followed_before_others_are_placed(library: dict[str, Resource]) -> None:
+    stored = Stored(authors=[{"_id": n, "name": str(n), "friend": to(n + 1)} for n in range(9)])
+    cells = LinkedCells(columns(library, "author.name,author.friend.name"), stored.ask)
+
+    def follow(*keys: int) -> Callable[[], list[list[Any]]]:
+        links = list(map(to, keys))
+        return cells.follow([links, links])
+
+    first, second = follow(0, 1, 2), follow(2, 3, 99)
+    assert stored.reads == [("authors", 3), ("authors", 3)]
+    assert first() == [["0", "1", "2"], ["1", "2", "3"]]
+    third = follow(1, 2, 4)
+    assert second() == [["2", "3", None], ["3", "4", None]]
+    assert third() == [["1", "2", "4"], ["2", "3", "5"]]
+    assert stored.reads[2:] == [("authors", 3), ("authors", 1), ("authors", 1), ("authors", 1)]
 
 
 def test_what_is_never_wanted_again_is_seldom_kept(
@@ -224,12 +242,12 @@ def test_what_is_never_wanted_again_is_seldom_kept(
 ) -> None:
     monkeypatch.setattr(linked, "KEPT", 10)
     stored = Stored(authors=[{"_id": n, "name": str(n)} for n in range(400)])
-    cells = LinkedCells(columns(library, "author.name"), stored.read)
+    cells = LinkedCells(columns(library, "author.name"), stored.ask)
     for begin in range(0, 200, 10):
-        cells.place([[to(n) for n in range(begin, begin + 10)]])
+        cells.follow([[to(n) for n in range(begin, begin + 10)]])()
     few = [to(n) for n in range(300, 310)]
     for _ in range(linked.SELDOM + 5):
-        assert cells.place([few]) == [[str(n) for n in range(300, 310)]]
+        assert cells.follow([few])() == [[str(n) for n in range(300, 310)]]
     read = len(stored.reads)
     assert 20 < read <= 20 + linked.SELDOM
 
@@ -260,9 +278,9 @@ def test_what_looks_like_a_key_in_a_linked_document_is_none(
 
 def test_large_linked_documents_make_small_batches(library: dict[str, Resource]) -> None:
     authors = [{"_id": n, "name": "x" * 1024 * 1024} for n in range(4)]
-    cells = LinkedCells(columns(library, "editors.name"), Stored(authors=authors).read)
+    cells = LinkedCells(columns(library, "editors.name"), Stored(authors=authors).ask)
     for _ in range(3):
-        cells.place([[[to(n) for n in range(4)]] * cells.batch.size])
+        cells.follow([[[to(n) for n in range(4)]] * cells.batch.size])()
     assert cells.batch.size == 1
 
 
@@ -270,10 +288,10 @@ def shown(
     library: dict[str, Resource], asked: str, documents: list[Document], stored: Stored
 ) -> list[Document]:
     presenters = {"authors": presenter(library["authors"].shape)}
-    reader = LinkedDocuments(columns(library, asked), BOOK_LINKS, presenters, stored.read)
+    reader = LinkedDocuments(columns(library, asked), BOOK_LINKS, presenters, stored.ask)
     raw = b"".join(map(bson.encode, documents))
     found: list[Document] = orjson.loads(
-        to_json(reader.read(raw, presenter(library["books"].shape)))
+        to_json(reader.follow(raw, presenter(library["books"].shape))())
     )
     return found
 
@@ -315,8 +333,8 @@ def library_lines(
 ) -> list[Document]:
     """Lines of NDJSON, which know the BSON of the linking documents only."""
     raw = b"".join(map(bson.encode, documents))
-    reader = LinkedDocuments(columns(library, "author.name"), BOOK_LINKS, {}, stored.read)
-    found = reader.read(raw)
+    reader = LinkedDocuments(columns(library, "author.name"), BOOK_LINKS, {}, stored.ask)
+    found = reader.follow(raw)()
     return list(map(orjson.loads, json_lines(found, raw).splitlines()))
 
 
@@ -385,8 +403,8 @@ def test_a_models_own_columns_reach_through_links(tmp_path: Path) -> None:
 def test_unwound_links_are_a_row_each(library: dict[str, Resource]) -> None:
     title, name = columns(library, "title,editors.name", "editors")
     table = Table([title.steps, name.steps], "editors")
-    cells = LinkedCells((title, name), Stored(authors=AUTHORS).read)
+    cells = LinkedCells((title, name), Stored(authors=AUTHORS).ask)
     documents = [{"title": "t", "editors": [to(1), to(99), 2]}, {"title": "u"}]
     ((_, values),) = table.slices_of(documents, 10)
-    assert cells.place(values) == [["t", "t", "t", "u"], ["A", None, "B", None]]
+    assert cells.follow(values)() == [["t", "t", "t", "u"], ["A", None, "B", None]]
     assert not name.many

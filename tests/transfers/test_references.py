@@ -107,18 +107,18 @@ def make_file(library: dict[str, Resource], asked: str, raw: bytes) -> bytes:
     """A CSV of these documents."""
     chosen = columns(library, asked)
     steps = [column.steps for column in chosen]
-    cells = LinkedCells(chosen, Stored(authors=AUTHORS).read)
+    cells = LinkedCells(chosen, Stored(authors=AUTHORS).ask)
     encoder = FORMATS["csv"].encoder(chosen, Options(), "")
     found = read_columns(raw, Table(steps), steps, cells.targets)
-    made: bytes = encoder.encode(cells.place(found))
+    made: bytes = encoder.encode(cells.follow(found)())
     return made
 
 
 def make_json(library: dict[str, Resource], asked: str, raw: bytes) -> bytes:
     chosen = columns(library, asked) if asked else ()
     presenters = {"authors": presenter(library["authors"].shape)}
-    reader = LinkedDocuments(chosen, BOOK_LINKS, presenters, Stored(authors=AUTHORS).read)
-    return to_json(reader.read(raw, presenter(library["books"].shape)))
+    reader = LinkedDocuments(chosen, BOOK_LINKS, presenters, Stored(authors=AUTHORS).ask)
+    return to_json(reader.follow(raw, presenter(library["books"].shape))())
 
 
 @given(documents=st.one_of(books(), books(*TRAPS)), asked=st.sampled_from(ASKED))

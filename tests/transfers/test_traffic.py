@@ -191,6 +191,26 @@ def test_one_child_has_the_turn_and_its_end_gives_it_back(patient: None) -> None
     assert taken.is_set()
 
 
+@pytest.mark.parametrize("beside_reads", [False, True])
+def test_threads_of_a_child_share_a_turn_where_it_is_quiet(beside_reads: bool) -> None:
+    traffic = Traffic()
+    turns = turns_of(traffic)
+    entered = threading.Event()
+
+    def enter() -> None:
+        with turns.turn():
+            entered.set()
+
+    other = threading.Thread(target=enter)
+    if beside_reads:
+        traffic.end(traffic.begin())  # one of late, which is answered
+    with turns.turn():
+        other.start()
+        assert entered.wait(0.1 if beside_reads else 60) is not beside_reads
+    other.join()
+    assert entered.is_set()
+
+
 def test_a_turn_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "LONGEST", 0.0)
     traffic = Traffic()
