@@ -8,6 +8,7 @@ import ast
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bson
 import pydantic
@@ -17,7 +18,7 @@ from beanie.odm.fields import IndexedAnnotation
 from bson.raw_bson import RawBSONDocument
 from mongomock_motor import AsyncMongoMockClient
 from pydantic_core import SchemaValidator
-from pymongo import read_preferences
+from pymongo import MongoClient, read_preferences
 from pymongo.read_preferences import Secondary
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,11 @@ def indexed_is_of_the_annotation() -> bool:
     )
 
 
+def session_has_snapshot_time() -> bool:
+    with MongoClient[Any](connect=False) as client, client.start_session(snapshot=True) as session:
+        return vars(session)["_snapshot_time"] is None
+
+
 THERE: dict[str, Callable[[], object]] = {
     # mongomock-motor, beanie
     "_AsyncMongoMockCollection__collection": mock_has_collection,
@@ -53,6 +59,7 @@ THERE: dict[str, Callable[[], object]] = {
     # pymongo, bson
     "_RawBSONDocument__inflated": lambda: hasattr(RawBSONDocument, "_RawBSONDocument__inflated"),
     "_ServerMode": lambda: issubclass(Secondary, read_preferences._ServerMode),
+    "_snapshot_time": session_has_snapshot_time,
     "_array_of_documents_to_buffer": lambda: (
         bson._array_of_documents_to_buffer(bson.encode({"0": {}})[0:]) == bson.encode({})
     ),

@@ -65,7 +65,7 @@ class Place:
     position: int
 
 
-Wish = tuple[Place, Values]  # links, and what is wanted of the documents to which they lead
+Wish = tuple[Place, Values]  # links, and what is asked of the documents to which they lead
 Resolve = Callable[[], list[Values]]  # gives what is in the place of the links of each wish
 
 
