@@ -158,11 +158,11 @@ def produce(
         yield from chunks(batches, encoder, tally, gzip=export.gzip)
 
 
-def _let_pass(items: Iterator[T], turns: Alone) -> Iterator[T]:
-    """The items; before each one reads pass, for to decode and encode it takes a processor."""
+def _let_pass(batches: Iterator[Batch], turns: Alone) -> Iterator[Batch]:
+    """The batches; before each one reads pass, for to decode and encode it takes a processor."""
     turns.let_pass(time.thread_time)
-    for item in items:
-        yield item
+    for batch in batches:
+        yield batch
         turns.let_pass(time.thread_time)
 
 
@@ -229,8 +229,8 @@ def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator
     plan = replace(_resolve(export.plan, collection, {}), projection=projection)
     below = _resolve_below(export, collection, {})
     encoder = found.encoder(_present_links(export.columns), export.options, export.collection)
-    read = partial(read_linked, collection, below)
-    begun = _begin_batches(export, read_pages(collection, plan), partial(partial, read))
+    ask = partial(partial, read_linked, collection, below)  # what is asked is read when waited for
+    begun = _begin_batches(export, read_pages(collection, plan), ask)
     yield from chunks(_finish(begun, 0), encoder, tally, gzip=export.gzip)
 
 
