@@ -12,6 +12,7 @@ from beanie import Document, Link
 from pydantic import AfterValidator, Field
 from pymongo import IndexModel
 
+from app.api.callers import BUILT_IN
 from app.auth.passwords import Password
 
 SEEN_SECONDS = 600  # between two notes that an account was seen, or a key used
@@ -98,9 +99,6 @@ class Key(Document):
     class Resource:
         path = "auth/keys"
         search = ["name"]
-
-
-BUILT_IN = ("admin", "editor", "viewer")  # roles that are always there, and no documents
 
 
 def check_role_name(name: str) -> str:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from app.pages.cells import MISSING, Cells, Missing
 from app.pages.languages import N_
 from app.pages.linked import Linked, Names
-from app.pages.titles import infos_of
+from app.pages.titles import infos_of, title_field
 from app.resources.fields import Field, Shape
 from app.resources.kinds import show_link
 from app.resources.rendering import to_json
@@ -79,7 +79,7 @@ class Details:
         for name, known in shape.fields.items():
             if not known.excluded:
                 info = infos.get(name)
-                title = (info and info.title) or name
+                title = title_field(shape, name, info)
                 description = (info and info.description) or ""
                 if known.kind == "objectid":
                     description = ""  # Beanie's, of any document

@@ -10,7 +10,7 @@ from typing import Any
 from app.pages.cells import MISSING
 from app.pages.form_nodes import EXTRA, Fixed, Group, Leaf, Node, Place, Row, Rows, State, join
 from app.pages.inputs import Input, Json, input_of
-from app.pages.titles import infos_of
+from app.pages.titles import infos_of, title_field
 from app.resources.comparing import is_same
 from app.resources.fields import Field, Shape
 from app.resources.permissions import Permissions
@@ -64,7 +64,7 @@ class FormMaker:
         infos = infos_of(shape.model)
         for step, known in shape.fields.items():
             info = infos.get(step)
-            inner = Place((info and info.title) or step, known, info)
+            inner = Place(title_field(shape, step, info), known, info)
             if step == "_id" and not name:
                 self._add_key(group, inner, may, stored, current)
                 continue

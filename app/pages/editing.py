@@ -6,6 +6,7 @@ both are shown side by side, and a person picks.
 """
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
@@ -16,7 +17,7 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.access import Access
 from app.api.router import ResourceRouter
-from app.errors import BadRequest, PreconditionFailed, RequestError, Unavailable
+from app.errors import BadRequest, PreconditionFailed, RequestError, TooLarge, Unavailable
 from app.pages import addresses
 from app.pages.changes import Json, list_changes, make_patch, merge, needs_null
 from app.pages.document_screens import (
@@ -39,10 +40,14 @@ from app.pages.naming import name_document
 from app.pages.packing import pack, unpack
 from app.pages.picks import Picks
 from app.pages.places import is_hidden, name_place
+from app.pages.roles import RoleNames
 from app.pages.screens import Screens
 from app.resources.keys import read_key
 
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
+# A form has three characters for a byte, and what it was made of: it may be larger than a document,
+# so that one that is too large is shown again with all that was typed.
+FORM_TIMES = 6
 Errors = Sequence[str]
 
 
@@ -50,11 +55,22 @@ class Editing(DocumentScreens):
     """The handlers of the forms."""
 
     def __init__(
-        self, routers: Mapping[str, ResourceRouter], screens: Screens, picks: Picks
+        self,
+        routers: Mapping[str, ResourceRouter],
+        screens: Screens,
+        picks: Picks,
+        body_limit: int,
     ) -> None:
         super().__init__(routers, screens)
+        self._body_limit = body_limit  # bytes of JSON
         self._picks = picks
         self._links = LinkControls(routers, picks)
+        self._roles = RoleNames(routers)
+
+    @property
+    def _form_limit(self) -> int:
+        """Bytes of a form of a document."""
+        return FORM_TIMES * self._body_limit
 
     async def edit(self, request: Request, router: ResourceRouter) -> Response:
         """`GET /ui/users/{_id}/edit`: the form of a document."""
@@ -66,13 +82,13 @@ class Editing(DocumentScreens):
         draft = Draft(original, stored.etag, zone, SAVE, {})
         form = make_form(access, draft, original)
         names = await name_linked(access, stored)
-        return self._show_form(request, access, draft, form, names=names)
+        return await self._show_form(request, access, draft, form, names=names)
 
     async def save(self, request: Request, router: ResourceRouter) -> Response:
         """`POST /ui/users/{_id}/edit`: what a button of the form says; the first one saves."""
         access = router.access(request, "read", "update")
         requests.refuse_parameters(request)
-        draft = Draft.read(await read_form(request, router.body_limit))
+        draft = Draft.read(await read_form(request, self._form_limit))
         if draft.order in (RESOLVE, GO_ON):
             return await self._resolve(request, access, draft)
         if draft.order != SAVE:
@@ -92,7 +108,7 @@ class Editing(DocumentScreens):
         reading = Reading()
         changed = form.read(reading, ())
         if not reading.is_readable:
-            return self._show_form(request, access, draft, form, status=UNPROCESSABLE)
+            return await self._show_form(request, access, draft, form, status=UNPROCESSABLE)
         try:
             return await self._store(request, access, draft, changed)
         except RequestError as error:
@@ -103,10 +119,35 @@ class Editing(DocumentScreens):
     ) -> Response:
         """Stores what is changed; where somebody else wrote meanwhile, both are shown."""
         try:
-            word = await _write(request, access, draft, changed)
+            word = await self._write(request, access, draft, changed)
         except PreconditionFailed:
             return await self._show_conflict(request, access, draft, changed)
         return self._screens.go(request, self.own_address(request), word)
+
+    async def _write(self, request: Request, access: Access, draft: Draft, changed: Json) -> str:
+        """Writes what a form changed, and nothing else; the word for what was done."""
+        patch = make_patch(draft.original, changed)
+        if not patch and not needs_null(draft.original, changed):
+            return "unchanged"
+        self._check_size(patch)
+        repository, (keys, _) = access.repository, read_keys(request, access, BELOW)
+        is_same, reach = matches(draft.etag), access.repository.reach
+        if needs_null(draft.original, changed):
+            await repository.replace(
+                keys, is_same, lambda raw: reach.read_replacement(changed, raw)
+            )
+        else:
+            await repository.patch(keys, is_same, lambda raw: reach.read_patch(patch, raw))
+        return "changed"
+
+    def _check_size(self, value: Json) -> None:
+        """Raises `TooLarge` for what the API would not take as one body."""
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if len(text.encode(errors="surrogatepass")) > self._body_limit:
+            raise TooLarge(
+                f"This is larger than the {self._body_limit / 1024 / 1024:g} MiB that are accepted "
+                "at once (BODY_LIMIT_MIB)."
+            )
 
     async def _show_refusal(
         self,
@@ -121,7 +162,7 @@ class Editing(DocumentScreens):
         errors = place_faults(reading, error)
         is_there = not isinstance(error, Unavailable)  # the database
         names = await self._links.name(request, form) if is_there else Names()
-        return self._show_form(
+        return await self._show_form(
             request, access, draft, form, errors, error.status, error.headers, names
         )
 
@@ -137,8 +178,10 @@ class Editing(DocumentScreens):
             names = await self._links.name(request, form)
         except Unavailable as error:  # the form goes on without the database
             errors, status = [error.detail], error.status
-            return self._show_form(request, access, draft, form, errors, status, error.headers)
-        return self._show_form(request, access, draft, form, names=names)
+            return await self._show_form(
+                request, access, draft, form, errors, status, error.headers
+            )
+        return await self._show_form(request, access, draft, form, names=names)
 
     async def pick(self, request: Request, router: ResourceRouter) -> Response:
         """`GET /ui/users/pick?q=`: options for the control of a link to one of these documents."""
@@ -149,7 +192,7 @@ class Editing(DocumentScreens):
         picks = await self._picks.find(request, router.resource.name, text)
         return self.render(request, access, "_picks.html", picks=picks)
 
-    def _show_form(
+    async def _show_form(
         self,
         request: Request,
         access: Access,
@@ -182,6 +225,8 @@ class Editing(DocumentScreens):
             pick_of=lambda node: self._links.find_script_address(request, node.input.collection),
             is_new=not draft.etag,
             back=self.own_address(request),
+            most=self._form_limit,
+            roles=await self._roles.list(request, access),
         )
 
     # --- somebody else wrote meanwhile ---
@@ -233,7 +278,7 @@ class Editing(DocumentScreens):
         again = replace(draft, sent={})
         form = make_form(access, again, merged)
         if draft.order == GO_ON:
-            return self._show_form(request, access, again, form)
+            return await self._show_form(request, access, again, form)
         return await self._save(request, access, again, form)
 
     # --- a new one ---
@@ -247,13 +292,15 @@ class Editing(DocumentScreens):
         value = await _read_other(access, key) if key else {}
         zone = self._screens.look(request).preferences.zone
         draft = Draft(value, "", zone, SAVE, {})
-        return self._show_form(request, access, draft, make_form(access, draft, value, new=True))
+        return await self._show_form(
+            request, access, draft, make_form(access, draft, value, new=True)
+        )
 
     async def create(self, request: Request, router: ResourceRouter) -> Response:
         """`POST /ui/users/new`: what a button of the form says; the first one saves."""
         access = router.access(request, "create")
         refuse_others(requests.pairs(request), "from")
-        draft = Draft.read(await read_form(request, router.body_limit))
+        draft = Draft.read(await read_form(request, self._form_limit))
         if draft.order != SAVE:
             return await self._press(request, access, draft, new=True)
         form = make_form(access, draft, draft.original, new=True)
@@ -261,8 +308,9 @@ class Editing(DocumentScreens):
         reading = Reading()
         body = form.read(reading, ())
         if not reading.is_readable:
-            return self._show_form(request, access, draft, form, status=UNPROCESSABLE)
+            return await self._show_form(request, access, draft, form, status=UNPROCESSABLE)
         try:
+            self._check_size(body)
             document = await asyncio.to_thread(access.repository.reach.read_document, body)
             stored = await access.repository.insert(document)
         except RequestError as error:
@@ -287,17 +335,3 @@ async def _read_other(access: Access, text: str) -> Json:
     value = as_json(access, stored)
     del value["_id"]
     return value
-
-
-async def _write(request: Request, access: Access, draft: Draft, changed: Json) -> str:
-    """Writes what a form changed, and nothing else; the word for what was done."""
-    patch = make_patch(draft.original, changed)
-    if not patch and not needs_null(draft.original, changed):
-        return "unchanged"
-    repository, (keys, _) = access.repository, read_keys(request, access, BELOW)
-    is_same, reach = matches(draft.etag), access.repository.reach
-    if needs_null(draft.original, changed):
-        await repository.replace(keys, is_same, lambda raw: reach.read_replacement(changed, raw))
-    else:
-        await repository.patch(keys, is_same, lambda raw: reach.read_patch(patch, raw))
-    return "changed"

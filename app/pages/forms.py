@@ -1,5 +1,6 @@
 """What the form of a page sends (`application/x-www-form-urlencoded`), read into pairs."""
 
+import asyncio
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -23,6 +24,10 @@ async def read_pairs(request: Request, limit: int = LIMIT) -> list[tuple[str, st
     """
     requests.check_media_type(request, FORM)
     body = await requests.read_body(request, limit)
+    return await asyncio.to_thread(_parse, body) if len(body) > LIMIT else _parse(body)
+
+
+def _parse(body: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
             body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50_000

@@ -159,4 +159,6 @@ def name_asked(names: Names, asked: Asked) -> str:
         titles.append(title_whole(names.resource.shape, link.path))
         names = names.follow(link) or names
     titles.append(title_whole(names.resource.shape, asked.found.path))
+    if len(titles) == 1:
+        return titles[0]
     return " › ".join(filter(None, titles))

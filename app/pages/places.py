@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.pages.hints import join
-from app.pages.titles import infos_of
+from app.pages.titles import infos_of, title_field
 from app.resources.fields import Shape
 
 
@@ -12,7 +12,7 @@ def name_place(shape: Shape | None, steps: Sequence[str]) -> str:
     label = ""
     for step in steps:
         info = infos_of(shape.model).get(step) if shape is not None else None
-        label = join(label, (info and info.title) or step)
+        label = join(label, title_field(shape, step, info) if shape is not None else step)
         shape = _shape_below(shape, step)
     return label
 

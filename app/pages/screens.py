@@ -31,7 +31,7 @@ from app.pages.preferences import (
 )
 from app.pages.sentences import translate
 from app.pages.templating import Templates, fill
-from app.pages.titles import name_of
+from app.pages.titles import OwnTitle, name_of
 from app.resources.registry import Resource
 
 # Links and forms in an element with these attributes replace the list alone, and the address.
@@ -128,6 +128,9 @@ class Screens:
             words.gettext, words.ngettext, newstyle=True
         )
         environment.filters["sentence"] = partial(translate, code)
+        environment.filters["titled"] = lambda title: (
+            words.gettext(title) if type(title) is OwnTitle else title
+        )
         environment.globals |= {
             "_": _make_gettext(words),  # what the extension makes of it looks up more
             "asset": assets.path,

@@ -17,18 +17,38 @@ OWN_NAMES = {  # of our own resources, by their address
     "auth/shares": N_("Shared links"),
     "auth/audit": N_("Audit"),
 }
+OWN_FIELDS = (  # of our own resources
+    *(N_("_id"), N_("name"), N_("role"), N_("attributes"), N_("disabled"), N_("password")),
+    *(N_("created"), N_("last_seen"), N_("account"), N_("scopes"), N_("expires"), N_("last_used")),
+    *(N_("rules"), N_("address"), N_("file"), N_("at"), N_("what"), N_("means"), N_("request")),
+    *(N_("target"), N_("details")),
+)
+
+
+class OwnTitle(str):
+    """The name of a field of our own resources: a message, in the language of the reader."""
 
 
 def title_of(shape: Shape, path: str) -> str:
     """The title of the field at the end of a path: pydantic's `Field(title=…)`, else its name."""
     info = find_info(shape, path)
-    name = path.rpartition(".")[2]
+    if "." not in path:
+        return title_field(shape, path, info)
+    return (info.title if info is not None else None) or path.rpartition(".")[2]
+
+
+def title_field(shape: Shape, name: str, info: FieldInfo | None) -> str:
+    """The same of a field of the shape itself."""
+    if shape.model.__module__.startswith("app.") and name in OWN_FIELDS:
+        return OwnTitle(name)
     return (info.title if info is not None else None) or name
 
 
 def title_whole(shape: Shape, path: str) -> str:
     """The titles of all fields on a path: `Profile › Age`."""
-    steps = path.split(".") if path else []
+    if "." not in path:
+        return title_of(shape, path) if path else ""
+    steps = path.split(".")
     paths = [".".join(steps[: number + 1]) for number in range(len(steps))]
     return " › ".join(title_of(shape, one) for one in paths)
 

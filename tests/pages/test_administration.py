@@ -71,7 +71,10 @@ async def sign_in(served: Served, name: str, password: str) -> int:
 async def test_an_account_is_made_changed_and_deleted(
     served: Served, admin: httpx.AsyncClient
 ) -> None:
-    form = await open_form(admin, "/ui/admin/accounts/new")
+    page = await admin.get("/ui/admin/accounts/new")
+    roles = re.findall(r"<option.*?>(.+?)</option>", page.text)
+    assert roles[:4] == ["not set", "admin", "editor", "viewer"]
+    form = read_form(page)
     form.set("/name", "Anna").set("/role", "viewer").set("/password", "another horse")
     made = await press(admin, form)
     assert made.status_code == 303, read(made)
@@ -156,6 +159,8 @@ async def test_a_role_is_checked_and_stays_while_accounts_have_it(
     made = await make_role(admin, "users", rule)
     assert made.status_code == 303, read(made)
     served.add("anna", "clerk")
+    form = await admin.get("/ui/admin/accounts/new")
+    assert '<option value="clerk">clerk</option>' in form.text
     refused = await delete(admin, made.headers["Location"])
     assert refused.status_code == 409
     assert "1 account" in read(refused)
@@ -211,6 +216,24 @@ async def test_a_table_of_accounts_is_searched_filtered_and_sorted(
         ]
     for step in ("table/filter", "table/columns"):
         assert (await admin.get(f"/ui/admin/accounts/{step}")).status_code == 200
+
+
+async def test_fields_are_named_in_the_language_of_the_reader(admin: httpx.AsyncClient) -> None:
+    me = (await admin.get("/auth/accounts/?name=root")).json()[0]["_id"]
+    for screen, names in (
+        ("?last_seen__exists=true", ("名称", "角色", "最近访问 ")),
+        ("table/columns", ("<bdi>最近访问", "已停用")),
+        ("table/filter", ("已停用",)),
+        ("new", ("名称 （必填）", "密码")),
+        (me, ("名称 name", "创建时间 created")),
+        (f"{me}/edit", ("名称 （必填）", "角色")),
+    ):
+        page = await admin.get(
+            f"/ui/admin/accounts/{screen}", headers={"Accept-Language": "zh", "Accept": "text/html"}
+        )
+        assert page.status_code == 200
+        text = " ".join(read(page).split())
+        assert [name for name in names if name not in text + page.text] == [], (screen, text)
 
 
 async def test_a_page_of_another_site_writes_nothing(served: Served) -> None:

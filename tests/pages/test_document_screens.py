@@ -122,6 +122,17 @@ async def test_by_the_keyboard_alone(page: Page, users: Any) -> None:
     assert users.find_one() == {**ADA, "age": 37}
 
 
+async def test_a_form_that_the_server_would_not_read_is_not_sent(page: Page, users: Any) -> None:
+    users.insert_one(ADA)
+    await page.goto(EDITED)
+    await box(page, "name").fill("Ada L.")
+    await page.locator("#form").evaluate("form => { form.dataset.most = '100' }")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("dialog")).to_contain_text("larger than what the server accepts")
+    await page.get_by_role("button", name="Close").click()
+    await expect(box(page, "name")).to_have_value("Ada L.")
+
+
 async def test_a_document_is_copied_and_deleted(page: Page, users: Any) -> None:
     users.insert_one(ADA)
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -60,6 +60,7 @@ def things(stores: Any) -> Any:
     return stores["things"]
 
 
+LIMIT = 8192  # bytes of a body
 MEMBERS = '''
 from beanie import Document
 from pydantic import Field
@@ -79,12 +80,15 @@ class Member(Document):
 
 @pytest.fixture(scope="module")
 def keys(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a server with a model that requires null, and has a field that is not shown."""
+    """A client of a server with a model that requires null, and has a field that is not shown.
+
+    Its bodies are small.
+    """
     folder = tmp_path_factory.mktemp("members")
     (folder / "models").mkdir()
     (folder / "models" / "__init__.py").touch()
     (folder / "models" / "member.py").write_text(MEMBERS)
-    words = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE}
+    words = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "BODY_LIMIT_MIB": str(LIMIT / 2**20)}
     with LiveServer(folder, **words) as live, httpx.Client(base_url=live.address) as client:
         yield client
 
@@ -370,6 +374,24 @@ def test_a_null_that_a_model_requires_is_stored(keys: httpx.Client, members: Any
     form = edit(keys, "members").press(keys, "null /note")
     assert form.send(keys).status_code == 303
     assert members.find_one() == {"_id": KEY, "name": "Ada", "note": None, "pin": "secret"}
+
+
+def test_a_document_that_is_too_large_is_told_and_nothing_typed_is_lost(
+    keys: httpx.Client, members: Any
+) -> None:
+    members.insert_one({"_id": KEY, "name": "Ada", "note": "x"})
+    for address in (f"/ui/members/{KEY}/edit", "/ui/members/new"):
+        long = "名" * (LIMIT // 3 + 1)
+        form = open_form(keys, address).set("/name", "Bob").set("/note", long)
+        answer = form.send(keys)
+        assert answer.status_code == 413
+        assert "larger than the 0.0078125 MiB" in answer.text
+        form = read_form(answer)
+        assert (form.get("/name"), form.get("/note")) == ("Bob", long)
+        # Whatever JSON may have, however a form writes it.
+        fits = long[: LIMIT // 3 - 20]
+        assert form.set("/note", fits).send(keys).status_code == 303
+    assert [(one["name"], one["note"]) for one in members.find()] == [("Bob", fits)] * 2
 
 
 def test_what_is_excluded_is_written_and_never_shown(keys: httpx.Client, members: Any) -> None:

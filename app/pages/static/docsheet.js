@@ -200,7 +200,12 @@ document.addEventListener("input", (event) => {
   if (event.target.closest("[data-guard]") !== null) unsaved = true;
 });
 document.addEventListener("submit", (event) => {
-  if (event.target.matches("[data-guard]")) unsaved = false;
+  const form = event.target;
+  if (!form.matches("[data-guard]")) return;
+  if (String(new URLSearchParams(new FormData(form))).length > Number(form.dataset.most)) {
+    event.preventDefault();
+    showProblem(form.dataset.tooLarge);
+  } else unsaved = false;
 });
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
