@@ -42,6 +42,7 @@ class Target:
     field: Field
     steps: Steps
     through: str = ""  # of a link: the unique field of the linked document that the cells have
+    linked: str = ""  # and the collection of that document
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ class _Names:
         self._behind = behind
         shapes = behind.shapes
         given = parse_columns(shape, declared, asked, None, True, shapes) if asked else ()
-        default = parse_columns(shape, declared, None, None, True)
+        default = parse_columns(shape, declared, None, None, True, shapes)
         self._asked = {column.title: column.path for column in given}
         self._titles = {column.title: column.path for column in default}
         known = [found.path for found in shape.walk()]
@@ -326,7 +327,8 @@ class _Names:
                 f"is found by its _id (the column {link.path!r}){which}."
             )
         known = replace(found.field, many=link.field.many)
-        return Target(position, title, link.path, known, steps_of(self._shape, link.path), rest)
+        steps = steps_of(self._shape, link.path)
+        return Target(position, title, link.path, known, steps, rest, collection)
 
     def _finds(self, path: str) -> bool:
         return self._shape.find(path, numbered=True) is not None

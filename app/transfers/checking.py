@@ -6,7 +6,7 @@ A batch at a time: one question for the documents that the rows are about, one f
 index, one for each collection that links lead to.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.errors import Invalid, RequestError
@@ -31,6 +31,7 @@ from app.transfers.report import RowFaults
 from app.transfers.row_faults import RowFaultFinder, join_faults
 from app.transfers.row_numbers import RowNumbers
 from app.transfers.rows import Row
+from app.transfers.shown_links import ShownLinks
 from app.transfers.unique_values import UniqueValues
 
 _WRITES: tuple[Ruled, ...] = ("create", "update")
@@ -70,6 +71,7 @@ class Checker:
             UniqueValues.of(one) for one in resource.indexes if one.document.get("unique")
         ]
         self._has_rules = any(map(self._reach.has_conditions, _WRITES))
+        self._shown = ShownLinks(connection, self._reach, ingest.targets, self._differences)
         self._named = NamedLinks(connection, self._reach, resource, ingest.targets)
         links_itself = any(link.target.collection == resource.name for link in resource.links)
         self._own = OwnLinks(resource) if links_itself and mode != "update" else None
@@ -184,8 +186,9 @@ class Checker:
     def _find_stored(self, rows: Sequence[Row]) -> None:
         """Makes each row a change of its stored document, else an insert or a fault."""
         keyed: dict[Any, list[Row]] = {}
-        others: dict[Any, list[tuple[Row, tuple[Any, ...]]]] = {}
+        others: dict[Any, list[Row]] = {}
         firsts: list[tuple[Any, ...]] = []
+        seconds: list[tuple[Row, tuple[Any, ...]]] = []
         assert self._key is not None
         for row in rows:
             readings = self._read_key(row)
@@ -198,18 +201,17 @@ class Checker:
             keyed.setdefault(first, []).append(row)
             firsts.append(readings[0])
             for other in readings[1:]:
-                others.setdefault(identities(other), []).append((row, other))
+                others.setdefault(identities(other), []).append(row)
+                seconds.append((row, other))
         done: set[int] = set()
-        for raw in self._read_stored(firsts):
-            for row in keyed.get(self._key.identify(decode(raw)), ()):
+        for row, raw in self._shown.overlook(self._pair(firsts, keyed)):
+            self._update(row, raw)
+            done.add(row.place)
+        more = [other for row, other in seconds if row.place not in done]
+        for row, raw in self._shown.overlook(self._pair(more, others)):
+            if row.place not in done:
                 self._update(row, raw)
                 done.add(row.place)
-        more = [other for pairs in others.values() for row, other in pairs if row.place not in done]
-        for raw in self._read_stored(more):
-            for row, _ in others.get(self._key.identify(decode(raw)), ()):
-                if row.place not in done:
-                    self._update(row, raw)
-                    done.add(row.place)
         left = [row for row in rows if row.place not in done and not row.faults]
         if self._mode == "upsert":
             self._insert(left)
@@ -253,6 +255,15 @@ class Checker:
         rule = self._reach.filter("read")
         for condition in self._key.conditions(keys):
             yield from self._documents.find_all(join_filters([condition, rule]))
+
+    def _pair(
+        self, keys: Iterable[tuple[Any, ...]], keyed: Mapping[Any, Sequence[Row]]
+    ) -> Iterator[tuple[Row, bytes]]:
+        """The stored documents with these keys, each with the rows that are about it."""
+        assert self._key is not None
+        for raw in self._read_stored(keys):
+            for row in keyed.get(self._key.identify(decode(raw)), ()):
+                yield row, raw
 
     def _update(self, row: Row, raw: bytes) -> None:
         try:

@@ -122,6 +122,11 @@ class Differences:
             return True
         return value in ([], {}) and target.path in self._empty_by_default
 
+    def shows(self, cells: Sequence[Cell], target: Target, value: Any) -> bool:
+        """Whether the cell of a column is just what the export shows for a value."""
+        cell = cells[target.position] if target.position < len(cells) else ""
+        return self._shows(cell, value)
+
     def _is_of(self, position: int, differing: list[tuple[Target, Any]]) -> bool:
         """Whether a cell differs from what is stored, or belongs to no field."""
         if all(target.position != position for target in self._targets):
@@ -134,8 +139,7 @@ class Differences:
         differing = []
         for target, present, values in zip(self._targets, self._presenters, columns, strict=True):
             value = (present(values) if present else values)[0]
-            cell = cells[target.position] if target.position < len(cells) else ""
-            if target.path in self._unseen or not self._shows(cell, value):
+            if target.path in self._unseen or not self.shows(cells, target, value):
                 differing.append((target, value))
         return differing
 

@@ -48,7 +48,7 @@ class NamedLinks:
     ) -> None:
         self._connection = connection
         self._reach = reach
-        self._columns = list(_find_columns(resource, targets))
+        self._columns = [_Column(one, one.linked) for one in targets if one.through]
         self._own = [one for one in self._columns if one.collection == resource.name]
 
     @property
@@ -104,15 +104,6 @@ class NamedLinks:
             for document in found
             for value in values_at(document, target.through.split("."))
         }
-
-
-def _find_columns(resource: Resource, targets: Sequence[Target]) -> Iterator[_Column]:
-    for target in targets:
-        if target.through:
-            link = resource.shape.find(target.path, numbered=True)
-            assert link is not None
-            assert link.field.target is not None
-            yield _Column(target, link.field.target.collection)
 
 
 def _find_keys(record: Record, target: Target, known: Known) -> list[Any] | None:

@@ -37,6 +37,9 @@ class Member(Document):
 
     class Settings:
         name = "members"
+
+    class Resource:
+        columns = ["name:Name", "age", "boss.name:Boss", "friends.name"]
 """
 
 
@@ -160,6 +163,31 @@ def test_rows_name_rows_that_have_an_id(club: Served) -> None:
     database["members"].delete_many({})
     assert counts(send(http, exported, "", "members")) == (4, 4, 0, 0, 0)
     assert bosses(database) == {"Old": None, "Ada": "Bob", "Bob": None, "Cid": "Ada"}
+
+
+@pytest.mark.parametrize("format", ["csv", "xlsx"])
+def test_what_an_export_shows_through_links_changes_nothing(club: Served, format: str) -> None:
+    http, database = club
+    old, gone, nameless = database["members"].find_one()["_id"], bson.ObjectId(), bson.ObjectId()
+    links = [old, gone, nameless]
+    stored: list[Any] = [None, "x", 5, [], *(bson.DBRef("members", one) for one in links), old]
+    stored += [[one] for one in stored] + [stored[3:]]
+    database["members"].insert_one({"_id": nameless})
+    for number, one in enumerate(stored):
+        database["members"].insert_one({"name": f"m{number}", "boss": one, "friends": one})
+    before = list(database["members"].find(sort=[("_id", 1)]))
+    exported = http.get(f"/members/export/{format}?columns=_id,*").content
+    for key in ("_id", "name"):
+        headers = {"content-type": CSV if format == "csv" else XLSX}
+        query = f"mode=upsert&key={key}&on_error=skip"
+        answer = http.post(f"/members/import?{query}", content=exported, headers=headers)
+        assert answer.json()["updated"] == answer.json()["inserted"] == 0, answer.text
+        assert answer.json()["unchanged"] >= len(before) - 1, answer.text
+        assert list(database["members"].find(sort=[("_id", 1)])) == before
+    emptied = "Name,Boss\nm4,\nm5,\n"
+    assert counts(send(http, emptied, "mode=update&key=name", "members")) == (2, 0, 1, 1, 0)
+    assert database["members"].find_one({"name": "m4"}).get("boss") is None
+    assert database["members"].find_one({"name": "m5"})["boss"].id == gone
 
 
 def test_a_list_names_several(club: Served) -> None:

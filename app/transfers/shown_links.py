@@ -1,0 +1,131 @@
+"""Cells that have just what an export shows behind the links that are stored: they ask for nothing.
+
+A link that leads to no document, or to one without a value there, is an empty cell, and null in a
+list. Sent back it must not take the link away.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import bson
+import orjson
+
+from app.resources.codec import CODEC, decode
+from app.resources.kinds import show_link
+from app.resources.rendering import to_json
+from app.resources.views import View
+from app.spreadsheets.columns import Column, Table, Values, parse_columns
+from app.spreadsheets.format import MIB
+from app.spreadsheets.ingest import Record, Target
+from app.store.client import Connection
+from app.store.linked import join_filters, make_keys
+from app.store.reach import Reach
+from app.transfers.differences import Differences
+from app.transfers.linked import LinkedCells
+from app.transfers.rows import Row
+
+TOGETHER = 4 * MIB  # bytes of stored documents whose links are followed together
+
+Pair = tuple[Row, bytes]  # a row, and the BSON of the stored document that it is about
+
+
+class ShownLinks:
+    """The columns of a file that reach through links, as an export shows them to the caller."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        reach: Reach,
+        targets: Sequence[Target],
+        differences: Differences,
+    ) -> None:
+        self._connection = connection
+        self._reach = reach
+        self._differences = differences
+        self._targets = [one for one in targets if one.through and _is_seen(reach.view, one)]
+        paths = ",".join(quote(f"{one.path}.{one.through}", safe=".") for one in self._targets)
+        self._columns = self._parse(paths) if paths else ()
+        self._table = Table([column.steps for column in self._columns])
+        self._cells = LinkedCells(self._columns, self._read)
+
+    def overlook(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """The same, the cells that show what is stored taken out of the rows."""
+        if not self._targets:
+            yield from pairs
+            return
+        for some in _bound(pairs):
+            self._overlook(some)
+            yield from some
+
+    def _parse(self, paths: str) -> tuple[Column, ...]:
+        shapes = self._reach.compilers.views.shapes
+        return parse_columns(self._reach.view.resource.shape, None, paths, None, True, shapes)
+
+    def _overlook(self, pairs: Sequence[Pair]) -> None:
+        """Follows the links of the rows whose cells don't name just what is stored."""
+        stored = self._table.columns_of([decode(raw) for _, raw in pairs])
+        doubtful = [
+            number
+            for number, (row, _) in enumerate(pairs)
+            if self._differs(row.record, [values[number] for values in stored])
+        ]
+        if not doubtful:
+            return
+        links = [[values[number] for number in doubtful] for values in stored]
+        shown = map(_present, self._columns, self._cells.place(links))
+        for target, values in zip(self._targets, shown, strict=True):
+            for number, value in zip(doubtful, values, strict=True):
+                row = pairs[number][0]
+                if self._differences.shows(row.cells, target, value):
+                    _forget(row.record, target)
+
+    def _differs(self, record: Record, stored: Sequence[Any]) -> bool:
+        for target, value in zip(self._targets, stored, strict=True):
+            if value is not None and record.values.get(target.path) != _show(target, value):
+                return True
+        return False
+
+    def _read(self, name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
+        named = {"_id": {"$in": make_keys(keys)}}
+        condition = join_filters([named, self._reach.filter("read", name)])
+        collection = self._connection.collection(name)
+        found = collection.find(condition, projection, **self._connection.time_limit)
+        return b"".join(bson.encode(one, codec_options=CODEC) for one in found)
+
+
+def _is_seen(view: View, target: Target) -> bool:
+    return view.resource.shape.find(target.path, numbered=True) is not None
+
+
+def _bound(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    """The pairs in lists, bounded in bytes."""
+    some: list[Pair] = []
+    size = 0
+    for row, raw in pairs:
+        some.append((row, raw))
+        size += len(raw)
+        if size >= TOGETHER:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _show(target: Target, link: Any) -> Any:
+    """The JSON that the API shows for a link, or a list of them."""
+    if isinstance(link, list):
+        return [_show(target, one) for one in link]
+    return orjson.loads(to_json(show_link(target.linked, link)))
+
+
+def _present(column: Column, values: Values) -> Values:
+    present = None if column.kind == "link" else column.presenter()
+    return present(values) if present is not None else values
+
+
+def _forget(record: Record, target: Target) -> None:
+    """Takes a cell out of a row, as if the file hadn't this column."""
+    record.values.pop(target.path, None)
+    record.empty = [path for path in record.empty if path != target.path]
+    record.faults = [fault for fault in record.faults if fault.position != target.position]
