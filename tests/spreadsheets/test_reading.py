@@ -46,6 +46,27 @@ def test_the_encoding_is_found(encoding: str) -> None:
     assert read(TEXT.encode(encoding)) == (["姓名", "年龄"], ROWS)
 
 
+@pytest.mark.parametrize("text", ["喆", "王瑄", "A4 喆", "陳水扁 體育", "Ö王", "王小明 naïve"])
+def test_rare_characters_are_read_as_chinese(text: str) -> None:
+    assert read(f"a\n{text}\n".encode("gb18030"))[1] == [(2, [text])]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Jürgen", "cp1252"),
+        ("Übung", "cp1252"),
+        ("Málaga Peñón", "latin-1"),
+        ("José,", "cp1252"),
+        ("中華民國臺灣台北市信義區", "big5"),
+    ],
+)
+def test_what_other_encodings_have_written_is_not_read_as_chinese(text: str, encoding: str) -> None:
+    for before in (b"", b"a,b\n" * 500_000):
+        data = before + f"a,b\n{text}\n".encode(encoding)
+        assert "no text in UTF-8 or GB18030" in refused(data).detail
+
+
 @pytest.mark.slow
 def test_the_encoding_of_a_long_file_is_found_by_its_last_byte() -> None:
     data = b"a,b\n" + b"1,2\n" * 500_000 + "王,3\n".encode("gb18030")
