@@ -1,10 +1,14 @@
 """One document in a real browser: with scripts and without, by the keyboard, and two at once."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import bson
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Dialog, Locator, Page, expect
 
 from tests.support.browser import open_page
 from tests.support.server import LiveServer
@@ -13,6 +17,33 @@ KEY = bson.ObjectId("5f43a1b2c3d4e5f60718293a")
 ADA = {"_id": KEY, "name": "Ada", "email": "ada@example.com", "age": 36}
 SHOWN, EDITED = f"/ui/users/{KEY}", f"/ui/users/{KEY}/edit"
 NO_ADDRESS = {"street": None, "city": None, "zipcode": None, "country": None}
+
+
+@asynccontextmanager
+async def slow_down(address: str) -> AsyncIterator[str]:
+    """The address of a server whose answers to forms come half a second later."""
+    port = urlsplit(address).port
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        delays: list[float] = [0.0]
+
+        async def ask() -> None:
+            while part := await reader.read(2**16):
+                delays[0] = 0.5 if part.startswith(b"POST") else 0.0
+                to_server.write(part)
+            to_server.close()
+
+        async def answer() -> None:
+            while part := await from_server.read(2**16):
+                await asyncio.sleep(delays[0])
+                writer.write(part)
+            writer.close()
+
+        await asyncio.gather(ask(), answer(), return_exceptions=True)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as proxy:
+        yield f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
 
 
 def box(page: Page, label: str) -> Locator:
@@ -131,6 +162,44 @@ async def test_a_form_that_the_server_would_not_read_is_not_sent(page: Page, use
     await expect(page.get_by_role("dialog")).to_contain_text("larger than what the server accepts")
     await page.get_by_role("button", name="Close").click()
     await expect(box(page, "name")).to_have_value("Ada L.")
+
+
+async def test_what_is_not_saved_is_not_left_by_a_click(page: Page, users: Any) -> None:
+    """Neither what the server refused, nor what was removed by a button."""
+    asked: list[str] = []
+
+    async def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        await dialog.dismiss()
+
+    page.on("dialog", stay)
+    users.insert_one({**ADA, "profile": {"bio": "counts"}})
+    await page.goto(EDITED)
+    await page.get_by_role("button", name="Remove: bio").click()
+    await expect(page.get_by_role("button", name="Put back: bio")).to_be_focused()
+    await page.get_by_role("link", name="Docsheet").click()
+    assert asked == ["beforeunload"]
+    await box(page, "email").fill("ada")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(box(page, "email")).to_have_attribute("aria-invalid", "true")
+    await page.get_by_role("link", name="Docsheet").click()
+    assert asked == ["beforeunload"] * 2
+    await expect(box(page, "email")).to_have_value("ada")
+
+
+async def test_a_button_that_is_pressed_twice_saves_once(
+    page: Page, server: LiveServer, users: Any
+) -> None:
+    async with slow_down(server.address) as address:
+        await page.goto(f"{address}/ui/users/new")
+        await box(page, "name").fill("Ada")
+        await box(page, "email").fill("ada@example.com")
+        place = await page.get_by_role("button", name="Save", exact=True).bounding_box()
+        assert place is not None
+        for _ in range(2):  # a click of Playwright would wait for the answer
+            await page.mouse.click(place["x"] + 9, place["y"] + 9)
+            await page.wait_for_timeout(100)
+        await expect(page.locator("main")).to_contain_text("The document is saved.")
 
 
 async def test_a_document_is_copied_and_deleted(page: Page, users: Any) -> None:

@@ -194,11 +194,14 @@ document.addEventListener("change", (event) => {
 
 // --- forms of documents: nothing that was typed is lost by a click beside it ---
 
-let unsaved = false;
+let unsaved = document.querySelector("[data-unsaved]") !== null;
 
-document.addEventListener("input", (event) => {
+function onChange(event) {
   if (event.target.closest("[data-guard]") !== null) unsaved = true;
-});
+}
+
+document.addEventListener("input", onChange);
+document.addEventListener("htmx:beforeRequest", onChange); // a button adds a row, or removes one
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-guard]")) return;
@@ -208,6 +211,19 @@ document.addEventListener("submit", (event) => {
   } else unsaved = false;
 });
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
+
+// --- a form is sent once, however often its button is pressed before the answer is there ---
+
+const AGAIN = 5000; // milliseconds; an answer that is a file leaves the form where it is
+let sent = new WeakMap(); // when each form was sent
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || event.defaultPrevented) return;
+  if (Date.now() - (sent.get(form) ?? 0) < AGAIN) event.preventDefault();
+  else sent.set(form, Date.now());
+});
+window.addEventListener("pageshow", () => { sent = new WeakMap(); });
 
 // --- keys ---
 
