@@ -24,6 +24,7 @@ from app.resources.validation import hide_excluded, view_of
 from app.spreadsheets.cell import Cell, Cut, Serial
 from app.spreadsheets.cells import Texts, move_to_zone, zone
 from app.spreadsheets.columns import Column, Table
+from app.spreadsheets.extended import unwrap
 from app.spreadsheets.forms import is_empty_by_default, is_required_where_it_is
 from app.spreadsheets.ingest import CellFault, Ingest, Record, Target
 
@@ -177,7 +178,11 @@ def _is_number(cell: float, value: Any) -> bool:
 
 
 def without_equal(patch: Document, shown: Document) -> Document:
-    """A document without what the stored one shows as well: null equals a field that is missing."""
+    """A document without what the stored one shows as well: null equals a field that is missing.
+
+    The document has no Extended JSON any more; a stored object that only looks like some is shown
+    as it is.
+    """
     differing: Document = {}
     for name, value in patch.items():
         old = shown.get(name)
@@ -185,9 +190,13 @@ def without_equal(patch: Document, shown: Document) -> Document:
             inner = without_equal(value, old)
             if inner:
                 differing[name] = inner
-        elif value != old or type(value) is not type(old):
+        elif not _are_equal(value, old) and not _are_equal(value, unwrap(old)):
             differing[name] = value
     return differing
+
+
+def _are_equal(value: Any, other: Any) -> bool:
+    return type(value) is type(other) and bool(value == other)
 
 
 def put(patch: Document, shown: Document, target: Target, value: Any) -> None:

@@ -4,7 +4,7 @@ A link that leads to no document, or to one without a value there, is an empty c
 list. Sent back it must not take the link away.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -47,7 +47,7 @@ class ShownLinks:
         paths = ",".join(quote(f"{one.path}.{one.through}", safe=".") for one in self._targets)
         self._columns = self._parse(paths) if paths else ()
         self._table = Table([column.steps for column in self._columns])
-        self._cells = LinkedCells(self._columns, self._read)
+        self._cells = LinkedCells(self._columns, self._ask)
 
     def overlook(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
         """The same, the cells that show what is stored taken out of the rows."""
@@ -73,7 +73,7 @@ class ShownLinks:
         if not doubtful:
             return
         links = [[values[number] for number in doubtful] for values in stored]
-        shown = map(_present, self._columns, self._cells.place(links))
+        shown = map(_present, self._columns, self._cells.follow(links)())
         for target, values in zip(self._targets, shown, strict=True):
             for number, value in zip(doubtful, values, strict=True):
                 row = pairs[number][0]
@@ -85,6 +85,9 @@ class ShownLinks:
             if value is not None and record.values.get(target.path) != _show(target, value):
                 return True
         return False
+
+    def _ask(self, name: str, keys: list[Any], projection: dict[str, Any]) -> Callable[[], bytes]:
+        return lambda: self._read(name, keys, projection)
 
     def _read(self, name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
         named = {"_id": {"$in": make_keys(keys)}}

@@ -101,6 +101,9 @@ ODD = st.one_of(
     st.just(bson.Timestamp(5, 1)),
     st.just(bson.MaxKey()),
     st.just(bson.Int64(5)),
+    st.sampled_from(  # what only looks like Extended JSON
+        [{"$numberLong": "5"}, {"$date": 1}, [{"$oid": "a" * 24}], {"k": {"$uuid": "x"}}]
+    ),
 )
 typed = st.fixed_dictionaries({}, optional=TYPED)
 odd = st.fixed_dictionaries(
