@@ -13,7 +13,7 @@ import pytest
 from tests.support.mongod import require_mongod
 from tests.support.nursery import nursery
 from tests.support.processes import find_processes
-from tests.support.server import ROOT, LiveServer
+from tests.support.server import DOCSHEET, ROOT, LiveServer
 from tests.support.waiting import LONGEST, wait_for
 
 
@@ -25,16 +25,16 @@ def start(
         "PORT": "0",
         "MONGO_URI": "mongodb://127.0.0.1:1",
         "PRIMARY_WAIT_SECONDS": "1",
-        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
         **{k: str(v) for k, v in settings.items()},
     }
     if not spawn:
-        done = nursery().run(["serve"], folder, environment)
+        path = f"{folder}{os.pathsep}{ROOT}"
+        done = nursery().run(["serve"], folder, {**environment, "PYTHONPATH": path})
         return subprocess.CompletedProcess(
             "serve", done.returncode, done.stdout.decode(), done.stderr.decode()
         )
     return subprocess.run(
-        [sys.executable, "-m", "app", "serve"],
+        [DOCSHEET, "serve"],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -16,13 +16,15 @@ from tests.support.nursery import Forked, nursery
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
+DOCSHEET = Path(sys.executable).with_name("docsheet")  # the command, as it is installed
 START_SECONDS = 30
 
 
 class LiveServer:
-    """`python -m app serve` with these settings, on a free port; its log is in `log`.
+    """`docsheet serve` with these settings, on a free port; its log is in `log`.
 
-    It is forked from a process that has imported it, or with `spawn` started as people start it.
+    It is forked from a process that has imported it, or with `spawn` started as people start it:
+    what `folder` has is found because the server starts there.
     """
 
     def __init__(
@@ -43,9 +45,9 @@ class LiveServer:
         environment = {**self.environment, "PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}"}
         if self._spawn:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
+                [DOCSHEET, "serve"],
                 cwd=self.folder,
-                env=environment,
+                env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 text=True,
