@@ -66,6 +66,7 @@ THERE: dict[str, Callable[[], object]] = {
     # pydantic
     "__pydantic_complete__": lambda: Model.__pydantic_complete__ is True,
     "__pydantic_core_schema__": lambda: Model.__pydantic_core_schema__["type"] == "model",
+    "__pydantic_custom_init__": lambda: Model.__pydantic_custom_init__ is False,
     "__pydantic_decorators__": lambda: Model.__pydantic_decorators__.model_validators == {},
     "__pydantic_generic_metadata__": lambda: (
         set(Model.__pydantic_generic_metadata__) == {"origin", "args", "parameters"}

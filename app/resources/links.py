@@ -9,17 +9,26 @@ for it.
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import bson
-from beanie import Link
+from beanie import Document, Link
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from app.resources.annotations import collection_of, key_annotation
+from app.errors import DeclarationError
+from app.resources.annotations import collection_of, key_annotation, unwrap
 from app.resources.codec import CODEC
 from app.resources.faults import Steps
-from app.resources.fields import Field, FieldPath, Shape, Target, is_number
+from app.resources.fields import (
+    Field,
+    FieldPath,
+    Shape,
+    Target,
+    find_nested_models,
+    is_number,
+    shape_of,
+)
 from app.resources.keys import refusal
 from app.resources.kinds import show_link
 from app.spelling import suggest_nearest
@@ -73,6 +82,30 @@ def link_paths(shape: Shape) -> tuple[LinkPath, ...]:
     """The fields of a shape that hold links, also inside nested models and lists of them."""
     paths = shape.walk(excluded=True)
     return tuple(LinkPath(known.path, known.field) for known in paths if known.field.kind == "link")
+
+
+def refuse_hidden(model: type[Document]) -> None:
+    """Raises `DeclarationError` for a field in which links can't be told from other values."""
+    for nested in find_nested_models(model):
+        fields = shape_of(nested).fields
+        for attribute, info in nested.model_fields.items():
+            field = fields.get(info.alias or attribute)
+            if field and _names_link(info.annotation) and not _is_of_links(field):
+                raise DeclarationError(
+                    f"{nested.__name__}.{attribute}: a link stands for itself, in a list or in a "
+                    "dict; in a union with other types, or in a list of lists, it can't be read."
+                )
+
+
+def _names_link(annotation: Any) -> bool:
+    annotation = unwrap(annotation)
+    if Link in (annotation, get_origin(annotation)):
+        return True
+    return any(map(_names_link, get_args(annotation)))
+
+
+def _is_of_links(field: Field) -> bool:
+    return field.kind == "link" or (field.values is not None and _is_of_links(field.values))
 
 
 def first_link(shape: Shape, path: str, *, numbered: bool = False) -> tuple[FieldPath | None, str]:

@@ -13,6 +13,8 @@ from app.resources.packages import import_modules, locate
 from app.resources.registry import Resource, discover, is_within
 from app.spelling import suggest_nearest
 
+_INNER = ("Settings", "Resource")  # the classes in a document class that are read
+
 
 def describe_unserved(package: str) -> list[str]:
     """A line for each class that isn't served and each word that has no effect.
@@ -22,7 +24,11 @@ def describe_unserved(package: str) -> list[str]:
     resources = discover(package)
     notes = [*_find_unserved(import_modules(package), package)]
     for resource in resources.values():
-        notes += [*_find_unknown_words(resource), *_indexes_on_no_field(resource)]
+        notes += [
+            *_find_unknown_classes(resource),
+            *_find_unknown_words(resource),
+            *_indexes_on_no_field(resource),
+        ]
     return notes
 
 
@@ -70,13 +76,21 @@ def _uses(model: type[BaseModel]) -> set[type[BaseModel]]:
     return found
 
 
+def _find_unknown_classes(resource: Resource) -> Iterator[str]:
+    """The inner classes that are almost named as one that has an effect."""
+    for name, value in vars(resource.model).items():
+        near = suggest_nearest(name, _INNER)
+        if inspect.isclass(value) and near and name not in _INNER:
+            yield f"{_name(resource)}.{name} has no effect.{near}"
+
+
 def _find_unknown_words(resource: Resource) -> Iterator[str]:
     """The words of `class Settings` that Beanie doesn't know, and so overlooks."""
     known = DocumentSettings.model_fields
     for word in dir(getattr(resource.model, "Settings", None)):
         if not word.startswith("_") and word not in known:
             yield (
-                f"{locate(resource.model)}: {resource.model.__name__}.Settings.{word} has no "
+                f"{_name(resource)}.Settings.{word} has no "
                 f"effect: Beanie has no such setting.{suggest_nearest(word, known)}"
             ).removesuffix(".")
 
@@ -93,6 +107,9 @@ def _indexes_on_no_field(resource: Resource) -> Iterator[str]:
             if resource.shape.find(path, numbered=True) is None:
                 near = resource.suggest_nearest(path)
                 yield (
-                    f"{locate(resource.model)}: {resource.model.__name__} has an index on "
-                    f"{path!r}, which is no field of it.{near}"
+                    f"{_name(resource)} has an index on {path!r}, which is no field of it.{near}"
                 ).removesuffix(".")
+
+
+def _name(resource: Resource) -> str:
+    return f"{locate(resource.model)}: {resource.model.__name__}"

@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import pkgutil
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,13 +18,20 @@ def import_modules(package: str) -> list[ModuleType]:
     Raises `DeclarationError` with file and line for a mistake in them: `models/book.py, line 4: …`.
     """
     root = _import(package, package)
-    folders = getattr(root, "__path__", [])
-    names = [info.name for info in pkgutil.iter_modules(folders, package + ".")]
     modules = [root]
-    for name in sorted(names):
+    for name in _list_names(package, getattr(root, "__path__", [])):
         module = _import(name, package)
         modules += import_modules(name) if hasattr(module, "__path__") else [module]
     return modules
+
+
+def _list_names(package: str, folders: Iterable[str]) -> list[str]:
+    """The modules and packages in these folders, also packages without `__init__.py`."""
+    names = {info.name for info in pkgutil.iter_modules(folders)}
+    for folder in folders:
+        inner = {path.relative_to(folder).parts[0] for path in Path(folder).glob("*/**/*.py")}
+        names |= {name for name in inner if name.isidentifier()}
+    return [f"{package}.{name}" for name in sorted(names)]
 
 
 def locate(model: type) -> str:
@@ -47,11 +55,11 @@ def _import(name: str, package: str) -> ModuleType:
                 f"MODELS: there is no package {package!r} to import documents from."
             ) from None
         raise DeclarationError(_describe(error, name)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DeclarationError(_describe(error, name)) from error
 
 
-def _describe(error: Exception, name: str) -> str:
+def _describe(error: BaseException, name: str) -> str:
     """The file and the line of the mistake, and what Python says of it."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shorten(error.filename)}, line {error.lineno}: {error.msg}."
@@ -60,7 +68,7 @@ def _describe(error: Exception, name: str) -> str:
     return f"{_find_line(error, name)}: {what}."
 
 
-def _find_line(error: Exception, name: str) -> str:
+def _find_line(error: BaseException, name: str) -> str:
     """The innermost line that is in the package, not in what it imports."""
     spec = importlib.util.find_spec(name.partition(".")[0])
     folders = [*(spec.submodule_search_locations or [])] if spec else []

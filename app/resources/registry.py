@@ -109,6 +109,7 @@ def discover(package: str) -> dict[str, Resource]:
         and issubclass(value, Document)
         and is_within(value, package)
         and not is_abstract(value)
+        and not _is_parametrized(value)
     }
     _resolve_names(modules, package)
     resources: dict[str, Resource] = {}
@@ -126,11 +127,16 @@ def discover(package: str) -> dict[str, Resource]:
 
 def _refuse_doubled(resource: Resource, others: Iterable[Resource]) -> None:
     for other in others:
-        both = f"{resource.model.__name__} and {other.model.__name__}: both"
         if resource.name == other.name:
-            raise DeclarationError(f"{both} are the collection {resource.name!r}.")
-        if resource.address == other.address:
-            raise DeclarationError(f"{both} have the path {resource.address!r}.")
+            same = f"are the collection {resource.name!r}"
+        elif resource.address == other.address:
+            same = f"have the path {resource.address!r}"
+        else:
+            continue
+        raise DeclarationError(
+            f"{locate(resource.model)}: {resource.model.__name__} and {other.model.__name__} "
+            f"({locate(other.model)}): both {same}."
+        )
 
 
 def _refuse_unserved_targets(resources: Collection[Resource]) -> None:
@@ -138,9 +144,10 @@ def _refuse_unserved_targets(resources: Collection[Resource]) -> None:
     for resource in resources:
         for link in resource.links:
             if link.target.collection not in served:
+                where = f"{locate(resource.model)}: {resource.model.__name__}.{link.path}"
                 raise DeclarationError(
-                    f"{resource.model.__name__}.{link.path}: it links to {link.target.model}, "
-                    "which is not served; documents can link to those of a resource only."
+                    f"{where}: it links to {link.target.model}, which is not served; documents can "
+                    "link to those of a resource only."
                 )
 
 
@@ -195,6 +202,11 @@ def is_abstract(model: type) -> bool:
     return value
 
 
+def _is_parametrized(model: type[BaseModel]) -> bool:
+    """Whether a class is made by `Base[int]`, as the base of one that is declared."""
+    return bool(model.__pydantic_generic_metadata__["args"])
+
+
 def make_resource(model: type[Document], *, own: bool = False) -> Resource:
     """The resource of one document class; raises `DeclarationError` where it can't be served.
 
@@ -215,6 +227,7 @@ def make_resource(model: type[Document], *, own: bool = False) -> Resource:
     resource = Resource(name, model, shape, read_options(model, shape), tuple(indexes))
     if not resource.options.read_only:
         refuse_unsendable(model)
+        links.refuse_hidden(model)
     if not own:
         _refuse_name(resource)
     return resource
@@ -233,20 +246,31 @@ def _read_json(model: type[Document]) -> None:
     """Rebuilds the classes so that their validators read JSON as the contract has it.
 
     Bytes are base64, links are the other document's `_id`; e-mail addresses are read quickly.
-    Beanie's own validator, which serves
-    back links, would turn JSON into Python's values first, and a strict model would then refuse
-    every date.
     """
-    model.__pydantic_decorators__.model_validators.pop("fill_back_refs", None)
-    for attribute, info in model.model_fields.items():
-        if not is_stored(attribute, info):
-            info.default = None  # nobody sends it
+    every = find_nested_models(model)
+    for document in every:
+        if issubclass(document, Document):
+            _detach(document)
     with links.read_from_json(), read_addresses_quickly():
-        for nested in reversed(find_nested_models(model)):
+        for nested in reversed(every):
             kinds = {(field.values or field).kind for field in shape_of(nested).fields.values()}
-            if nested is model or not kinds.isdisjoint(("bytes", "link")):
+            if issubclass(nested, Document) or not kinds.isdisjoint(("bytes", "link")):
                 nested.model_config["val_json_bytes"] = "base64"
                 nested.model_rebuild(force=True)
+
+
+def _detach(document: type[Document]) -> None:
+    """Takes from a document class what Beanie does when an instance is made.
+
+    Its validator, which serves back links, would turn JSON into Python's values first, and a strict
+    model would then refuse every date. Its `__init__` would ask for a database where the class is
+    nested in another.
+    """
+    document.__pydantic_decorators__.model_validators.pop("fill_back_refs", None)
+    document.__pydantic_custom_init__ = False
+    for attribute, info in document.model_fields.items():
+        if not is_stored(attribute, info):
+            info.default = None  # nobody sends it
 
 
 def _refuse_what_would_not_run(model: type[Document], settings: Any) -> None:
@@ -299,9 +323,10 @@ def _refuse_name(resource: Resource) -> None:
 
 
 def _describe_taken(resource: Resource) -> str:
+    where = f"{locate(resource.model)}: {resource.model.__name__}"
     return (
-        f"{resource.model.__name__}: the path {resource.address!r} is taken; give it another one "
-        f'with `class Resource: path = "…"`.'
+        f"{where}: the path {resource.address!r} is taken; give it another one with "
+        '`class Resource: path = "…"`.'
     )
 
 

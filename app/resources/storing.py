@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import enum
 import math
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
@@ -38,7 +39,7 @@ def encode(
     try:
         return _encode(resource, instance, names)
     except decimal.DecimalException:
-        raise make_invalid_body([find_unstorable(instance.model_dump(by_alias=True))]) from None
+        raise make_invalid_body([_find_decimal(instance.model_dump(by_alias=True))]) from None
 
 
 def _encode(
@@ -96,6 +97,8 @@ class _Encoder(Encoder):
             return sorted(map(self.encode, obj), key=repr)
         if isinstance(obj, pydantic.BaseModel) and not isinstance(obj, pydantic.RootModel):
             return self._model(obj)
+        if isinstance(obj, Mapping):
+            return {_name_key(key): self.encode(value) for key, value in obj.items()}
         return super().encode(obj)
 
     def _model(self, obj: pydantic.BaseModel) -> Document:
@@ -108,6 +111,11 @@ class _Encoder(Encoder):
             for name, value in pairs
             if value is not None or self.keep_nulls
         }
+
+
+def _name_key(key: Any) -> str:
+    """A map's key as the name of a field, as in `dict[Color, int]`."""
+    return str(key.value if isinstance(key, enum.Enum) else key)
 
 
 def _find_custom_encoder(obj: Any, encoders: Mapping[Any, Any]) -> Any:
@@ -146,6 +154,14 @@ def find_unstorable(document: Any, above: Steps = ()) -> Fault:
     return Fault("MongoDB can't hold this document.", pointer=pointer(above))
 
 
+def _find_decimal(document: Document) -> Fault:
+    """The first decimal number that MongoDB can't hold."""
+    for steps, value in _leaves(document, ()):
+        if isinstance(value, decimal.Decimal) and not _is_decimal128(value):
+            return Fault(_TOO_MANY_DIGITS, pointer=pointer(steps))
+    return Fault(_TOO_MANY_DIGITS, pointer="#")
+
+
 def _reason(value: Any) -> str | None:
     if isinstance(value, _Name):
         return "The name of a field can't have a NUL character." if "\0" in value else None
@@ -153,8 +169,6 @@ def _reason(value: Any) -> str | None:
         return "MongoDB holds integers of 64 bits; this one is larger."
     if isinstance(value, float) and math.isinf(value):
         return "This number is larger than a double can be."
-    if isinstance(value, decimal.Decimal):
-        return None if _is_decimal128(value) else _TOO_MANY_DIGITS
     if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
         return "This text has a lone surrogate, which UTF-8 can't hold."
     try:

@@ -49,6 +49,14 @@ def document(
     return type("Thing", (Document,), namespace)
 
 
+class Linked(Document):
+    name: str
+
+
+class Other(Document):
+    name: str
+
+
 class Nested(BaseModel):
     at: datetime.time
 
@@ -113,6 +121,9 @@ def arbitrary(annotation: Any, resource: dict[str, Any] | None = None, **setting
         (lambda: document({"other": NOWHERE}),
          "Thing.other: it links to 'Nowhere', which is no document"),
         (lambda: document({"others": list[NOWHERE]}), "Thing.others: it links to 'Nowhere'"),
+        (lambda: document({"one": Link[Linked] | str}), "Thing.one: a link stands for itself"),
+        (lambda: document({"one": Link[Linked] | Link[Other]}), "Thing.one: a link stands"),
+        (lambda: document({"many": list[list[Link[Linked]]]}), "Thing.many: a link stands"),
         (lambda: document({"at": datetime.time}), "Thing.at: MongoDB can't store a time"),
         (lambda: document({"nested": Nested}), "Nested.at: MongoDB can't store a time"),
         (lambda: arbitrary(Pixel), "Thing.field: no JSON is a Pixel.*BeforeValidator"),
@@ -183,7 +194,8 @@ def folder(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_two_resources_cannot_have_one_path(folder: Any) -> None:
     text = "class {}(Document):\n    a: str\n    class Settings:\n        name = 'same'\n"
     with pytest.raises(
-        DeclarationError, match=r"(One and Two|Two and One): both are the collection 'same'"
+        DeclarationError,
+        match=r"two.py, line 2: Two and One \(.*one.py, line 2\): both are the collection 'same'",
     ):
         discover(write(folder, one=text.format("One"), two=text.format("Two")))
 
@@ -208,6 +220,7 @@ def test_package_that_is_not_there_is_named() -> None:
         ("from functools import partial\nclass A(Document):\n    x: partial",
          "line 3: PydanticSchemaGenerationError: Unable to generate pydantic-core schema"),
         ("raise ValueError", "line 2: ValueError."),
+        ("raise SystemExit(3)", "line 2: SystemExit: 3."),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_package_is_one_line(
@@ -256,14 +269,32 @@ def test_document_is_found_wherever_it_is_in_the_package_and_imported_ones_are_n
         a="class A(Document):\n    x: int\n",
         b="from given.a import A\nfrom models.user import User\n",
     )
-    assert list(discover(package)) == ["A"]
+    for inner in ("deep/er", ".copies"):  # without __init__.py
+        (folder / package / inner).mkdir(parents=True)
+        text = "from beanie import Document\nclass C(Document):\n    x: int\n"
+        (folder / package / inner / "c.py").write_text(text)
+    assert list(discover(package)) == ["A", "C"]
+
+
+def test_a_generic_base_is_not_served_with_its_types_and_what_inherits_it_is(folder: Any) -> None:
+    text = """
+from typing import Generic, TypeVar
+T = TypeVar("T")
+class Base(Document, Generic[T]):
+    value: T
+    class Resource:
+        abstract = True
+class Number(Base[int]):
+    pass
+"""
+    assert list(discover(write(folder, one=text))) == ["Number"]
 
 
 @pytest.mark.parametrize("name", ["exports", "docs", "livez", "openapi.json", "auth", "jobs"])
 def test_paths_of_our_own_are_taken(folder: Any, name: str) -> None:
     settings = f'class Settings:\n        name = "{name}"'
     package = write(folder, thing=f"class Thing(Document):\n    {settings}")
-    with pytest.raises(DeclarationError, match=f"Thing.*the path '{name}' is taken"):
+    with pytest.raises(DeclarationError, match=f"thing.py, line 2: Thing.*path '{name}' is taken"):
         create_app(Settings(MODELS=package, _env_file=None))  # type: ignore[call-arg]
 
 

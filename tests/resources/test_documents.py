@@ -1,9 +1,13 @@
 """A body ↔ a stored document, without a database: RFC 7396, pointers, what MongoDB can't hold."""
 
+import enum
+import uuid
 from typing import Any
 
 import bson
 import pytest
+from beanie import BackLink, DecimalAnnotation, Document, Link
+from pydantic import Field
 
 from app.errors import Invalid
 from app.resources.codec import CODEC
@@ -12,8 +16,33 @@ from app.resources.faults import pointer
 from app.resources.patches import Change, _merge, read_patch
 from app.resources.registry import make_resource
 from app.resources.storing import to_bson
-from tests.support.every_type import Coded, Named, Numbered, Open, Thing
+from tests.support.every_type import Coded, Level, Named, Numbered, Open, Thing
 
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+class Author(Document):
+    """A document that is stored in others as well."""
+
+    name: str
+    boss: Link["Author"] | None = None
+    shelves: list[BackLink["Shelf"]] = Field(json_schema_extra={"original_field": "first"})
+
+
+class Shelf(Document):
+    color: Color = Color.RED
+    price: DecimalAnnotation | None = None
+    by_color: dict[Color, int] = Field({})
+    by_level: dict[Level, int] = Field({})
+    by_key: dict[uuid.UUID, list[Color]] = Field({})
+    first: Author | None = None
+    authors: list[Author] = Field([])
+
+
+Author.model_rebuild()
+SHELF = make_resource(Shelf)
 THING, OPEN = make_resource(Thing), make_resource(Open)
 KEY = bson.ObjectId("5f43a1b2c3d4e5f60718293a")
 
@@ -163,3 +192,29 @@ def test_set_is_stored_in_one_order() -> None:
         read_document(THING, {"unique": names})["unique"]
         == read_document(THING, {"unique": names[::-1]})["unique"]
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "stored"),
+    [
+        ({"by_color": {"red": 1}}, {"by_color": {"red": 1}}),
+        ({"by_level": {"2": 1}}, {"by_level": {"2": 1}}),
+        ({"by_key": {f"{1:032x}": ["red"]}}, {"by_key": {str(uuid.UUID(int=1)): ["red"]}}),
+        ({"first": {"name": "Ada"}}, {"first": {"_id": None, "name": "Ada", "boss": None}}),
+        ({"authors": [{"_id": str(KEY), "name": "Ada", "boss": str(KEY)}]},
+         {"authors": [{"_id": KEY, "name": "Ada", "boss": bson.DBRef("Author", KEY)}]}),
+    ],
+)  # fmt: skip
+def test_maps_by_other_types_and_documents_in_documents_are_stored(body: Any, stored: Any) -> None:
+    made = bson.decode(to_bson(read_document(SHELF, body)))
+    assert made["color"] == "red"
+    assert {name: made[name] for name in stored} == stored
+    before = to_bson({"_id": KEY, "color": "red"})
+    assert bson.decode(to_bson(read_patch(SHELF, body, before).set)) == stored
+
+
+def test_decimal_number_of_too_many_digits_is_named() -> None:
+    with pytest.raises(Invalid) as caught:
+        read_document(SHELF, {"price": "1" * 40})
+    assert [fault.pointer for fault in caught.value.faults] == ["#/price"]
+    assert "34 digits" in caught.value.faults[0].detail

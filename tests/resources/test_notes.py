@@ -45,6 +45,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
          "    class Settings:\n        indexes = ['nmae', [('name', -1)]]",
          ["told/a.py, line 6: A has an index on 'nmae', which is no field of it. "
           "Did you mean 'name'?"]),
+        ("class A(Document):\n    x: int\n    class settings:\n        name = 'as'\n"
+         "    class Resources:\n        limit = 5\n    class Other:\n        pass",
+         ["told/a.py, line 6: A.settings has no effect. Did you mean 'Settings'?",
+          "told/a.py, line 6: A.Resources has no effect. Did you mean 'Resource'?"]),
         # what is served, or used, needs no word
         ("class In(BaseModel):\n    x: int\n"
          "class A(Document):\n    ins: dict[str, list[In]] | None = None", []),
