@@ -226,24 +226,36 @@ class Callers:
 
     def _read_scopes(self, known: Known, words: list[str]) -> Scopes:
         """The scopes that are asked for, all that the account has where none are."""
-        try:
-            scopes = self._checks.accounts.read_scopes(words)
-        except ValueError as error:
-            raise _refuse("invalid_scope", f"scope: {error}.") from None
+        scopes = self._read_words(words)
         beyond = find_beyond(known.scopes, sorted(scopes))
         if beyond:
             raise _refuse("invalid_scope", f"scope: this account has no scope {beyond[0]!r}.")
         return scopes or known.scopes
 
+    def _read_words(self, words: list[str]) -> Scopes:
+        try:
+            return self._checks.accounts.read_scopes(words)
+        except ValueError as error:
+            raise _refuse("invalid_scope", f"scope: {error}.") from None
+
     async def _refresh(self, form: Form) -> tuple[Known, Tokens]:
         """The tokens in place of those before (RFC 6749, section 6)."""
-        if "scope" in form:
-            raise _refuse("invalid_scope", "scope: a token that is renewed keeps its scopes.")
-        tokens = await self._checks.tokens.refresh(_require(form, "refresh_token"))
+        text = _require(form, "refresh_token")
+        scopes = self._read_words(form.get("scope", "").split())
+        if scopes:
+            await self._refuse_more(text, scopes)
+        tokens = await self._checks.tokens.refresh(text, scopes)
         known = await self._checks.accounts.get(tokens.family.account) if tokens else None
         if tokens is None or known is None or known.mark != tokens.family.mark:
             raise _refuse("invalid_grant", "The refresh token serves no more; sign in again.")
         return known, tokens
+
+    async def _refuse_more(self, text: str, scopes: Scopes) -> None:
+        """Raises `BadRequest` for scopes that a refresh token hasn't; it goes on to serve."""
+        family = await self._checks.tokens.find_serving(text)
+        beyond = find_beyond(family.scopes, sorted(scopes)) if family is not None else ()
+        if beyond:
+            raise _refuse("invalid_scope", f"scope: this token has no scope {beyond[0]!r}.")
 
     async def revoke(self, request: Request) -> Response:
         """`POST /auth/revoke` (RFC 7009): ends a refresh token and what came of it.

@@ -15,6 +15,7 @@ from pymongo import IndexModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api import requests
 from app.api.addressed import Address, Find, read_address
 from app.api.callers import Caller
 from app.api.descriptions import Answer, Description, describe_in_path
@@ -92,6 +93,7 @@ class Shared(Part):
 
     async def download(self, request: Request) -> Response:
         """`GET /shared/{token}/{file}`: the export, by the rights of who made the share."""
+        requests.refuse_parameters(request)
         share = await self._read(request.scope[TOKEN], request.path_params["file"])
         address = self._find_address(share["address"], request.scope.get("root_path", ""))
         caller = await self._call_maker(share, address)

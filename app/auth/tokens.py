@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jwt
@@ -31,8 +31,6 @@ _TWICE = "a refresh token of the account %s was used twice: all that came of its
 _log = logging.getLogger("docsheet.auth")
 JWT_DOTS = 2  # in an access token; a refresh token has one
 ALGORITHM = "HS256"
-VERIFIED_SECONDS = 60.0  # after which a token is verified again
-LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
 VERIFIED_SECONDS = 60.0  # after which a token is verified again
 LEEWAY_SECONDS = 5  # by which the clocks of two servers may differ
 _NEEDED = ["exp", "iat", "sub", "jti", "family"]
@@ -103,15 +101,26 @@ class TokenMaker:
         await self._database.run(self._collection.insert_one, document, writing=True)
         return Tokens(await self._sign(family), f"{family.id}.{secret}", family)
 
-    async def refresh(self, text: str) -> Tokens | None:
-        """New tokens in place of this refresh token; None for one that serves no more."""
+    async def find_serving(self, text: str) -> Family | None:
+        """The family of a refresh token that serves still, and goes on to; None of any other."""
+        identifier, _, secret = text.partition(".")
+        condition = {"_id": identifier, "digest": digest(secret)}
+        return _family(await self._database.run(self._collection.find_one, condition))
+
+    async def refresh(self, text: str, scopes: Iterable[str] = ()) -> Tokens | None:
+        """New tokens in place of this refresh token; None for one that serves no more.
+
+        With `scopes`, fewer than it has, the access token is for these alone.
+        """
         identifier, _, secret = text.partition(".")
         new = secrets.token_urlsafe(32)
         found = await self._database.run(self._exchange, identifier, secret, new, writing=True)
         if found is None:
             self._families.forget(identifier)
             return None
-        return Tokens(await self._sign(found), f"{identifier}.{new}", found)
+        fewer = tuple(sorted(scopes))
+        family = replace(found, scopes=fewer) if fewer else found
+        return Tokens(await self._sign(family), f"{identifier}.{new}", family)
 
     def _exchange(self, identifier: str, secret: str, new: str) -> Family | None:
         found = self._collection.find_one_and_update(

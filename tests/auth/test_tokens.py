@@ -121,8 +121,27 @@ async def test_of_two_uses_at_once_one_wins_and_the_family_ends(served: Served) 
         assert (await refresh(client, won[0])).status_code == 400
 
 
-async def refresh(client: Any, tokens: dict[str, Any]) -> Any:
-    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+async def test_a_renewed_token_may_have_fewer_scopes_and_never_more(served: Served) -> None:
+    tokens = await served.sign_in("root", scope="read users:update")
+    async with served.client() as client:
+        for scope in ("read create", "admin", "nonsense"):
+            answer = await refresh(client, tokens, scope=scope)
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+        for scope, granted in (
+            ("users:update read", "read users:update"),  # as clients send those that they have
+            ("users:read", "users:read"),
+            ("", "read users:update"),
+        ):
+            answer = await refresh(client, tokens, scope=scope)
+            tokens = answer.json()
+            assert tokens["scope"] == granted
+            header = {"Authorization": f"Bearer {tokens['access_token']}"}
+            me = (await client.get("/auth/me", headers=header)).json()
+            assert " ".join(me["scopes"]) == granted
+
+
+async def refresh(client: Any, tokens: dict[str, Any], **more: str) -> Any:
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], **more}
     return await client.post("/auth/token", data=form)
 
 
