@@ -6,7 +6,9 @@ may always be named.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +16,6 @@ from app.api import operations
 from app.api.descriptions import Description
 from app.api.router import EXPORT, ResourceRouter
 from app.api.routing import Handler, Route
-from app.errors import NotFound
 from app.query.compile import Compilers
 from app.query.conditions import Condition
 from app.query.operators import OPERATORS
@@ -60,7 +61,7 @@ def _routes(
 
     async def below(request: Request, action: Action) -> list[Condition]:
         if other.access(request, action).compiler.names.path(link.path) is None:
-            raise NotFound(f"There is nothing at {request.scope['path']}.")
+            raise HTTPException(HTTPStatus.NOT_FOUND)  # as of a path that isn't there
         stored = await target.find(request, KEY_STEP)
         field = FieldPath(link.path, link.field)
         return [Condition(field, OPERATORS["eq"], stored.document["_id"])]

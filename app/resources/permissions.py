@@ -23,7 +23,8 @@ Document = dict[str, Any]
 Decision = Literal["write", "skip", "inside", "refuse"]
 
 _UNSEEN = "A field that you can't see does not allow this."
-_TAKEN = "Another document has the same value in a field that you can't see; it must be unique."
+_VALUE = "value in a field that you can't see"
+_TAKEN = f"Another document has the same {_VALUE}; it must be unique."
 _PARTLY = "The model refuses this because of a field that you can't see, or together with one."
 
 
@@ -83,22 +84,41 @@ class Permissions:
 
     def conceal(self, error: RequestError) -> RequestError:
         """The error without a word about fields that can't be seen."""
-        if self.read.is_all or not isinstance(error, Invalid | Conflict):
+        if self.read.is_all:
             return error
-        faults = tuple(dict.fromkeys(self._conceal(fault, error) for fault in error.faults))
-        if faults == error.faults:
+        if isinstance(error, Conflict):
+            return self._conceal_conflict(error)
+        if not isinstance(error, Invalid):
             return error
-        if isinstance(error, Invalid):
-            return make_invalid_body(list(faults))
-        return Conflict(faults[0].detail + and_more(faults), *faults)
+        faults = tuple(dict.fromkeys(map(self._conceal, error.faults)))
+        return error if faults == error.faults else make_invalid_body(list(faults))
 
-    def _conceal(self, fault: Fault, error: RequestError) -> Fault:
-        if fault.pointer is None or fault.detail in (_UNSEEN, _TAKEN, _PARTLY):
+    def _conceal_conflict(self, conflict: Conflict) -> Conflict:
+        """The conflict, whose faults are one for each field of a unique index.
+
+        What is wrong at a field that is seen names the others as well.
+        """
+        seen = [fault for fault in conflict.faults if self._sees_place(fault)]
+        if len(seen) == len(conflict.faults):
+            return conflict
+        if not seen:
+            return Conflict(_TAKEN, Fault(_TAKEN, pointer="#"))
+        names = name_equal([_name_path(fault) for fault in seen], is_all=False)
+        detail = f"Another document has the same {names}; it must be unique."
+        return Conflict(detail, *(Fault(detail, pointer=fault.pointer) for fault in seen))
+
+    def _sees_place(self, fault: Fault) -> bool:
+        return fault.pointer is None or self.read.at(read_pointer(fault.pointer)).others
+
+    def find_seen(self, paths: Sequence[str]) -> list[str]:
+        """Those of some paths whose values are seen."""
+        return [path for path in paths if self.read.at(tuple(path.split("."))).others]
+
+    def _conceal(self, fault: Fault) -> Fault:
+        if fault.pointer is None or fault.detail in (_UNSEEN, _PARTLY):
             return fault
         steps = read_pointer(fault.pointer)
         seen = self.read.at(steps)
-        if isinstance(error, Conflict):
-            return fault if seen.others else Fault(_TAKEN, pointer="#")
         if seen.is_none:
             return fault if not self.write.at(steps).is_none else Fault(_UNSEEN, pointer="#")
         return fault if seen.is_all else Fault(_PARTLY, pointer=fault.pointer)
@@ -122,6 +142,20 @@ class Permissions:
             return "skip"
         goes_inside = isinstance(sent, dict) and isinstance(stored, dict | None)
         return "inside" if goes_inside and not write.is_none else "refuse"
+
+
+def name_equal(seen: Sequence[str], *, is_all: bool) -> str:
+    """The fields of a unique index in a sentence: those that are seen, by name."""
+    if not seen:
+        return _VALUE
+    names = " and ".join(seen)
+    return names if is_all else f"{names}, together with a field that you can't see"
+
+
+def _name_path(fault: Fault) -> str:
+    """The path of a fault's place, without the number of a document that was sent in an array."""
+    steps = read_pointer(fault.pointer or "#")
+    return ".".join(step for step in steps if isinstance(step, str))
 
 
 def _limited(write: Extent, read: Extent) -> Permissions | None:

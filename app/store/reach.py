@@ -123,6 +123,10 @@ class Reach:
             return True
         return not self.to_update.read.at(tuple(path.split("."))).is_none
 
+    def find_seen(self, paths: Sequence[str]) -> list[str]:
+        """Those of some paths whose values are seen."""
+        return list(paths) if self.to_update is None else self.to_update.find_seen(paths)
+
     def sees(self, collection: str, path: str) -> bool:
         """Whether a field of documents that may be read is seen."""
         view = self.compilers[collection].view

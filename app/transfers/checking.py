@@ -12,6 +12,7 @@ from typing import Any
 from app.errors import Invalid, RequestError
 from app.resources.codec import decode
 from app.resources.links import Reference, references
+from app.resources.permissions import name_equal
 from app.resources.storing import Document, to_bson
 from app.resources.views import Ruled
 from app.spreadsheets.format import Rows
@@ -358,9 +359,14 @@ class Checker:
                 continue
             before = unique.add(key, row.place)
             if before is not None and before != row.place:
-                names = " and ".join(unique.paths)
-                detail = f"{self._numbers.name(before)} has the same {names}; it must be unique."
-                row.faults.append(self._fault(row, unique.paths[0], detail))
+                row.faults.append(self._make_equal(row, unique.paths, before))
+
+    def _make_equal(self, row: Row, paths: Sequence[str], before: int) -> CellFault:
+        """What is wrong with a row that has the same values as the one at the place `before`."""
+        seen = self._reach.find_seen(paths)
+        names = name_equal(seen, is_all=len(seen) == len(paths))
+        detail = f"{self._numbers.name(before)} has the same {names}; it must be unique."
+        return self._fault(row, seen[0] if seen else "", detail)
 
     # --- what is told ---
 

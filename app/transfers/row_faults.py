@@ -29,12 +29,14 @@ class RowFaultFinder:
         self, record: Record, cells: Any, path: str, detail: str, steps: Steps | None = None
     ) -> CellFault:
         """What is wrong at a path of a row's document, by the cell that is there, or above it."""
+        if not path:  # it is the row that is wrong, no cell of it
+            return CellFault("", "", detail)
         if record.document is not None:
-            value = json_at(record.document, path) if path else None
-            return CellFault(path, _show(value), f"{path}: {detail}" if path else detail)
+            value = json_at(record.document, path)
+            return CellFault(path, _show(value), f"{path}: {detail}")
         target = self._ingest.path_of(tuple(path.split(".")) if steps is None else steps)
         if target is None:
-            return CellFault("", "", f"{path}: {detail}" if path else detail)
+            return CellFault("", "", f"{path}: {detail}")
         cell = cells[target.position] if target.position < len(cells) else ""
         where = target.title if path == target.path else f"{target.title} ({path})"
         return CellFault(target.title, show(cell), f"{where}: {detail}", target.position)

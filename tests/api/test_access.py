@@ -237,7 +237,10 @@ async def test_who_sees_no_searched_field_has_no_keyword(server: Server) -> None
 async def test_a_hidden_link_has_no_list_of_what_links_here(server: Server) -> None:
     for address in (f"/harbours/{N}/boats.berth", f"/harbours/{N}/boats.berth/export/csv"):
         assert (await server.ask(EVERYONE, address)).status_code == 200
-        assert (await server.ask(BLIND, address)).status_code == 404
+        hidden = await server.ask(BLIND, address)
+        missing = await server.ask(BLIND, address.replace("berth", "nothing"))
+        assert hidden.status_code == missing.status_code == 404
+        assert hidden.text.replace("berth", "nothing") == missing.text
 
 
 async def test_only_the_key_is_left_where_no_field_is_named(server: Server) -> None:

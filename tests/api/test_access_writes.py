@@ -23,6 +23,7 @@ import typing
 
 from beanie import Document, Indexed, Link
 from pydantic import BaseModel, Field
+from pymongo import IndexModel
 
 
 class Team(Document):
@@ -54,6 +55,7 @@ class Person(Document):
 
     class Settings:
         name = "people"
+        indexes = [IndexModel([("name", 1), ("grade", 1)], unique=True)]
 """
 RED, BLUE = bson.ObjectId("a" * 24), bson.ObjectId("b" * 24)  # of teams
 A, B, C = (bson.ObjectId(letter * 24) for letter in "cde")  # of people
@@ -256,7 +258,8 @@ async def test_who_may_not_read_gets_the_id_of_what_it_created(server: Server) -
     answer = await server.ask(writer(create=WHOLE), "/people/", "POST", json=many)
     assert [list(one) for one in answer.json()] == [["_id"], ["_id"]]
     caller = writer(create=WHOLE, read=where(grade="5"))
-    answer = await server.ask(caller, "/people/", "POST", json={**NEW, "number": 12, "badge": 3})
+    other = {"name": "Gus", "number": 12, "badge": 3}
+    answer = await server.ask(caller, "/people/", "POST", json=other)
     assert list(answer.json()) == ["_id"]
     answer = await server.ask(
         caller, "/people/", "POST", json={**NEW, "number": 13, "badge": 4, "grade": 5}
@@ -317,6 +320,40 @@ async def test_a_taken_value_that_is_not_seen_is_a_conflict_without_a_name(serve
         assert "880702" not in answer.text
     answer = await server.ask(caller, f"/people/{A}", "PATCH", json={"number": 2})
     assert (answer.status_code, pointers(answer)) == (409, ["#/number"])
+
+
+@pytest.mark.parametrize(
+    ("hidden", "places"), [(("grade",), ["#/name"]), (("name", "grade"), ["#"])]
+)
+async def test_a_taken_pair_names_what_is_seen_of_it(
+    real: Server, hidden: tuple[str, ...], places: list[str]
+) -> None:
+    caller = writer(read=hide(*hidden), create=WHOLE, update=WHOLE, import_=True)
+    pair = {"name": "Ann", "grade": 1}
+    new, taken = {**pair, "number": 9, "badge": 9}, {**pair, "number": 2, "badge": 880702}
+    rows = [{"name": "Eve", "grade": 5, "number": n, "badge": n} for n in (10, 11)]
+    sheet = "name,grade,number,badge\nEve,5,10,10\nEve,5,11,11\n"
+    answers = [
+        await real.ask(caller, "/people/", "POST", json=new),
+        await real.ask(caller, "/people/", "POST", json=[new]),
+        await real.ask(caller, f"/people/{B}", "PATCH", json=pair),
+        await real.ask(caller, f"/people/{B}", "PUT", json={**SHOWN, **taken}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 409
+        assert [str(place).replace("/0", "") for place in pointers(answer)] == places
+    answers += [
+        await real.ask(caller, f"/people/?_id={B}&max_affected=9", "PATCH", json=pair),
+        await load(real, caller, json.dumps(new), "", "application/x-ndjson"),
+        await load(real, caller, "\n".join(map(json.dumps, rows)), "", "application/x-ndjson"),
+        await load(real, caller, sheet),
+    ]
+    for answer in answers:
+        text = str([fault["detail"] for fault in answer.json()["errors"]])
+        assert "field that you can't see; it must be unique" in text
+        assert not [name for name in hidden if name in text]
+    (row,) = answers[-1].json()["errors"]
+    assert row["column"] == (None if "name" in hidden else "name")
 
 
 # --- documents -----------------------------------------------------------------------------------
