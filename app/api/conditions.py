@@ -39,6 +39,18 @@ class Conditions:
         self._check_match(etag)
         return self._none_match is not None and _names(self._none_match, etag)
 
+    def check_collection(self) -> None:
+        """Raises `PreconditionFailed` where a write of many has a condition that can't hold.
+
+        A collection is there, but has no tag of its own.
+        """
+        if self._match not in (None, [ANY]):
+            detail = "A collection has no ETag, so If-Match can't name it; write each by its _id."
+            raise PreconditionFailed(detail, Fault(detail, header="If-Match"))
+        if self._none_match == [ANY]:
+            detail = "The collection is there, which If-None-Match: * forbids."
+            raise PreconditionFailed(detail, Fault(detail, header="If-None-Match"))
+
     def _meets(self, etag: str) -> bool:
         self._check_match(etag)
         if self._none_match is not None and _names(self._none_match, etag):

@@ -71,7 +71,11 @@ HEADERS: dict[str, str | Schema] = {
     "Server-Timing": "`app;dur=…`, the milliseconds until the answer began.",
     "Accept-Patch": "The media types of a patch.",
     "Cache-Control": "`no-store`.",
-    "Vary": "`Accept`.",
+    "Allow": "The methods that are possible here.",
+    "Accept-Encoding": "`identity`: a JSON body is read as it is.",
+    "Content-Encoding": "`gzip`, where Accept-Encoding has it.",
+    "Content-Security-Policy": "What a page may load: nothing from elsewhere.",
+    "Vary": "The headers of the request on which the answer depends.",
     "ETag": "The state of the whole stored document.",
     "Location": "The address of the new document.",
     "Link": 'The pages around this one, with commas between them: `<address>; rel="next"` (absent '
@@ -108,7 +112,8 @@ STATUSES = {
 }
 OF_PROBLEMS = {  # the headers that a problem has besides
     401: ("WWW-Authenticate",),
-    415: ("Accept-Patch",),
+    405: ("Allow",),
+    415: ("Accept-Patch", "Accept-Encoding"),
     429: ("Retry-After",),
     503: ("Retry-After",),
 }

@@ -125,7 +125,7 @@ _HOME = Description(
         200: Answer(
             "The resources and where their documents are, as JSON or as a page.",
             {JSON: {"type": "object"}, "text/html": {"type": "string"}},
-            ("Vary",),
+            ("Vary", "Cache-Control", "Content-Security-Policy"),
         )
     },
     (400, 422),
@@ -168,7 +168,9 @@ class Docs:
     async def home(self, request: Request) -> Response:
         """`GET /`: the resources with their downloads, as a page or JSON."""
         if prefers_html(request.headers.get("accept", "")):
-            return await self._home(request)
+            page = await self._home(request)
+            page.headers.add_vary_header("Accept")
+            return page
         requests.refuse_parameters(request)
         served = self._list_served(caller_of(request.scope))
         return Response(orjson.dumps(self._home_json(served)), 200, {"Vary": "Accept"}, JSON)

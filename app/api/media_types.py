@@ -18,7 +18,7 @@ def prefers_html(accept: str) -> bool:
     nothing = (0.0, 1 - len(accept))
     page = qualities.get("text/html", qualities.get("text/*", nothing))
     data = qualities.get(JSON, qualities.get("application/*", qualities.get("*/*", nothing)))
-    return page > data
+    return page > data and page[0] > 0
 
 
 def _quality(text: str) -> float:

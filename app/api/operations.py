@@ -15,7 +15,7 @@ from app.api.descriptions import (
     of_parameters,
     value_schema,
 )
-from app.api.media_types import JSON, MERGE_PATCH
+from app.api.media_types import JSON, MERGE_PATCH, PROBLEM
 from app.api.schemas import AFFECTED, AFFECTED_PROBLEM, IMPORT_PROBLEM, IMPORT_REPORT
 from app.query.compile import Compiler
 from app.resources.views import Action
@@ -74,12 +74,13 @@ def of_collection(compiler: Compiler) -> list[Description]:
     if _is_possible(compiler, "update"):
         described.append(_describe_many(_describe(
             compiler, "patch", path, "patch_many", "Change every document that matches", affected,
-            (400, 403, 405, 409, 413, 415, 422, 503), describe_in_query(compiler, "many"), patch,
+            (400, 403, 405, 409, 412, 413, 415, 422, 503),
+            describe_in_query(compiler, "many"), patch,
         )))  # fmt: skip
     if _is_possible(compiler, "delete"):
         described.append(_describe_many(_describe(
             compiler, "delete", path, "delete_many", "Delete every document that matches",
-            affected, (400, 403, 405, 409, 422, 503), describe_in_query(compiler, "many"),
+            affected, (400, 403, 405, 409, 412, 422, 503), describe_in_query(compiler, "many"),
         )))  # fmt: skip
     return described
 
@@ -114,7 +115,7 @@ def of_document(compiler: Compiler) -> list[Description]:
     if _is_possible(compiler, "read"):
         described.append(_describe(
             compiler, "get", path, "read", "Read one document", read,
-            (400, 404, 412, 422, 503), conditional,
+            (400, 404, 412, 422, 503), [*conditional, *of_parameters(compiler, "read")],
         ))  # fmt: skip
     if _is_possible(compiler, "update"):
         described += [
@@ -178,12 +179,14 @@ def of_import(compiler: Compiler) -> list[Description]:
     body: Content = {"multipart/form-data": form, JSON: _file(FORMATS["json"])[JSON]}
     named = ", ".join(found.media_type.partition(";")[0] for found in readable)
     report = {JSON: {"$ref": "#/components/schemas/ImportReport"}, **sheets}
+    refused = {PROBLEM: {"$ref": "#/components/schemas/ImportProblem"}, **sheets}
+    headers = ("Cache-Control", "Content-Disposition")
     imported = _describe(
         compiler, "post", path, "import",
         f"Import a file: the part `file` of a form, or the body as {named}",
-        {200: Answer("What was done; as CSV or XLSX the rows that are wrong.", report,
-                     ("Cache-Control",))},
-        (400, 403, 405, 409, 413, 415, 422, 503), of_parameters(compiler, "import", options), body,
+        {200: Answer("What was done; as CSV or XLSX the rows that are wrong.", report, headers),
+         422: Answer("Nothing was written; as CSV or XLSX all rows.", refused, headers)},
+        (400, 403, 405, 409, 413, 415, 503), of_parameters(compiler, "import", options), body,
     )  # fmt: skip
     names = {"type": "string", "enum": ["csv", "xlsx", "excel"]}
     empty = _describe(
@@ -223,7 +226,8 @@ def of_exports(compiler: Compiler) -> list[Description]:
 
 def _export(compiler: Compiler, word: str, found: Format) -> Description:
     headers = (
-        "X-Export-Id", "Content-Disposition", "Cache-Control", "X-Total-Count", "X-Count-Strategy",
+        "X-Export-Id", "Content-Disposition", "Cache-Control", "Content-Encoding", "Vary",
+        "X-Total-Count", "X-Count-Strategy",
     )  # fmt: skip
     return _describe(
         compiler,

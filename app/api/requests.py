@@ -73,13 +73,26 @@ def make_key_error(error: ValueError) -> Invalid:
 
 
 def check_media_type(request: Request, accepted: tuple[str, ...]) -> None:
-    """Raises `UnsupportedMedia` unless the body has one of these media types."""
+    """Raises `UnsupportedMedia` unless the body has one of these media types, as it is."""
     given = request.headers.get("content-type", "")
     if given.partition(";")[0].strip().lower() in accepted:
+        _check_encoding(request)
         return
     detail = f"The body must be {' or '.join(accepted)}, not {given or 'without a media type'}."
     headers = {"Accept-Patch": ", ".join(PATCHES)} if accepted is PATCHES else None
     raise UnsupportedMedia(detail, Fault(detail, header="Content-Type"), headers=headers)
+
+
+def _check_encoding(request: Request) -> None:
+    """Raises `UnsupportedMedia` for a compressed body (RFC 9110, section 8.4)."""
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        detail = f"A JSON body is read as it is, not with Content-Encoding {encoding}."
+        raise UnsupportedMedia(
+            detail,
+            Fault(detail, header="Content-Encoding"),
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -21,12 +21,11 @@ from app.api.parts import Part
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
 from app.errors import Invalid, NotFound
-from app.query.compile import Compiler, Pairs, Query
+from app.query.compile import Compiler, Excerpt, Pairs, Query
 from app.query.conditions import Condition
-from app.query.expansions import Expansion
 from app.resources.keys import write_key
 from app.resources.registry import Resource
-from app.resources.rendering import to_json
+from app.resources.rendering import keep_paths, to_json
 from app.resources.storing import Document
 from app.resources.views import Action
 from app.settings import Settings
@@ -175,8 +174,10 @@ class ResourceRouter(Part):
         """`PATCH /users/?…`: a merge patch of every document that meets the conditions."""
         access = self.access(request, "update")
         affected = access.compiler.many(requests.pairs(request))
-        reach = access.repository.reach
-        patch = read_common_patch(reach, await self._body(request, requests.PATCHES))
+        conditions = Conditions(request)
+        body = await self._body(request, requests.PATCHES)
+        conditions.check_collection()
+        patch = read_common_patch(access.repository.reach, body)
         return await write_many(
             access.repository,
             affected,
@@ -187,13 +188,14 @@ class ResourceRouter(Part):
         """`DELETE /users/?…`: every document that meets the conditions."""
         access = self.access(request, "delete")
         affected = access.compiler.many(requests.pairs(request))
+        Conditions(request).check_collection()
         return await write_many(access.repository, affected, access.repository.delete_all)
 
     async def read(self, request: Request) -> Response:
         """`GET /users/{_id}`: one document, or 304 where the client has it."""
         access = self.access(request, "read")
         pairs = requests.pairs(request)
-        expansions = access.compiler.expand(pairs) if pairs else ()
+        excerpt = access.compiler.read(pairs) if pairs else None
         conditions = Conditions(request)
         try:
             stored = await self._find(request, access.repository.read)
@@ -206,8 +208,8 @@ class ResourceRouter(Part):
             if word == IMPORT and not self.resource.options.read_only:
                 raise _without_file(request) from None
             raise
-        if expansions:
-            return await _answer_expanded(access, stored, expansions)
+        if excerpt is not None and not excerpt.is_whole:
+            return await _answer_excerpt(access, stored, excerpt)
         if conditions.is_current(stored.etag):
             return Response(None, 304, {"ETag": stored.etag})
         return _answer(access, stored)
@@ -326,12 +328,12 @@ def _answer(
     )
 
 
-async def _answer_expanded(
-    access: Access, stored: Stored, expansions: Sequence[Expansion]
-) -> Response:
-    """The document with linked ones in place: no state of one document, so it has no ETag."""
+async def _answer_excerpt(access: Access, stored: Stored, excerpt: Excerpt) -> Response:
+    """Some fields, or linked documents in place: no state of one document, so without an ETag."""
     document = stored.document
-    await access.repository.expand(document, expansions)
+    if excerpt.fields is not None:
+        document = keep_paths(document, excerpt.fields)
+    await access.repository.expand(document, excerpt.expand)
     if access.present:
         access.present(document)
     return Response(to_json(document), 200, None, JSON)

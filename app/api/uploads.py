@@ -198,7 +198,8 @@ def _choose_sheet(values: list[str]) -> SheetFormat | None:
     weights: dict[str, float] = {}
     for part in ",".join(values).lower().split(","):
         media_type, *parameters = (piece.strip() for piece in part.split(";"))
-        weights[media_type] = next(filter(None, map(_weight, parameters)), 1.0)
+        asked = (weight for weight in map(_weight, parameters) if weight is not None)
+        weights[media_type] = next(asked, 1.0)
     json = weights.get(JSON, 0.0)
     liked = [(weights.get(media_type, 0.0), name) for media_type, name in _SHEETS.items()]
     weight, name = max(liked, key=lambda one: one[0])

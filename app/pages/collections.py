@@ -191,7 +191,7 @@ def _expand_links(access: Access, columns: Sequence[Column]) -> tuple[Expansion,
         target = column.field.target
         if target is not None and views[target.collection].rights.may("read"):
             paths.append(column.path)
-    return access.compiler.expand([("expand", ",".join(paths))]) if paths else ()
+    return access.compiler.read([("expand", ",".join(paths))]).expand if paths else ()
 
 
 def _remember_seen(

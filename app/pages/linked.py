@@ -59,7 +59,7 @@ async def name_linked(access: Access, stored: Stored) -> Names:
     names = Names()
     if not paths:
         return names
-    expansions = access.compiler.expand([("expand", ",".join(paths))])
+    expansions = access.compiler.read([("expand", ",".join(paths))]).expand
     links, expanded = decode(stored.raw), decode(stored.raw)
     await access.repository.expand(expanded, expansions)
     for expansion in expansions:

@@ -31,6 +31,7 @@ from app.resources.views import Ruled, View, Views
 
 Pairs = Sequence[tuple[str, str]]
 LIST = parameters_of("list")
+READ = parameters_of("read")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,19 @@ class Affected:
     is_dry: bool
 
 
+@dataclass(frozen=True)
+class Excerpt:
+    """What a read shows of one document: only these fields, None for all; links in whose place."""
+
+    fields: tuple[str, ...] | None
+    expand: tuple[Expansion, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the document as it is stored."""
+        return self.fields is None and not self.expand
+
+
 class Compiler:
     """Reads query strings for one resource as one caller sees it.
 
@@ -132,12 +146,12 @@ class Compiler:
             conditions, sort, skip, limit, fields, after, count, patterns, fingerprint, expand
         )
 
-    def expand(self, pairs: Pairs) -> tuple[Expansion, ...]:
-        """What a read of one document puts in the place of its links; raises `Invalid`."""
-        reading = Reading(self.names, pairs, parameters_of("read"))
-        expand = reading.expand()
+    def read(self, pairs: Pairs) -> Excerpt:
+        """What a read of one document shows of it; raises `Invalid`, also for any condition."""
+        reading = Reading(self.names, pairs, READ, takes_conditions=False)
+        excerpt = Excerpt(reading.fields(), reading.expand())
         reading.finish()
-        return expand
+        return excerpt
 
     def export(
         self,

@@ -17,7 +17,7 @@ from app.query.parameters import PARAMETERS, Parameter, fault_of, make_invalid_q
 from app.query.tokens import Place, Pointer
 from app.query.unknown import explain
 from app.resources.kinds import read_bool
-from app.spelling import show
+from app.spelling import show, suggest_nearest
 
 _SUGGESTED = 10  # unknown parameters of one request for which the nearest name is looked for
 _OF_EXPORTS = frozenset(one.name for one in PARAMETERS if "export" in one.takers)
@@ -32,12 +32,15 @@ class Reading:
         pairs: Sequence[tuple[str, str]],
         known: Mapping[str, Parameter],
         foreign: Mapping[str, str] | None = None,
+        *,
+        takes_conditions: bool = True,
     ) -> None:
         self.patterns: list[str] = []
         self._names = names
         self._resource = names.resource
         self._known = known
         self._foreign = foreign or {}
+        self._takes_conditions = takes_conditions
         self._faults: list[Fault] = []
         self._values: dict[str, str] = {}
         self._filters: dict[str, tuple[Asked, list[str]]] = {}
@@ -52,6 +55,9 @@ class Reading:
         elif name in self._foreign:
             if value:
                 self._fault(name, self._foreign[name])
+        elif not self._takes_conditions:
+            suggestion = suggest_nearest(name, self._known)
+            self._fault(name, f"there is no such parameter here.{suggestion}")
         elif (asked := self._names.find_condition(name)) is not None:
             self._filters.setdefault(name, (asked, []))[1].append(value)
         elif name in _OF_EXPORTS:

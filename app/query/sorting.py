@@ -25,7 +25,7 @@ def read_sort(resource: Resource, text: str) -> Iterable[tuple[str, int]]:
                 f"{path!r} reaches through a link to another document; sort by a field of this one"
             )
         if found is None:
-            raise ValueError(f"there is no field {path!r}{_suggest(resource, path)}")
+            raise ValueError(f"there is no field {path!r}.{_suggest(resource, path)}".rstrip("."))
         if problem := _problem(found):
             raise ValueError(f"{path!r} {problem}")
         if path in seen:

@@ -4,7 +4,7 @@ Documents come from `codec.decode`; what JSON has no word for is canonical Exten
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ _CANONICAL = json_util.CANONICAL_JSON_OPTIONS.with_options(
     uuid_representation=UuidRepresentation.STANDARD
 )
 _writers = writers()
+_NOTHING = object()  # in the place of what is skipped
 
 
 def to_json(value: Any, raw: bytes | None = None) -> bytes:
@@ -75,6 +76,38 @@ _EXCLUDED = "excluded"
 # objects, or lists of them: whatever else is stored in their place is no part of what is shown.
 _ONLY, _OBJECTS = "\0only", "\0objects"
 MAX_NESTED = 8  # times that a model inside itself is gone into
+
+
+def keep_paths(document: dict[str, Any], paths: Iterable[str]) -> dict[str, Any]:
+    """The document with only these dotted paths, and its `_id`.
+
+    Lists are looked through, as by MongoDB's projections: what has no such path is skipped.
+
+        keep_paths({"_id": 1, "a": [{"b": 2, "c": 3}, 4]}, ["a.b"])  # {"_id": 1, "a": [{"b": 2}]}
+    """
+    tree: dict[str, Any] = {}
+    for path in paths:
+        below = tree
+        for step in path.split("."):
+            below = below.setdefault(step, {})
+    kept: dict[str, Any] = _keep_tree(document, {**tree, "_id": {}})
+    return kept
+
+
+def _keep_tree(value: Any, tree: dict[str, Any]) -> Any:
+    """The parts of a value that a tree names, all of it where the tree ends here.
+
+    `_NOTHING` where the tree goes on, and the value has nothing inside.
+    """
+    if not tree:
+        return value
+    if isinstance(value, dict):
+        found = [(name, _keep_tree(value[name], tree[name])) for name in value if name in tree]
+        return {name: inner for name, inner in found if inner is not _NOTHING}
+    if isinstance(value, list):
+        kept = [_keep_tree(one, tree) for one in value]
+        return [one for one in kept if one is not _NOTHING]
+    return _NOTHING
 
 
 @dataclass(frozen=True)

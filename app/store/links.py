@@ -26,6 +26,8 @@ from app.query.conditions import Filter
 from app.resources.faults import make_invalid_body, pointer
 from app.resources.links import LinkPath, Reference, identity, list_stored_forms
 from app.resources.registry import Resource
+from app.resources.rendering import to_json
+from app.spelling import SHOWN
 from app.store.client import Connection
 from app.store.linked import join_filters
 from app.store.reach import Reach
@@ -217,7 +219,8 @@ def _make_linked(places: list[str], has_others: bool) -> Linked:
 
 def fault_of(reference: Reference) -> Fault:
     """What is wrong with a link that leads nowhere."""
-    detail = f"There is no document with this _id in {reference.collection!r} to link to."
+    key = to_json(reference.key).decode()[:SHOWN]
+    detail = f"There is no document in {reference.collection!r} with the _id {key} to link to."
     return Fault(detail, pointer=pointer(reference.steps))
 
 

@@ -128,6 +128,16 @@ def test_other_media_type_is_415(http: httpx.Client, media: str | None) -> None:
     assert (answer.status_code, faults(answer)) == (415, ["Content-Type"])
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])
+def test_compressed_body_is_415(http: httpx.Client, encoding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    answer = http.post("/users/", content=json.dumps(WANG), headers=headers)
+    assert (answer.status_code, faults(answer)) == (415, ["Content-Encoding"])
+    assert answer.headers["Accept-Encoding"] == "identity"
+    headers["Content-Encoding"] = "identity"
+    assert http.post("/users/", content=json.dumps(WANG), headers=headers).status_code == 201
+
+
 def test_body_over_the_limit_is_413(http: httpx.Client) -> None:
     body = b'{"name":"' + b"x" * 2 * 1024 * 1024 + b'"}'
     headers = {"Content-Type": "application/json"}
@@ -190,6 +200,44 @@ def test_read_knows_what_the_client_has(http: httpx.Client) -> None:
                        http.head(path(document), headers={"If-None-Match": value})):  # fmt: skip
             assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
     assert http.get(path(document), headers={"If-None-Match": '"x"'}).status_code == 200
+
+
+def test_read_of_some_fields(http: httpx.Client, users: Any) -> None:
+    document = create(http, profile=WANG["profile"], age=30)
+    key = bson.ObjectId(document["_id"])
+    users.update_one({"_id": key}, {"$push": {"profile.addresses": {"$each": ["odd", {}]}}})
+
+    def read(fields: str) -> httpx.Response:
+        return http.get(path(document), params={"fields": fields})
+
+    address = {"street": "中山路 1", "city": "北京", "zipcode": "007", "country": "中国"}
+    for fields, shown in (
+        ("name", {"name": "Ada"}),
+        ("age,_id,name", {"name": "Ada", "age": 30}),
+        ("profile.age,name.x", None),
+        ("profile.age", {"profile": {"age": 30}}),
+        ("profile.addresses.city", {"profile": {"addresses": [{"city": "北京"}, {}]}}),
+        ("profile.addresses,profile.addresses.city",
+         {"profile": {"addresses": [address, "odd", {}]}}),
+    ):  # fmt: skip
+        answer = read(fields)
+        if shown is None:
+            assert (answer.status_code, faults(answer)) == (422, ["fields"])
+            continue
+        assert answer.json() == {"_id": document["_id"], **shown}, fields
+        assert "etag" not in answer.headers  # it isn't the whole document
+        listed = http.get("/users/", params={"fields": fields, "_id": document["_id"]})
+        assert listed.json() == [answer.json()]
+    whole = read("")
+    assert whole.headers["etag"] == http.get(path(document)).headers["etag"]
+
+
+@pytest.mark.parametrize(
+    "query", ["name=Bob", "age__gt=1", "name=", "keyword=x", "limit=1", "columns=name", "exp=name"]
+)
+def test_read_takes_no_condition(http: httpx.Client, query: str) -> None:
+    answer = http.get(f"{path(create(http))}?{query}")
+    assert (answer.status_code, faults(answer)) == (422, [query.partition("=")[0]])
 
 
 def test_head_is_get_without_the_body(http: httpx.Client) -> None:

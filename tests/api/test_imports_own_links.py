@@ -110,7 +110,7 @@ def test_a_row_fails_with_the_row_that_it_links_to(club: Served) -> None:
         (2, "whole", "whole: Row 3, to which this one links, can't be imported."),
         (3, "whole", "whole: Row 4, to which this one links, can't be imported."),
         (4, "name", "name: This field is required."),
-        (5, "whole", "whole: There is no document with this _id in 'parts' to link to."),
+        (5, "whole", "whole: There is no document in 'parts' with the _id 99 to link to."),
         (8, "whole", "whole: Row 2, to which this one links, can't be imported."),
     ]
     answer = send(http, text)

@@ -56,7 +56,10 @@ def test_every_link_to_nothing_is_named(school: httpx.Client, database: Any) -> 
     body = {"sno": 1001, "name": "x", "clas": NOBODY, "courses": [course, NOBODY]}
     answer = school.post("/students/", json=body)
     assert answer.status_code == 422
-    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["#/clas", "#/courses/1"]
+    assert [(fault["pointer"], fault["detail"]) for fault in answer.json()["errors"]] == [
+        (place, f'There is no document in {name!r} with the _id "{NOBODY}" to link to.')
+        for place, name in (("#/clas", "classes"), ("#/courses/1", "courses"))
+    ]
     assert database["students"].count_documents({}) == 0
 
 

@@ -15,7 +15,8 @@ def faults(answer: httpx.Response, status: int = 422) -> list[str]:
     """The places of the faults of a problem."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    return [one.get("pointer") or one.get("parameter") for one in answer.json()["errors"]]
+    named = ("pointer", "parameter", "header")
+    return [one[name] for one in answer.json()["errors"] for name in named if name in one]
 
 
 def test_an_array_is_stored_in_its_order(http: httpx.Client, users: Any) -> None:
@@ -136,6 +137,23 @@ def test_what_is_wrong_for_all_is_refused(
 ) -> None:
     fill(users, 1)
     assert faults(http.patch("/users/?age=0&max_affected=1", json=body)) == places
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_collection_has_no_tag_to_match(http: httpx.Client, users: Any, method: str) -> None:
+    fill(users)
+    body = {"json": {"age": 9}} if method == "PATCH" else {}
+
+    def write(header: str, value: str, query: str = "age__lt=2&max_affected=5") -> httpx.Response:
+        return http.request(method, f"/users/?{query}", headers={header: value}, **body)  # type: ignore[arg-type]
+
+    assert faults(write("If-Match", '"x"'), 412) == ["If-Match"]
+    assert faults(write("If-None-Match", "*"), 412) == ["If-None-Match"]
+    assert faults(write("If-Match", "x")) == ["If-Match"]
+    assert faults(write("If-Match", '"x"', "age__lt=2")) == ["max_affected"]
+    assert users.count_documents({"age": {"$lt": 2}}) == 2
+    assert write("If-Match", "*").json()["changed"] == 2
+    assert write("If-None-Match", '"x"').status_code == 200
 
 
 def test_a_delete_of_all_that_match(http: httpx.Client, users: Any) -> None:

@@ -91,6 +91,11 @@ def test_everything_is_described(described: Any) -> None:
                 name = schema["$ref"].removeprefix("#/components/schemas/")
                 assert name in PROBLEMS
             assert ("Retry-After" in answer["headers"]) == (status == "503")
+            assert ("Allow" in answer["headers"]) == (status == "405")
+    imported = described["paths"]["/users/import"]["post"]["responses"]
+    for status, report in (("200", "application/json"), ("422", "application/problem+json")):
+        assert {report, "text/csv"} < imported[status]["content"].keys()
+        assert "Content-Disposition" in imported[status]["headers"]
 
 
 def test_filters_are_typed(described: Any) -> None:
@@ -121,7 +126,9 @@ def test_each_request_has_the_parameters_that_it_takes(described: Any) -> None:
         names = parameters(described, f"/users/export/{word}")
         assert names == list(parameters_of("export", found.takes))
     conditional = ["_id", "If-Match", "If-None-Match"]
-    for method in ("get", "put", "patch", "delete"):
+    read = [*conditional, *parameters_of("read")]
+    assert parameters(described, "/users/{_id}", "get") == read
+    for method in ("put", "patch", "delete"):
         assert parameters(described, "/users/{_id}", method) == conditional
         assert "412" in described["paths"]["/users/{_id}"][method]["responses"]
     assert "304" in described["paths"]["/users/{_id}"]["get"]["responses"]

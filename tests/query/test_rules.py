@@ -122,7 +122,7 @@ def test_a_rule_is_of_a_rule_behind_every_link(compile_with: Any) -> None:
 
 def test_an_expansion_has_that_resources_rule(compile_with: Any) -> None:
     compiler = compile_with(WHOLE, where(("size__lt", "9")))
-    (expansion,) = compiler.expand([("expand", "town")])
+    (expansion,) = compiler.read([("expand", "town")]).expand
     assert [one.render() for one in expansion.below] == [{"size": {"$lt": 9}}]
 
 

@@ -124,7 +124,7 @@ def test_exactly_what_the_export_has_guarded_loses_its_mark() -> None:
         (b'a,b\n1,2\n"x,3\n4,5\n', "Row 3: a quote"),
         (b'a,b\n1,2\n"x"y,3\n', "Row 3: a closing quote"),
         (b'a,b\n1,2\n"' + b"x" * 2_000, "Row 3: a quote"),
-        (b"a,b\n1,2\n3,\0\n", "Row 3 has a NUL"),
+        (b"a,\0b\n1,2\n", "The first row has a NUL"),
         (b"a,b\n1,\xff\xff\xff\n", "no text in UTF-8 or GB18030"),
     ],
 )

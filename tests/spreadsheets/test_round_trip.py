@@ -38,8 +38,7 @@ Everything = pydantic.create_model(
     **{name: (kind, None) for name, kind in OPTIONAL.items()},
 )
 
-# A CSV with a NUL is refused; that XLSX carries it is tested with its encoder.
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 moments = st.datetimes(
     datetime.datetime(1993, 1, 1),  # noqa: DTZ001
     datetime.datetime(9990, 1, 1),  # noqa: DTZ001

@@ -93,7 +93,7 @@ class CsvReader:
     """Reads a CSV file: RFC 4180, its encoding and delimiter as asked, else found.
 
     Every cell is a text. A blank line is a row without anything in it. Raises `BadRequest` for
-    quotes that don't match and for NUL characters, with the row.
+    quotes that don't match, with the row, and for titles with NUL characters: the file is no text.
     """
 
     typed = False
@@ -112,7 +112,9 @@ class CsvReader:
         self._number = 0  # of the last row
         csv.field_size_limit(self._limits.cell)
         self._records = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
+        self._has_header = False
         self.header = read_header(self._titles())
+        self._has_header = True
 
     @property
     def findings(self) -> dict[str, str]:
@@ -132,9 +134,9 @@ class CsvReader:
     def _lines(self) -> Iterator[str]:
         for line in self._text:
             self._size += len(line)
-            if "\0" in line:
+            if not self._has_header and "\0" in line:
                 raise BadRequest(
-                    f"Row {self._number + 1} has a NUL character, which no text may have; "
+                    "The first row has a NUL character, which no title may have; "
                     "is this file really a CSV?"
                 )
             yield line
