@@ -14,7 +14,10 @@ from app.pages.languages import CATALOGUES, CODES
 
 MOST = 6  # sentences inside of each other
 LONGEST = 4_000  # characters of a sentence that is looked for
-_with_name = re.compile(r"([^\s:]{1,200}): (.+)", re.DOTALL).fullmatch
+# `age: must be …`, `courses (courses.0): must be …`, and of a cell `age must be …`.
+_with_name = re.compile(
+    r"([^\s:]{1,200}(?: \([^\s()]{1,200}\))?)(?:(: )(.+)| (must be .+))", re.DOTALL
+).fullmatch
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,21 @@ def _find(code: str, sentence: str, level: int) -> str | None:
     plain, patterns = _read_patterns(code)
     if sentence in plain:
         return plain[sentence]
+    named = _with_name(sentence)
+    whole = _translate_named(code, named, level) if named is not None else None
+    if whole is not None:
+        return whole
     for pattern in patterns:
         found = pattern.find.fullmatch(sentence)
         if found is not None:
             values = [_translate(code, value.strip(), level + 1) for value in found.groups()]
             return pattern.translated.format(*values)
-    named = _with_name(sentence)
-    inner = _translate(code, named[2], level + 1) if named is not None else ""
-    if named is None or inner == named[2]:
+    return None
+
+
+def _translate_named(code: str, named: "re.Match[str]", level: int) -> str | None:
+    name, colon, rest = named[1], named[2], named[3] or named[4]
+    inner = _translate(code, rest, level + 1)
+    if inner == rest:
         return None
-    return f"{named[1]}：{inner}"
+    return f"{name}：{inner}" if colon else f"{name} {inner}"

@@ -8,6 +8,7 @@ from babel.messages.pofile import read_po
 
 from app.pages.languages import CATALOGUES
 from app.pages.sentences import translate
+from app.resources.kinds import KINDS, Kind
 
 CASES = {
     "limit: must be a whole number from 1 to 1000, not 'x'.": (
@@ -22,6 +23,23 @@ CASES = {
     "Another document has the same email; it must be unique.": (
         "另一个文档已有相同的 email；它必须唯一。"
     ),
+    "1 of 2 rows can't be imported, so nothing was written. Row 2: price must be a number.": (
+        "2 行中有 1 行无法导入，因此什么也没有写入。第 2 行：price 必须是数字。"
+    ),
+    "3 documents of 'a' (in b) and 1 document of 'c' (in d) and 2 documents of 'e' (in f) link to "
+    "this document; change or delete them first.": (
+        "'a' 的 3 个文档（字段 b）及'c' 的 1 个文档（字段 d）及'e' 的 2 个文档（字段 f）关联到本文档；"
+        "请先修改或删除它们。"
+    ),
+    "tags (tags.0): String should have at least 24 characters (what was sent: \"x\").": (
+        'tags (tags.0)：至少 24 个字符（收到的是："x"）。'
+    ),
+    "There is no document with this _id in 'a' to link to.": (
+        "'a' 中没有可关联的这个 _id 的文档。"
+    ),
+    "Input should be a valid date or datetime, month value is outside expected range of 1-12.": (
+        "应为日期，月份应为 1 到 12。"
+    ),
     'must be a JSON object, such as {"name":"value"}.': '必须是 JSON 对象，如 {"name":"value"}。',
     "A sentence: that nobody has translated.": "A sentence: that nobody has translated.",
     "": "",
@@ -32,6 +50,21 @@ CASES = {
 def test_a_sentence_is_translated_with_its_values(sentence: str, translated: str) -> None:
     assert translate("zh", sentence) == translated
     assert translate("en", sentence) == sentence
+
+
+REFUSING = [kind for kind in KINDS.values() if kind.read not in (None, str)]
+
+
+@pytest.mark.parametrize("kind", REFUSING, ids=lambda kind: kind.name)
+def test_a_value_that_is_none_of_a_kind_is_told_in_chinese(kind: Kind) -> None:
+    """Of a filter, and of a cell."""
+    assert kind.read is not None
+    with pytest.raises(ValueError, match=r"^must be ") as raised:
+        kind.read("(")
+    told = translate("zh", f"{raised.value}.")
+    assert told.startswith("必须是")
+    assert translate("zh", f"age: {raised.value}, not '('.") == f"age：{told[:-1]}，而不是 '('。"
+    assert translate("zh", f"age {raised.value}.") == f"age {told}"
 
 
 def test_a_value_is_never_a_place() -> None:
