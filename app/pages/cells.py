@@ -5,6 +5,7 @@ escaped here; nothing else makes markup of it.
 """
 
 import datetime
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
@@ -103,4 +104,7 @@ def _write_id(value: bson.ObjectId) -> str:
 
 
 def _write_json(value: Any) -> str:
-    return f"<code>{escape(to_json(value).decode())}</code>"
+    text = to_json(value).decode()
+    if text.startswith('"'):  # a text by itself, such as that of a UUID, needs no quotes
+        text = json.loads(text)
+    return f"<code>{escape(text)}</code>"

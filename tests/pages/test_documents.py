@@ -410,12 +410,15 @@ def test_a_page_shows_all_that_is_stored(typed: httpx.Client, things: Any, store
     stores["numbered"].insert_one({"_id": 7, "name": "seven"})
     link = bson.DBRef("numbered", 7)
     stored = {"_id": KEY, "text": "<b>", "link": link, "stranger": {"a": [1]}, "secret": "pssst"}
+    stored |= {"code": uuid.UUID(int=7), "data": b"ab"}
     things.insert_one({**stored, "moment": datetime.datetime(2026, 1, 2, tzinfo=UTC)})
     text = typed.get(f"/ui/things/{KEY}", headers=HTML).text
     assert "&lt;b&gt;" in text
     assert "<b>" not in text
     assert "pssst" not in text
     assert "not in the model" in text
+    assert "<code>00000000-0000-0000-0000-000000000007</code>" in text
+    assert "<code>YWI=</code>" in text
     assert '<a href="/ui/numbered/7">seven</a>' in text
     back = typed.get("/ui/numbered/7", headers=HTML).text
     assert 'href="/ui/things/?link=7"' in back

@@ -32,9 +32,15 @@ async def test_language_and_theme_are_remembered(page: Page) -> None:
     await page.goto("/ui/users/")
     await page.get_by_role("button", name="中文").click()
     await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
-    await (
-        page.get_by_role("button", name="Dark").or_(page.get_by_role("button", name="深色")).click()
-    )
+    dark, light = (page.get_by_role("button", name=name) for name in ("深色", "浅色"))
+    await page.emulate_media(color_scheme="dark")  # only the other theme is offered
+    await expect(dark).to_be_hidden()
+    await expect(light).to_be_visible()
+    await page.emulate_media(color_scheme="light")
+    await expect(light).to_be_hidden()
+    await dark.click()
+    await expect(dark).to_be_hidden()
+    await expect(light).to_be_visible()
     await page.goto("/")
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")

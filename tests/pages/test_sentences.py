@@ -28,10 +28,10 @@ CASES = {
     ),
     "3 documents of 'a' (in b) and 1 document of 'c' (in d) and 2 documents of 'e' (in f) link to "
     "this document; change or delete them first.": (
-        "'a' 的 3 个文档（字段 b）及'c' 的 1 个文档（字段 d）及'e' 的 2 个文档（字段 f）关联到本文档；"
-        "请先修改或删除它们。"
+        "'a' 的 3 个文档（字段 b）及'c' 的 1 个文档（字段 d）及'e' 的 2 个文档（字段 f）"
+        "关联到本文档；请先修改或删除它们。"
     ),
-    "tags (tags.0): String should have at least 24 characters (what was sent: \"x\").": (
+    'tags (tags.0): String should have at least 24 characters (what was sent: "x").': (
         'tags (tags.0)：至少 24 个字符（收到的是："x"）。'
     ),
     "There is no document with this _id in 'a' to link to.": (

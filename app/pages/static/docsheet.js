@@ -332,7 +332,7 @@ function readValue(element) {
   if (one.matches("time")) return one.title || one.textContent;
   const text = one.textContent;
   if (!one.matches("code")) return text;
-  return text.startsWith('"') ? JSON.parse(text) : /^[[{]/.test(text) ? undefined : text;
+  return /^[[{]/.test(text) ? undefined : text;
 }
 
 function addressOf(heading, value, isNot) {
