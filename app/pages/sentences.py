@@ -14,7 +14,7 @@ from app.pages.languages import CATALOGUES, CODES
 
 MOST = 6  # sentences inside of each other
 LONGEST = 4_000  # characters of a sentence that is looked for
-# `age: must be …`, `courses (courses.0): must be …`, and of a cell `age must be …`.
+# `age: must be …`, `tags (tags.0): must be …`, and of a cell `age must be …`.
 _with_name = re.compile(
     r"([^\s:]{1,200}(?: \([^\s()]{1,200}\))?)(?:(: )(.+)| (must be .+))", re.DOTALL
 ).fullmatch

@@ -34,9 +34,7 @@ CASES = {
     'tags (tags.0): String should have at least 24 characters (what was sent: "x").': (
         'tags (tags.0)：至少 24 个字符（收到的是："x"）。'
     ),
-    "There is no document with this _id in 'a' to link to.": (
-        "'a' 中没有可关联的这个 _id 的文档。"
-    ),
+    "There is no document in 'a' with the _id 7 to link to.": "'a' 中没有 _id 为 7 的文档可关联。",
     "Input should be a valid date or datetime, month value is outside expected range of 1-12.": (
         "应为日期，月份应为 1 到 12。"
     ),
