@@ -129,6 +129,8 @@ class Gate:
         if self._root:
             _put_under(self._root, scope)
         try:
+            if len(headers) < len(scope["headers"]):  # some name is there twice
+                _refuse_second_host(scope)
             self._check_host(headers)
             if scope["type"] == "websocket" or scope["method"] in _WRITES:
                 self._check_origin(headers)
@@ -170,6 +172,13 @@ class Gate:
         if headers.get(b"sec-fetch-site") == b"cross-site":
             detail = "Another site's page may not write here."
             raise Forbidden(detail, Fault(detail, header="Sec-Fetch-Site"))
+
+
+def _refuse_second_host(scope: Scope) -> None:
+    """Raises `BadRequest` for two `Host` lines, of which one would pass (RFC 9112, section 3.2)."""
+    if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+        detail = "Host: it is given twice; a request has one."
+        raise BadRequest(detail, Fault(detail, header="Host"))
 
 
 async def _deny(send: Send) -> None:

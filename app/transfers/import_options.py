@@ -82,7 +82,9 @@ def read_import(
     if values["columns"]:
         importable = make_importable(views, collection)
         declared = importable.options.columns or None
-        parse_columns(importable.shape, declared, values["columns"], None, True, views.shapes)
+        shapes = views.shapes
+        titles = format.tabular
+        parse_columns(importable.shape, declared, values["columns"], None, titles, shapes)
     return Import(
         resource.address,
         format.names[0],

@@ -61,6 +61,14 @@ def test_foreign_host_is_400(http: httpx.Client, host: str) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["header"]) == (400, "Host")
 
 
+@pytest.mark.parametrize("hosts", [("evil.example", "localhost"), ("localhost", "localhost")])
+async def test_two_hosts_are_400(mock_http: httpx.AsyncClient, hosts: tuple[str, str]) -> None:
+    answer = await mock_http.get("/livez", headers=[("Host", host) for host in hosts])
+    assert (answer.status_code, answer.json()["errors"][0]["header"]) == (400, "Host")
+    twice = [("Accept", "text/html"), ("Accept", "application/json")]
+    assert (await mock_http.get("/livez", headers=twice)).status_code == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://localhost:1"},

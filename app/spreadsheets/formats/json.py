@@ -38,5 +38,6 @@ FORMAT = Format(
     takes=frozenset(),
     encoder=JsonEncoder,
     reader=DocumentReader,
+    reads=frozenset({"columns"}),
     media_types=("application/json", "text/json"),
 )

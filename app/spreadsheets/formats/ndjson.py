@@ -36,6 +36,7 @@ FORMAT = Format(
     encoder=NdjsonEncoder,
     reader=DocumentReader,
     endings=("jsonl",),
+    reads=frozenset({"columns"}),
     media_types=(
         "application/x-ndjson",
         "application/ndjson",
