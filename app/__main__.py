@@ -7,6 +7,7 @@ Only the command that runs is imported, so that each starts as quickly as it can
 """
 
 import importlib
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from app import VERSION
 from app.commands.terminal import err, out
-from app.errors import DocsheetError
+from app.errors import DocsheetError, Unavailable
 
 _FIRST_LINE = re.compile(r'"""`docsheet ([a-z-]+)`: (.+?)\W*$')
 _FOLDER = Path(__file__).parent / "commands"
@@ -65,10 +66,13 @@ def _find_commands() -> Iterator[tuple[str, str, str]]:
 
 @contextmanager
 def _report() -> Iterator[None]:
+    # Without a log, what the driver says of the database would stand beside the one line.
+    logging.getLogger("docsheet.database").addHandler(logging.NullHandler())
     try:
         yield
     except DocsheetError as error:
-        err.print(f"docsheet: {error}", style="red", highlight=False, markup=False)
+        hint = " `docsheet doctor` says why." if isinstance(error, Unavailable) else ""
+        err.print(f"docsheet: {error}{hint}", style="red", highlight=False, markup=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from app.auth.changes import check_account, describe_change, end_account, note_command
 from app.auth.documents import What
 from app.auth.own import ACCOUNTS
+from app.auth.passwords import LONGEST, SHORTEST
 from app.auth.signing import rotate
 from app.commands.own import MOST, Document, find_account, find_own, open_own, say, show_table
 from app.commands.terminal import can_ask
@@ -141,9 +142,12 @@ def _note(
 
 def _read_password() -> str:
     """The password: asked for twice, or the first line of standard input."""
-    if not can_ask():
-        return sys.stdin.readline().rstrip("\r\n")
-    chosen = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != chosen:
-        raise StartError("These are two different passwords.")
+    if can_ask():
+        chosen = getpass.getpass("Password: ")
+        if getpass.getpass("Once more: ") != chosen:
+            raise StartError("These are two different passwords.")
+    else:
+        chosen = sys.stdin.readline().rstrip("\r\n")
+    if not SHORTEST <= len(chosen) <= LONGEST:
+        raise StartError(f"A password must have {SHORTEST} to {LONGEST} characters.")
     return chosen

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pymongo.errors import PyMongoError
+
 from app.commands.terminal import err
-from app.errors import StartError
+from app.errors import DocsheetError, StartError
 from app.query.compile import Compiler
 from app.resources.registry import Resource, discover
 from app.resources.views import Views
 from app.servers.embedded import EmbeddedDatabase
 from app.settings import Settings
 from app.spelling import suggest_nearest
+from app.store.errors import translate
 
 
 def find_resource(settings: Settings, name: str) -> Resource:
@@ -27,6 +30,16 @@ def find_compiler(settings: Settings, name: str) -> Compiler:
         raise StartError(f"There is no collection {name!r}.{near} Declared are: {known}.")
     views = Views(resources.values())
     return Compiler(views[resources[name].name], views)
+
+
+@contextmanager
+def translate_errors(*, writing: bool) -> Iterator[None]:
+    """What the driver raises meanwhile as ours, with its sentence."""
+    try:
+        yield
+    except PyMongoError as error:
+        ours = translate(error, writing=writing)
+        raise ours if isinstance(ours, DocsheetError) else StartError(str(ours)) from error
 
 
 @contextmanager

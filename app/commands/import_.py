@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from app.commands.database import find_resource, open_database
+from app.commands.database import find_resource, open_database, translate_errors
 from app.commands.files import open_target
 from app.commands.options import FormatName, ResourceName, add_options, pairs_of, takers_of_imports
 from app.commands.terminal import err, out
@@ -91,6 +91,7 @@ def import_file(
         corrections = cast(BinaryIO, opened.enter_context(tempfile.TemporaryFile()))
         uri = opened.enter_context(open_database(settings))
         connection = opened.enter_context(direct_connection(settings, uri))
+        opened.enter_context(translate_errors(writing=False))
         connection.sync.command("ping")  # so that the servers are known
         ended = _import(asked, resource, views, connection, source, corrections)
         if ended.has_sheet:

@@ -4,19 +4,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pymongo.errors import PyMongoError
 from rich.cells import cell_len, set_cell_size
 
 from app.auth.accounts import find_by_name
 from app.auth.own import own_resources
 from app.auth.turns import take_turn
-from app.commands.database import open_database
+from app.commands.database import open_database, translate_errors
 from app.commands.terminal import out
 from app.errors import Conflict, Invalid, StartError
 from app.resources.registry import Resource
 from app.settings import Settings
 from app.store.client import Connection, direct_connection
-from app.store.errors import translate
 from app.store.indexes import Indexes, make_indexes
 
 MOST = 10_000  # documents that are listed
@@ -32,12 +30,11 @@ def open_own(settings: Settings) -> Iterator[Connection]:
     """
     with open_database(settings) as uri, direct_connection(settings, uri) as connection:
         try:
-            for resource in own_resources():
-                make_indexes(resource, connection.collection(resource.name), Indexes())
-            with take_turn(connection):
-                yield connection
-        except PyMongoError as error:
-            raise StartError(str(translate(error, writing=True))) from error
+            with translate_errors(writing=True):
+                for resource in own_resources():
+                    make_indexes(resource, connection.collection(resource.name), Indexes())
+                with take_turn(connection):
+                    yield connection
         except Conflict as error:
             raise StartError(error.detail) from None
         except Invalid as error:

@@ -10,7 +10,7 @@ import typer
 from app.auth.changes import check_role, describe_change, note_command
 from app.auth.documents import CASELESS, What
 from app.auth.own import ACCOUNTS, ROLES
-from app.auth.roles import Roles
+from app.auth.roles import BUILT_IN, Roles
 from app.commands.files import STDOUT
 from app.commands.own import MOST, Document, find_own, open_own, say, show_table
 from app.errors import StartError
@@ -43,9 +43,11 @@ def list_() -> None:
 @actions.command()
 def show(name: Name) -> None:
     """Write the rules of a role as JSON, as `docsheet roles set` reads them."""
-    with open_own(read_settings()) as connection:
-        role = _find(connection, name)
-    say(orjson.dumps(role["rules"], option=orjson.OPT_INDENT_2).decode())
+    rules = BUILT_IN.get(name.casefold())
+    if rules is None:
+        with open_own(read_settings()) as connection:
+            rules = _find(connection, name)["rules"]
+    say(orjson.dumps(rules, option=orjson.OPT_INDENT_2).decode())
 
 
 @actions.command("set")
@@ -72,6 +74,8 @@ def set_(
 @actions.command()
 def delete(name: Name) -> None:
     """Delete a role that no account has."""
+    if name.casefold() in BUILT_IN:
+        raise StartError(f"The role {name!r} is always there, and can't be deleted.")
     settings = read_settings()
     with open_own(settings) as connection:
         before = _find(connection, name)

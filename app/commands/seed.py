@@ -10,11 +10,11 @@ import typer
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.commands.database import find_resource, open_database
+from app.commands.database import find_resource, open_database, translate_errors
 from app.commands.samples import QuickFaker
 from app.commands.terminal import out
 from app.errors import Invalid, StartError
@@ -26,7 +26,6 @@ from app.resources.storing import Document
 from app.settings import Settings, read_settings
 from app.store.client import client_options
 from app.store.codes import Code
-from app.store.errors import translate
 from app.store.indexes import Indexes, make_indexes
 
 BULK = 1_000  # documents
@@ -46,7 +45,7 @@ def fill(settings: Settings, name: str, count: int, seed: int, console: Console)
     """Stores `count` samples of a resource, and of those that they link to, in proportion.
 
     One whose `_id` or unique value is there already is skipped. Raises `StartError` for an unknown
-    resource, one without a sample, and a database that can't be reached.
+    resource and one without a sample, `Unavailable` for a database that can't be reached.
     """
     resource = find_resource(settings, name)
     resources = {other.name: other for other in discover(settings.MODELS).values()}
@@ -55,10 +54,8 @@ def fill(settings: Settings, name: str, count: int, seed: int, console: Console)
         MongoClient[Document](uri, **client_options(settings)) as client,
     ):
         seeding = _Seeding(client[settings.DB_NAME], resources, seed, console)
-        try:
+        with translate_errors(writing=True):
             seeding.fill(resource, count)
-        except PyMongoError as error:
-            raise StartError(str(translate(error, writing=True))) from error
 
 
 class _Seeding:

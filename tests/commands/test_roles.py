@@ -101,6 +101,14 @@ def test_a_role_that_can_not_be_is_refused(
     assert stored["docsheet.roles"].count_documents({}) == 0
 
 
+def test_a_role_that_is_always_there_is_shown_and_not_deleted(run: Run) -> None:
+    assert json.loads(run("roles", "show", "Viewer").stdout) == {
+        "*": {"read": True, "export": True}
+    }
+    refused = run("roles", "delete", "viewer")
+    assert (refused.exit_code, "is always there" in refused.stderr) == (1, True)
+
+
 async def test_a_key_is_made_listed_and_ended(run: Run, stored: Any, mongo_uri: str) -> None:
     made = run("keys", "add", "BERT", "--name", "for Excel", "--scope", "users:read", "--days", "9")
     assert made.exit_code == 0

@@ -57,3 +57,19 @@ def test_a_sample_that_the_model_refuses_is_named(seed: Any, tmp_path: Path) -> 
     status, shown = seed("Thing", MODELS="refused", PYTHONPATH=str(tmp_path))
     assert status == 1
     assert "Thing.Resource.sample makes what the model refuses" in shown
+
+
+def test_a_database_that_is_away_is_one_line_that_leads_to_the_doctor(tmp_path: Path) -> None:
+    away = {"MONGO_URI": "mongodb://127.0.0.1:1", "PRIMARY_WAIT_SECONDS": "1"}
+    (tmp_path / "users.csv").touch()
+    for words in (
+        ["seed", "users"],
+        ["export", "users", "-o", "-"],
+        ["import", "users", str(tmp_path / "users.csv")],
+        ["accounts", "list"],
+    ):
+        done = nursery().run(words, ROOT, {**os.environ, **away})
+        assert (done.returncode, done.stdout) == (1, b"")
+        (line,) = done.stderr.decode().strip().splitlines()
+        assert line.startswith("docsheet: The database can't be reached")
+        assert line.endswith("`docsheet doctor` says why.")
