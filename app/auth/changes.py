@@ -4,7 +4,7 @@ The same for servers and commands; who asks has the turn (see `turns`). Nothing 
 loop.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.api import saved
@@ -16,6 +16,7 @@ from app.auth.audit import make_entry
 from app.auth.documents import What
 from app.auth.own import ACCOUNTS, KEYS, ROLES
 from app.auth.roles import BUILT_IN, Roles
+from app.auth.scopes import find_beyond, scopes_of
 from app.auth.sessions import COLLECTION as SESSIONS
 from app.auth.tokens import COLLECTION as TOKENS
 from app.errors import Conflict, Fault
@@ -73,6 +74,21 @@ def _refuse_in_use(database: Connection, name: Any) -> None:
         shown = f"{count:,}" if count <= COUNTED else f"More than {COUNTED:,}"
         noun = "account has" if count == 1 else "accounts have"
         raise Conflict(f"{shown} {noun} this role; give them another one first.")
+
+
+def find_unheld(
+    database: Connection, roles: Roles, account: Any, scopes: Iterable[str]
+) -> list[str]:
+    """Those of some scopes that an account doesn't have by its role, in their order.
+
+    Of an account that isn't there none: whoever links to it is told so.
+    """
+    found = database.collection(ACCOUNTS).find_one({"_id": account}, {"role": 1})
+    if found is None:
+        return []
+    name = str(found.get("role"))
+    role = roles.find(name, database.collection(ROLES).find_one({"name": name}))
+    return find_beyond(scopes_of(role, roles.resources.values()), scopes)
 
 
 def end_account(database: Connection, account: Any) -> None:

@@ -26,6 +26,7 @@ from app.api.orders import read_order
 from app.api.router import EXPORT, ResourceRouter
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
+from app.auth.changes import find_unheld
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.orders import NewKey, NewShare, choose_scopes, inherit_scopes
@@ -243,11 +244,14 @@ class KeyRouter(MadeRouter):
         resources = self._keeper.roles.resources.values()
         is_full = access.view.rights.may("delete")
         scopes = choose_scopes(order.scopes, caller, resources, is_full=is_full)
+        account = _read_account(order.account, caller)
+        if account != caller.id:
+            await self._refuse_unheld(account, order.scopes)
         identifier, secret = make_id(), make_secret()
         document = {
             "_id": identifier,
             "name": order.name,
-            "account": bson.DBRef(ACCOUNTS, _read_account(order.account, caller)),
+            "account": bson.DBRef(ACCOUNTS, account),
             "scopes": scopes,
             "digest": digest(secret),
             "created": now(),
@@ -255,6 +259,14 @@ class KeyRouter(MadeRouter):
             "last_used": None,
         }
         return document, {"id": identifier, "secret": secret}
+
+    async def _refuse_unheld(self, account: Any, scopes: list[str]) -> None:
+        """Raises `Forbidden` for a scope that the account of a key doesn't have."""
+        roles = self._keeper.roles
+        unheld = await self._database.run(find_unheld, self._database, roles, account, scopes)
+        if unheld:
+            detail = f"This account has no scope {unheld[0]!r}."
+            raise Forbidden(detail, Fault(detail, pointer=f"#/scopes/{scopes.index(unheld[0])}"))
 
 
 def _read_account(text: str | None, caller: Caller) -> Any:

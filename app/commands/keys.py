@@ -1,22 +1,24 @@
 """`docsheet keys`: lists, makes and ends keys, by which programs call without a password."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import bson
 import typer
 
-from app.auth.changes import describe_change, note_command
+from app.auth.changes import describe_change, find_unheld, note_command
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.own import ACCOUNTS, KEYS
+from app.auth.roles import Roles
 from app.auth.scopes import read_scopes
 from app.commands.own import MOST, Document, find_account, open_own, say, show_table
 from app.errors import StartError
 from app.resources.links import list_stored_forms
-from app.resources.registry import discover
-from app.settings import Settings, read_settings
+from app.resources.registry import Resource, discover
+from app.settings import read_settings
+from app.store.client import Connection
 
 MOST_DAYS = 36_500
 actions = typer.Typer(help="List, make and end keys.", no_args_is_help=True, add_completion=False)
@@ -63,10 +65,12 @@ def add(
 ) -> None:
     """Make a key of an account, and write its id and its secret, this once."""
     settings = read_settings()
-    scopes = _read_scopes(settings, scope or [])
+    resources = discover(settings.MODELS).values()
+    scopes = _read_scopes(resources, scope or [])
     identifier, secret = make_id(), make_secret()
     with open_own(settings) as connection:
         owner = find_account(connection, account)
+        _refuse_unheld(connection, resources, owner, scopes)
         key: Document = {
             "_id": identifier,
             "name": name,
@@ -82,12 +86,20 @@ def add(
     say(f"{identifier}\n{secret}")
 
 
-def _read_scopes(settings: Settings, words: list[str]) -> list[str]:
+def _read_scopes(resources: Iterable[Resource], words: list[str]) -> list[str]:
     try:
-        read_scopes(words, discover(settings.MODELS).values())
+        read_scopes(words, resources)
     except ValueError as error:
         raise StartError(f"--scope: {error}.") from None
     return words
+
+
+def _refuse_unheld(
+    connection: Connection, resources: Iterable[Resource], owner: Document, scopes: list[str]
+) -> None:
+    unheld = find_unheld(connection, Roles(resources), owner["_id"], scopes)
+    if unheld:
+        raise StartError(f"--scope: the account {owner['name']!r} has no scope {unheld[0]!r}.")
 
 
 @actions.command()

@@ -236,8 +236,14 @@ async def test_an_administrator_makes_and_ends_the_keys_of_others(served: Served
         named = await client.get("/auth/keys/?account.name=ann&expand=account&fields=account")
         assert [one["account"]["name"] for one in named.json()] == ["ann"]
         for unknown in ("6740f5b2c1f0a1b2c3d4e5f6", "ann"):
-            answer = await make(client, account=unknown)
+            answer = await make(client, account=unknown, scopes=["read"])
             assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/account")
+        for scope in ("users:update", "admin"):
+            answer = await make(client, account=str(ann), scopes=["read", scope])
+            place = answer.json()["errors"][0]["pointer"]
+            assert (answer.status_code, place) == (403, "#/scopes/1")
+        fewer = (await make(client, account=str(ann), scopes=["users:read"])).json()
+        assert fewer["scopes"] == ["users:read"]
     async with served.client(**basic_of(key)) as client:
         assert (await client.get("/users/")).status_code == 200
         assert (await client.get("/auth/accounts/")).status_code == 403

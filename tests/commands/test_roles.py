@@ -125,6 +125,8 @@ async def test_a_key_is_made_listed_and_ended(run: Run, stored: Any, mongo_uri: 
     assert (await get(mongo_uri, "/users/", **bearer)).status_code == 401
     assert run("keys", "delete", identifier).exit_code == 1
     assert run("keys", "add", "nobody", "--name", "x").exit_code == 1
+    beyond = run("keys", "add", "bert", "--name", "x", "--scope", "users:delete")
+    assert (beyond.exit_code, "has no scope 'users:delete'" in beyond.stderr) == (1, True)
     wrong = run("keys", "add", "bert", "--name", "x", "--scope", "raed")
     assert "Did you mean 'read'?" in wrong.stderr
     assert secret not in str(list(stored["docsheet.audit"].find()))
