@@ -6,12 +6,16 @@ character is `[` is an array. Extended JSON is made plain.
 
 import codecs
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import orjson
 
 from app.errors import BadRequest, TooLarge
+from app.resources.faults import read_pointer
+from app.resources.storing import find_unstorable
 from app.spreadsheets.extended import has_extended, unwrap
 from app.spreadsheets.format import MIB, ReadOptions, Rows, Unreadable
 from app.spreadsheets.header import explain_too_many_rows
@@ -22,6 +26,13 @@ SHOWN = 200  # characters of an unreadable line that an error shows
 _BLOCK = 256 * 1024  # bytes read at a time
 _LONGEST_WORD = 16  # characters: an escape or `false` that is cut is reported at its begin
 _SPACE = " \t\r\n"  # RFC 8259, section 2
+
+_MANY_DIGITS = 40
+# Integers that may have more than 64 bits, which orjson reads as doubles. Whether some bytes have
+# one is found out in a tenth of the time of a regular expression.
+_long_integer = re.compile(rb"[0-9]{19}").search
+_LONG = b"0" * 19
+_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
 
 Piece = tuple[int, Any, int]  # the number of a document, the document, its size in JSON
 
@@ -71,18 +82,20 @@ class DocumentReader:
     def _lines(self) -> Iterator[Piece]:
         number, rest = 0, b""
         while block := self._file.read(_BLOCK):
-            *lines, rest = (rest + block).split(b"\n")
+            text = rest + block
+            has_long = _LONG in text.translate(_DIGITS)
+            *lines, rest = text.split(b"\n")
             for line in lines:
                 number += 1
                 if line and not line.isspace():
-                    yield number, _line(line), len(line)
+                    yield number, _line(line, has_long), len(line)
             if len(rest) > self._limits.record:
                 raise BadRequest(
                     f"Line {number + 1} has more than {self._limits.record:,} bytes, more than any "
                     "document can have."
                 )
         if rest and not rest.isspace():
-            yield number + 1, _line(rest), len(rest)
+            yield number + 1, _line(rest, True), len(rest)
 
     def _elements(self) -> Iterator[Piece]:
         text = _Text(self._file, self._limits.record)
@@ -107,25 +120,43 @@ class DocumentReader:
         text.end()
 
 
-def _line(line: bytes) -> Any:
+def _line(line: bytes, may_have_long: bool) -> Any:
+    is_exact = may_have_long and _long_integer(line)
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
+        value = _read_exactly(line.decode()) if is_exact else orjson.loads(line)
+    except (ValueError, RecursionError) as error:
         return Unreadable(_show(line), f"This line is no JSON: {error}.")
     if type(value) is not dict:
         return _document(value, _show(line))
-    return unwrap(value) if has_extended(line) else value
+    value = unwrap(value) if has_extended(line) else value
+    return _refuse_unstorable(value) if is_exact else value
 
 
 def _document(value: Any, text: str) -> Any:
     if type(value) is dict:
-        return unwrap(value)
-    shown = text or json.dumps(value, ensure_ascii=False)[:SHOWN]
+        return _refuse_unstorable(unwrap(value))
+    shown = text or _escape(json.dumps(value, ensure_ascii=False)[:SHOWN])
     return Unreadable(shown, 'Each document must be a JSON object, such as {"name": "Ada"}.')
+
+
+def _refuse_unstorable(document: Any) -> Any:
+    """The document; what stands for it where it has what orjson can't write, as MongoDB can't."""
+    try:
+        orjson.dumps(document)
+    except TypeError:
+        fault = find_unstorable(document)
+        path = ".".join(map(str, read_pointer(fault.pointer or "#")))
+        return Unreadable("", f"{path}: {fault.detail}" if path else fault.detail, path)
+    return document
 
 
 def _show(line: bytes) -> str:
     return line[: 4 * SHOWN].decode(errors="replace")[:SHOWN].strip()
+
+
+def _escape(text: str) -> str:
+    """The text without lone surrogates, which no report can have."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class _Text:
@@ -136,7 +167,7 @@ class _Text:
         self._file = file
         self._limit = limit
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._scan = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+        self._scan = _DECODER.raw_decode
         self._buffer, self._at, self._ended = "", 0, False
 
     def next(self) -> str:
@@ -208,3 +239,23 @@ class _Text:
 
 def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
+
+
+class _BeyondDouble(float):
+    """A number that no double can hold; orjson writes no such class."""
+
+
+def _read_float(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _BeyondDouble(value)
+
+
+def _read_integer(text: str) -> int:
+    # Python refuses to read thousands of digits.
+    return int(text) if len(text) < _MANY_DIGITS else 10**_MANY_DIGITS
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_int=_read_integer, parse_float=_read_float
+)
+_read_exactly = _DECODER.decode

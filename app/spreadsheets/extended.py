@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from app.resources.kinds import write_datetime
+from app.resources.kinds import INT64, write_datetime
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MILLISECOND = datetime.timedelta(milliseconds=1)
@@ -62,6 +62,13 @@ def _text(value: Any) -> str:
     return value
 
 
+def _read_whole(text: str) -> int:
+    number = int(text)
+    if number not in INT64:
+        raise ValueError(text)
+    return number
+
+
 def _read_double(text: str) -> Any:
     number = float(text)
     return number if math.isfinite(number) else _WORDS[text]
@@ -97,8 +104,8 @@ _WORDS = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"}
 _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "$oid": lambda value: _text(value["$oid"]),
     "$date": lambda value: _date(value["$date"]),
-    "$numberInt": lambda value: int(value["$numberInt"]),
-    "$numberLong": lambda value: int(value["$numberLong"]),
+    "$numberInt": lambda value: _read_whole(value["$numberInt"]),
+    "$numberLong": lambda value: _read_whole(value["$numberLong"]),
     "$numberDouble": lambda value: _read_double(value["$numberDouble"]),
     "$numberDecimal": lambda value: _text(value["$numberDecimal"]),
     "$uuid": lambda value: str(uuid.UUID(_text(value["$uuid"]))),

@@ -89,10 +89,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Stands for a document that can't be read: the text as it came, and why in a sentence."""
+    """Stands for a document that can't be read: the text as it came, and why in a sentence.
+
+    `path` is of the field that is wrong, if it is one.
+    """
 
     text: str
     detail: str
+    path: str = ""
 
 
 class Reader(Protocol):

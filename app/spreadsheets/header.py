@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from app.errors import BadRequest
-from app.spreadsheets.workbook import letters
+from app.spreadsheets.workbook import COLUMNS, letters
 
 
 def read_header(titles: Sequence[str]) -> list[str]:
     """The titles without empty ones at the end.
 
-    Raises `BadRequest` for none and for doubled ones.
+    Raises `BadRequest` for none, for doubled ones and for more than a sheet has.
     """
     kept = [title.strip() for title in titles]
     while kept and not kept[-1]:
@@ -18,9 +18,14 @@ def read_header(titles: Sequence[str]) -> list[str]:
         raise BadRequest(
             "The first row is empty: it must have the columns' titles, such as name,email."
         )
+    if len(kept) > COLUMNS:
+        raise BadRequest(
+            f"The first row has {len(kept):,} titles; an import takes {COLUMNS:,} at most."
+        )
+    places: dict[str, int] = {}
     for position, title in enumerate(kept):
-        if title and title in kept[:position]:
-            first, second = letters(kept.index(title)), letters(position)
+        if title and places.setdefault(title, position) != position:
+            first, second = letters(places[title]), letters(position)
             raise BadRequest(
                 f"The columns {first} and {second} have the same title {title!r}; "
                 "each title may be there once."

@@ -17,6 +17,7 @@ from app.errors import Fault, Invalid, and_more
 from app.query.flatten import Steps
 from app.resources.fields import Field, Shape
 from app.resources.links import Shapes, first_link, link_paths
+from app.spelling import show as quote
 from app.spelling import suggest_nearest
 from app.spreadsheets.cell import Cell
 from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, zone
@@ -166,7 +167,7 @@ class Ingest:
 
     def _document(self, number: int, document: Any) -> Record:
         if isinstance(document, Unreadable):
-            return Record(number, faults=[CellFault("", document.text, document.detail)])
+            return Record(number, faults=[CellFault(document.path, document.text, document.detail)])
         for link in self._links:
             _replace_links(document, link.path.split("."))
         return Record(number, document=document)
@@ -283,7 +284,7 @@ class _Names:
         target = self.find(position, title)
         if target is None:
             near = suggest_nearest(title, [*self._known, *self._asked, *self._titles])
-            raise ValueError(f"The column {title!r} is no field.{near or self._list_fields()}")
+            raise ValueError(f"The column {quote(title)} is no field.{near or self._list_fields()}")
         return target
 
     def find(self, position: int, title: str) -> Target | None:

@@ -24,7 +24,7 @@ from app.resources.validation import hide_excluded, view_of
 from app.spreadsheets.cell import Cell, Cut, Serial
 from app.spreadsheets.cells import Texts, move_to_zone, zone
 from app.spreadsheets.columns import Column, Table
-from app.spreadsheets.extended import unwrap
+from app.spreadsheets.extended import key_of, unwrap
 from app.spreadsheets.forms import is_empty_by_default, is_required_where_it_is
 from app.spreadsheets.ingest import CellFault, Ingest, Record, Target
 
@@ -180,8 +180,8 @@ def _is_number(cell: float, value: Any) -> bool:
 def without_equal(patch: Document, shown: Document) -> Document:
     """A document without what the stored one shows as well: null equals a field that is missing.
 
-    The document has no Extended JSON any more; a stored object that only looks like some is shown
-    as it is.
+    The document has no Extended JSON and no DBRef any more; a stored object that only looks like
+    the one, or is a link to another collection, is shown as it is.
     """
     differing: Document = {}
     for name, value in patch.items():
@@ -190,7 +190,7 @@ def without_equal(patch: Document, shown: Document) -> Document:
             inner = without_equal(value, old)
             if inner:
                 differing[name] = inner
-        elif not _are_equal(value, old) and not _are_equal(value, unwrap(old)):
+        elif not _are_equal(value, old) and not _are_equal(value, key_of(unwrap(old))):
             differing[name] = value
     return differing
 

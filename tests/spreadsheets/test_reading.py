@@ -123,8 +123,10 @@ def test_exactly_what_the_export_has_guarded_loses_its_mark() -> None:
         (b"a,b,a\n", "columns A and C have the same title 'a'"),
         (b'a,b\n1,2\n"x,3\n4,5\n', "Row 3: a quote"),
         (b'a,b\n1,2\n"x"y,3\n', "Row 3: a closing quote"),
-        (b'a,b\n1,2\n"' + b"x" * 2_000, "Row 3: a quote"),
+        (b'a,b\n1,2\n"' + b"x" * 2_000, "Does a quote"),
         (b"a,\0b\n1,2\n", "The first row has a NUL"),
+        (b"a\n" + b"x" * 2_000, "a cell has more than 1,000 characters"),
+        (",".join(map(str, range(20_000))).encode(), "The first row has 20,000 titles"),
         (b"a,b\n1,\xff\xff\xff\n", "no text in UTF-8 or GB18030"),
     ],
 )
@@ -198,6 +200,40 @@ def test_an_array_is_read_across_the_borders_of_blocks() -> None:
 )
 def test_a_broken_array_says_where(data: bytes, detail: str) -> None:
     assert detail in refused(data, "json", limits=Limits(record=100_000)).detail
+
+
+@pytest.mark.parametrize("format", ["json", "ndjson"])
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ('{"a": 18446744073709551616}', "a"),
+        ('{"a": {"b": [1, -9223372036854775809000]}}', "a.b.1"),
+        ('{"a": 1e999}', "a"),
+        ('{"a": "\\ud800"}', "a"),
+        ('{"\\ud800": 1}', ""),
+        ('["\\ud800"]', ""),
+        ('{"a": ' + "9" * 5_000 + "}", "a"),
+    ],
+)
+def test_what_mongodb_cannot_hold_is_a_fault_of_its_document(
+    document: str, path: str, format: str
+) -> None:
+    around = ['{"b": 1}', document, '{"b": 12345678901234567890123}'[:20] + "}"]
+    joined = "\n".join(around) if format == "ndjson" else f"[{','.join(around)}]"
+    rows = [row for _, row in read(joined.encode(), format)[1]]
+    assert (rows[0], rows[2]) == ({"b": 1}, {"b": 12345678901234})
+    assert isinstance(rows[1], Unreadable)
+    assert rows[1].text.isascii()
+    assert rows[1].path == path or "no JSON" in rows[1].detail
+
+
+def test_all_digits_of_an_integer_are_read_across_blocks() -> None:
+    lines = [b'{"x": "' + b"y" * 200_000 + b'"}', b'{"n": 9223372036854775807}'] * 4
+    data = b"\n".join([*lines, b'{"n": 9223372036854775808}', b'{"n": 1E400}'])
+    rows = [row for _, row in read(data, "ndjson")[1]]
+    assert [row["n"] for row in rows[1:8:2]] == [2**63 - 1] * 4
+    assert rows[8] == {"n": 2**63}  # which the model refuses, with its place
+    assert isinstance(rows[9], Unreadable)
 
 
 def test_a_line_that_is_longer_than_any_document() -> None:

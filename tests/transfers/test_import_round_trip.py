@@ -79,6 +79,7 @@ TYPED: dict[str, st.SearchStrategy[Any]] = {
         st.sampled_from(["a", "b"]), st.one_of(st.none(), small, texts), max_size=2
     ),
     "otherName": texts,
+    "link": whole.map(lambda key: bson.DBRef("numbered", key)),
 }
 # What another program may have stored in any of them.
 ODD = st.one_of(
@@ -101,6 +102,7 @@ ODD = st.one_of(
     st.just(bson.Timestamp(5, 1)),
     st.just(bson.MaxKey()),
     st.just(bson.Int64(5)),
+    st.just(bson.DBRef("others", "k")),
     st.sampled_from(  # what only looks like Extended JSON
         [{"$numberLong": "5"}, {"$date": 1}, [{"$oid": "a" * 24}], {"k": {"$uuid": "x"}}]
     ),

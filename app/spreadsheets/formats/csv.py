@@ -206,7 +206,12 @@ def _some_guarded(row: list[str]) -> bool:
 def _reason(error: csv.Error) -> str:
     """What is wrong with the quotes, in words of a person."""
     text = str(error)
-    if "unexpected end of data" in text or "field limit" in text:
+    if "field limit" in text:
+        return (
+            f"a cell has more than {csv.field_size_limit():,} characters, more than any document "
+            'can have. Does a quote (") open it that is never closed?'
+        )
+    if "unexpected end of data" in text:
         return 'a quote (") opens a cell and is never closed.'
     if "expected after" in text:
         return (
