@@ -9,10 +9,12 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import IO, Any
 from urllib.parse import urlencode
 
 import orjson
+from starlette.requests import Request
 from starlette.types import Scope
 
 from app.api.access import Access
@@ -22,6 +24,8 @@ from app.api.parts import Part
 from app.concurrency import cancel, run_to_end
 from app.errors import RequestError
 from app.pages.matching import name_columns
+from app.pages.preferences import read_preferences
+from app.pages.sentences import translate
 from app.settings import Settings
 from app.spreadsheets.format import ReadOptions
 from app.spreadsheets.formats import FORMATS
@@ -132,6 +136,8 @@ class Importing(Part):
         asked, query = self.make_import(
             access, steps.reading, steps.found, steps.plan, dry_run=dry_run
         )
+        language = read_preferences(Request(scope)).language
+        asked = replace(asked, translate=partial(translate, language))
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.runs.place(access, asked.mode))
             begun = await self.kept.begin(kept, what)

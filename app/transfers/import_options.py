@@ -1,6 +1,6 @@
 """The parameters of an import → an `Import`, plain data that says what it is to do."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +22,8 @@ class Import:
     """What an import is to do, as plain data; `resource` is the first step of its addresses.
 
     `sheet` asks for a sheet to correct in that format, where a row is wrong. `skipped` are titles
-    of columns that are overlooked, which no parameter can say.
+    of columns that are overlooked, which no parameter can say. `translate` makes of a sentence
+    what the sheet says.
     """
 
     resource: str
@@ -35,6 +36,7 @@ class Import:
     options: ReadOptions = field(default_factory=ReadOptions)
     sheet: SheetFormat | None = None
     skipped: tuple[str, ...] = ()
+    translate: Callable[[str], str] = str
 
 
 def check_parameters(resource: Resource, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

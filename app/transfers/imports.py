@@ -10,7 +10,7 @@ server, a thread for a mock.
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from pymongo.errors import PyMongoError
@@ -315,8 +315,11 @@ class _Run:
                 found += following.faults
                 following = next(faults, None)
             if found or every:
-                sheet.add(row, found)
+                sheet.add(row, [self._translate(fault) for fault in found])
         sheet.finish()
+
+    def _translate(self, fault: CellFault) -> CellFault:
+        return replace(fault, detail=self._asked.translate(fault.detail))
 
     def _corrections(self, reader: Reader, file: BinaryIO) -> Corrections:
         assert reader.header is not None

@@ -211,6 +211,25 @@ def test_the_sheet_to_fix_is_kept_beside_the_file(wizard: Wizard, http: httpx.Cl
     assert http.get(f"{wizard.address}/sheet").status_code == 404  # no row was wrong
 
 
+def test_the_sheet_to_fix_is_in_the_language_of_the_reader(
+    wizard: Wizard, http: httpx.Client
+) -> None:
+    http.headers["Accept-Language"] = "zh"
+    twice = "name,email\nAda,a@example.com\nBob,a@example.com\n"
+    for name, file in (
+        ("a.csv", twice.encode()),
+        ("a.xlsx", workbook(("a", [line.split(",") for line in twice.split()]))),
+    ):
+        wizard.upload(name, file).do("preview")
+        assert "第 2 行 有相同的 email" in wizard.text
+        sheet = http.get(f"{wizard.address}/sheet").content
+        if name == "a.csv":
+            cell = list(csv.reader(io.StringIO(sheet.decode("utf-8-sig"))))[2][2]
+        else:
+            cell = openpyxl.load_workbook(io.BytesIO(sheet)).worksheets[0]["C3"].value
+        assert "第 2 行 有相同的 email；" in cell
+
+
 def test_the_same_columns_are_matched_as_before(wizard: Wizard) -> None:
     wizard.upload("a.csv", "a,b\nAda,ada@example.com\n")
     words = {"column.0": "name", "column.1": "email", "mode": "insert", "on_error": "skip"}
