@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
@@ -230,15 +231,15 @@ class Docs:
 
     def _home_json(self, served: Sequence[str]) -> dict[str, Any]:
         return {
-            "resources": {
-                name: {
-                    "documents": f"{self._root}/{name}/",
-                    "exports": {word: f"{self._root}/{name}/export/{word}" for word in FORMATS},
-                }
-                for name in served
-            },
+            "resources": {name: self._list_addresses(name) for name in served},
             **dict(self._docs_links()),
         }
+
+    def _list_addresses(self, name: str) -> dict[str, Any]:
+        """Where a resource's documents and downloads are."""
+        path = f"{self._root}/{quote(name)}"
+        exports = {word: f"{path}/export/{word}" for word in FORMATS}
+        return {"documents": f"{path}/", "exports": exports}
 
     def _docs_links(self) -> list[tuple[str, str]]:
         """The name and address of each page of the documentation; none where it is off."""

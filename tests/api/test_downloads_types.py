@@ -223,6 +223,9 @@ def test_excluded_fields_inside_cells_and_a_chinese_name(mongo_uri: str, tmp_pat
         assert answer.headers["content-disposition"] == (
             "attachment; filename=\"__.json\"; filename*=UTF-8''%E4%BA%BA%E5%91%98.json"
         )
+        named = http.get("/").json()["resources"]["人员"]
+        assert named["documents"] == "/%E4%BA%BA%E5%91%98/"
+        assert named["exports"]["csv"] == "/%E4%BA%BA%E5%91%98/export/csv"
 
 
 def test_uuid_keys(things: tuple[httpx.Client, Any]) -> None:
