@@ -26,6 +26,7 @@ ENV_FILE = ".env"
 OF_COMPOSE = ("DOCSHEET_", "COMPOSE_")  # names in .env that are for `docker compose` alone
 SECRET_LENGTH = 32  # characters of SECRET_KEY, at least (RFC 7518, 3.2)
 NOT_IN_NAMES = frozenset('/\\. "$*<>:|?\0')  # of databases, on any system
+OF_MONGODB = ("admin", "config", "local")  # databases
 Names = Annotated[tuple[str, ...], NoDecode]  # written with commas
 
 
@@ -230,7 +231,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("DOCS", "LOG_FORMAT", "LOG_LEVEL", "METRICS", mode="before")
+    @field_validator("AUTH", "DOCS", "LOG_FORMAT", "LOG_LEVEL", "METRICS", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -261,6 +262,19 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
+    @field_validator("ALLOWED_HOSTS")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(name.removeprefix("[").removesuffix("]") for name in value)
+        for name in names:
+            if "/" in name or "]" in name or name.count(":") == 1:
+                raise ValueError(
+                    f"{name!r} is no host name; one looks like docs.example.org, without a port"
+                )
+        if not names:
+            raise ValueError("it names no host, so that no request could be answered")
+        return names
+
     @field_validator("ROOT_PATH")
     @classmethod
     def _root_path(cls, value: str) -> str:
@@ -284,6 +298,8 @@ class Settings(BaseSettings):
         if odd:
             what = "a space" if odd[0] == " " else repr(odd[0])
             raise ValueError(f"{value!r} has {what}; letters, digits, - and _ are fine")
+        if value in OF_MONGODB:
+            raise ValueError(f"{value!r} is MongoDB's own; choose another name")
         return value
 
     @field_validator("MONGO_URI")

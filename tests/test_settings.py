@@ -24,7 +24,10 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("BODY_LIMIT_MIB", "nan"),
         ("BODY_LIMIT_MIB", "0"), ("QUERY_TIME_LIMIT_SECONDS", "-1"),
         ("QUERY_TIME_LIMIT_SECONDS", "inf"),
-        ("DB_NAME", "a/b"), ("DB_NAME", "x" * 64), ("CORS_ORIGINS", "example.org"),
+        ("DB_NAME", "a/b"), ("DB_NAME", "x" * 64), ("DB_NAME", "local"), ("DB_NAME", "admin"),
+        ("ALLOWED_HOSTS", ","), ("ALLOWED_HOSTS", "https://a.b"), ("ALLOWED_HOSTS", "a.b:80"),
+        ("ALLOWED_HOSTS", "[::1]:80"),
+        ("CORS_ORIGINS", "example.org"),
         ("CORS_ORIGINS", "https://a/b"),
         ("MONGO_URI", "http://x"), ("MONGO_URI", "mongodb://"), ("MONGO_URI", "mongodb://h:99999"),
         ("MONGO_URI", "mongodb://u:p%zz@h"), ("EXPORT_READ_PREFERENCE", "fastest"),
@@ -122,11 +125,14 @@ def test_secret_of_the_uri_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> N
 def test_environment_wins_over_the_file_and_empty_is_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Path(".env").write_text("PORT=1\nDB_NAME=file\nMONGO_URI=\nALLOWED_HOSTS= a , b ,\n")
+    Path(".env").write_text(
+        "PORT=1\nDB_NAME=file\nMONGO_URI=\nALLOWED_HOSTS= a , [::1] ,\nAUTH=On\n"
+    )
     monkeypatch.setenv("PORT", "2")
     settings = read_settings()
     assert (settings.PORT, settings.DB_NAME, settings.MONGO_URI) == (2, "file", "")
-    assert settings.ALLOWED_HOSTS == ("a", "b")
+    assert settings.ALLOWED_HOSTS == ("a", "::1")
+    assert settings.AUTH == "on"
 
 
 def test_committed_file_holds_the_defaults_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,11 +55,11 @@ def _import(name: str, package: str) -> ModuleType:
                 f"MODELS: there is no package {package!r} to import documents from."
             ) from None
         raise DeclarationError(_describe(error, name)) from error
-    except (Exception, SystemExit) as error:
+    except Exception as error:
         raise DeclarationError(_describe(error, name)) from error
 
 
-def _describe(error: BaseException, name: str) -> str:
+def _describe(error: Exception, name: str) -> str:
     """The file and the line of the mistake, and what Python says of it."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shorten(error.filename)}, line {error.lineno}: {error.msg}."
@@ -68,7 +68,7 @@ def _describe(error: BaseException, name: str) -> str:
     return f"{_find_line(error, name)}: {what}."
 
 
-def _find_line(error: BaseException, name: str) -> str:
+def _find_line(error: Exception, name: str) -> str:
     """The innermost line that is in the package, not in what it imports."""
     spec = importlib.util.find_spec(name.partition(".")[0])
     folders = [*(spec.submodule_search_locations or [])] if spec else []

@@ -220,7 +220,6 @@ def test_package_that_is_not_there_is_named() -> None:
         ("from functools import partial\nclass A(Document):\n    x: partial",
          "line 3: PydanticSchemaGenerationError: Unable to generate pydantic-core schema"),
         ("raise ValueError", "line 2: ValueError."),
-        ("raise SystemExit(3)", "line 2: SystemExit: 3."),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_package_is_one_line(
