@@ -327,7 +327,9 @@ class _Run:
         if self._asked.sheet == "xlsx":
             return XlsxCorrections(file, reader.header, title, self._resource.name, reader.cut)
         formulas = self._asked.options.formulas
-        return CsvCorrections(file, reader.header, title, formulas=formulas)
+        delimiter = reader.findings.get("delimiter", ",")  # as it came: one's Excel asks for it
+        words = {"delimiter": delimiter, "formulas": formulas}
+        return CsvCorrections(file, reader.header, title, **words)
 
 
 def _join(batches: list[Rows]) -> Rows:

@@ -165,6 +165,16 @@ def test_a_sheet_to_correct_as_csv(http: httpx.Client, users: Any) -> None:
     assert [row[0] for row in rows] == ["name", "Bob"]
 
 
+@pytest.mark.parametrize("delimiter", [";", "|", "\t"])
+def test_a_sheet_to_correct_has_the_delimiter_of_the_file(
+    http: httpx.Client, users: Any, delimiter: str
+) -> None:
+    text = "name,email\nAda,ada@example.com\nBob,nobody\n".replace(",", delimiter)
+    lines = send(http, text, accept=CSV).content.decode("utf-8-sig").splitlines()
+    assert lines[0] == f"name{delimiter}email{delimiter}error"
+    assert lines[1] == f"Ada{delimiter}ada@example.com{delimiter}"
+
+
 def test_a_sheet_to_correct_as_a_workbook(http: httpx.Client, users: Any) -> None:
     answer = send(http, "name,email\nAda,ada@example.com\nBob,nobody\n", accept=XLSX)
     assert answer.status_code == 422
