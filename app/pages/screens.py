@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.api.callers import NOBODY, Caller
-from app.api.pages import is_made_of_less, is_own, path_of_pages
+from app.api.pages import UI, is_made_of_less, is_own, path_of_pages
 from app.pages import addresses
 from app.pages.assets import Assets
 from app.pages.cells import Cells
@@ -60,7 +61,8 @@ PRIVATE = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 class Screen:
     """What every template knows as `screen`.
 
-    `root` is the prefix that a proxy takes off, `here` the address that was asked for, without it.
+    `root` is the prefix that a proxy takes off, `here` the address that was asked for, without it;
+    `back` is where the reader goes on in another language.
     `resources` are those that the caller may read, `administration` our own, for administrators;
     `done` says what was done by the form before this screen.
     """
@@ -71,6 +73,7 @@ class Screen:
     root: str
     path: str
     here: str
+    back: str
     resources: tuple[Resource, ...]
     administration: tuple[Resource, ...] = ()
     done: str = ""
@@ -94,6 +97,17 @@ class Screen:
     def is_signed_in(self) -> bool:
         """Whether somebody is known to call."""
         return self.caller.means not in ("off", "none")
+
+
+def _find_form(request: Request, root: str) -> str:
+    """The screen of ours that a form was on, by `Referer`: the form's own address may answer no GET.
+
+    Empty where a browser doesn't tell it.
+    """
+    came = urlsplit(request.headers.get("referer", ""))
+    if came.netloc != request.headers.get("host") or not came.path.startswith(f"{root}{UI}/"):
+        return ""
+    return came._replace(scheme="", netloc="", fragment="").geturl().removeprefix(root)
 
 
 @lru_cache(maxsize=256)
@@ -159,13 +173,15 @@ class Screens:
         served = self._resources.values()
         readable = tuple(one for one in served if caller.rights.of(one.name).may("read"))
         query = scope["query_string"].decode("latin-1")
+        here = f"{path}?{query}" if query else path
         return Screen(
             language(preferences.language),
             preferences,
             caller,
             root,
             path,
-            f"{path}?{query}" if query else path,
+            here,
+            (request.method == "POST" and _find_form(request, root)) or here,
             tuple(one for one in readable if not is_own(one)),
             tuple(one for one in readable if is_own(one)) if caller.is_admin else (),
             DONE_WORDS.get(request.cookies.get(DONE, ""), ""),

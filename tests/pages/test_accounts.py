@@ -56,6 +56,22 @@ async def test_one_sees_what_one_may_do(served: Served) -> None:
     assert 'href="/ui/users/"' in page.text
 
 
+async def test_another_language_leads_back_to_where_the_form_was(served: Served) -> None:
+    async with served.client(**BROWSER) as client:
+        await sign_in(client, "anna")
+        for referer, back in (
+            (f"{ADDRESS}/ui/me", "/ui/me"),
+            (f"{ADDRESS}/ui/users/?age=1&name=a", "/ui/users/?age=1&name=a"),
+            (f"{ADDRESS}/users/", "/ui/me/password"),
+            ("http://elsewhere/ui/me", "/ui/me/password"),
+            ("", "/ui/me/password"),
+        ):
+            form = {"old": "x", "new": "another horse", "again": "another mule"}
+            answer = await client.post("/ui/me/password", data=form, headers={"Referer": referer})
+            assert answer.status_code == 422
+            assert f'name="next" value="{html.escape(back)}"' in answer.text
+
+
 async def test_another_password_of_ones_own(served: Served) -> None:
     async with served.client(**BROWSER) as client, served.client(**BROWSER) as elsewhere:
         await sign_in(client, "anna")
