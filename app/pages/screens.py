@@ -100,9 +100,9 @@ class Screen:
 
 
 def _find_form(request: Request, root: str) -> str:
-    """The screen of ours that a form was on, by `Referer`: the form's own address may answer no GET.
+    """The screen of ours that a form was on, for the address of the form may answer no GET.
 
-    Empty where a browser doesn't tell it.
+    Empty where a browser does not tell it (`Referer`).
     """
     came = urlsplit(request.headers.get("referer", ""))
     if came.netloc != request.headers.get("host") or not came.path.startswith(f"{root}{UI}/"):
