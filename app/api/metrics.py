@@ -56,6 +56,7 @@ _DESCRIPTION = Description(
     "Numbers for Prometheus",
     {200: Answer("The numbers.", {"text/plain": {"type": "string"}}, ("Cache-Control",))},
     (400, 403, 422),
+    scope=SCOPE,
 )
 
 

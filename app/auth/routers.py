@@ -72,6 +72,18 @@ class _ForAdministrators(ResourceRouter):
             more = ", or of one's own all scopes of the account" if is_mine else ""
             raise Forbidden(f"This needs the scope admin{more}.") from None
 
+    def describe(self, description: Description) -> Description:
+        """What a route says of itself; the name of a collection would be none for an operation."""
+        name = description.name.replace("docsheet.", "auth_")
+        is_mine = self.resource.name in (KEYS, SHARES)
+        return replace(description, name=name, scope="" if is_mine else ADMIN)
+
+    def _describe(self, of: Of) -> Describe:
+        def describe(compilers: Compilers) -> list[Description]:
+            return [self.describe(one) for one in of(compilers[self.resource.name])]
+
+        return describe
+
 
 class OwnRouter(_ForAdministrators):
     """The handlers of one of our own resources, of which one document is written at a time."""
@@ -143,10 +155,8 @@ class OwnRouter(_ForAdministrators):
         return describe
 
     def describe(self, description: Description) -> Description:
-        """What a route says of itself; the name of a collection would be none for an operation."""
-        name = description.name.replace("docsheet.", "auth_")
-        is_mine = self.resource.name in (KEYS, SHARES)
-        described = replace(description, name=name, scope="" if is_mine else ADMIN)
+        """What a route says of itself; one document is made at a time."""
+        described = super().describe(description)
         if description.method != "post":
             return described
         one, shown = Model(self.resource.name), Model(self.resource.name, "Stored")

@@ -193,6 +193,22 @@ async def test_openapi_says_how_to_sign_in_and_which_scope_is_needed(with_routes
     assert {"401", "403", "429"} <= set(paths["/users/"]["get"]["responses"])
 
 
+async def test_every_scope_that_openapi_names_may_be_asked_for() -> None:
+    async with serve(METRICS="on") as served, served.client() as client:
+        described = (await client.get("/openapi.json")).json()
+        schemes = described["components"]["securitySchemes"]
+        scopes = sorted(schemes["password"]["flows"]["password"]["scopes"])
+        tokens = await served.sign_in("root", scope=" ".join(scopes))
+        assert tokens["scope"].split() == scopes
+    paths = described["paths"]
+    assert required(paths["/auth/audit/"]["get"]) == ["admin"]
+    assert required(paths["/auth/audit/export/csv"]["get"]) == ["admin"]
+    assert required(paths["/metrics"]["get"]) == ["metrics"]
+    names = [one["operationId"] for path in paths.values() for one in path.values()]
+    assert "list_auth_audit" in names
+    assert not [name for name in names if not name.isidentifier()]
+
+
 def required(described: Any) -> list[str]:
     with_token, *others = described["security"]
     assert [list(one) for one in others] == [["basic"], ["bearer"]]
