@@ -56,9 +56,12 @@ class Condition:
         return {"$or": [replace(self, value=value).render() for value in self.value]}
 
     def _test(self) -> Test:
+        field = self.found.field
         if self.operator.takes == "presence" and self.found.through_list:
+            return _test_elements(self.value)
+        if self.operator.takes == "presence" and (field.many or field.kind == "any"):
             return _test_list(self.value)
-        target = self.found.field.target
+        target = field.target
         if target is not None and self.operator.takes != "presence":
             keys = self.value if self.operator.takes == "values" else [self.value]
             forms = [form for key in keys for form in list_stored_forms(target.collection, key)]
@@ -179,6 +182,12 @@ def render(conditions: Sequence[AnyCondition]) -> Filter:
 
 
 def _test_list(there: bool) -> Test:
+    """`exists` of what may be a list: it is there, whatever is in it; `$ne: null` looks inside."""
+    nothing: Test = {"$eq": None, "$not": {"$type": "array"}}
+    return {"$not": nothing} if there else nothing
+
+
+def _test_elements(there: bool) -> Test:
     """`exists` of a path through a list: some element has it.
 
     `$ne: null` would ask that of every element, and be true of a list without any.

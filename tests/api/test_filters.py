@@ -279,6 +279,19 @@ def test_exists_through_a_list_asks_for_some_element(things: tuple[httpx.Client,
         assert [document["whole"] for document in answer.json()] == found
 
 
+def test_a_list_with_a_null_in_it_exists(things: tuple[httpx.Client, Any]) -> None:
+    client, collection = things
+    collection.delete_many({})
+    values: list[Any] = [[None], ["a", None], [], ["a"], None, "a"]
+    for name in ("texts", "anything"):
+        collection.insert_many([{name: value, "whole": n} for n, value in enumerate(values)])
+        collection.insert_one({"whole": 6})
+        for query, found in {"true": [0, 1, 2, 3, 5], "false": [4, 6]}.items():
+            answer = client.get(f"/things/?{name}__exists={query}&sort=whole")
+            assert [document["whole"] for document in answer.json()] == found, (name, query)
+        collection.delete_many({})
+
+
 def test_conditions_are_anded_each_on_its_own(things: tuple[httpx.Client, Any]) -> None:
     client, collection = things
     collection.delete_many({})
