@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import os
+import signal
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +45,8 @@ SOCKET_BYTES = 107  # sun_path, less the NUL
 UNSAFE = frozenset(",:[]%")
 LEFTOVER_SECONDS = 15.0  # for the mongod of a killed server to end
 STOP_SECONDS = 10.0
+ORDERLY_PAUSE_SECONDS = 2.0  # before a mongod that ended in order is started again
+LONGEST_PAUSE_SECONDS = 60.0  # between two starts of a mongod that ends again and again
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ class EmbeddedDatabase:
         self._owner = owner
         self._user = user
         self._mongod = mongod
+        self._keeper = _Keeper(mongod) if mongod is not None else None
 
     @classmethod
     def of(cls, settings: Settings, *, share: bool = False) -> Self:
@@ -144,6 +149,8 @@ class EmbeddedDatabase:
         if self._mongod is not None and self._owner is not None:
             if self._owner.read().get("owner") == "command" and self._user is not None:
                 self._user.wait()
+            if self._keeper is not None:
+                self._keeper.leave()
             self._mongod.stop(STOP_SECONDS)
             self._owner.write({})
             self._owner.release()
@@ -156,6 +163,56 @@ class EmbeddedDatabase:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Keeper:
+    """Starts a mongod again where it ends by itself: killed, or because memory ran out.
+
+    It has the same address then, so that whoever waits for a primary finds it.
+    """
+
+    def __init__(self, mongod: Mongod) -> None:
+        self._mongod = mongod
+        self._launching = threading.Lock()
+        self._left = threading.Event()
+        threading.Thread(target=self._keep, name="embedded database", daemon=True).start()
+
+    def leave(self) -> None:
+        """From now on the mongod may end."""
+        with self._launching:
+            self._left.set()
+
+    def _keep(self) -> None:
+        pause = 0.0  # seconds
+        while True:
+            status = self._mongod.wait_for_end()
+            # In order: most often everything on the machine is told to end, and so are we.
+            if self._left.wait(pause or (ORDERLY_PAUSE_SECONDS if status == 0 else 0)):
+                return
+            log.error("The embedded database ended (%s); starting it again.", _describe_end(status))
+            try:
+                self._start()
+            except StartError as error:
+                if not self._left.is_set():
+                    log.error("The embedded database can't be started again: %s", error)
+                pause = min(max(1.0, 2 * pause), LONGEST_PAUSE_SECONDS)
+            else:
+                pause = 0.0
+
+    def _start(self) -> None:
+        with self._launching:
+            if self._left.is_set():
+                return
+            self._mongod.launch(find_mongod())
+        self._mongod.wait()
+        _become_primary(self._mongod.address)
+        log.warning("The embedded database takes writes again.")
+
+
+def _describe_end(status: int) -> str:
+    if status < 0:
+        return f"by {signal.Signals(-status).name}"
+    return f"with exit status {status}"
 
 
 class _Lock:

@@ -189,6 +189,11 @@ class Mongod:
             time.sleep(POLL_SECONDS)
         return answer
 
+    def wait_for_end(self) -> int:
+        """Block until the process that was started here has ended; its exit status."""
+        process = self._process
+        return process.wait() if process is not None else 0
+
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End it in order (SIGTERM); after so many seconds, at once (SIGKILL).
 

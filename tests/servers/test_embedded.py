@@ -92,13 +92,18 @@ def test_a_restart_keeps_the_data(folder: Path) -> None:
         assert insert(database) == 2
 
 
-def test_a_killed_mongod_heals_with_all_documents(folder: Path) -> None:
-    database = start(folder)
-    insert(database)
-    mongod_of(folder).kill()
-    database.close()
+def test_a_killed_mongod_is_started_again_with_all_documents(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with start(folder) as database:
-        assert insert(database) == 2
+        insert(database)
+        killed = mongod_of(folder).pid
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: "takes writes again" in caplog.text)
+        assert "The embedded database ended (by SIGKILL); starting it again." in caplog.text
+        assert (owns(database), insert(database)) == (True, 2)
+    assert mongod_of(folder).pid is None
 
 
 @pytest.mark.slow
