@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Literal
 
 from app.errors import Fault, Invalid
@@ -9,7 +10,7 @@ from app.query.parameters import PARAMETERS, parameters_of, read_parameters
 from app.resources.registry import Resource
 from app.resources.views import Views
 from app.resources.writable import make_importable
-from app.spreadsheets.columns import parse_columns
+from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Limits, ReadOptions
 from app.spreadsheets.formats import FORMATS
 from app.transfers.keys import read_key_parameter
@@ -86,7 +87,10 @@ def read_import(
         declared = importable.options.columns or None
         shapes = views.shapes
         titles = format.tabular
-        parse_columns(importable.shape, declared, values["columns"], None, titles, shapes)
+        asked = values["columns"]
+        columns = parse_columns(importable.shape, declared, asked, None, titles, shapes)
+        if not format.tabular:
+            _refuse_parts(columns)
     return Import(
         resource.address,
         format.names[0],
@@ -103,6 +107,21 @@ def read_import(
         ),
         sheet,
     )
+
+
+def _refuse_parts(columns: Iterable[Column]) -> None:
+    """Raises `Invalid` for columns of which documents have parts that stand for no whole value.
+
+    A list is replaced as a whole, so what such a file lacks of its elements would be lost.
+    """
+    for column in columns:
+        whole = ".".join(map(str, takewhile(lambda step: step is not None, column.steps)))
+        if None in column.steps or column.linked is not None:
+            detail = (
+                f"columns: {column.path!r} alone can't be put back into what is stored: export "
+                f"and import the whole of it, columns={whole}."
+            )
+            raise Invalid(detail, Fault(detail, parameter="columns"))
 
 
 def _of_formats() -> set[str]:

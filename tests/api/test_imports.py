@@ -319,7 +319,7 @@ def test_a_parameter_that_cannot_be(
     assert users.count_documents({}) == 0
 
 
-@pytest.mark.parametrize("columns", ["name:N,email", "nmae"])
+@pytest.mark.parametrize("columns", ["name:N,email", "nmae", "name,profile.addresses.city"])
 def test_columns_that_documents_cannot_have(http: httpx.Client, users: Any, columns: str) -> None:
     document = '{"name":"Ada","email":"ada@example.com"}'
     answer = send(http, document, f"columns={columns}", "application/x-ndjson")
