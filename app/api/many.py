@@ -86,6 +86,7 @@ async def affect(repository: Repository, affected: Affected, write: Write) -> di
 
     Raises `Conflict` where they are more than may be written.
     """
+    await repository.refuse_writes()
     query, keys = await repository.matching(affected.query, affected.most)
     if len(keys) > affected.most:
         raise await _make_too_many(repository, query, affected.most)

@@ -172,6 +172,11 @@ class Repository:
         """
         return await self._database.run(self._matching, query, most, patterns=query.patterns)
 
+    async def refuse_writes(self) -> None:
+        """Raises `MethodNotAllowed` where the collection is known to take no writes."""
+        await self._look_again()
+        self.indexes.refuse_writes()
+
     def _matching(self, query: Query, most: int) -> tuple[Query, list[Any]]:
         query = self._resolve(query)
         words = self._database.time_limit
@@ -275,8 +280,12 @@ class Repository:
         await self._write("delete", self._writes.delete, keys, matches)
 
     async def begin_import(self, *, inserting: bool) -> None:
-        """Raises what a single write would, where this collection takes none for now."""
+        """Raises what a single write would, where this collection takes none for now.
+
+        Another collection may have the name by now, which a child process can't look at again.
+        """
         await self._look_again()
+        self.indexes.nature = await self._database.run(self._documents.read_nature)
         if inserting:
             self.indexes.refuse_inserts()
         else:

@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 
 from app.errors import Conflict, RequestError, Unavailable
 from app.resources.codec import decode
+from app.resources.elements import OBJECT_ID
 from app.resources.storing import Document
 from app.spreadsheets.format import MIB
 from app.spreadsheets.ingest import Record
@@ -25,6 +26,7 @@ from app.transfers.traffic import Alone
 
 SENDERS = 2  # bulks under way at once
 WEIGHT = 8 * MIB  # bytes of BSON that one bulk may have
+_KEY = bytes([OBJECT_ID]) + b"_id\0"
 BULK_BESIDE_READS = 100  # operations of one bulk while reads come
 
 
@@ -79,6 +81,7 @@ class Writer:
         self._stops = stops
         self._turns = turns
         self._is_stopped = False
+        self._first_error: Error = None
 
     def write(
         self, operations: Iterable[Operation], tell: Callable[[int], None]
@@ -101,7 +104,8 @@ class Writer:
         if broken is not None:
             return _make_stopped(broken, self.written, uncertain)
         if self._is_stopped:
-            return Conflict(_conflict(self.lost.first[0], self.written))
+            is_taken = isinstance(self._first_error, Conflict)
+            return Conflict(_explain_stop(self.lost.first[0], self.written, is_taken=is_taken))
         return None
 
     def _send_ahead(
@@ -155,6 +159,9 @@ class Writer:
         if stored is None or operation.patch is None:
             self._count(operation, error, "inserted")
             return
+        if "_id" not in operation.patch and _are_alike(stored, operation.insert or b""):
+            self._count(operation, None, "unchanged")
+            return
         failed = self._bulk.patch(decode(stored)["_id"], operation.patch)
         is_same = failed is None and self._find(operation) == stored
         self._count(operation, failed, "unchanged" if is_same else "updated")
@@ -173,6 +180,7 @@ class Writer:
             setattr(self.written, what, getattr(self.written, what) + 1)
             return
         record = Record(operation.number, operation.sheet)
+        self._first_error = self._first_error or error
         known = self._reach.conceal("create" if operation.insert else "update", error)
         faults = self._faults.of_error(record, (), known)
         row = RowFaults(operation.place, operation.number, operation.sheet, tuple(faults))
@@ -193,11 +201,19 @@ def _bulks(operations: Iterable[Operation], most: Callable[[], int]) -> Iterator
         yield bulk
 
 
-def _conflict(row: RowFaults, written: Counts) -> str:
+def _are_alike(raw: bytes, other: bytes) -> bool:
+    """Whether two documents are the same but for their ObjectIds, which come first."""
+    begin = len(_KEY) + 4
+    starts = raw[:begin] == other[:begin] and raw[4:begin] == _KEY
+    return starts and raw[begin + 12 :] == other[begin + 12 :]
+
+
+def _explain_stop(row: RowFaults, written: Counts, *, is_taken: bool) -> str:
     count = written.inserted + written.updated
+    reason = "Another writer came in between" if is_taken else "The database refused a row"
     return (
-        f"Another writer came in between: row {row.number}: {row.faults[0].detail} {count:,} rows "
-        "were written before; correct it and send the file again, with mode=upsert."
+        f"{reason}: row {row.number}: {row.faults[0].detail} {count:,} rows were written before; "
+        "correct it and send the file again, with mode=upsert."
     )
 
 

@@ -89,6 +89,9 @@ def test_views_and_time_series_are_read_only_and_all_others_work_whole(
             refused = http.post(f"/{kind}/", json={"code": "b"})
             assert refused.headers["Allow"] == "GET, HEAD"
             assert "can only be read" in refused.json()["detail"]
+            for method in ("PATCH", "DELETE"):
+                many = http.request(method, f"/{kind}/?code__exists=true&max_affected=1", json={})
+                assert many.status_code == 405
         for kind in ("plain", "capped", "clustered"):
             assert write_all(http, kind) == [201, 200, 200, 204], kind
 
@@ -107,7 +110,11 @@ def test_collection_that_becomes_a_view_or_a_time_series_is_noticed(
         kinds.create_collection("plain", timeseries={"timeField": "at"})
         at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
         kinds["plain"].insert_one({"at": at, "code": "a"})
-        assert write_all(http, "plain")[1:] == [405] * 3
+        imported = http.post(
+            "/plain/import", content="code\nb\n", headers={"content-type": "text/csv"}
+        )
+        assert imported.status_code == 405
+        assert write_all(http, "plain") == [405] * 4
         kinds.drop_collection("view")
         kinds["view"].insert_one({"code": "a"})
         assert write_all(http, "view") == [201, 200, 200, 204]

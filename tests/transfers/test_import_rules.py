@@ -8,7 +8,7 @@ import pytest
 
 from app.query.compile import Compilers
 from app.resources.registry import discover
-from app.resources.views import WHOLE, Grants, Rights, Rule, Views
+from app.resources.views import EVERYTHING, WHOLE, Grants, Rights, Rule, Views
 from app.settings import Settings
 from app.store.client import Connection, direct_connection
 from app.store.indexes import Indexes, make_indexes
@@ -33,8 +33,15 @@ def connection(mongo_uri: str) -> Iterator[Connection]:
         yield opened
 
 
-def load(connection: Connection, rights: Rights, text: str, mode: str, **change: Any) -> Ended:
-    """Imports a sheet while another writer changes Ann, after the rows have been checked."""
+def load(
+    connection: Connection,
+    rights: Rights,
+    text: str,
+    mode: str,
+    new: dict[str, Any] | None = None,
+    **change: Any,
+) -> Ended:
+    """Imports a sheet while another writer changes Ann, or inserts one, after the check."""
     views = Views(RESOURCES.values(), Grants.make({"users": rights}))
     users = connection.collection("users")
     indexes = Indexes()
@@ -43,6 +50,8 @@ def load(connection: Connection, rights: Rights, text: str, mode: str, **change:
     def come_in_between(checked: int, due: int, written: int) -> None:
         if not due and change:
             users.update_one({"_id": 1}, {"$set": change})
+        if not due and new:
+            users.insert_one(dict(new))
 
     reach = Reach(connection, Compilers(views), "users")
     asked = Import("users", "csv", mode=mode, key=("email",))
@@ -84,3 +93,31 @@ def test_a_row_whose_document_appears_unseen_is_a_taken_value(connection: Connec
     assert (ended.report.inserted, ended.report.updated, ended.report.failed) == (0, 0, 1)
     assert "must be unique" in ended.report.errors[0]["detail"]
     assert connection.collection("users").find_one({"_id": 1}) == {**ANN, **change}
+
+
+def test_what_the_database_refuses_is_not_told_of_another_writer(connection: Connection) -> None:
+    users = connection.collection("users")
+    validator = {"$jsonSchema": {"properties": {"name": {"maxLength": 5}}}}
+    users.database.command("collMod", "users", validator=validator)
+    text = "email,name\nbob@example.com,Bob\neva@example.com,Evangeline\n"
+    ended = load(connection, EVERYTHING, text, "upsert")
+    assert ended.error is not None
+    assert ended.error.status == 409
+    assert ended.error.detail.startswith("The database refused a row: row 3: name: ")
+    assert (ended.report.inserted, ended.report.failed) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "counted"),
+    [({}, "unchanged"), ({"age": 5}, "updated"), ({"profile": {"bio": "x"}}, "unchanged")],
+)
+def test_a_row_that_another_writer_inserts_first_changes_that_document(
+    connection: Connection, other: dict[str, Any], counted: str
+) -> None:
+    users = connection.collection("users")
+    new = {"name": "Bob", "email": "bob@example.com", "age": 40, "profile": None, **other}
+    ended = load(connection, EVERYTHING, "email,name,age\nbob@example.com,Bob,40\n", "upsert", new)
+    assert ended.error is None
+    assert getattr(ended.report, counted) == 1, ended.report
+    (bob,) = users.find({"name": "Bob"}, {"_id": 0})
+    assert bob == {**new, "age": 40}
