@@ -95,6 +95,9 @@ async def test_without_scripts_it_is_the_same(
     users.insert_one(ADA)
     async with open_page(browser, server.address, java_script_enabled=False) as page:
         await fill_in_lists(page)
+        await expect(page.get_by_text("Copy as JSON")).to_be_hidden()  # that scripts would do
+        await page.goto("/ui/users/")
+        await expect(page.locator("[data-tick-all]")).to_be_hidden()
     assert users.find_one() == EXPECTED
 
 
