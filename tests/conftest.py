@@ -19,6 +19,7 @@ from app.application import create_app
 from app.servers.embedded import EmbeddedDatabase
 from app.servers.replica_set import MEMBERS, ReplicaSet
 from app.settings import Settings
+from tests.support.distribution import Distribution, is_on_the_set
 from tests.support.mongod import require_mongod
 from tests.support.ports import free_ports
 from tests.support.server import LiveServer
@@ -35,8 +36,15 @@ LONGEST = ("replica_set", "serving", "servers", "commands")  # folders whose tes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts first what waits longest, so that two processes are done at about the same time."""
+    """Puts first what waits longest, so that all processes are done at about the same time."""
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+    items.sort(key=lambda item: not is_on_the_set(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution | None:
+    """Ours in place of `--dist loadfile`."""
+    return Distribution(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from app.application import Application, create_app
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.settings import Settings
+from tests.support.databases import lend
 
 PASSWORD = "correct horse"
 ADDRESS = "http://localhost"
@@ -117,22 +118,19 @@ def settings_of(**chosen: Any) -> Settings:
 @asynccontextmanager
 async def serve(uri: str = "", **chosen: Any) -> AsyncIterator[Served]:
     """A server with the administrator `root`: on the mongod of this URI, else on a mock."""
-    name = f"test_{secrets.token_hex(4)}"
     if not uri:
         mock = AsyncMongoMockClient()
-        database = mock[name].delegate
+        name = f"test_{secrets.token_hex(4)}"
         app = create_app(settings_of(DB_NAME=name, **chosen), mock)
-        async with _run(app, database) as served:
+        async with _run(app, mock[name].delegate) as served:
             yield served
         return
-    client: MongoClient[Any] = MongoClient(uri, tz_aware=True)
-    app = create_app(settings_of(DB_NAME=name, MONGO_URI=uri, **chosen))
-    try:
-        async with _run(app, client[name]) as served:
+    client: MongoClient[Any]
+    with MongoClient(uri, tz_aware=True) as client, lend(client, uri, str(chosen)) as lent:
+        app = create_app(settings_of(DB_NAME=lent.name, MONGO_URI=uri, **chosen))
+        async with _run(app, client[lent.name]) as served:
+            lent.keep(client)
             yield served
-    finally:
-        client.drop_database(name)
-        client.close()
 
 
 @asynccontextmanager

@@ -1,18 +1,19 @@
 """The application in this process, asked by callers with chosen rights."""
 
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 from mongomock_motor import AsyncMongoMockClient
+from pymongo import MongoClient
 from starlette.types import Receive, Scope, Send
 
 from app.api.callers import EVERYONE, Caller
 from app.application import Application, create_app
 from app.resources.views import NOTHING, Grants, Rights
 from app.settings import Settings
+from tests.support.databases import lend
 
 
 def caller_with(rights: Mapping[str, Rights], name: str = "someone") -> Caller:
@@ -61,14 +62,29 @@ class Server:
 @asynccontextmanager
 async def serve(models: str, uri: str = "") -> AsyncIterator[Server]:
     """A server of this package of models; without a URI on a mock."""
-    name = f"test_{secrets.token_hex(4)}"
+    if not uri:
+        async with _run(_settings(models, "test"), AsyncMongoMockClient()) as server:
+            yield server
+        return
+    client: MongoClient[Any]
+    with MongoClient(uri) as client, lend(client, uri, models) as lent:
+        async with _run(_settings(models, lent.name, uri)) as server:
+            lent.keep(client)
+            yield server
+
+
+def _settings(models: str, name: str, uri: str = "") -> Settings:
     words: dict[str, Any] = {"DB_NAME": name, "MODELS": models, "MONGO_URI": uri, "AUTH": "off"}
-    settings = Settings(_env_file=None, **words)
-    app = create_app(settings, None if uri else AsyncMongoMockClient())
+    return Settings(_env_file=None, **words)
+
+
+@asynccontextmanager
+async def _run(settings: Settings, mock: Any = None) -> AsyncIterator[Server]:
+    app = create_app(settings, mock)
     asked = Asked(app)
     transport = httpx.ASGITransport(asked, raise_app_exceptions=False)
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            yield Server(asked, client)
-        if uri:
-            await app.state.mongo.client.drop_database(name)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        yield Server(asked, client)
