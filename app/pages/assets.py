@@ -6,6 +6,7 @@ So a browser keeps one for ever (RFC 8246), and never has that of another versio
 import gzip
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -46,12 +47,10 @@ class Assets:
     def __init__(self) -> None:
         self._by_name: dict[str, Asset] = {}
         self._names: dict[str, str] = {}
-        for name, (file, media_type) in _FILES.items():
-            body = file.read_bytes()
-            stem, _, ending = name.rpartition(".")
-            named = f"{stem}.{hashlib.sha256(body).hexdigest()[:16]}.{ending}"
-            self._names[name] = named
-            self._by_name[named] = Asset(named, media_type, body, gzip.compress(body, mtime=0))
+        for name in _FILES:
+            asset = _read(name)
+            self._names[name] = asset.name
+            self._by_name[asset.name] = asset
 
     def routes(self) -> list[Route]:
         """The route of all of them."""
@@ -71,3 +70,12 @@ class Assets:
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(asset.packed, 200, {**headers, "Content-Encoding": "gzip"})
         return Response(asset.body, 200, headers)
+
+
+@cache
+def _read(name: str) -> Asset:
+    file, media_type = _FILES[name]
+    body = file.read_bytes()
+    stem, _, ending = name.rpartition(".")
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    return Asset(f"{stem}.{digest}.{ending}", media_type, body, gzip.compress(body, mtime=0))

@@ -294,13 +294,21 @@ def _refuse_what_would_not_run(model: type[Document], settings: Any) -> None:
         raise DeclarationError(
             f"{name}: inheritance in one collection (is_root) is not supported yet."
         )
-    for word, value in inspect.getmembers_static(model):
+    for word, value in _members(model).items():
         if getattr(value, "has_action", False):
             raise DeclarationError(
                 f"{name}.{word}: Beanie's event actions are not run by our writes; use a validator."
             )
         if word in _WRITES and value is not inspect.getattr_static(Document, word, None):
             raise DeclarationError(f"{name}.{word}: our writes do not call it; use a validator.")
+
+
+def _members(model: type[Document]) -> dict[str, Any]:
+    """What the class and its bases define, as it stands there: no descriptor is called."""
+    members: dict[str, Any] = {}
+    for base in reversed(model.__mro__):
+        members.update(vars(base))
+    return members
 
 
 def _is_root(base: type) -> bool:

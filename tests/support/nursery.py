@@ -6,6 +6,7 @@ is for tests that run the program as people do: `LiveServer(..., spawn=True)`.
 
 import atexit
 import fcntl
+import gc
 import importlib
 import json
 import multiprocessing.util
@@ -169,8 +170,11 @@ APART = 100  # descriptors from here on are used by nothing else
 def main(descriptor: int) -> None:
     """Forks as it is told, and tells how each process ended, until the tests have ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # no child seeks garbage in what was imported
+    gc.enable()
     ended, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup)
