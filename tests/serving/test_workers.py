@@ -139,12 +139,10 @@ def test_a_killed_parent_leaves_no_worker_and_no_mongod(folder: Path) -> None:
 def test_what_no_worker_can_serve_stops_the_start(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "__init__.py").touch()
-    source = (
-        (ROOT / "models" / "user.py")
-        .read_text()
-        .replace('search = ("name",)', 'search = ("nmae",)')
-    )
-    (tmp_path / "broken" / "user.py").write_text(source)
+    source = (ROOT / "models" / "user.py").read_text()
+    broken = source.replace('search = ["name"]', 'search = ["nmae"]')
+    assert broken != source
+    (tmp_path / "broken" / "user.py").write_text(broken)
     live = LiveServer(
         tmp_path, spawn=True, WORKERS=2, DATA_DIR=folder.with_name("broken"), MODELS="broken"
     )
