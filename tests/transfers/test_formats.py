@@ -45,6 +45,7 @@ def live(mongo_uri: str, tmp_path: Path, users: Any) -> Any:
     with LiveServer(
         tmp_path,
         spawn=True,
+        PYTHONPATH=tmp_path,
         MONGO_URI=mongo_uri,
         DB_NAME=DATABASE,
         CORS_ORIGINS="https://a.example",
