@@ -35,6 +35,7 @@ ANSWER_SECONDS = 2.0  # for one command
 START_SECONDS = 60.0  # journal recovery after a kill takes its time
 STOP_SECONDS = 30.0  # then SIGKILL; the journal loses nothing
 POLL_SECONDS = 0.01
+FULL_BYTES = 4 * 1024 * 1024  # free on a disk on which no mongod runs
 PACKAGES = {  # Debian's and Ubuntu's
     "libcurl.so.4": "libcurl4",
     "libcrypto.so.3": "libssl3",
@@ -320,7 +321,8 @@ def explain(status: int, folder: Path, address: str) -> str:
         return (
             f"This processor lacks AVX, which this mongod needs: put an older one on PATH, {ELSE}."
         )
-    if "No space left on device" in log or "available disk space" in log:
+    is_full = shutil.disk_usage(folder).free < FULL_BYTES  # its log may have had no place either
+    if is_full or "No space left on device" in log or "available disk space" in log:
         return (
             f"The disk of the data folder {folder} is full: free some space, or set DATA_DIR "
             "to a folder elsewhere."

@@ -410,6 +410,9 @@ def test_behind_nginx(mongo_uri: str, big: Any) -> None:
             wait_for(lambda: record(http, left)["state"] == "left")
             page = http.get("/users/?limit=1&fields=name")
             assert page.links["next"]["url"].startswith(f"https://{PROXIED}/users/?")
+            file = b"nmae\n" + b"x\n" * 2_000_000  # larger than a JSON body may be
+            sent = http.post("/users/import", content=file, headers={"Content-Type": "text/csv"})
+            assert (sent.status_code, "Did you mean 'name'?" in sent.text) == (422, True)
         with nginx(Path(folder), [one, other], http_version="1.0") as http:
             assert http.get("/users/export/csv").status_code == 505
 

@@ -1,8 +1,10 @@
 """Finding and running one mongod, and what is said when that fails."""
 
+import shutil
 import signal
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,6 +100,13 @@ def test_a_binary_for_another_machine_is_said_to_be_one(tmp_path: Path) -> None:
 def test_each_end_is_explained(tmp_path: Path, status: int, log: str, words: str) -> None:
     (tmp_path / "mongod.log").write_text(log)
     assert words in explain(status, tmp_path, "here.sock")
+
+
+def test_a_full_disk_is_seen_where_the_log_has_no_place_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000))
+    assert "is full: free some space" in explain(-signal.SIGABRT, tmp_path, "here.sock")
 
 
 class TestRunning:
