@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bson.raw_bson import RawBSONDocument
@@ -24,7 +24,8 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from app.errors import Conflict, DocsheetError, NotFound, RequestError, Unavailable
+from app.errors import Conflict, DocsheetError, RequestError, Unavailable
+from app.query.conditions import Filter
 from app.resources.codec import decode
 from app.resources.links import Reference, identity, references
 from app.resources.patches import Change
@@ -64,6 +65,20 @@ class Update:
         """The document as it will be."""
         whole = self.change.whole
         return to_bson(apply(self.change, decode(self.stored))) if whole is None else whole
+
+
+@dataclass
+class Sent:
+    """What became of changes that were sent at once, by their numbers.
+
+    `alone` have to be made one by one. `written` says how many of the others were written, None
+    where nobody knows; where these aren't all, which ones they are is in doubt.
+    """
+
+    errors: list[Error]
+    alone: list[int] = field(default_factory=list)
+    doubtful: list[int] = field(default_factory=list)
+    written: int | None = 0
 
 
 class Bulk:
@@ -216,27 +231,43 @@ class Bulk:
 
         Raises `Unavailable` where no primary comes back in time.
         """
-        errors: list[Error] = [None] * len(updates)
-        statements: list[UpdateOne] = []
-        fast: list[int] = []
-        slow: list[int] = []
-        for number, update in enumerate(updates):
-            statement = self._statement(update)
-            if statement is None:
-                slow.append(number)
-            else:
-                fast.append(number)
-                statements.append(statement)
-        if statements:
-            failed, is_whole = self._send_updates(statements)
-            for place, report in failed.items():
-                errors[fast[place]] = _error(report)
-            if not is_whole:  # some were lost to others, and nobody says which
-                slow += [number for place, number in enumerate(fast) if place not in failed]
-        for number in slow:
+        sent = self._send(updates)
+        for number in (*sent.alone, *sent.doubtful):
             update = updates[number]
-            errors[number] = self.patch(decode(update.stored)["_id"], update.patch)
-        return errors
+            sent.errors[number] = self.patch(decode(update.stored)["_id"], update.patch)
+        return sent.errors
+
+    def update_matching(
+        self, updates: Sequence[Update], condition: Filter
+    ) -> tuple[int, list[Error]]:
+        """Changes those stored documents that meet the condition when they are written.
+
+        How many were changed, and why each other one failed: `NotFound` where it no longer does.
+        Raises as `update`.
+        """
+        sent = self._send(updates)
+        changed = sent.written or 0
+        for number in (*sent.alone, *sent.doubtful):
+            update = updates[number]
+            sent.errors[number], is_made = self._patch_matching(update, condition)
+            if not is_made and sent.written is None:  # then nobody knows who wrote it
+                is_made = self._is_stored(update.after)
+            changed += is_made
+        return changed, sent.errors
+
+    def _patch_matching(self, update: Update, condition: Filter) -> tuple[Error, bool]:
+        """Why a change failed, and whether it was made here and now."""
+        is_made = False
+
+        def build(raw: bytes) -> Change:
+            nonlocal is_made
+            change = self._reach.read_patch(update.patch, raw)
+            is_made = bool(change)
+            return change
+
+        key = decode(update.stored)["_id"]
+        error = self._one(self._writes.patch, [key], None, build, condition)
+        return error, is_made and error is None
 
     def patch(self, key: Any, patch: Document) -> Error:
         """Changes the document with this `_id`, whatever it is now; why that failed."""
@@ -244,10 +275,35 @@ class Bulk:
             self._writes.patch, [key], None, lambda raw: self._reach.read_patch(patch, raw)
         )
 
+    def _send(self, updates: Sequence[Update]) -> "Sent":
+        """Sends the changes that one statement can make."""
+        sent = Sent([None] * len(updates))
+        statements: list[UpdateOne] = []
+        fast: list[int] = []
+        for number, update in enumerate(updates):
+            statement = self._statement(update)
+            if statement is None:
+                sent.alone.append(number)
+            else:
+                fast.append(number)
+                statements.append(statement)
+        if statements:
+            failed, sent.written = self._send_updates(statements)
+            for place, report in failed.items():
+                sent.errors[fast[place]] = _error(report)
+            if sent.written is None or sent.written + len(failed) < len(fast):
+                sent.doubtful += [
+                    number for place, number in enumerate(fast) if place not in failed
+                ]
+        return sent
+
     def _send_updates(
         self, statements: Sequence[UpdateOne]
-    ) -> tuple[dict[int, Mapping[str, Any]], bool]:
-        """What the server says of those that failed, and whether all others were written."""
+    ) -> tuple[dict[int, Mapping[str, Any]], int | None]:
+        """What the server says of those that failed, and how many were written for certain.
+
+        None where nobody knows.
+        """
         try:
             result = self._collection.bulk_write(statements, ordered=False)
         except BulkWriteError as error:
@@ -257,14 +313,13 @@ class Bulk:
                 for report in details.get("writeErrors", ())
                 if report.get("code") not in LOST
             }
-            matched = details.get("nMatched", 0)
-            is_whole = not details.get("writeConcernErrors")
-            return failed, is_whole and matched + len(failed) == len(statements)
+            is_certain = not details.get("writeConcernErrors")
+            return failed, details.get("nMatched", 0) if is_certain else None
         except PyMongoError as error:
             if not _is_lost(error):
                 raise
-            return {}, False
-        return {}, result.matched_count == len(statements)
+            return {}, None
+        return {}, result.matched_count
 
     def _statement(self, update: Update) -> UpdateOne | None:
         """The change as one statement; None where it has to be made on its own."""
@@ -298,10 +353,12 @@ class Bulk:
 
     # --- deletes ---
 
-    def delete(self, key: Any) -> Error:
-        """Deletes the document with this `_id`; why that failed, None where it is gone."""
-        error = self._one(self._writes.delete, [key], None)
-        return None if isinstance(error, NotFound) else error
+    def delete(self, key: Any, condition: Filter) -> Error:
+        """Deletes the document with this `_id`, if it still meets the condition.
+
+        Why that failed: `NotFound` where there is no such document any more.
+        """
+        return self._one(self._writes.delete, [key], None, condition)
 
     # --- one by one ---
 

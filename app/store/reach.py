@@ -44,6 +44,10 @@ class Within(NamedTuple):
         """That of the documents that may be written."""
         return join_filters([self.read, self.rule])
 
+    def narrow(self, only: Filter | None) -> "Within":
+        """The same, of the documents that meet one more condition."""
+        return self._replace(read=join_filters([self.read, only])) if only else self
+
 
 class Reach:
     """What one caller may do with the documents of one collection, and see of all the others."""

@@ -207,12 +207,12 @@ class Repository:
         if rule:
             updates, leaving = self._part_leaving(updates, rule)
             errors += leaving
-        failed = self._bulk.update(updates)
+        changed, failed = self._bulk.update_matching(updates, query.filter)
         for update, reason in zip(updates, failed, strict=True):
             if reason is not None and not isinstance(reason, NotFound):
                 known = self.reach.conceal("update", reason)
                 errors.append((Stored(update.stored).document["_id"], known))
-        return sum(reason is None for reason in failed), errors
+        return changed, errors
 
     def _part_leaving(
         self, updates: list[Update], rule: Filter
@@ -247,9 +247,9 @@ class Repository:
             return self._documents.collection.delete_many(condition).deleted_count, errors
         deleted = 0
         for document in self._documents.collection.find(condition, {"_id": 1}):
-            reason: Error = self._bulk.delete(document["_id"])
+            reason: Error = self._bulk.delete(document["_id"], query.filter)
             deleted += reason is None
-            if reason is not None:
+            if reason is not None and not isinstance(reason, NotFound):
                 errors.append((document["_id"], reason))
         return deleted, errors
 

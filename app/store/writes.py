@@ -22,6 +22,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from app.errors import Fault, NotFound, NotSupported, PreconditionFailed, Unavailable
+from app.query.conditions import Filter
 from app.resources.codec import CODEC, decode
 from app.resources.links import Reference, identity, references
 from app.resources.patches import Change
@@ -94,11 +95,17 @@ class Writes:
         return self._again_and_again(keys, matches, write, within)
 
     def patch(
-        self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], Change]
+        self,
+        keys: Iterable[Any],
+        matches: Matches | None,
+        build: Callable[[bytes], Change],
+        only: Filter | None = None,
     ) -> Stored:
-        """Writes the change that `build(stored document)` returns, and nothing else."""
+        """Writes the change that `build(stored document)` returns, and nothing else.
 
-        within = self._reach.within("update")
+        A document that doesn't meet the condition `only` at that moment counts as not found.
+        """
+        within = self._reach.within("update").narrow(only)
 
         def write(stored: Stored) -> Stored | None:
             change = build(stored.raw)
@@ -142,9 +149,11 @@ class Writes:
         added = self._find_added_links(stored, raw)
         return self._if_linked(added, stored, len(raw), matches, put)
 
-    def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
-        """Deletes the document."""
-        within = self._reach.within("delete")
+    def delete(
+        self, keys: Iterable[Any], matches: Matches | None, only: Filter | None = None
+    ) -> None:
+        """Deletes the document; one that doesn't meet the condition `only` is not found."""
+        within = self._reach.within("delete").narrow(only)
 
         def delete(stored: Stored, words: Words) -> Stored | None:
             if matches is None:

@@ -98,7 +98,7 @@ def test_a_patch_of_many_names_each_link_that_leads_nowhere(shop: Served) -> Non
     outcome = answer.json()
     assert (outcome["matched"], outcome["changed"], outcome["failed"]) == (2, 0, 2)
     assert [one["_id"] for one in outcome["errors"]] == [2, 3]
-    assert all("no document with this _id" in one["detail"] for one in outcome["errors"])
+    assert all("'parts' with the _id 99" in one["detail"] for one in outcome["errors"])
     answer = http.patch("/parts/?whole=1&max_affected=10", json={"whole": 4, "others": [1, 2]})
     assert answer.json() == {"matched": 2, "changed": 2, "failed": 0, "errors": []}
     assert [one["whole"].id for one in parts.find({"_id": {"$in": [2, 3]}})] == [4, 4]

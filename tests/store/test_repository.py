@@ -7,11 +7,13 @@ import bson
 import pytest
 
 from app.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+from app.query.compile import Query
 from app.resources.codec import decode
 from app.resources.patches import Change
 from app.resources.registry import discover
 from app.resources.storing import to_bson
 from app.settings import Settings
+from app.store.bulk import Bulk
 from app.store.client import Database, connect
 from app.store.repository import Repository
 from tests.support.mongod import needs_mongod
@@ -23,14 +25,19 @@ ADA = {"_id": KEY, "name": "Ada", "email": "ada@example.com", "profile": {"age":
 
 
 @pytest.fixture
-async def repository(mongo_uri: str) -> AsyncIterator[Repository]:
+async def stored(mongo_uri: str) -> AsyncIterator[Database]:
     settings = Settings(DB_NAME="test_repository", PRIMARY_WAIT_SECONDS=2, _env_file=None)  # type: ignore[call-arg]
     database = Database(connect(settings, mongo_uri), settings)
     await database.open()
-    found = Repository(database, discover("models")["users"])
-    await found.make_indexes()
-    yield found
+    yield database
     await database.close()
+
+
+@pytest.fixture
+async def repository(stored: Database) -> Repository:
+    found = Repository(stored, discover("models")["users"])
+    await found.make_indexes()
+    return found
 
 
 @pytest.fixture
@@ -144,3 +151,58 @@ async def test_conflict_names_the_field_and_not_the_other_document(
         await repository.insert({"_id": 1, "name": "x", "email": "ada@example.com"})
     assert [fault.pointer for fault in caught.value.faults] == ["#/email"]
     assert "Ada" not in caught.value.detail
+
+
+async def matching(repository: Repository, *pairs: tuple[str, str]) -> tuple[Query, list[Any]]:
+    """The query of these conditions, and the `_id`s of what matches by now."""
+    compiler = repository.reach.compilers[repository.resource.name]
+    affected = compiler.many([*pairs, ("max_affected", "9")])
+    return await repository.matching(affected.query, affected.most)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "changed", "first"), [({"age": 7}, 4, 7), ({"name": "other"}, 5, 6)]
+)
+async def test_a_patch_of_many_leaves_what_stops_matching(
+    repository: Repository,
+    users: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: dict[str, Any],
+    changed: int,
+    first: int,
+) -> None:
+    users.insert_many({"name": "n", "email": f"{n}@example.com", "age": 5} for n in range(5))
+    query, keys = await matching(repository, ("age", "5"))
+    send = Bulk._send_updates
+
+    def send_late(bulk: Bulk, statements: Any) -> Any:
+        users.update_one({"_id": keys[0]}, {"$set": meanwhile})
+        return send(bulk, statements)
+
+    monkeypatch.setattr(Bulk, "_send_updates", send_late)
+    assert await repository.patch_all(query, keys, {"age": 6}) == (changed, [])
+    found = users.find_one({"_id": keys[0]})
+    assert (found["age"], found["name"]) == (first, meanwhile.get("name", "n"))
+    assert users.count_documents({"age": 6}) == changed
+
+
+async def test_a_delete_of_many_leaves_what_stops_matching(
+    stored: Database, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teachers = database.client["test_repository"]["teachers"]
+    teachers.delete_many({})
+    teachers.insert_many({"name": "a", "tno": number} for number in range(3))
+    resources = discover("models")
+    repository = Repository(stored, resources["teachers"], resources.values())
+    await repository.make_indexes()
+    query, keys = await matching(repository, ("name", "a"))
+    delete = Bulk.delete
+
+    def delete_late(bulk: Bulk, key: Any, *words: Any) -> Any:
+        teachers.update_one({"_id": keys[0]}, {"$set": {"name": "b"}})
+        teachers.delete_one({"_id": keys[1]})
+        return delete(bulk, key, *words)
+
+    monkeypatch.setattr(Bulk, "delete", delete_late)
+    assert await repository.delete_all(query, keys) == (1, [])
+    assert [one["name"] for one in teachers.find()] == ["b"]
