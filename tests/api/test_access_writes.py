@@ -428,7 +428,8 @@ async def test_a_link_to_what_may_not_be_read_leads_nowhere(server: Server) -> N
             await server.ask(caller, address, method, json=make(key)) for key in (str(BLUE), NOBODY)
         ]
         assert [answer.status_code for answer in answers] == [422, 422]
-        assert answers[0].json()["errors"] == answers[1].json()["errors"]
+        text = answers[0].text.replace(str(BLUE), NOBODY)  # all that is said is what was sent
+        assert json.loads(text)["errors"] == answers[1].json()["errors"]
     assert await unchanged(server)
     answer = await server.ask(caller, f"/people/{C}", "PATCH", json={"team": str(BLUE), "grade": 5})
     assert answer.status_code == 200  # which is stored there already
