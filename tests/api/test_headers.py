@@ -206,7 +206,7 @@ CHROMIUM = shutil.which("chromium")
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        ("/", "REST API"),
+        ("/", "<h1>Collections</h1>"),
         ("/docs", 'class="opblock-tag'),
         ("/redoc", "Download OpenAPI specification"),
     ],
