@@ -29,7 +29,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -38,13 +38,15 @@ class Fault:
     """One thing that is wrong in a request, and where.
 
     Exactly one of `pointer` (RFC 6901, into the body, as `#/profile/age`), `parameter` (of the
-    query string) and `header` is set.
+    query string) and `header` is set. `looked_around` says that it comes of a model's validator
+    that was told of other fields as well, so that its sentence may tell of them.
     """
 
     detail: str
     pointer: str | None = None
     parameter: str | None = None
     header: str | None = None
+    looked_around: bool = field(default=False, compare=False)
 
 
 def and_more(found: Sequence[object]) -> str:

@@ -21,6 +21,7 @@ ShowProblem = Callable[[Scope, Mapping[str, Any], Mapping[str, str]], Response]
 SHOW = "show_problem"  # in the scope: what makes a page of an error, for readers of pages
 REASON = "reason"  # of an error, in the request's state, for the log
 _TITLES = {kind.status: kind.title for kind in RequestError.__subclasses__()}
+_TOLD = ("detail", "pointer", "parameter", "header")  # members of a fault in an answer
 _log = logging.getLogger("docsheet.error")
 
 
@@ -163,7 +164,7 @@ def _response(
     }
     if faults:
         body["errors"] = [
-            {key: value for key, value in vars(fault).items() if value is not None}
+            {name: value for name in _TOLD if (value := getattr(fault, name)) is not None}
             for fault in faults
         ]
     body |= members or {}

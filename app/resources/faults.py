@@ -1,17 +1,21 @@
 """Where in a body something is wrong: pydantic's errors as our faults (RFC 6901 pointers)."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
 from urllib.parse import quote, unquote
 
 import orjson
 import pydantic
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
 from app.errors import Fault, Invalid, and_more
 from app.resources.fields import Shape, models_in, shape_of
+from app.resources.schemas import list_looking
 from app.spelling import suggest_nearest
 
+# The errors of pydantic's own checks; all others are raised by functions.
+_OF_VALUES = frozenset(get_args(ErrorType)) - {"value_error", "assertion_error"}
 Steps = tuple[str | int, ...]
 
 
@@ -64,7 +68,9 @@ def faults_of(
             fault = make_unknown_field(_shape_at(shape, steps[:-1]), steps)
         else:
             is_hidden = _is_hidden(shape, steps)
-            fault = Fault(_sentence(one, repeat=not is_hidden), pointer=pointer(steps))
+            detail = _sentence(one, repeat=not is_hidden)
+            looked = one["type"] not in _OF_VALUES and _is_told_of_others(shape, steps)
+            fault = Fault(detail, pointer=pointer(steps), looked_around=looked)
         if all(steps != known for known, _ in pairs):
             pairs.append((steps, fault))
     return pairs
@@ -101,14 +107,24 @@ def _shape_at(shape: Shape | None, steps: Steps) -> Shape | None:
 
 def _is_hidden(shape: Shape, steps: Steps) -> bool:
     """Whether this is in an excluded field, of which no message repeats anything."""
+    way = _list_way(shape, steps)
+    return any(inner.fields[step].excluded for inner, step in way)
+
+
+def _is_told_of_others(shape: Shape, steps: Steps) -> bool:
+    """Whether this is in a field whose validator is told of others as well."""
+    return any(step in list_looking(inner.model) for inner, step in _list_way(shape, steps))
+
+
+def _list_way(shape: Shape, steps: Steps) -> Iterator[tuple[Shape, str]]:
+    """The fields that lead to a place, each with the shape that it is of."""
     shapes = [shape]
     for step in map(str, steps):
-        fields = [inner.fields[step] for inner in shapes if step in inner.fields]
-        if any(field.excluded for field in fields):
-            return True
+        holders = [inner for inner in shapes if step in inner.fields]
+        yield from ((inner, step) for inner in holders)
+        fields = [inner.fields[step] for inner in holders]
         if fields:
             shapes = [shape_of(model) for field in fields for model in models_in(field)]
-    return False
 
 
 def _sentence(one: ErrorDetails, *, repeat: bool) -> str:

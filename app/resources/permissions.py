@@ -119,6 +119,8 @@ class Permissions:
             return fault
         steps = read_pointer(fault.pointer)
         seen = self.read.at(steps)
+        if fault.looked_around and not (seen.is_none and self.write.at(steps).is_none):
+            return Fault(_PARTLY, pointer=fault.pointer)
         if seen.is_none:
             return fault if not self.write.at(steps).is_none else Fault(_UNSEEN, pointer="#")
         return fault if seen.is_all else Fault(_PARTLY, pointer=fault.pointer)

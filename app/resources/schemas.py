@@ -13,10 +13,11 @@ from beanie.odm.utils.encoder import BSON_SCALAR_TYPES, DEFAULT_CUSTOM_ENCODERS
 
 from app.errors import DeclarationError
 from app.resources.annotations import is_stored
-from app.resources.fields import find_nested_models
+from app.resources.fields import find_nested_models, once
 
 Schema = dict[str, Any]
 _ENCODED = (*BSON_SCALAR_TYPES, *DEFAULT_CUSTOM_ENCODERS, Mapping, Iterable, pydantic.BaseModel)
+_LIBRARIES = ("app", "beanie", "bson", "pydantic")  # whose validators tell of their value alone
 _READERS = ("function-before", "function-wrap")
 _INNER = ("schema", "items_schema", "values_schema")
 _NO_SCHEMAS = frozenset(
@@ -48,6 +49,35 @@ def rewrite_within(schema: Any, rewrite: Callable[[Any], Any]) -> Any:
 def _has_schemas(schema: Schema, word: str) -> bool:
     """Whether there may be schemas under a word; a dict without `type` has the names of fields."""
     return word not in _NO_SCHEMAS or not isinstance(schema.get("type"), str)
+
+
+@once
+def list_looking(model: type[pydantic.BaseModel]) -> frozenset[str]:
+    """The fields, by stored name, that a validator judges which is told of others as well.
+
+    pydantic hands it the values of the fields before its own, and the stored document.
+    """
+    schemas, _ = field_schemas(model)
+    return frozenset(
+        info.alias or name
+        for name, info in model.model_fields.items()
+        if name in schemas and _looks_around(schemas[name])
+    )
+
+
+def _looks_around(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        if schema.get("type") == "model":  # whose fields are judged for themselves
+            return False
+        function = schema.get("function")
+        if isinstance(function, dict) and function.get("type") == "with-info":
+            return not _is_of_library(function["function"])
+    return any(map(_looks_around, schemas_within(schema)))
+
+
+def _is_of_library(function: Any) -> bool:
+    module = str(getattr(function, "__module__", ""))
+    return module.partition(".")[0] in _LIBRARIES
 
 
 def field_schemas(model: type[pydantic.BaseModel]) -> tuple[dict[str, Schema], list[Schema]]:

@@ -1,13 +1,20 @@
 """What may be written of a body, what of a stored document stays, and what an error says of it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import bson
 import pytest
-from beanie import Document
+from beanie import Document, PydanticObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from app.errors import Conflict, Fault, Forbidden, Invalid
 from app.resources.codec import decode
@@ -323,6 +330,47 @@ def test_a_fault_of_a_hidden_field_is_one_that_can_not_be_seen() -> None:
         Fault("A field that you can't see does not allow this.", pointer="#"),
     )
     assert "name" not in caught.value.detail
+
+
+class Trip(Document):
+    start: int = 1
+    end: int
+    code: Annotated[str, AfterValidator(lambda value: value)] = ""
+    stop: PydanticObjectId | None = None
+
+    @field_validator("end")
+    @classmethod
+    def check_end(cls, end: int, info: ValidationInfo) -> int:
+        if end < info.data["start"]:
+            raise ValueError(f"end must not be before {info.data['start']}")
+        return end
+
+
+TRIP = make_resource(Trip)
+TRIP_RAW = bson.encode({"_id": KEY, "start": 4711, "end": 5000, "code": ""})
+
+
+@pytest.mark.parametrize("read", [hide("start"), only("end"), None])
+def test_what_a_validator_says_that_is_told_of_a_hidden_field_is_not_repeated(
+    read: Rule | None,
+) -> None:
+    permissions = Permissions.to_update(Rights(read=read, update=only("end")), TRIP.shape)
+    with pytest.raises(Invalid) as caught:
+        read_patch(TRIP, {"end": 3}, TRIP_RAW, permissions)
+    (fault,) = caught.value.faults
+    assert fault.pointer == "#/end"
+    assert "4711" not in caught.value.detail
+    assert fault.detail.endswith("because of a field that you can't see, or together with one.")
+
+
+@pytest.mark.parametrize("patch", [{"end": "x"}, {"code": 5}, {"stop": "x"}])
+def test_what_is_wrong_with_a_value_alone_is_told(patch: dict[str, Any]) -> None:
+    permissions = Permissions.to_update(Rights(read=hide("start"), update=Rule()), TRIP.shape)
+    with pytest.raises(Invalid) as caught:
+        read_patch(TRIP, patch, TRIP_RAW, permissions)
+    with pytest.raises(Invalid) as plain:
+        read_patch(TRIP, patch, TRIP_RAW)
+    assert caught.value.faults == plain.value.faults
 
 
 def test_a_conflict_names_no_hidden_field() -> None:
