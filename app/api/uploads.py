@@ -25,6 +25,7 @@ from app.resources.registry import Resource
 from app.resources.writable import make_fillable
 from app.settings import Settings
 from app.spelling import suggest_nearest
+from app.spreadsheets.encodings import read_charset
 from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.forms import entries, write_csv, write_xlsx
 from app.spreadsheets.reading import find_format
@@ -90,7 +91,9 @@ class Uploads:
         def read(name: str | None, media_type: str | None) -> Import:
             format = find_format(name, media_type)
             collection = access.view.whole.name
-            return read_import(views, collection, format, pairs, self._runs.limits, sheet)
+            encoding = read_charset(media_type)
+            limits = self._runs.limits
+            return read_import(views, collection, format, pairs, limits, sheet, encoding)
 
         def check(name: str | None, media_type: str | None) -> None:
             read(name, media_type)

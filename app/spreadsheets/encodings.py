@@ -19,6 +19,7 @@ _WEIGHT = 5  # of a character without a meaning: Chinese texts have hardly any
 _foreign = re.compile(r"[^\0-\x7f]").findall
 _beside_letters = re.compile(r"(?<=[A-Za-z])[^\0-\x7f]|[^\0-\x7f](?=[A-Za-z])").findall
 _private = re.compile(r"[\ue000-\uf8ff]").findall
+_charset = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)', re.IGNORECASE).search
 _RIGHT = "Save the file as UTF-8 (UTF-16 and GB18030 are understood too)."
 
 
@@ -40,10 +41,26 @@ def find_encoding(file: BinaryIO) -> str:
     raise BadRequest(f"The file's bytes are no text in UTF-8 or GB18030. {_RIGHT}")
 
 
+def read_charset(media_type: str | None) -> str | None:
+    """The encoding that a media type names (RFC 7111, section 3), None where it is to be found.
+
+    That is so for UTF-8 too, which many name whatever the file has.
+    """
+    found = _charset(media_type or "")
+    name = found[1].lower() if found else ""
+    return None if name in ("", "utf-8", "utf8") else name
+
+
 def check_encoding(file: BinaryIO, encoding: str) -> str:
-    """The encoding that was asked for; raises `BadRequest` where it is unknown or doesn't fit."""
+    """The encoding that was asked for, or UTF-8 where a mark says so.
+
+    Raises `BadRequest` where it is unknown or doesn't fit.
+    """
+    file.seek(0)
+    if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+        encoding = "utf-8-sig"
     try:
-        codecs.lookup(encoding)
+        "".encode(encoding)  # of a text to bytes, which not every codec does
         fits = _decodes(file, encoding)
     except (LookupError, ValueError):
         raise BadRequest(f"{encoding!r} is no encoding that is known here. {_RIGHT}") from None

@@ -31,6 +31,7 @@ from app.spreadsheets.ingest import CellFault, Ingest, Record, Target
 _EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
 _DAY = datetime.timedelta(days=1)
 _MILLISECOND = 1 / 86_400_000  # in days
+_DIGITS = 15  # of a number that a spreadsheet shows, and some write no others when they save it
 _NOTHING = (None, "", b"")  # what an empty cell shows
 
 
@@ -174,7 +175,9 @@ def _is_number(cell: float, value: Any) -> bool:
         return bool(number.is_finite() and float(number) == cell)
     if isinstance(value, decimal.Decimal):
         return float(value) == cell
-    return type(value) in (int, float, bson.Int64) and value == cell
+    if type(value) is float:
+        return value == cell or float(f"{value:.{_DIGITS}g}") == cell
+    return type(value) in (int, bson.Int64) and bool(value == cell)
 
 
 def without_equal(patch: Document, shown: Document) -> Document:

@@ -64,10 +64,12 @@ def read_import(
     pairs: Iterable[tuple[str, str]],
     limits: Limits,
     sheet: SheetFormat | None = None,
+    encoding: str | None = None,
 ) -> Import:
     """The import of a file in that format with these parameters.
 
-    Raises `Invalid` for parameters that can't be, also for those of another format.
+    `encoding` is that of a CSV, where it is known. Raises `Invalid` for parameters that can't be,
+    also for those of another format.
     """
     listed = list(pairs)
     resource = views[collection].resource
@@ -100,6 +102,7 @@ def read_import(
         values["dry_run"],
         values["columns"],
         ReadOptions(
+            encoding=encoding,
             sheet=values["sheet"],
             formulas=values["formulas"],
             timezone=values["timezone"],

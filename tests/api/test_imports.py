@@ -65,6 +65,28 @@ def test_rows_of_a_csv_become_documents(http: httpx.Client, users: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        ("iso-8859-1", "latin-1"),
+        ('"Windows-1252"', "cp1252"),
+        ("utf-8", "gbk"),
+        ("windows-1252", "utf-8-sig"),
+    ],
+)
+def test_the_encoding_that_a_media_type_names_counts(
+    http: httpx.Client, users: Any, charset: str, encoding: str
+) -> None:
+    name = "王小明" if encoding == "gbk" else "Jürgen"
+    content = f"name,email\n{name},j@example.com\n".encode(encoding)
+    for query in ("", "mode=upsert&dry_run=true"):
+        answer = send(http, content, query, f"text/csv; charset={charset}")
+        assert answer.status_code == 200, answer.text
+    assert [one["name"] for one in users.find()] == [name]
+    answer = http.post(PATH, files={"file": ("f.csv", content, "text/csv; charset=klingon")})
+    assert answer.status_code == (422 if encoding == "utf-8-sig" else 400)  # the e-mail is there
+
+
 def test_a_form_with_a_file_is_the_same(http: httpx.Client, users: Any) -> None:
     answer = http.post(PATH, files={"file": ("x.csv", GOOD.encode(), "application/octet-stream")})
     assert counts(answer) == (2, 2, 0, 0, 0)

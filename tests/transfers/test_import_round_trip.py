@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import bson
+import openpyxl
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -171,6 +172,23 @@ def test_an_unchanged_export_changes_nothing(connection: Connection, format: str
         assert stored(connection) == before
 
     comes_back()
+
+
+def test_a_number_that_a_spreadsheet_has_saved_with_15_digits_is_the_same(
+    connection: Connection,
+) -> None:
+    numbers = [0.1 + 0.2, 1 / 3, 5e-324, -2e300 / 3, 2.0**60, 0.0, 1.5]
+    before = fill(connection, [{"real": number} for number in numbers])
+    book = openpyxl.load_workbook(io.BytesIO(as_file("xlsx", before)))
+    (column,) = (column for column in book.active.columns if column[0].value == "real")
+    for cell in column[1:]:
+        cell.value = float(f"{cell.value:.15g}")
+    for changed in range(2):
+        saved = io.BytesIO()
+        book.save(saved)
+        report = run(connection, saved.getvalue(), format="xlsx", mode="upsert").report
+        assert (report.updated, report.unchanged) == (changed, len(numbers) - changed)
+        column[1].value *= 1 + 1e-14
 
 
 @pytest.mark.parametrize("format", FORMATS)
