@@ -26,6 +26,7 @@ ENV_FILE = ".env"
 OF_COMPOSE = ("DOCSHEET_", "COMPOSE_")  # names in .env that are for `docker compose` alone
 SECRET_LENGTH = 32  # characters of SECRET_KEY, at least (RFC 7518, 3.2)
 NOT_IN_NAMES = frozenset('/\\. "$*<>:|?\0')  # of databases, on any system
+LONGEST_SECONDS = 2**31 - 1  # that MongoDB takes
 OF_MONGODB = ("admin", "config", "local")  # databases
 Names = Annotated[tuple[str, ...], NoDecode]  # written with commas
 
@@ -77,7 +78,10 @@ class Settings(BaseSettings):
         ),
     )
     AUDIT_DAYS: int = Field(
-        365, ge=1, le=36_500, description="Days that `/auth/audit/` remembers what happened."
+        365,
+        ge=1,
+        le=LONGEST_SECONDS // (24 * 3600),
+        description="Days that `/auth/audit/` remembers what happened.",
     )
     PORT: int = Field(
         8000, ge=0, le=65535, description="The TCP port to listen on; 0: any free one."
@@ -182,7 +186,10 @@ class Settings(BaseSettings):
         "primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"
     ] = Field("primaryPreferred", description="Which member of the replica set exports read from.")
     EXPORT_RECORD_SECONDS: int = Field(
-        3600, ge=60, description="Seconds that `GET /exports/{id}` remembers."
+        3600,
+        ge=60,
+        le=LONGEST_SECONDS,
+        description="Seconds that `GET /exports/{id}` remembers.",
     )
     STALL_LIMIT_SECONDS: float = Field(
         60,
@@ -208,11 +215,15 @@ class Settings(BaseSettings):
     )
 
     EMBEDDED_CACHE_MIB: int = Field(
-        256, ge=256, description="MiB of cache that the embedded mongod may use."
+        256,
+        ge=256,
+        le=10_000 * 1024,
+        description="MiB of cache that the embedded mongod may use.",
     )
     EMBEDDED_SNAPSHOT_SECONDS: int = Field(
         1800,
         ge=0,
+        le=LONGEST_SECONDS,
         description="Seconds that the embedded mongod keeps the snapshot that an export reads.",
     )
 

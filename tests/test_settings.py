@@ -33,6 +33,8 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("MONGO_URI", "mongodb://u:p%zz@h"), ("EXPORT_READ_PREFERENCE", "fastest"),
         ("SEARCHES_AT_ONCE", "0"), ("AUTH", "yes"), ("SECRET_KEY", "x" * 31),
         ("EXPORTS_AT_ONCE", "1.5"), ("WORKERS", "0"), ("EMBEDDED_CACHE_MIB", "1"),
+        ("EMBEDDED_CACHE_MIB", "99999999"), ("EMBEDDED_SNAPSHOT_SECONDS", "9999999999"),
+        ("EXPORT_RECORD_SECONDS", "9999999999"), ("AUDIT_DAYS", "24856"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["environment", "file"])
