@@ -167,6 +167,24 @@ async def test_a_form_that_the_server_would_not_read_is_not_sent(page: Page, use
     await expect(box(page, "name")).to_have_value("Ada L.")
 
 
+async def test_a_server_that_is_away_leaves_the_form(page: Page, users: Any) -> None:
+    users.insert_one(ADA)
+    await page.goto(EDITED)
+    await box(page, "name").fill("Ada L.")
+    save = page.get_by_role("button", name="Save", exact=True)
+    await page.evaluate(
+        "() => { kept = fetch; fetch = async () => { throw new TypeError('gone') } }"
+    )
+    await save.click()
+    await expect(page.get_by_role("dialog")).to_contain_text("The server does not answer.")
+    await page.evaluate("() => { fetch = kept }")
+    await page.get_by_role("button", name="Close").click()
+    await expect(box(page, "name")).to_have_value("Ada L.")
+    await save.click()
+    await expect(page.locator("main")).to_contain_text("Saved.")
+    assert users.find_one() == {**ADA, "name": "Ada L."}
+
+
 async def test_what_is_not_saved_is_not_left_by_a_click(page: Page, users: Any) -> None:
     """Neither what the server refused, nor what was removed by a button."""
     asked: list[str] = []

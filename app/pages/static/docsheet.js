@@ -202,14 +202,31 @@ function onChange(event) {
 
 document.addEventListener("input", onChange);
 document.addEventListener("htmx:beforeRequest", onChange); // a button adds a row, or removes one
+let isThere = false; // whether the server has just answered
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-guard]")) return;
-  if (String(new URLSearchParams(new FormData(form))).length > Number(form.dataset.most)) {
-    event.preventDefault();
-    showProblem(form.dataset.tooLarge);
-  } else unsaved = false;
+  if (isThere) {
+    unsaved = isThere = false;
+    return;
+  }
+  event.preventDefault();
+  const size = String(new URLSearchParams(new FormData(form))).length;
+  if (size > Number(form.dataset.most)) showProblem(form.dataset.tooLarge);
+  else sendOnceThere(form, event.submitter);
 });
+
+// A browser that finds no server has its own page for that, in the place of the form.
+async function sendOnceThere(form, button) {
+  const answer = await fetch(form.dataset.guard).catch(() => null);
+  if (answer === null || !answer.ok) {
+    showProblem(silence);
+    return;
+  }
+  isThere = true;
+  form.requestSubmit(button);
+}
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
 // --- a form is sent once, however often its button is pressed before the answer is there ---
