@@ -114,7 +114,7 @@ def users(database: Any) -> Any:
 @pytest.fixture
 def http(server: LiveServer, users: Any) -> Iterator[httpx.Client]:
     """An HTTP client of the live server, whose users are none."""
-    with httpx.Client(base_url=server.address, timeout=30) as client:
+    with httpx.Client(base_url=server.address, timeout=60) as client:
         yield client
 
 

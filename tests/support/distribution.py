@@ -5,7 +5,11 @@ So are all tests on the set of three: it takes seconds to start, and its members
 
 from xdist.scheduler import LoadFileScheduling
 
-ON_THE_SET = ("tests/replica_set/", "tests/commands/test_doctor.py")
+ON_THE_SET = (
+    "tests/replica_set/",
+    "tests/servers/test_replica_set.py",
+    "tests/commands/test_doctor.py",
+)
 
 
 def is_on_the_set(nodeid: str) -> bool:
