@@ -80,7 +80,6 @@ TYPED: dict[str, st.SearchStrategy[Any]] = {
         st.sampled_from(["a", "b"]), st.one_of(st.none(), small, texts), max_size=2
     ),
     "otherName": texts,
-    "link": whole.map(lambda key: bson.DBRef("numbered", key)),
 }
 # What another program may have stored in any of them.
 ODD = st.one_of(
@@ -110,7 +109,9 @@ ODD = st.one_of(
 )
 typed = st.fixed_dictionaries({}, optional=TYPED)
 odd = st.fixed_dictionaries(
-    {}, optional={name: st.one_of(ODD, value) for name, value in TYPED.items()} | {"extra": ODD}
+    {},
+    optional={name: st.one_of(ODD, value) for name, value in TYPED.items()}
+    | {"extra": ODD, "link": st.one_of(ODD, whole.map(lambda key: bson.DBRef("numbered", key)))},
 )
 
 
