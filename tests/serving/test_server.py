@@ -99,7 +99,7 @@ def test_the_banner_lists_the_resources_and_what_is_not_served(tmp_path: Path) -
     (tmp_path / "shown.py").write_text(
         "from beanie import Document\nfrom pydantic import BaseModel\n"
         "class Base(Document):\n    made: int = 0\n    class Resource:\n        abstract = True\n"
-        "class Book(Base):\n    title: str\n    class Settings:\n        name = 'books'\n"
+        "class Book(Base):\n    title: str\n    count: int = 0\n    class Settings:\n        name = 'books'\n"
         "class Author(BaseModel):\n    name: str\n"
     )
     shown = []
@@ -111,10 +111,12 @@ def test_the_banner_lists_the_resources_and_what_is_not_served(tmp_path: Path) -
             lines = [server.process.stdout.readline() for _ in range(4)]
             assert httpx.get(f"{server.address}/books/").status_code == 200
             assert httpx.get(f"{server.address}/Base/").status_code == 404
+            assert httpx.get(f"{server.address}/books/export/csv").text == "made,title,count\r\n"
+            assert server.log.count("shadows an attribute") == 1
         shown.append([line.rstrip("\n") for line in lines])
     assert shown[0][1:] == [
         "Resources           /books/",
-        "Not as declared     shown.py, line 11: Author is a pydantic BaseModel that no "
+        "Not as declared     shown.py, line 12: Author is a pydantic BaseModel that no "
         "document uses; "
         "a beanie.Document is served",
         "Database            docsheet, new and empty, in a mongod of its own; its data go to "
