@@ -9,7 +9,6 @@ Only the command that runs is imported, so that each starts as quickly as it can
 import importlib
 import logging
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 from app import VERSION
 from app.commands.terminal import err, out
 from app.errors import DocsheetError, Unavailable
+from app.resources.packages import find_packages_here
 
 _FIRST_LINE = re.compile(r'"""`docsheet ([a-z-]+)`: (.+?)\W*$')
 _FOLDER = Path(__file__).parent / "commands"
@@ -104,19 +104,8 @@ def _settings(
 
 def main() -> None:
     """The entry point of `docsheet`."""
-    _find_packages_here()
+    find_packages_here()
     cli()
-
-
-def _find_packages_here() -> None:
-    """Lets `MODELS` and `ROUTES` name a package of the folder where the command is started.
-
-    `python -m` does so by itself. That folder comes last, so that nothing in it hides a module of
-    Python's, nor ours from the processes that are forked.
-    """
-    for folder in (_FOLDER.parents[1], Path.cwd()):
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))
 
 
 if __name__ == "__main__":

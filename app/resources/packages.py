@@ -4,12 +4,24 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 from app.errors import DeclarationError
+
+
+def find_packages_here() -> None:
+    """Lets `MODELS` and `ROUTES` name a package of the folder where the program is started.
+
+    `python -m` does so by itself. That folder comes last, so that nothing in it hides a module of
+    Python's, or of ours.
+    """
+    for folder in (Path(__file__).parents[2], Path.cwd()):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
 
 
 def import_modules(package: str) -> list[ModuleType]:

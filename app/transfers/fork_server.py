@@ -7,5 +7,8 @@ happens to it. What Python warns of in the models the server has shown already.
 import signal
 import warnings
 
+from app.resources.packages import find_packages_here
+
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 warnings.simplefilter("ignore")
+find_packages_here()

@@ -10,7 +10,8 @@ import os
 import pkgutil
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 CONTEXT = multiprocessing.get_context("forkserver")
 _FIRST = "app.transfers.fork_server"
@@ -20,6 +21,7 @@ _WORKERS = (
     "app.transfers.inspections",
 )  # what a child runs
 _LAST = "app.transfers.fork_models"
+_SAFE = "PYTHONSAFEPATH"
 MODELS = "DOCSHEET_FORK_MODELS"  # the variable that tells the fork server the package of models
 
 
@@ -50,10 +52,28 @@ def _modules(package: str) -> list[str]:
 
 
 def _start() -> None:
-    with suppress(OSError, EOFError):  # where Ctrl-C ended the fork server before it was up
+    with (
+        _hide_nothing(),
+        suppress(OSError, EOFError),
+    ):  # where Ctrl-C ended the fork server before it was up
         process = CONTEXT.Process(target=_nothing)
         process.start()
         process.join()
+
+
+@contextmanager
+def _hide_nothing() -> Iterator[None]:
+    """While the fork server starts: what is in its folder, such as an `app`, hides nothing of ours.
+
+    Python would look there first, as it does for all that it runs by `-c`.
+    """
+    given = os.environ.get(_SAFE)
+    os.environ[_SAFE] = "1"
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[_SAFE]
 
 
 def _nothing() -> None:

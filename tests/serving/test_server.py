@@ -99,9 +99,13 @@ def test_the_banner_lists_the_resources_and_what_is_not_served(tmp_path: Path) -
     (tmp_path / "shown.py").write_text(
         "from beanie import Document\nfrom pydantic import BaseModel\n"
         "class Base(Document):\n    made: int = 0\n    class Resource:\n        abstract = True\n"
-        "class Book(Base):\n    title: str\n    count: int = 0\n    class Settings:\n        name = 'books'\n"
+        "class Book(Base):\n    title: str\n    count: int = 0\n"
+        "    class Settings:\n        name = 'books'\n"
         "class Author(BaseModel):\n    name: str\n"
     )
+    for hiding in ("app", "models"):  # of another project, whose folder this is
+        (tmp_path / hiding).mkdir()
+        (tmp_path / hiding / "__init__.py").write_text("raise RuntimeError")
     shown = []
     for _ in range(2):
         with LiveServer(
