@@ -147,6 +147,7 @@ async def test_everyone_can_use_the_screens_of_accounts(
         await page.locator("#username").fill("root")
         await page.locator("#password").fill(PASSWORD)
         await page.locator("main button").click()
+        await expect(page.locator("#password")).to_have_count(0)  # signed in, before it goes on
         for screen in SCREENS:
             await page.goto(screen)
             await refuse_scroll(page)
@@ -154,6 +155,7 @@ async def test_everyone_can_use_the_screens_of_accounts(
         await page.goto("/ui/me/keys/new")
         await page.locator("#name").fill("x")
         await page.locator("main button.main").click()
+        await expect(page.locator("#name")).to_have_count(0)
         await refuse_scroll(page)
         await refuse_faults(page)
         await page.goto("/ui/me")
