@@ -57,7 +57,7 @@ def through_libreoffice(data: bytes, extension: str, folder: Path) -> list[list[
     source = folder / f"in.{extension}"
     source.write_bytes(data)
     # Comma, quote, UTF-8, from row 1; texts as they are, cells as shown.
-    options = "44,34,76,1,,0,false,true,false"
+    options = "44,34,76,1,,0,false,true,true"  # the last: cells as they are shown
     command = [
         "soffice", f"-env:UserInstallation=file://{folder}/profile", "--headless",
         *(["--infilter=CSV:44,34,76,1,,0,false,false,false"] if extension == "csv" else []),
