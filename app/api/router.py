@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -35,6 +36,7 @@ from app.store.lists import ListPage
 from app.store.repository import Repository
 from app.store.stored import Stored
 
+LINKS = 8 * 1024  # bytes that the header Link has, unless that to the nearest page is longer
 PLACES = ("after", "skip")  # parameters that say which page it is
 EXPORT, IMPORT = "export", "import"  # the steps before a format
 INDEX = "index.html"  # what people try who look for a page
@@ -364,8 +366,14 @@ def _page_headers(request: Request, query: Query, page: ListPage) -> dict[str, s
             parts = [others] if others else []
             text = "&".join([*parts, *(f"{name}={value}" for name, value in place)])
             links.append(f'<{address}{"?" if text else ""}{text}>; rel="{relation}"')
-        headers["Link"] = ", ".join(links)
+        headers["Link"] = ", ".join(_cut_links(links))
     return headers
+
+
+def _cut_links(links: list[str]) -> list[str]:
+    """The first of them, and as many more as clients and proxies take in one header."""
+    fitting = sum(length <= LINKS for length in accumulate(map(len, links)))
+    return links[: max(1, fitting)]
 
 
 def list_pages(query: Query, page: ListPage) -> dict[str, Pairs]:
