@@ -5,8 +5,8 @@ find of their collection would: the same matcher, the same collation. So a rule 
 what is written as for what is read. Links in a condition must be resolved before.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import bson
 
@@ -14,6 +14,7 @@ from app.query.conditions import Filter
 from app.resources.elements import elements, join_elements
 from app.store.documents import NUMBER, Documents
 
+T = TypeVar("T")
 BATCH = 8 * 1024 * 1024  # bytes of documents in one question, unless one alone has more
 _LISTS = ("$and", "$or", "$nor")
 
@@ -24,7 +25,7 @@ def find_matching(documents: Documents, raws: Sequence[bytes], condition: Filter
     """Which of these documents, given as their BSON, meet the condition; counted from 0."""
     names = find_names(condition)
     found: set[int] = set()
-    for batch in _batches(cut(raw, names) for raw in raws):
+    for batch in bound(enumerate(cut(raw, names) for raw in raws), BATCH):
         numbered = [_add_number(raw, number) for number, raw in batch]
         found |= documents.find_matching(numbered, condition)
     return found
@@ -57,14 +58,15 @@ def _add_number(raw: bytes, number: int) -> bytes:
     return join_elements([head[4:-1], raw[4:-1]])
 
 
-def _batches(raws: Iterator[bytes]) -> Iterator[list[tuple[int, bytes]]]:
-    batch: list[tuple[int, bytes]] = []
+def bound(pairs: Iterable[tuple[T, bytes]], most: int) -> Iterator[list[tuple[T, bytes]]]:
+    """The pairs in lists of `most` bytes; one with more is a list of its own."""
+    some: list[tuple[T, bytes]] = []
     size = 0
-    for number, raw in enumerate(raws):
-        if batch and size + len(raw) > BATCH:
-            yield batch
-            batch, size = [], 0
-        batch.append((number, raw))
+    for one, raw in pairs:
+        if some and size + len(raw) > most:
+            yield some
+            some, size = [], 0
+        some.append((one, raw))
         size += len(raw)
-    if batch:
-        yield batch
+    if some:
+        yield some

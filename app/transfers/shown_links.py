@@ -4,7 +4,8 @@ A link that leads to no document, or to one without a value there, is an empty c
 list. Sent back it must not take the link away.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from app.spreadsheets.format import MIB
 from app.spreadsheets.ingest import Record, Target
 from app.store.client import Connection
 from app.store.linked import join_filters, make_keys
+from app.store.matching import bound
 from app.store.reach import Reach
 from app.transfers.differences import Differences
 from app.transfers.linked import LinkedCells
@@ -47,14 +49,15 @@ class ShownLinks:
         paths = ",".join(quote(f"{one.path}.{one.through}", safe=".") for one in self._targets)
         self._columns = self._parse(paths) if paths else ()
         self._table = Table([column.steps for column in self._columns])
-        self._cells = LinkedCells(self._columns, self._ask)
+        ask = partial(partial, self._read)  # what is asked is read when waited for
+        self._cells = LinkedCells(self._columns, ask)
 
     def overlook(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
         """The same, the cells that show what is stored taken out of the rows."""
         if not self._targets:
             yield from pairs
             return
-        for some in _bound(pairs):
+        for some in bound(pairs, TOGETHER):
             self._overlook(some)
             yield from some
 
@@ -86,9 +89,6 @@ class ShownLinks:
                 return True
         return False
 
-    def _ask(self, name: str, keys: list[Any], projection: dict[str, Any]) -> Callable[[], bytes]:
-        return lambda: self._read(name, keys, projection)
-
     def _read(self, name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
         named = {"_id": {"$in": make_keys(keys)}}
         condition = join_filters([named, self._reach.filter("read", name)])
@@ -99,20 +99,6 @@ class ShownLinks:
 
 def _is_seen(view: View, target: Target) -> bool:
     return view.resource.shape.find(target.path, numbered=True) is not None
-
-
-def _bound(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    """The pairs in lists, bounded in bytes."""
-    some: list[Pair] = []
-    size = 0
-    for row, raw in pairs:
-        some.append((row, raw))
-        size += len(raw)
-        if size >= TOGETHER:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
 
 
 def _show(target: Target, link: Any) -> Any:
