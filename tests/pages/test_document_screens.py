@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import bson
-from playwright.async_api import Browser, Dialog, Locator, Page, expect
+from playwright.async_api import Browser, Dialog, Locator, Page, Route, expect
 
 from tests.support.browser import open_page
 from tests.support.server import LiveServer
@@ -110,6 +110,24 @@ async def test_the_new_row_has_the_focus_and_the_page_stays(page: Page, users: A
     await page.get_by_role("button", name="Up: addresses 2").click()
     await expect(page.get_by_role("button", name="Down: addresses 1")).to_be_visible()
     assert await page.evaluate("window.same")
+
+
+async def test_what_is_typed_before_the_new_row_is_there_stays(page: Page, users: Any) -> None:
+    users.insert_one({**ADA, "profile": {"addresses": [{"city": "London"}]}})
+    is_typed = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await is_typed.wait()
+        await route.continue_()
+
+    await page.goto(EDITED)
+    await page.route("**/edit", hold)
+    await page.get_by_role("button", name="Add: addresses").click()
+    await box(page, "name").fill("Ada L.")
+    is_typed.set()
+    await expect(box(page, "city")).to_have_count(2)
+    await expect(box(page, "name")).to_be_focused()
+    await expect(box(page, "name")).to_have_value("Ada L.")
 
 
 async def test_two_people_at_once_and_one_of_them_picks(

@@ -1,5 +1,6 @@
 """Conditions in words, and the form that adds one."""
 
+import asyncio
 import datetime
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page as Browser
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from app.pages.filters import write_local
 from app.pages.languages import language
@@ -275,6 +276,24 @@ async def test_a_filter_is_added_changed_and_removed_in_a_browser(
     await expect(page.locator("tbody tr")).to_have_count(3)
     await page.go_back()
     await expect(page.locator("tbody tr")).to_have_count(2)
+
+
+async def test_what_is_typed_while_the_next_step_is_asked_for_stays(page: Browser) -> None:
+    is_typed = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await is_typed.wait()
+        await route.continue_()
+
+    await page.goto(f"{FORM}?field=age")
+    await page.route("**/table/filter?*", hold)
+    await page.locator("#op").select_option("gte")
+    await page.locator("#value").press_sequentially("4")
+    is_typed.set()
+    await page.locator("#op option[value=gte][selected]").wait_for(state="attached")
+    await expect(page.locator("#value")).to_be_focused()
+    await page.keyboard.type("0")
+    await expect(page.locator("#value")).to_have_value("40")
 
 
 def test_midnight_is_a_date_alone_for_no_time() -> None:

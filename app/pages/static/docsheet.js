@@ -229,6 +229,28 @@ async function sendOnceThere(form, button) {
 }
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
+// --- what is typed while an answer is under way: the same is asked for again, with it ---
+
+let typed = { target: null, timeStamp: 0 };
+let again = null; // what the last of such requests came from
+
+function onAnswer(event) {
+  const { target, requestConfig } = event.detail;
+  const { elt, triggeringEvent } = requestConfig;
+  const isOlder = triggeringEvent?.timeStamp < typed.timeStamp;
+  if (!isOlder || !elt.form?.contains(typed.target) || !target.contains(typed.target)) return;
+  event.preventDefault();
+  again = elt;
+  htmx.trigger(elt, triggeringEvent.type);
+}
+
+document.addEventListener("input", (event) => { typed = event; });
+document.addEventListener("htmx:beforeSwap", onAnswer);
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  const isAgain = again !== null && detail.requestConfig?.elt === again;
+  if (isAgain) document.getElementById(typed.target.id)?.focus({ preventScroll: true });
+});
+
 // --- a form is sent once, however often its button is pressed before the answer is there ---
 
 const AGAIN = 5000; // milliseconds; an answer that is a file leaves the form where it is
