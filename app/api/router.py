@@ -272,6 +272,10 @@ class ResourceRouter(Part):
         access = self.access(request, "import")
         return await asyncio.to_thread(self._uploads.form, request, access)
 
+    async def explain(self, document: Document) -> Sequence[str]:
+        """What else is to be said of a stored document where it is shown: a sentence each."""
+        return ()
+
     async def find(self, request: Request, step: int) -> Stored:
         """The document whose `_id` is this step of the path.
 

@@ -13,6 +13,7 @@ from app.auth.documents import CASELESS, SEEN_SECONDS, fold_name, is_past, now
 from app.auth.fresh import MOST, Fresh
 from app.auth.own import ACCOUNTS, ROLES, grant_own, is_full
 from app.auth.passwords import make_hash, mark
+from app.auth.patterns import judge_by
 from app.auth.roles import Role, Roles
 from app.auth.scopes import Scopes, cut, limit, read_scopes, scopes_of
 from app.errors import Conflict
@@ -134,7 +135,8 @@ class Accounts:
         if last is None or last[0] != stored:
             if len(self._last) >= MOST:
                 self._last.clear()
-            last = self._last[key] = stored, self._know(account, role)
+            last = stored, await self._database.run(self._know, account, role)
+            self._last[key] = last
         return last[1]
 
     def _find(self, key: Any) -> tuple[Document | None, Document | None]:
@@ -147,7 +149,8 @@ class Accounts:
         return account, self._roles.find_one({"name": account.get("role")})
 
     def _know(self, account: Document, role_document: Document | None) -> Known:
-        role = self._reader.find(str(account.get("role")), role_document)
+        judge = judge_by(self._database)
+        role = self._reader.find(str(account.get("role")), role_document, judge)
         scopes = scopes_of(role, self._resources)
         return Known(account, role, scopes, mark(account.get("password")), self._addresses)
 

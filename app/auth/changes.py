@@ -15,6 +15,7 @@ from app.auth.audit import COLLECTION as AUDIT
 from app.auth.audit import make_entry
 from app.auth.documents import What
 from app.auth.own import ACCOUNTS, KEYS, ROLES
+from app.auth.patterns import judge_by
 from app.auth.roles import BUILT_IN, Roles
 from app.auth.scopes import find_beyond, scopes_of
 from app.auth.sessions import COLLECTION as SESSIONS
@@ -60,7 +61,8 @@ def check_role(
     It may go, or have another name, only while none has it.
     """
     if after is not None:
-        faults = roles.read(str(after.get("name")), after.get("rules")).faults
+        judge = judge_by(database)
+        faults = roles.read(str(after.get("name")), after.get("rules"), judge).faults
         if faults:
             raise make_invalid_body(list(faults))
     if before is not None and (after is None or after.get("name") != before.get("name")):
@@ -87,7 +89,8 @@ def find_unheld(
     if found is None:
         return []
     name = str(found.get("role"))
-    role = roles.find(name, database.collection(ROLES).find_one({"name": name}))
+    document = database.collection(ROLES).find_one({"name": name})
+    role = roles.find(name, document, judge_by(database))
     return find_beyond(scopes_of(role, roles.resources.values()), scopes)
 
 

@@ -24,6 +24,7 @@ from app.auth.checks import Checks
 from app.auth.own import ACCOUNTS, KEYS, ROLES, SHARES, own_resources
 from app.auth.own_pages import OwnPages
 from app.auth.pages import SignInPage
+from app.auth.patterns import judge_by
 from app.auth.repositories import Keeper
 from app.auth.roles import Roles
 from app.auth.routers import make_own_routers
@@ -68,7 +69,8 @@ class Auth(Part):
 
     def _find_closed(self) -> list[str]:
         """What is closed in roles, for it is not true any more."""
-        return list(self._roles.problems(self._database.collection(ROLES).find()))
+        stored = self._database.collection(ROLES).find()
+        return list(self._roles.problems(stored, judge_by(self._database)))
 
     async def require_administrator(self) -> None:
         """Raises `StartError` where nobody could sign in; a database that is away is not asked."""

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 import bson
 
+from app.auth.patterns import Judge, trust
 from app.errors import Fault, Invalid
 from app.query.names import Asked, Names
 from app.query.parameters import Parameter, parameters_of
@@ -54,8 +55,11 @@ def split(where: str) -> Pairs:
 # --- whether it can be true ----------------------------------------------------------------------
 
 
-def find_faults(names: Names, pairs: Pairs) -> Iterator[str]:
-    """What is wrong in conditions whose placeholders are not filled yet: a sentence each."""
+def find_faults(names: Names, pairs: Pairs, judge: Judge = trust) -> Iterator[str]:
+    """What is wrong in conditions whose placeholders are not filled yet: a sentence each.
+
+    `judge` says which regular expressions can't be.
+    """
     plain: list[tuple[str, str]] = []
     for name, value in pairs:
         reason = _refuse(names, name, value)
@@ -63,7 +67,10 @@ def find_faults(names: Names, pairs: Pairs) -> Iterator[str]:
             yield f"{name}: {reason}."
         elif not _placeholder.search(value) or not _is_known(names, name):
             plain.append((name, value))
-    yield from (fault.detail for fault in _read(names, plain))
+    faults = _read(names, plain)
+    yield from (fault.detail for fault in faults)
+    if not faults:
+        yield from filter(None, (judge(*pair) for pair in plain if _is_pattern(names, pair[0])))
 
 
 def _refuse(names: Names, name: str, value: str) -> str:

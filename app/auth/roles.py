@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.auth.patterns import Judge, trust
 from app.auth.placeholders import Pairs, attributes_of, fill, find_faults, split
 from app.errors import Fault
 from app.query.names import Names
@@ -112,22 +113,27 @@ class Roles:
             for address, resource in self.resources.items()
         }
 
-    def read(self, name: str, rules: Any) -> Role:
-        """The role of these rules, as far as it can be true."""
-        reading = _Reading(self.resources, self._names)
+    def read(self, name: str, rules: Any, judge: Judge = trust) -> Role:
+        """The role of these rules, as far as it can be true.
+
+        `judge` says which regular expressions can't be.
+        """
+        reading = _Reading(self.resources, self._names, judge)
         allowed = reading.read(rules)
         return Role(name, allowed, tuple(_once(reading.faults)))
 
-    def find(self, name: str, document: Mapping[str, Any] | None) -> Role:
+    def find(self, name: str, document: Mapping[str, Any] | None, judge: Judge = trust) -> Role:
         """The role of this name, given as it is stored; one that isn't there allows nothing."""
         if name in BUILT_IN:
             return self.read(name, BUILT_IN[name])
-        return self.read(name, (document or {}).get("rules", {}))
+        return self.read(name, (document or {}).get("rules", {}), judge)
 
-    def problems(self, documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    def problems(
+        self, documents: Iterable[Mapping[str, Any]], judge: Judge = trust
+    ) -> Iterator[str]:
         """What is closed in stored roles, for it is not true any more: a sentence each."""
         for document in documents:
-            role = self.read(str(document.get("name")), document.get("rules"))
+            role = self.read(str(document.get("name")), document.get("rules"), judge)
             for fault in role.faults:
                 yield f"The role {role.name!r} is closed at {fault.pointer}: {fault.detail}"
 
@@ -144,10 +150,13 @@ def _once(faults: Iterable[Fault]) -> Iterator[Fault]:
 class _Reading:
     """One reading of a role's rules; what is wrong is kept in `faults`."""
 
-    def __init__(self, resources: Mapping[str, Resource], names: Mapping[str, Names]) -> None:
+    def __init__(
+        self, resources: Mapping[str, Resource], names: Mapping[str, Names], judge: Judge
+    ) -> None:
         self.faults: list[Fault] = []
         self._resources = resources
         self._names = names
+        self._judge = judge
 
     def read(self, rules: Any) -> dict[str, dict[str, Template | bool]]:
         """What is allowed, by collection, then by action."""
@@ -245,7 +254,7 @@ class _Reading:
         except ValueError as error:
             self._add(place, f"This {error}.")
             return ()
-        for detail in find_faults(self._names[address], pairs):
+        for detail in find_faults(self._names[address], pairs, self._judge):
             self._add(place, self._with_resource(address, detail, steps))
         return pairs
 

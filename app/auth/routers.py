@@ -31,6 +31,7 @@ from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.orders import NewKey, NewShare, choose_scopes, inherit_scopes
 from app.auth.own import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, own_resources
+from app.auth.patterns import judge_by
 from app.auth.repositories import (
     AccountRepository,
     Keeper,
@@ -176,6 +177,13 @@ class RoleRouter(OwnRouter):
     """Roles."""
 
     documents = RoleRepository
+
+    async def explain(self, document: Document) -> Sequence[str]:
+        """What is closed in a role, for it is not true any more."""
+        return await self._database.run(self._list_problems, document)
+
+    def _list_problems(self, document: Document) -> list[str]:
+        return list(self._keeper.roles.problems([document], judge_by(self._database)))
 
 
 class MadeRouter(OwnRouter):

@@ -10,10 +10,12 @@ from typing import Any
 
 from app.auth.administrators import there_is_one
 from app.auth.documents import Account, Key, Role, Share
+from app.auth.patterns import judge_by
 from app.auth.roles import Roles
 from app.commands.case import Case, Finding
 from app.serving.access import describe_access, list_names
 from app.settings import Settings, is_loopback
+from app.store.client import Connection
 
 HTTPS_SECONDS = 3.0  # that a server has to answer
 LONGEST = datetime.timedelta(days=365)  # that a share may last
@@ -113,9 +115,10 @@ def examine_accounts(case: Case) -> Finding:
 
 
 def examine_roles(case: Case) -> Finding:
-    """Roles that stopped being true because the models changed; those rules are closed."""
+    """Roles that stopped being true, as where the models changed; those rules are closed."""
     stored = _collection(case, Role).find()
-    closed = list(Roles(case.resources or ()).problems(stored))
+    judge = judge_by(Connection(case.database, case.settings))
+    closed = list(Roles(case.resources or ()).problems(stored, judge))
     if closed:
         return Finding("fails", " ".join(closed), "correct the role: PATCH /auth/roles/{_id}.")
     return Finding("ok", "all are true")

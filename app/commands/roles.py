@@ -10,6 +10,7 @@ import typer
 from app.auth.changes import check_role, describe_change, note_command
 from app.auth.documents import CASELESS, What
 from app.auth.own import ACCOUNTS, ROLES
+from app.auth.patterns import judge_by
 from app.auth.roles import BUILT_IN, Roles
 from app.commands.files import STDOUT
 from app.commands.own import MOST, Document, find_own, open_own, say, show_table
@@ -32,10 +33,11 @@ def list_() -> None:
     roles = _roles_of(settings)
     rows = []
     with open_own(settings) as connection:
+        judge = judge_by(connection)
         accounts = connection.collection(ACCOUNTS)
         for one in connection.collection(ROLES).find({}, sort=[("name", 1)], limit=MOST):
             name = str(one["name"])
-            closed = len(roles.read(name, one.get("rules")).faults)
+            closed = len(roles.read(name, one.get("rules"), judge).faults)
             rows.append((name, str(accounts.count_documents({"role": name})), str(closed)))
     show_table(("name", "accounts", "closed"), rows)
 

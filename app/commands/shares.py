@@ -12,6 +12,7 @@ from app.auth.changes import describe_change, note_command
 from app.auth.documents import now
 from app.auth.keys import digest
 from app.auth.own import ACCOUNTS, ROLES, SHARES
+from app.auth.patterns import judge_by
 from app.auth.roles import Roles
 from app.auth.shares import DAY, EXPORT, LONGEST, end, make_token
 from app.commands.keys import show_moment
@@ -90,7 +91,7 @@ def _check(settings: Settings, connection: Connection, owner: Document, address:
     if not separator or not path.startswith("/") or resource not in resources:
         raise StartError(f"{address!r} must be as '/users/export/csv?name__contains=a'.")
     document = connection.collection(ROLES).find_one({"name": owner["role"]})
-    role = Roles(resources.values()).find(str(owner["role"]), document)
+    role = Roles(resources.values()).find(str(owner["role"]), document, judge_by(connection))
     compilers = Compilers(Views(resources.values(), role.grants(owner)))
     compiler = compilers[resources[resource].name]
     if not compiler.view.rights.may("export"):

@@ -57,6 +57,7 @@ class Documents(DocumentScreens):
             own=addresses.of_document(access.view.whole, stored.document["_id"]),
             heading=name_document(access.view.resource, document),
             details=details.list_fields(access.view.resource.shape, document),
+            notes=await router.explain(document),
             referrers=referrers,
             json=write_pretty(document),
             key=unquote(write_key(access.view.whole.key, stored.document["_id"])),

@@ -243,6 +243,26 @@ async def test_a_role_is_a_document_that_can_be_true(
         assert (await client.get("/students/")).status_code == 403
 
 
+async def test_a_role_has_no_pattern_that_mongodb_refuses(real: Served) -> None:
+    async with real.client(**await real.bearer("root")) as root:
+        fine = {"users": {"read": {"where": "name__regex=^a(b|c)", "hide": ["age"]}}}
+        made = await root.post("/auth/roles/", json={"name": "self", "rules": fine})
+        assert made.status_code == 201
+        path = made.headers["location"]
+        for where in ("keyword=(", "name__regex=[a", "clas.name__regex=*", "name=x&keyword=a{2,1}"):
+            resource = "students" if "clas" in where else "users"
+            wrong = {resource: {"update": {"where": where}}}
+            for answer in (
+                await root.patch(path, json={"rules": wrong}),
+                await root.put(path, json={"name": "self", "rules": wrong}),
+                await root.post("/auth/roles/", json={"name": "other", "rules": wrong}),
+            ):
+                assert answer.status_code == 422
+                assert pointers(answer) == [f"#/rules/{resource}/update/where"]
+                assert "MongoDB refuses this regular expression (" in answer.json()["detail"]
+        assert (await root.get(path)).json()["rules"] == fine
+
+
 async def test_a_role_that_accounts_have_stays(served: Served, root: httpx.AsyncClient) -> None:
     made = await root.post("/auth/roles/", json={"name": "self", "rules": RULES})
     path = made.headers["location"]
@@ -290,17 +310,24 @@ async def test_a_change_counts_at_once_where_it_is_made(
 async def test_a_rule_that_is_not_true_any_more_is_closed_and_the_start_says_so(
     mongo_uri: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rules = {"users": {"read": {"hide": ["gone"]}, "delete": True, "export": True}}
+    rule = {"delete": True, "export": True}
+    rules = {"users": {"read": {"hide": ["gone"]}, **rule}}
+    others = {"users": {"read": {"where": "keyword=("}, **rule}}
     async with serve(mongo_uri) as one:
-        one.database["docsheet.roles"].insert_one({"name": "old", "rules": rules})
-        ann = one.add("ann", "old")
-        async with serve_again(one, mongo_uri) as two, two.client(**one.key(ann)) as client:
-            assert (await client.get("/users/")).status_code == 403
-            assert (await client.get("/users/export/csv")).status_code == 403
-            me = (await client.get("/auth/me")).json()
-            assert me["scopes"] == ["users:delete"]
-    said = "The role 'old' is closed at #/rules/users/read/hide/0: There is no field 'gone'."
-    assert [one.getMessage() for one in caplog.records if one.name == "docsheet.auth"] == [said]
+        stored = [{"name": "old", "rules": rules}, {"name": "odd", "rules": others}]
+        one.database["docsheet.roles"].insert_many(stored)
+        ann, bob = one.add("ann", "old"), one.add("bob", "odd")
+        async with serve_again(one, mongo_uri) as two:
+            for headers in (one.key(ann), one.key(bob)):
+                async with two.client(**headers) as client:
+                    assert (await client.get("/users/")).status_code == 403
+                    assert (await client.get("/users/export/csv")).status_code == 403
+                    me = (await client.get("/auth/me")).json()
+                    assert me["scopes"] == ["users:delete"]
+    old, odd = [one.getMessage() for one in caplog.records if one.name == "docsheet.auth"]
+    assert old == "The role 'old' is closed at #/rules/users/read/hide/0: There is no field 'gone'."
+    said = "The role 'odd' is closed at #/rules/users/read/where: MongoDB refuses this regular"
+    assert odd.startswith(said)
 
 
 # --- the last administrator ----------------------------------------------------------------------

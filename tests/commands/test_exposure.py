@@ -223,6 +223,9 @@ def test_a_role_that_stopped_being_true(database: Any, mongo_uri: str) -> None:
     assert found.state == "fails"
     assert f"The role 'old' is closed at #/rules/{name}/read/hide" in found.detail
     assert "fine" not in found.detail
+    roles.insert_one({"name": "odd", "rules": {name: {"delete": {"where": "keyword=("}}}})
+    said = f"The role 'odd' is closed at #/rules/{name}/delete/where: MongoDB refuses"
+    assert said in examined(mongo_uri)["roles"].detail
 
 
 @pytest.mark.mongod

@@ -88,6 +88,7 @@ def test_a_role_is_stored_shown_and_deleted(run: Run, stored: Any, tmp_path: Pat
         ("self", "{", "is not JSON"),
         ("self", '{"userz": {}}', "There is no resource 'userz'. Did you mean 'users'?"),
         ("self", '{"users": {"read": {"where": "nmae=x"}}}', "Did you mean 'name'?"),
+        ("self", '{"users": {"read": {"where": "keyword=("}}}', "MongoDB refuses this regular"),
         ("admin", "{}", "are always there"),
         ("a:b", "{}", "a name has no colon"),
     ],

@@ -168,6 +168,21 @@ async def test_a_role_is_checked_and_stays_while_accounts_have_it(
     assert (await delete(admin, made.headers["Location"])).status_code == 303
 
 
+async def test_what_is_closed_in_a_role_is_said_where_it_is_shown(
+    served: Served, admin: httpx.AsyncClient
+) -> None:
+    rules = {"users": {"read": {"hide": ["gone"]}, "update": {"where": "name__regex=("}}}
+    role = {"name": "old", "rules": rules}
+    key = served.database["docsheet.roles"].insert_one(role).inserted_id
+    page = await admin.get(f"/ui/admin/roles/{key}")
+    assert "closed at #/rules/users/read/hide/0: There is no field 'gone'." in read(page)
+    assert "closed at #/rules/users/update/where: MongoDB refuses this" in read(page)
+    page = await admin.get(f"/ui/admin/roles/{key}", headers={"Accept-Language": "zh"})
+    assert "角色“old”在 #/rules/users/update/where 处已停用：MongoDB 拒绝这个正则" in read(page)
+    served.database["docsheet.roles"].update_one({"_id": key}, {"$set": {"rules": {}}})
+    assert "closed" not in read(await admin.get(f"/ui/admin/roles/{key}"))
+
+
 async def test_the_audit_is_read_only(admin: httpx.AsyncClient) -> None:
     page = await admin.get("/ui/admin/audit/?what=signed+in")
     (key,) = set(re.findall(r"/ui/admin/audit/([0-9a-f]{24})", page.text))
