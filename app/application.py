@@ -1,10 +1,9 @@
 """Joins everything: resources found, routes built, the database opened and closed."""
 
-import asyncio
 import importlib
-import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -27,7 +26,7 @@ from app.api.journal import Journal, Silence
 from app.api.middleware import Cors, Gate
 from app.api.observers import Observer
 from app.api.openapi import describe, describe_limit
-from app.api.parts import Part
+from app.api.parts import Part, run_parts
 from app.api.problems import (
     SHOW,
     ShowProblem,
@@ -38,14 +37,13 @@ from app.api.problems import (
 )
 from app.api.reverse import make_reverse_routes
 from app.api.router import ResourceRouter
-from app.api.routing import Paths, list_reserved_steps
+from app.api.routing import Paths, Route, list_reserved_steps
 from app.api.saved import SavedViews
 from app.api.saved_lists import SavedLists
 from app.api.saved_routes import SavedRoutes
 from app.api.uploads import Uploads
 from app.errors import RequestError
 from app.pages.part import Pages
-from app.query.compile import Compilers
 from app.resources.registry import Resource, discover, refuse_reserved
 from app.resources.views import ALL, Grants
 from app.servers.embedded import EmbeddedDatabase
@@ -60,33 +58,44 @@ if TYPE_CHECKING:
     from app.api.metrics import Metrics
     from app.auth.part import Auth
 
-RETRY_SECONDS = 5.0  # after which what could not be prepared is tried again
-FIRST_SECONDS = 5.0  # that the start waits for everything to be prepared
-_HANDLERS: dict[type[Exception], Handler] = {
+_HANDLERS: dict[Any, Handler] = {
     RequestError: on_request_error,
     RequestValidationError: on_validation_error,
     HTTPException: on_http_exception,
     Exception: on_exception,
 }
-_log = logging.getLogger("docsheet.database")
 
 
 class Application(FastAPI):
     """FastAPI, with `Gate` outside of everything and a short way to the paths of our own.
 
-    All other paths go through FastAPI's own stack: dependencies, WebSockets, security.
+    All other paths go through FastAPI's own stack: dependencies, WebSockets, security. What it
+    serves is filled in by `_Assembly`; `client` is a mongomock-motor client in tests.
     """
 
     def __init__(
-        self, settings: Settings, traffic: Traffic, metrics: "Metrics | None", **words: Any
+        self, settings: Settings, traffic: Traffic, optional: "_Optional", client: Any
     ) -> None:
-        super().__init__(**words)
+        super().__init__(
+            title=TITLE,
+            version=VERSION,
+            lifespan=_lifespan,
+            openapi_url=None,
+            redirect_slashes=False,
+            middleware=_list_layers(settings, optional),
+            exception_handlers=_HANDLERS,
+        )
         self.settings = settings
-        self.observer: Observer = metrics or Observer()
+        self.client = client
+        self.auth = optional.auth
+        self.observer: Observer = optional.metrics or Observer()
+        self.parts: list[Part] = []
         self.paths = Paths(())
+        self.reserved: frozenset[str] = frozenset()  # first steps that only our routes have
         self.show_problem: ShowProblem | None = None
+        self.describe: Callable[[Grants], dict[str, Any]]
         self._is_open = not settings.has_accounts
-        self._gate = Gate(self._choose, settings, traffic, metrics)
+        self._gate = Gate(self._choose, settings, traffic, optional.metrics)
         self._short: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,6 +131,22 @@ class Application(FastAPI):
             stack = middleware(stack, *words, **named)
         return ServerErrorMiddleware(stack, handler=last)
 
+    def find_route(self, path: str) -> tuple[Route, dict[str, Any]] | None:
+        """Our route of a path, and the parameters that the path has for it; None for no path."""
+        return self.paths.find(path)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI description of everything; a user's function may take its place."""
+        return self.describe(ALL)
+
+    def describe_to(self, grants: Grants) -> dict[str, Any]:
+        """The description of what callers with these rights may use."""
+        return self.openapi() if grants == ALL else self.describe(grants)
+
+    def refuse_collisions(self) -> None:
+        """Raises `DeclarationError` for an endpoint of a user whose path is one of ours."""
+        refuse_collisions(self, self.paths, self.reserved)
+
 
 def create_app(
     settings: Settings | None = None, client: Any = None, traffic: Traffic | None = None
@@ -135,142 +160,152 @@ def create_app(
     settings = settings or read_settings()
     traffic = traffic or Traffic()
     resources = discover(settings.MODELS)
-    auth = _make_auth(settings, resources.values())
-    limits = _make_limits(settings)
-    metrics = _make_metrics(settings)
-    accesses = Accesses([*resources.values(), *(auth.resources if auth is not None else ())])
-    compilers = accesses.compilers_of(ALL)
-    for name in compilers:
-        compilers[name]  # what its model says of itself must be true
-    parts: list[Part] = []
-    reserved: set[str] = set()
-
-    @asynccontextmanager
-    async def lifespan(app: Application) -> AsyncIterator[None]:
-        refuse_collisions(app, app.paths, reserved)  # of what was added since it was made
-        async with _open_database(settings, client) as database, _run_parts(parts, database):
-            if auth is not None:
-                await auth.require_administrator()
-            app.state.mongo = database.motor
-            yield
-
-    app = Application(
-        settings,
-        traffic,
-        metrics,
-        title=TITLE,
-        version=VERSION,
-        lifespan=lifespan,
-        openapi_url=None,
-        redirect_slashes=False,
-        middleware=_list_layers(settings, auth, limits),
-        exception_handlers=_HANDLERS,
-    )
-    journal: Journal = auth.audit if auth is not None else Silence()
-    downloads = Downloads(settings, traffic, app.observer, journal)
-    runs = ImportRuns(settings, traffic, app.observer, journal)
-    uploads = Uploads(settings, runs)
-    routers = [
-        ResourceRouter(resource, accesses, settings, downloads, uploads)
-        for resource in resources.values()
-    ]
-    parts += [*routers, downloads, runs]
-    health = Health(parts)
-    find = lambda path: app.paths.find(path)  # noqa: E731 - which are known in the end
-    views = SavedViews()
-    by_address = {router.resource.address: router for router in routers}
-    lists = SavedLists(views, by_address, compilers, find)
-    parts += [views, health]
-    own_routers: list[ResourceRouter] = []
-    if auth is not None:
-        own_routers = auth.make_routers(accesses, downloads, uploads, find)
-    every = [*routers, *own_routers]
-    pages = Pages(
-        {router.resource.address: router for router in every}, settings, runs, lists, downloads
-    )
-    parts.append(pages.importing)
-    app.show_problem = pages.problems.show
-    describe_to = lambda grants: _describe_to(app, accesses, grants, auth)  # noqa: E731 - bound
-    docs = Docs(resources, describe_to, settings, pages.home.show)
-    own = [*docs.routes(), *health.routes(), *downloads.routes(), *pages.routes()]
-    own += SavedRoutes(lists).routes()
-    if limits is not None:
-        parts.append(limits)
-    if metrics is not None:
-        parts.append(metrics)
-        own += metrics.routes()
-    if auth is not None:
-        shared = auth.make_shared(find)
-        parts += [auth, shared, *own_routers]
-        parts.insert(0, auth.audit)  # it is closed last
-        # Before the screens of any resource: these have their own forms for a new key or share.
-        own = [*auth.routes(accesses, own_routers, pages.screens), *own, *shared.routes()]
-        own += [route for router in own_routers for route in router.routes()]
-    reserved |= list_reserved_steps(own)
-    refuse_reserved(resources.values(), reserved | pages.reserved)
-    served = [route for router in routers for route in router.routes()]
-    app.paths = Paths([*own, *served, *make_reverse_routes(routers)])
-    app.openapi = lambda: _describe(app, compilers, auth)  # type: ignore[method-assign]
+    optional = _Optional.make(settings, resources.values())
+    app = Application(settings, traffic, optional, client)
+    server = _Assembly(app, traffic, optional, resources)
+    own = server.list_own_routes()
+    app.reserved = list_reserved_steps(own)
+    refuse_reserved(resources.values(), app.reserved | server.pages.reserved)
+    app.paths = Paths([*own, *server.list_resource_routes()])
+    app.parts += server.list_parts()
+    app.describe = server.describe
+    app.show_problem = server.pages.problems.show
     if settings.ROUTES:
         include_routers(app, settings.ROUTES)
-    refuse_collisions(app, app.paths, reserved)
+    app.refuse_collisions()
     return app
 
 
-def _make_auth(settings: Settings, resources: Iterable[Resource]) -> "Auth | None":
-    """The accounts; a server without them does not even import them."""
-    if not settings.has_accounts:
-        return None
-    auth: Auth = importlib.import_module("app.auth.part").Auth(settings, resources)
-    return auth
+@dataclass(frozen=True)
+class _Optional:
+    """What is there only where a setting asks for it; other servers don't even import it."""
+
+    auth: "Auth | None"
+    limits: "Limits | None"
+    metrics: "Metrics | None"
+
+    @classmethod
+    def make(cls, settings: Settings, resources: Iterable[Resource]) -> "_Optional":
+        """The accounts, how often one may ask, and the numbers for Prometheus."""
+        auth = limits = metrics = None
+        if settings.has_accounts:
+            auth = importlib.import_module("app.auth.part").Auth(settings, resources)
+        if settings.RATE_LIMIT:
+            limits = importlib.import_module("app.api.limits").Limits(settings)
+        if settings.METRICS == "on":
+            metrics = importlib.import_module("app.api.metrics").Metrics()
+        return cls(auth, limits, metrics)
 
 
-def _make_limits(settings: Settings) -> "Limits | None":
-    """How often one may ask; a server without a limit does not even import the library."""
-    if not settings.RATE_LIMIT:
-        return None
-    limits: Limits = importlib.import_module("app.api.limits").Limits(settings)
-    return limits
+class _Assembly:
+    """What one server serves, each part made with what it needs of the others.
+
+    `resources` are by their address. Raises `DeclarationError` for a model that says of itself what
+    can't be true.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        traffic: Traffic,
+        optional: _Optional,
+        resources: Mapping[str, Resource],
+    ) -> None:
+        settings, auth = app.settings, optional.auth
+        self._app = app
+        self._optional = optional
+        self._accesses = Accesses([*resources.values(), *(auth.resources if auth else ())])
+        compilers = self._accesses.compilers_of(ALL)
+        for name in compilers:
+            compilers[name]  # reads the sort that its model declares
+        journal: Journal = auth.audit if auth else Silence()
+        self._downloads = Downloads(settings, traffic, app.observer, journal)
+        self._runs = ImportRuns(settings, traffic, app.observer, journal)
+        common = self._accesses, settings, self._downloads, Uploads(settings, self._runs)
+        self._routers = [ResourceRouter(resource, *common) for resource in resources.values()]
+        self._own_routers: list[ResourceRouter] = []
+        if auth is not None:
+            accesses, _, downloads, uploads = common
+            self._own_routers = auth.make_routers(accesses, downloads, uploads, app.find_route)
+        self._shared = auth.make_shared(app.find_route) if auth else None
+        self._views = SavedViews()
+        served = {router.resource.address: router for router in self._routers}
+        self._lists = SavedLists(self._views, served, compilers, app.find_route)
+        every = served | {router.resource.address: router for router in self._own_routers}
+        self.pages = Pages(every, settings, self._runs, self._lists, self._downloads)
+        self._docs = Docs(resources, app.describe_to, settings, self.pages.home.show)
+        self._health = Health(app.parts)
+
+    def list_parts(self) -> Iterator[Part]:
+        """The parts in the order in which they are opened."""
+        auth, limits, metrics = self._optional.auth, self._optional.limits, self._optional.metrics
+        if auth is not None:
+            yield auth.audit  # it is closed last
+        yield from (*self._routers, self._downloads, self._runs, self._views, self._health)
+        yield self.pages.importing
+        yield from filter(None, (limits, metrics, auth, self._shared))
+        yield from self._own_routers
+
+    def list_own_routes(self) -> list[Route]:
+        """The routes of what is no resource of the models."""
+        auth, metrics = self._optional.auth, self._optional.metrics
+        routes: list[Route] = []
+        if auth is not None:
+            # Before the screens of any resource: these have their own forms for a key or share.
+            routes += auth.routes(self._accesses, self._own_routers, self.pages.screens)
+        routes += self._docs.routes() + self._health.routes() + self._downloads.routes()
+        routes += self.pages.routes() + SavedRoutes(self._lists).routes()
+        if metrics is not None:
+            routes += metrics.routes()
+        if self._shared is not None:
+            routes += self._shared.routes()
+        for router in self._own_routers:
+            routes += router.routes()
+        return routes
+
+    def list_resource_routes(self) -> Iterator[Route]:
+        """The routes of the models' resources."""
+        for router in self._routers:
+            yield from router.routes()
+        yield from make_reverse_routes(self._routers)
+
+    def describe(self, grants: Grants) -> dict[str, Any]:
+        """The OpenAPI description of what callers with these rights may use."""
+        app, auth = self._app, self._optional.auth
+        secure = auth.secure if auth else None
+        if secure is None and app.settings.RATE_LIMIT:
+            secure = describe_limit
+        compilers = self._accesses.compilers_of(grants)
+        ours = describe(app.paths.routes, compilers, TITLE, VERSION, secure)
+        described = merge_description(ours, FastAPI.openapi(app))
+        if auth is not None:
+            auth.describe(described)
+        if app.settings.ROOT_PATH:
+            described["servers"] = [{"url": app.settings.ROOT_PATH}]
+        return described
 
 
-def _make_metrics(settings: Settings) -> "Metrics | None":
-    """The numbers for Prometheus; a server without them does not even import the library."""
-    if settings.METRICS != "on":
-        return None
-    metrics: Metrics = importlib.import_module("app.api.metrics").Metrics()
-    return metrics
-
-
-def _list_layers(
-    settings: Settings, auth: "Auth | None", limits: "Limits | None"
-) -> list[Middleware]:
+def _list_layers(settings: Settings, optional: _Optional) -> list[Middleware]:
     """What is between `Gate` and the routes; a page of another origin sees refusals too."""
     layers = [Middleware(Cors, settings=settings)] if settings.CORS_ORIGINS else []
-    if auth is not None:
-        layers.append(auth.layer(limits))
-    if limits is not None:
-        layers.append(limits.layer())
+    if optional.auth is not None:
+        layers.append(optional.auth.layer(optional.limits))
+    if optional.limits is not None:
+        layers.append(optional.limits.layer())
     return layers
 
 
-def _describe_to(
-    app: Application, accesses: Accesses, grants: Grants, auth: "Auth | None"
-) -> dict[str, Any]:
-    """The description for callers with some rights; of everything it is FastAPI's own."""
-    return app.openapi() if grants == ALL else _describe(app, accesses.compilers_of(grants), auth)
-
-
-def _describe(app: Application, compilers: Compilers, auth: "Auth | None") -> dict[str, Any]:
-    secure = auth.secure if auth is not None else None
-    if secure is None and app.settings.RATE_LIMIT:
-        secure = describe_limit
-    ours = describe(app.paths.routes, compilers, TITLE, VERSION, secure)
-    described = merge_description(ours, FastAPI.openapi(app))
-    if auth is not None:
-        auth.describe(described)
-    if app.settings.ROOT_PATH:
-        described["servers"] = [{"url": app.settings.ROOT_PATH}]
-    return described
+@asynccontextmanager
+async def _lifespan(app: Application) -> AsyncIterator[None]:
+    app.refuse_collisions()  # of what was added since it was made
+    async with (
+        _open_database(app.settings, app.client) as database,
+        run_parts(app.parts, database),
+    ):
+        if app.auth is not None:
+            await app.auth.require_administrator()
+        app.state.mongo = database.motor
+        yield
 
 
 @asynccontextmanager
@@ -289,35 +324,3 @@ async def _open_database(settings: Settings, client: Any) -> AsyncIterator[Datab
         if database.uri:
             start_fork_server(settings.MODELS)
         yield database
-
-
-@asynccontextmanager
-async def _run_parts(parts: Sequence[Part], database: Database) -> AsyncIterator[None]:
-    """The parts, open one after the other, closed in the other direction."""
-    async with AsyncExitStack() as stack:
-        for part in parts:
-            await part.open(database)
-            stack.push_async_callback(part.close)
-        preparing = asyncio.create_task(_prepare(parts))
-        stack.callback(preparing.cancel)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(preparing), FIRST_SECONDS)
-        yield
-
-
-async def _prepare(parts: Sequence[Part]) -> None:
-    """Prepares each part, also where others fail, and tries again what can't be yet."""
-    waiting = list(parts)
-    while True:
-        waiting = [part for part in waiting if not await _is_prepared(part)]
-        if not waiting:
-            return
-        await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _is_prepared(part: Part) -> bool:
-    try:
-        return await part.prepare()
-    except RequestError as error:
-        _log.warning("the indexes can't be made yet: %s", error)
-        return False

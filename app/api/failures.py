@@ -4,7 +4,8 @@ Starlette has two layers for it, each with a request and a `send` of its own for
 one has nothing to do before something is raised: whether an answer has begun, `Gate` knows.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 STATUS = "status"  # of the answer that has begun, else 0; in the request's state
 
-Handler = Callable[[Request, Exception], Awaitable[Response]]
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
 class Failures:
