@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage, Storage
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,7 +24,7 @@ from app.api.proxies import client_address, network_of
 from app.errors import RequestError, TooManyRequests
 from app.settings import Settings
 from app.store.client import Database
-from app.store.counters import MongoStorage
+from app.store.counters import LocalStorage, MongoStorage
 
 COLLECTION = "docsheet.rates"
 SHARES = 20  # parts of the limit: one of them is what a process may have untold
@@ -37,7 +36,7 @@ KEPT = 50_000  # callers of which a process knows how often they asked, at most
 class Window:
     """The requests of one caller, as far as this process knows."""
 
-    ends: float  # in seconds since 1970
+    ends: float  # of the monotonic clock
     told: int = 0  # by all processes together
     untold: int = 0  # of this one
     is_begun: bool = False  # by all processes, so that they agree when it ends
@@ -54,13 +53,13 @@ class Limits(Part):
         self._root = settings.ROOT_PATH
         self._windows: dict[str, Window] = {}
         self._database: Database
-        self._storage: Storage
+        self._storage: MongoStorage | LocalStorage
 
     async def open(self, database: Database) -> None:
         """Counts in this database, of a mock in this process."""
         self._database = database
         shared = bool(database.uri)
-        self._storage = MongoStorage(database, COLLECTION) if shared else MemoryStorage()
+        self._storage = MongoStorage(database, COLLECTION) if shared else LocalStorage()
 
     def layer(self) -> Middleware:
         """The layer around the routes, within the one that knows who calls."""
@@ -84,7 +83,7 @@ class Limits(Part):
         if scope["path"].removeprefix(self._root) in PROBES:
             return
         key = _name_caller(scope)
-        now = time.time()
+        now = time.monotonic()
         window = self._windows.get(key)
         if window is None or now >= window.ends:
             window = self._begin(key, now)
@@ -119,15 +118,13 @@ class Limits(Part):
 
     async def _add(self, name: str, window: Window) -> None:
         untold = window.untold
-        run = self._database.run
-        window.told = await run(
-            self._storage.incr, name, self._seconds, amount=untold, writing=True
+        window.told, left = await self._database.run(
+            self._storage.add, name, self._seconds, untold, writing=True
         )
         window.untold -= untold
         if not window.is_begun:
             if window.told > untold:  # another process began it
-                ends = await run(self._storage.get_expiry, name)
-                window.ends = min(window.ends, ends)
+                window.ends = min(window.ends, time.monotonic() + left)
             window.is_begun = True
 
     def _refuse(self, seconds: float) -> TooManyRequests:

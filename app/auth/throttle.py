@@ -39,6 +39,11 @@ class SharedStorage(MongoStorage):
         """Removes the newest entry."""
         self.windows.update_one({"_id": key}, {"$pop": {"entries": -1}})
 
+    def forget_future(self, key: str) -> None:
+        """Removes the entries of a time that is far off: the clock was set back since then."""
+        future = {"$gt": time.time() + WINDOW}
+        self.windows.update_one({"_id": key}, {"$pull": {"entries": future}})
+
 
 class LocalStorage(MemoryStorage):
     """The library's storage of one process, where one entry can be taken back."""
@@ -47,6 +52,13 @@ class LocalStorage(MemoryStorage):
         """Removes the newest entry."""
         with self.locks[key]:
             del self.events.get(key, [])[:1]
+
+    def forget_future(self, key: str) -> None:
+        """Removes the entries of a time that is far off: the clock was set back since then."""
+        with self.locks[key]:
+            entries = self.events.get(key, [])
+            latest = time.time() + WINDOW
+            entries[:] = [entry for entry in entries if entry.atime <= latest]
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,7 @@ class Throttle:
         for _ in range(_RACES):
             if self._limiter.hit(limit, *names):
                 return True
+            self._storage.forget_future(limit.key_for(*names))
             if not self._limiter.test(limit, *names):
                 return False
         return False

@@ -155,7 +155,7 @@ class TokenMaker:
 
         It is verified once a minute; a digest of it is kept meanwhile.
         """
-        key, moment = hashlib.sha256(token.encode()).digest(), time.time()
+        key, moment = hashlib.sha256(token.encode()).digest(), time.monotonic()
         valid = self._valid.get(key)
         if valid is not None and valid[1] > moment:
             return valid[0]
@@ -163,7 +163,8 @@ class TokenMaker:
         if claims is not None:
             if len(self._valid) >= MOST:
                 self._valid.clear()
-            self._valid[key] = claims, min(claims.end, moment + VERIFIED_SECONDS)
+            left = claims.end - time.time()
+            self._valid[key] = claims, moment + min(left, VERIFIED_SECONDS)
         return claims
 
     async def _verify(self, token: str) -> Claims | None:

@@ -1,8 +1,11 @@
 """RATE_LIMIT: so many requests of each caller in a time, for all servers together."""
 
 import asyncio
+import datetime
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,6 +19,8 @@ from app.api.limits import COLLECTION, Limits
 from app.application import create_app
 from app.errors import SettingError, TooManyRequests
 from app.settings import Settings, read_settings
+from app.store.client import Database, connect
+from app.store.counters import LocalStorage, MongoStorage
 from app.store.mock import make_database
 from tests.support.server import LiveServer
 
@@ -188,6 +193,37 @@ def test_servers_count_together(mongo_uri: str) -> None:
     finally:
         with MongoClient[dict[str, Any]](mongo_uri) as client_:
             client_.drop_database("rates")
+
+
+@pytest.mark.mongod
+async def test_a_count_lasts_no_longer_than_its_time(mongo_uri: str, database: Any) -> None:
+    """What ends later was begun before the database's clock was set back."""
+    chosen = Settings(DB_NAME=database.name, _env_file=None)  # type: ignore[call-arg]
+    opened = Database(connect(chosen, mongo_uri), chosen, mongo_uri)
+    storage = MongoStorage(opened, "rates")
+    counters = database["rates.counters"]
+    try:
+        assert storage.add("x", 60, 5) == (5, 60.0)
+        count, left = storage.add("x", 60, 5)
+        assert count == 10
+        assert 0 < left < 60
+        for seconds in (3660, -1):
+            moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+            counters.update_one({"_id": "x"}, {"$set": {"expireAt": moment}})
+            assert storage.add("x", 60, 2) == (2, 60.0)
+    finally:
+        counters.drop()
+        await opened.close()
+
+
+async def test_a_clock_that_is_set_back_lets_a_window_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(settings("2/second"))
+    await limits.open(make_database(AsyncMongoMockClient(), settings("2/second")))
+    assert await admitted(limits, request(), 3) == 2
+    monkeypatch.setattr(time, "time", partial(float, time.time() - 3600))
+    await asyncio.sleep(1.1)
+    monkeypatch.setattr(limits, "_storage", LocalStorage())  # a mock's has the clock of before
+    assert await admitted(limits, request(), 3) == 2
 
 
 @pytest.mark.parametrize("value", ["600", "0/minute", "600/fortnight", "-1/minute", "1/minute;x"])

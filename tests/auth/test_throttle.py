@@ -193,6 +193,33 @@ async def test_the_window_moves(served: Served, monkeypatch: pytest.MonkeyPatch)
         assert await ask(client, FORM) == 200
 
 
+async def test_a_clock_that_is_set_back_locks_nobody_out(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fail_before_the_clock_is_set_back(served, monkeypatch)
+
+
+@pytest.mark.mongod
+async def test_nor_do_the_counts_of_all_servers(
+    real: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fail_before_the_clock_is_set_back(real, monkeypatch)
+
+
+async def fail_before_the_clock_is_set_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By less than the window the failures count still, and by more they do not."""
+    async with served.client() as client:
+        assert [await ask(client, WRONG) for _ in range(10)] == [400] * 10
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now - throttle.WINDOW + 5)
+        assert await ask(client, FORM) == 429
+        monkeypatch.setattr(time, "time", lambda: now - throttle.WINDOW - 60)
+        assert await ask(client, FORM) == 200
+        assert [await ask(client, WRONG) for _ in range(11)] == [400] * 10 + [429]
+
+
 @pytest.mark.slow
 async def test_of_ten_thousand_wrong_passwords_few_are_checked(
     served: Served, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import datetime
 import json
 import time
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -208,17 +209,29 @@ def encode(part: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
 
+@pytest.mark.parametrize(
+    ("passed", "shown", "status"),
+    [
+        (890, 890, 200),
+        (910, 910, 401),
+        (61, 3661, 401),  # the clock was set forward
+        (61, 61 - 3600, 401),  # set back: it would serve an hour longer
+    ],
+)
 async def test_a_token_that_served_is_over_in_its_time(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Served, monkeypatch: pytest.MonkeyPatch, passed: int, shown: int, status: int
 ) -> None:
+    """Of the seconds that pass and of those that the clock shows, the worse ones count."""
     header = await served.bearer("root")
     async with served.client() as client:
         assert (await client.get("/users/", headers=header)).status_code == 200
-        moment = time.time()
-        for seconds, status in ((890, 200), (910, 401)):
-            monkeypatch.setattr(time, "time", partial(float, moment + seconds))
-            monkeypatch.setattr("jwt.api_jwt.datetime", later(seconds))
-            assert (await client.get("/users/", headers=header)).status_code == status
+        clock = SimpleNamespace(
+            time=partial(float, time.time() + shown),
+            monotonic=partial(float, time.monotonic() + passed),
+        )
+        monkeypatch.setattr("app.auth.tokens.time", clock)
+        monkeypatch.setattr("jwt.api_jwt.datetime", later(shown))
+        assert (await client.get("/users/", headers=header)).status_code == status
 
 
 def later(seconds: int) -> type[datetime.datetime]:
