@@ -223,15 +223,15 @@ class _Assembly:
         self._runs = ImportRuns(settings, traffic, app.observer, journal)
         common = self._accesses, settings, self._downloads, Uploads(settings, self._runs)
         self._routers = [ResourceRouter(resource, *common) for resource in resources.values()]
-        self._own_routers: list[ResourceRouter] = []
+        self._auth_routers: list[ResourceRouter] = []
         if auth is not None:
             accesses, _, downloads, uploads = common
-            self._own_routers = auth.make_routers(accesses, downloads, uploads, app.find_route)
+            self._auth_routers = auth.make_routers(accesses, downloads, uploads, app.find_route)
         self._shared = auth.make_shared(app.find_route) if auth else None
         self._views = SavedViews()
         served = {router.resource.address: router for router in self._routers}
         self._lists = SavedLists(self._views, served, compilers, app.find_route)
-        every = served | {router.resource.address: router for router in self._own_routers}
+        every = served | {router.resource.address: router for router in self._auth_routers}
         self.pages = Pages(every, settings, self._runs, self._lists, self._downloads)
         self._docs = Docs(resources, app.describe_to, settings, self.pages.home.show)
         self._health = Health(app.parts)
@@ -244,7 +244,7 @@ class _Assembly:
         yield from (*self._routers, self._downloads, self._runs, self._views, self._health)
         yield self.pages.importing
         yield from filter(None, (limits, metrics, auth, self._shared))
-        yield from self._own_routers
+        yield from self._auth_routers
 
     def list_own_routes(self) -> list[Route]:
         """The routes of what is no resource of the models."""
@@ -252,14 +252,14 @@ class _Assembly:
         routes: list[Route] = []
         if auth is not None:
             # Before the screens of any resource: these have their own forms for a key or share.
-            routes += auth.routes(self._accesses, self._own_routers, self.pages.screens)
+            routes += auth.routes(self._accesses, self._auth_routers, self.pages.screens)
         routes += self._docs.routes() + self._health.routes() + self._downloads.routes()
         routes += self.pages.routes() + SavedRoutes(self._lists).routes()
         if metrics is not None:
             routes += metrics.routes()
         if self._shared is not None:
             routes += self._shared.routes()
-        for router in self._own_routers:
+        for router in self._auth_routers:
             routes += router.routes()
         return routes
 

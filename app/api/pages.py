@@ -14,7 +14,7 @@ from app.resources.registry import Resource
 UI = "/ui"
 NEXT = "next"  # the parameter that says where to go on
 _OWN, _ADMINISTRATION = "auth/", "admin/"  # `auth/accounts` is at `/ui/admin/accounts/`
-_MADE = ("auth/keys", "auth/shares")
+_ISSUED = ("auth/keys", "auth/shares")
 HTMX = b"hx-request"  # the header by which htmx asks; it takes whatever there is
 
 
@@ -71,9 +71,9 @@ def is_own(resource: Resource) -> bool:
     return resource.address.startswith(_OWN)
 
 
-def is_made_of_less(resource: Resource) -> bool:
+def is_issued(resource: Resource) -> bool:
     """Whether its documents are made of less than they are, and shown once with a secret."""
-    return resource.address in _MADE
+    return resource.address in _ISSUED
 
 
 def path_of_pages(resource: Resource) -> str:

@@ -168,28 +168,28 @@ class SavedLists:
 
     # --- saving them ---
 
-    async def save(self, request: Request, order: NewView) -> FoundView:
+    async def save(self, request: Request, new: NewView) -> FoundView:
         """Saves a view.
 
         Raises `Invalid` with pointers for what can't be, `Conflict` for a slug that is taken.
         """
-        slug = order.slug or make_slug(order.name)
+        slug = new.slug or make_slug(new.name)
         if not slug:
             detail = "The name has no letter and no digit to make a slug of; say one."
             raise make_invalid_body([Fault(detail, pointer="#/slug")])
-        resource, address = await self._read_address(request, order.address)
+        resource, address = await self._read_address(request, new.address)
         owner, moment = caller_of(request.scope).key, now()
-        view = SavedView(slug, order.name, address, resource, order.for_all, owner, moment, moment)
+        view = SavedView(slug, new.name, address, resource, new.for_all, owner, moment, moment)
         await self._views.insert(view)
         return FoundView(view, True, None)
 
-    async def change(self, request: Request, slug: str, order: ChangedView) -> FoundView:
-        """Changes what the order has of a view.
+    async def change(self, request: Request, slug: str, changed: ChangedView) -> FoundView:
+        """Changes a view where it is `changed`.
 
         Raises `Forbidden` and `NotFound` where that is not the caller's, else as `save`.
         """
         view = await self._find_own(request, slug)
-        values = {name: getattr(order, name) for name in order.model_fields_set}
+        values = {name: getattr(changed, name) for name in changed.model_fields_set}
         if "address" in values:
             resource, address = await self._read_address(request, values["address"])
             values |= {"resource": resource, "address": address}

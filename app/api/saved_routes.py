@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
+from app.api.bodies import read_model
 from app.api.descriptions import (
     Answer,
     Description,
@@ -16,7 +17,6 @@ from app.api.descriptions import (
     describe_parameter,
 )
 from app.api.media_types import JSON, MERGE_PATCH
-from app.api.orders import read_order
 from app.api.routing import Route
 from app.api.saved import ChangedView, NewView
 from app.api.saved_lists import ADDED_TO_EXPORTS, ADDED_TO_LISTS, FoundView, SavedLists
@@ -56,8 +56,8 @@ class SavedRoutes:
     async def create(self, request: Request) -> Response:
         """`POST /views/`: a new one."""
         requests.refuse_parameters(request)
-        order = read_order(NewView, await _read_body(request, requests.BODIES))
-        made = await self._lists.save(request, order)
+        new = read_model(NewView, await _read_body(request, requests.BODIES))
+        made = await self._lists.save(request, new)
         root = request.scope.get("root_path", "")
         return _answer(request, made, 201, {"Location": f"{root}{PATH}/{quote(made.view.slug)}"})
 
@@ -77,8 +77,8 @@ class SavedRoutes:
         body = await _read_body(request, requests.PATCHES)
         slug = request.path_params["slug"]
         found = await self._lists.find(request, slug)
-        order = read_order(ChangedView, body)
-        return _answer(request, await self._lists.change(request, found.view.slug, order), 200)
+        changed = read_model(ChangedView, body)
+        return _answer(request, await self._lists.change(request, found.view.slug, changed), 200)
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /views/{slug}`."""

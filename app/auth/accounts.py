@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.api.callers import ADMIN, Caller, Means
+from app.auth.cache import MOST, Cache
 from app.auth.documents import CASELESS, SEEN_SECONDS, fold_name, is_past, now
-from app.auth.fresh import MOST, Fresh
-from app.auth.own import ACCOUNTS, ROLES, grant_own, is_full
 from app.auth.passwords import make_hash, mark
 from app.auth.patterns import judge_by
+from app.auth.resources import ACCOUNTS, ROLES, grant_auth_resources, is_full
 from app.auth.roles import Role, Roles
 from app.auth.scopes import Scopes, cut, limit, read_scopes, scopes_of
 from app.errors import Conflict
@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True, repr=False)
-class Known:
+class KnownAccount:
     """An account that may call, as it is stored, with its role as that is stored.
 
     `scopes` are all that it may have, `mark` tells the hash of its password from others.
@@ -72,7 +72,7 @@ class Known:
 
     def _grant(self, scopes: Scopes) -> Grants:
         """The rights to every resource, our own included."""
-        own = grant_own(self.id, scopes, self.scopes)
+        own = grant_auth_resources(self.id, scopes, self.scopes)
         if ADMIN in scopes:
             return Grants.make({**own, "*": EVERYTHING})
         limited = limit(self.role.grants(self.document), scopes, self.addresses)
@@ -89,21 +89,21 @@ class Accounts:
         self._resources = tuple(resources)
         self._addresses = {resource.name: resource.address for resource in self._resources}
         self._reader = Roles(self._resources)
-        self._fresh: Fresh[Any, Known | None] = Fresh(self._read)
+        self._cache: Cache[Any, KnownAccount | None] = Cache(self._read)
         # What was stored, and what was made of it: mostly nothing has changed since.
-        self._last: dict[Any, tuple[tuple[Document, Document | None], Known]] = {}
+        self._last: dict[Any, tuple[tuple[Document, Document | None], KnownAccount]] = {}
 
-    async def get(self, key: Any) -> Known | None:
+    async def get(self, key: Any) -> KnownAccount | None:
         """The account with this `_id`, as it was some seconds ago at most; None if disabled."""
-        return await self._fresh.get(key)
+        return await self._cache.get(key)
 
     def forget(self, key: Any) -> None:
         """Reads an account anew when it is asked for again."""
-        self._fresh.forget(key)
+        self._cache.forget(key)
 
     def forget_all(self) -> None:
         """Reads every account anew when it is asked for again, as after a change of a role."""
-        self._fresh.forget_all()
+        self._cache.forget_all()
 
     async def find(self, name: str) -> Document | None:
         """What is stored of the account with this name at this moment."""
@@ -113,7 +113,7 @@ class Accounts:
         """The scopes of these words; raises `ValueError` with the first that is none."""
         return read_scopes(words, self._resources)
 
-    async def set_password(self, known: Known, password: str) -> str:
+    async def set_password(self, known: KnownAccount, password: str) -> str:
         """Changes the password of an account, unless another has done so just now; its mark."""
         new = await make_hash(password)
         same = {"_id": known.id, "password": known.password}
@@ -125,7 +125,7 @@ class Accounts:
         self.forget(known.id)
         return mark(new)
 
-    async def _read(self, key: Any) -> Known | None:
+    async def _read(self, key: Any) -> KnownAccount | None:
         account, role = await self._database.run(self._find, key)
         if account is None:
             self._last.pop(key, None)
@@ -148,11 +148,11 @@ class Accounts:
             self._collection.update_one({"_id": key}, {"$set": {"last_seen": now()}})
         return account, self._roles.find_one({"name": account.get("role")})
 
-    def _know(self, account: Document, role_document: Document | None) -> Known:
+    def _know(self, account: Document, role_document: Document | None) -> KnownAccount:
         judge = judge_by(self._database)
         role = self._reader.find(str(account.get("role")), role_document, judge)
         scopes = scopes_of(role, self._resources)
-        return Known(account, role, scopes, mark(account.get("password")), self._addresses)
+        return KnownAccount(account, role, scopes, mark(account.get("password")), self._addresses)
 
 
 def find_by_name(database: Connection, name: str) -> Document | None:

@@ -53,7 +53,7 @@ def refuse_last(
 ) -> None:
     """Raises `Conflict` where the change leaves no administrator; `after` is None for a deletion.
 
-    Who asks has the turn to change accounts.
+    Who asks holds the lock on changes of accounts.
     """
     if not is_enabled(before) or (after is not None and is_enabled(after)):
         return

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.callers import NOBODY, Caller
 from app.api.middleware import refuse
-from app.auth import visitors
-from app.auth.checks import Checks
 from app.auth.documents import KEY_PREFIX
-from app.auth.open import DOCS, is_open
+from app.auth.public import DOCS, is_public
+from app.auth.redirects import redirect_to_sign_in
+from app.auth.services import AuthServices
 from app.auth.sessions import COOKIE
 from app.errors import Fault, Forbidden, NotFound, RequestError, Unauthorized
 from app.settings import Settings
@@ -34,8 +34,8 @@ _NOT_VALID = "The credentials that were sent are not valid."
 class Authenticator:
     """Finds the caller of a request."""
 
-    def __init__(self, checks: Checks) -> None:
-        self._checks = checks
+    def __init__(self, checks: AuthServices) -> None:
+        self._services = checks
 
     async def find(self, scope: Scope) -> Caller:
         """The caller; raises `Unauthorized`, `TooManyRequests`, or `Forbidden` for a foreign page.
@@ -77,34 +77,34 @@ class Authenticator:
             return await self._find_by_key(name, password, scope)
         if not name or not password:
             return None
-        known = await self._checks.remembered.check(name, password, scope)
+        known = await self._services.remembered.check(name, password, scope)
         return known.call("password") if known else None
 
     async def _find_by_bearer(self, token: str, scope: Scope) -> Caller | None:
         if token.startswith(KEY_PREFIX):
             identifier, _, secret = token.partition(".")
             return await self._find_by_key(identifier, secret, scope)
-        claims = await self._checks.tokens.check(token)
-        family = await self._checks.tokens.find(claims.family) if claims else None
+        claims = await self._services.tokens.check(token)
+        family = await self._services.tokens.find(claims.family) if claims else None
         if claims is None or family is None:
             return None
-        known = await self._checks.accounts.get(family.account)
+        known = await self._services.accounts.get(family.account)
         if known is None or known.mark != family.mark:
             return None
         scope[CREDENTIAL] = family.id
         return known.call("token", claims.scopes)
 
     async def _find_by_key(self, identifier: str, secret: str, scope: Scope) -> Caller | None:
-        key = await self._checks.keys.check(identifier, secret)
-        known = await self._checks.accounts.get(key.account) if key else None
+        key = await self._services.keys.check(identifier, secret)
+        known = await self._services.accounts.get(key.account) if key else None
         if key is None or known is None:
             return None
         scope[CREDENTIAL] = identifier
         return known.call("key", key.scopes)
 
     async def _find_by_cookie(self, value: str, scope: Scope) -> Caller | None:
-        session = await self._checks.sessions.find(value)
-        known = await self._checks.accounts.get(session.account) if session else None
+        session = await self._services.sessions.find(value)
+        known = await self._services.accounts.get(session.account) if session else None
         if session is None or known is None or known.mark != session.mark:
             return None
         scope[CREDENTIAL] = session.id
@@ -152,7 +152,7 @@ class Authentication:
         except RequestError as error:
             if self._limits is not None:
                 error = await self._limits.choose_refusal(scope, error)
-            response = visitors.lead(error, scope)
+            response = redirect_to_sign_in(error, scope)
             if response is not None:
                 await response(scope, receive, send)
                 return
@@ -164,7 +164,7 @@ class Authentication:
         path = scope["path"].removeprefix(self._root)
         # A route of a user's own may take every path there is, and needs a caller.
         is_ours = "endpoint" in scope
-        if is_open(path):
+        if is_public(path):
             if not is_ours:
                 raise NotFound(f"There is nothing at {scope['path']}.")
             return NOBODY

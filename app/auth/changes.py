@@ -1,6 +1,6 @@
 """What must be true after a change of accounts and roles, and what goes with a deleted account.
 
-The same for servers and commands; who asks has the turn (see `turns`). Nothing here waits for a
+The same for servers and commands; who asks holds the lock (see `locks`). Nothing here waits for a
 loop.
 """
 
@@ -14,8 +14,8 @@ from app.auth.administrators import refuse_last
 from app.auth.audit import COLLECTION as AUDIT
 from app.auth.audit import make_entry
 from app.auth.documents import What
-from app.auth.own import ACCOUNTS, KEYS, ROLES
 from app.auth.patterns import judge_by
+from app.auth.resources import ACCOUNTS, KEYS, ROLES
 from app.auth.roles import BUILT_IN, Roles
 from app.auth.scopes import find_beyond, scopes_of
 from app.auth.sessions import COLLECTION as SESSIONS

@@ -9,8 +9,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from app.auth.cache import Cache
 from app.auth.documents import KEY_PREFIX, SEEN_SECONDS, Key, is_past, now
-from app.auth.fresh import Fresh
 from app.auth.scopes import Scopes
 from app.store.client import Database
 
@@ -53,17 +53,17 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._collection = database.collection(COLLECTION)
-        self._fresh: Fresh[str, KnownKey | None] = Fresh(self._read)
+        self._cache: Cache[str, KnownKey | None] = Cache(self._read)
 
     async def check(self, identifier: str, secret: str) -> KnownKey | None:
         """The key of this id and secret, unless it is over."""
-        key = await self._fresh.get(identifier)
+        key = await self._cache.get(identifier)
         stored = key.digest if key is not None else ""
         return key if is_right(secret, stored) else None
 
     def forget(self, identifier: str) -> None:
         """Reads a key anew when it is asked for again."""
-        self._fresh.forget(identifier)
+        self._cache.forget(identifier)
 
     async def _read(self, identifier: str) -> KnownKey | None:
         found = await self._database.run(self._find, identifier)

@@ -20,18 +20,18 @@ from app.api.uploads import Uploads
 from app.auth.administrators import require_administrator
 from app.auth.audit import Audit
 from app.auth.authenticator import Authentication, Authenticator
-from app.auth.checks import Checks
-from app.auth.own import ACCOUNTS, KEYS, ROLES, SHARES, own_resources
-from app.auth.own_pages import OwnPages
-from app.auth.pages import SignInPage
 from app.auth.patterns import judge_by
-from app.auth.repositories import Keeper
+from app.auth.profile_pages import ProfilePages
+from app.auth.repositories import ChangeContext
+from app.auth.resources import ACCOUNTS, KEYS, ROLES, SHARES, list_auth_resources
 from app.auth.roles import Roles
-from app.auth.routers import make_own_routers
+from app.auth.routers import make_auth_routers
 from app.auth.routes import Callers
 from app.auth.scopes import Scopes
 from app.auth.security import describe_security, secure
+from app.auth.services import AuthServices
 from app.auth.shares import Shared
+from app.auth.sign_in_page import SignInPage
 from app.resources.registry import Resource
 from app.settings import Settings
 from app.store.client import Database
@@ -51,18 +51,18 @@ class Auth(Part):
         self._audit = Audit()
         self._roles = Roles(self._resources)
         self._database: Database
-        self._checks: Checks
+        self._services: AuthServices
         self._authenticator: Authenticator
 
     async def open(self, database: Database) -> None:
         """Takes the accounts from this database."""
         self._database = database
-        self._checks = Checks.make(database, self._resources, self._audit)
-        self._authenticator = Authenticator(self._checks)
+        self._services = AuthServices.make(database, self._resources, self._audit)
+        self._authenticator = Authenticator(self._services)
 
     async def prepare(self) -> bool:
         """Makes the indexes by which old sessions and tokens go."""
-        await self._checks.prepare()
+        await self._services.prepare()
         for problem in await self._database.run(self._find_closed):
             _log.warning("%s", problem)
         return True
@@ -94,7 +94,7 @@ class Auth(Part):
     @property
     def resources(self) -> tuple[Resource, ...]:
         """The resources of our own."""
-        return own_resources()
+        return list_auth_resources()
 
     def make_routers(
         self,
@@ -105,17 +105,17 @@ class Auth(Part):
     ) -> list[ResourceRouter]:
         """The routers of our own resources; `find` gives the route of a path."""
         common = (accesses, self._settings, downloads, uploads)
-        keeper = Keeper(self._audit, self._roles, self._forget)
-        return make_own_routers(*common, keeper, find)
+        context = ChangeContext(self._audit, self._roles, self._forget)
+        return make_auth_routers(*common, context, find)
 
     def _forget(self, collection: str, key: Any) -> None:
         """Makes a change count on this server at once; on the others it does within seconds."""
         if collection == ACCOUNTS:
-            self._checks.accounts.forget(key)
+            self._services.accounts.forget(key)
         elif collection == ROLES:
-            self._checks.accounts.forget_all()
+            self._services.accounts.forget_all()
         elif collection == KEYS:
-            self._checks.keys.forget(key)
+            self._services.keys.forget(key)
 
     def make_shared(self, find: Find) -> Shared:
         """The downloads of shares."""
@@ -123,7 +123,7 @@ class Auth(Part):
 
     async def _call(self, account: Any, scopes: Scopes) -> Caller | None:
         """The caller that an account is through a share."""
-        known = await self._checks.accounts.get(account)
+        known = await self._services.accounts.get(account)
         return known.call("share", scopes or None) if known is not None else None
 
     def secure(self, description: Description) -> Description:
@@ -138,8 +138,8 @@ class Auth(Part):
         self, accesses: Accesses, routers: Iterable[ResourceRouter], screens: Shows
     ) -> list[Route]:
         """What signs in, and out, and is one's own; `screens` shows them."""
-        callers = Callers(lambda: self._checks, accesses)
+        callers = Callers(lambda: self._services, accesses)
         by_name: dict[str, Any] = {router.resource.name: router for router in routers}
-        pages = SignInPage(lambda: self._checks, screens)
-        own = OwnPages(lambda: self._checks, callers, by_name[KEYS], by_name[SHARES], screens)
+        pages = SignInPage(lambda: self._services, screens)
+        own = ProfilePages(lambda: self._services, callers, by_name[KEYS], by_name[SHARES], screens)
         return [*callers.routes(), *pages.routes(), *own.routes()]

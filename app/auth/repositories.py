@@ -1,6 +1,6 @@
 """The documents of this room as one request writes them: checked, and each change in the audit.
 
-What is checked and what is written belong together, so they have the turn: see `turns`. Nothing is
+What is checked and what is written belong together, so they hold the lock: see `locks`. Nothing is
 written to many documents at once.
 """
 
@@ -18,9 +18,9 @@ from app.auth.audit import Audit
 from app.auth.authenticator import CREDENTIAL
 from app.auth.changes import check_account, check_role, describe_change, end_account
 from app.auth.documents import What
-from app.auth.own import KEYS
+from app.auth.locks import ChangeLock
+from app.auth.resources import KEYS
 from app.auth.roles import Roles
-from app.auth.turns import Turns
 from app.errors import Fault, Forbidden, Invalid
 from app.query.compile import Query
 from app.resources.codec import decode
@@ -35,7 +35,7 @@ from app.store.writes import Matches
 
 
 @dataclass(frozen=True)
-class Keeper:
+class ChangeContext:
     """What goes with every change: the audit, the check of roles, and what it makes stale here.
 
     `forget` is called with the collection and the `_id` of what was changed.
@@ -46,7 +46,7 @@ class Keeper:
     forget: Callable[[str, Any], None]
 
 
-class OwnRepository(Repository):
+class AuthRepository(Repository):
     """Documents of one of our own collections."""
 
     made: What
@@ -58,11 +58,11 @@ class OwnRepository(Repository):
         database: Database,
         resource: Resource,
         resources: Iterable[Resource],
-        keeper: Keeper,
+        context: ChangeContext,
     ) -> None:
         super().__init__(database, resource, resources)
-        self.keeper = keeper
-        self._turns = Turns(database)
+        self.context = context
+        self._lock = ChangeLock(database)
         self._scope: Scope = {}
 
     def of(self, scope: Scope) -> Self:
@@ -74,7 +74,7 @@ class OwnRepository(Repository):
     def check(self, before: Document | None, after: Document | None) -> None:
         """Raises what refuses a change; `before` is None for a new document, `after` for no more.
 
-        Runs in a thread, in the turn.
+        Runs in a thread, under the lock.
         """
 
     def clean(self, before: Document) -> None:
@@ -105,7 +105,7 @@ class OwnRepository(Repository):
 
     async def insert(self, document: Document) -> Stored:
         """Stores a new document."""
-        async with self._turns.take():
+        async with self._lock.hold():
             await self._database.run(self.check, None, document)
             stored = await super().insert(document)
         await self._note(self.made, None, stored.document)
@@ -123,7 +123,7 @@ class OwnRepository(Repository):
             self.check(before, decode(new))
             return new
 
-        async with self._turns.take():
+        async with self._lock.hold():
             stored = await super().replace(keys, matches, check)
         await self._note(self.changed, before, stored.document)
         return stored
@@ -140,7 +140,7 @@ class OwnRepository(Repository):
             self.check(before, apply(change, decode(raw)))
             return change
 
-        async with self._turns.take():
+        async with self._lock.hold():
             stored = await super().patch(keys, matches, check)
         await self._note(self.changed, before, stored.document)
         return stored
@@ -148,7 +148,7 @@ class OwnRepository(Repository):
     async def delete(self, keys: Iterable[Any], matches: Matches | None) -> None:
         """Deletes a document, and what belongs to it."""
         listed = list(keys)
-        async with self._turns.take():
+        async with self._lock.hold():
             before = await self._database.run(self._check_deletion, listed, matches)
             await super().delete(listed, matches)
         await self._database.run(self.clean, before, writing=True)
@@ -162,11 +162,11 @@ class OwnRepository(Repository):
 
     async def _note(self, what: What, before: Document | None, after: Document | None) -> None:
         """Makes a change count on this server at once, and writes it down."""
-        self.keeper.forget(self.resource.name, (before or after or {})["_id"])
+        self.context.forget(self.resource.name, (before or after or {})["_id"])
         details = describe_change(before, after)
         if details:
             target = (before or after or {}).get("name")
-            await self.keeper.audit.write(self._scope, what, target, details)
+            await self.context.audit.write(self._scope, what, target, details)
 
     async def insert_all(self, documents: Sequence[Document]) -> list[Stored]:
         """Refused."""
@@ -186,7 +186,7 @@ def _refuse_many() -> NoReturn:
     raise Invalid(detail, Fault(detail, pointer="#"))
 
 
-class AccountRepository(OwnRepository):
+class AccountRepository(AuthRepository):
     """Accounts: there is always an administrator, and each has a role that exists."""
 
     made, changed, ended = "account made", "account changed", "account deleted"
@@ -200,17 +200,17 @@ class AccountRepository(OwnRepository):
         end_account(self._database, before["_id"])
 
 
-class RoleRepository(OwnRepository):
+class RoleRepository(AuthRepository):
     """Roles: each can be true of the resources, and stays while accounts have it."""
 
     made, changed, ended = "role made", "role changed", "role deleted"
 
     def check(self, before: Document | None, after: Document | None) -> None:
         """Raises `Invalid` for what can't be true, `Conflict` where accounts have the role."""
-        check_role(self._database, self.keeper.roles, before, after)
+        check_role(self._database, self.context.roles, before, after)
 
 
-class KeyRepository(OwnRepository):
+class KeyRepository(AuthRepository):
     """Keys: they are gone when they are deleted."""
 
     made, changed, ended = "key made", "key changed", "key ended"
@@ -221,7 +221,7 @@ class KeyRepository(OwnRepository):
             self.refuse_longer(after, "#/expires")
 
 
-class ShareRepository(OwnRepository):
+class ShareRepository(AuthRepository):
     """Shares: the link of one that was deleted says that it is over."""
 
     made, changed, ended = "share made", "share changed", "share ended"

@@ -18,28 +18,28 @@ from starlette.responses import Response
 from app.api import operations, requests
 from app.api.access import Access, Accesses
 from app.api.addressed import Address, Find
+from app.api.bodies import read_model
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Description, Model, Schema
 from app.api.downloads import Downloads
 from app.api.media_types import JSON
-from app.api.orders import read_order
 from app.api.router import EXPORT, ResourceRouter
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
+from app.auth.bodies import NewKey, NewShare, choose_scopes, inherit_scopes
 from app.auth.changes import find_unheld
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
-from app.auth.orders import NewKey, NewShare, choose_scopes, inherit_scopes
-from app.auth.own import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, own_resources
 from app.auth.patterns import judge_by
 from app.auth.repositories import (
     AccountRepository,
-    Keeper,
+    AuthRepository,
+    ChangeContext,
     KeyRepository,
-    OwnRepository,
     RoleRepository,
     ShareRepository,
 )
+from app.auth.resources import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, list_auth_resources
 from app.auth.scopes import ADMIN
 from app.auth.shares import make_token, name_file, read_export_address
 from app.errors import Fault, Forbidden, Invalid, NotFound
@@ -86,10 +86,10 @@ class _ForAdministrators(ResourceRouter):
         return describe
 
 
-class OwnRouter(_ForAdministrators):
+class AuthRouter(_ForAdministrators):
     """The handlers of one of our own resources, of which one document is written at a time."""
 
-    documents: type[OwnRepository]
+    documents: type[AuthRepository]
 
     def __init__(
         self,
@@ -98,24 +98,24 @@ class OwnRouter(_ForAdministrators):
         settings: Settings,
         downloads: Downloads,
         uploads: Uploads,
-        keeper: Keeper,
+        context: ChangeContext,
     ) -> None:
         super().__init__(resource, accesses, settings, downloads, uploads)
-        self._keeper = keeper
+        self._context = context
         self._database: Database
-        self._whole: OwnRepository  # of everything, whoever calls
+        self._whole: AuthRepository  # of everything, whoever calls
 
-    def make_repository(self, database: Database) -> OwnRepository:
+    def make_repository(self, database: Database) -> AuthRepository:
         """The documents, with what is checked of each change."""
         self._database = database
         resources = self._accesses.resources
-        self._whole = self.documents(database, self.resource, resources, self._keeper)
+        self._whole = self.documents(database, self.resource, resources, self._context)
         return self._whole
 
     def access(self, request: Request, *actions: Action) -> Access:
         """What the caller has of this resource, for this request."""
         access = super().access(request, *actions)
-        assert isinstance(access.repository, OwnRepository)
+        assert isinstance(access.repository, AuthRepository)
         return replace(access, repository=access.repository.of(request.scope))
 
     def collection(self) -> Handlers:
@@ -167,13 +167,13 @@ class OwnRouter(_ForAdministrators):
         )
 
 
-class AccountRouter(OwnRouter):
+class AccountRouter(AuthRouter):
     """Accounts."""
 
     documents = AccountRepository
 
 
-class RoleRouter(OwnRouter):
+class RoleRouter(AuthRouter):
     """Roles."""
 
     documents = RoleRepository
@@ -183,13 +183,13 @@ class RoleRouter(OwnRouter):
         return await self._database.run(self._list_problems, document)
 
     def _list_problems(self, document: Document) -> list[str]:
-        return list(self._keeper.roles.problems([document], judge_by(self._database)))
+        return list(self._context.roles.problems([document], judge_by(self._database)))
 
 
-class MadeRouter(OwnRouter):
+class IssuedRouter(AuthRouter):
     """What is made from less than it is, and changed in little."""
 
-    order: type[BaseModel]
+    body_model: type[BaseModel]  # of what is sent
     secrets: ClassVar[Mapping[str, str]]  # the members of the answer that are told this once
 
     def item(self) -> Handlers:
@@ -244,43 +244,43 @@ class MadeRouter(OwnRouter):
         }
         shown: Schema = {"type": "object", "required": list(self.secrets), "properties": properties}
         made = Answer("What was made; the secret is told this once.", {JSON: shown}, _HEADERS)
-        schema = self.order.model_json_schema()
+        schema = self.body_model.model_json_schema()
         return replace(described, body={JSON: schema}, answers={201: made}, summary="Make one")
 
 
-class KeyRouter(MadeRouter):
+class KeyRouter(IssuedRouter):
     """Keys: of one's own, for an administrator of any account."""
 
     documents = KeyRepository
-    order = NewKey
+    body_model = NewKey
     secrets: ClassVar = {"id": "The user name of HTTP Basic.", "secret": "Its password."}
 
     async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:
         """The key that is asked for; never more than its maker may do."""
-        order = read_order(NewKey, body)
+        new = read_model(NewKey, body)
         caller = caller_of(request.scope)
-        resources = self._keeper.roles.resources.values()
+        resources = self._context.roles.resources.values()
         is_full = access.view.rights.may("delete")
-        scopes = choose_scopes(order.scopes, caller, resources, is_full=is_full)
-        account = _read_account(order.account, caller)
+        scopes = choose_scopes(new.scopes, caller, resources, is_full=is_full)
+        account = _read_account(new.account, caller)
         if account != caller.id:
-            await self._refuse_unheld(account, order.scopes)
+            await self._refuse_unheld(account, new.scopes)
         identifier, secret = make_id(), make_secret()
         document = {
             "_id": identifier,
-            "name": order.name,
+            "name": new.name,
             "account": bson.DBRef(ACCOUNTS, account),
             "scopes": scopes,
             "digest": digest(secret),
             "created": now(),
-            "expires": order.expires or await self._find_end(request),
+            "expires": new.expires or await self._find_end(request),
             "last_used": None,
         }
         return document, {"id": identifier, "secret": secret}
 
     async def _refuse_unheld(self, account: Any, scopes: list[str]) -> None:
         """Raises `Forbidden` for a scope that the account of a key doesn't have."""
-        roles = self._keeper.roles
+        roles = self._context.roles
         unheld = await self._database.run(find_unheld, self._database, roles, account, scopes)
         if unheld:
             detail = f"This account has no scope {unheld[0]!r}."
@@ -301,11 +301,11 @@ def _read_account(text: str | None, caller: Caller) -> Any:
         raise make_invalid_body([Fault(detail, pointer="#/account")]) from None
 
 
-class ShareRouter(MadeRouter):
+class ShareRouter(IssuedRouter):
     """Shares: what they download is tried when they are made."""
 
     documents = ShareRepository
-    order = NewShare
+    body_model = NewShare
     secrets: ClassVar = {"url": "The link that downloads it."}
 
     def __init__(self, *args: Any, find: Find) -> None:
@@ -314,22 +314,22 @@ class ShareRouter(MadeRouter):
 
     async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:
         """The share that is asked for, which its maker may download at this moment."""
-        order = read_order(NewShare, body)
+        new = read_model(NewShare, body)
         caller = caller_of(request.scope)
         root = request.scope.get("root_path", "")
-        address = read_export_address(order.address, self._find_route, root)
+        address = read_export_address(new.address, self._find_route, root)
         file = name_file(address)
         await _try(address, request, caller)
         token = make_token()
         is_full = access.view.rights.may("delete")
-        expires = now() + datetime.timedelta(seconds=order.expires_in)
+        expires = now() + datetime.timedelta(seconds=new.expires_in)
         end = await self._find_end(request)
-        if end is not None and "expires_in" not in order.model_fields_set:
+        if end is not None and "expires_in" not in new.model_fields_set:
             expires = min(end, expires)
         document = {
             "_id": bson.ObjectId(),
-            "name": order.name or file,
-            "address": order.address,
+            "name": new.name or file,
+            "address": new.address,
             "file": file,
             "account": bson.DBRef(ACCOUNTS, caller.id),
             "scopes": inherit_scopes(caller, is_full=is_full),
@@ -350,18 +350,18 @@ async def _try(address: Address, request: Request, caller: Caller) -> None:
         raise make_invalid_body([Fault(error.detail, pointer="#/address")]) from None
 
 
-def make_own_routers(
+def make_auth_routers(
     accesses: Accesses,
     settings: Settings,
     downloads: Downloads,
     uploads: Uploads,
-    keeper: Keeper,
+    context: ChangeContext,
     find: Find,
 ) -> list[ResourceRouter]:
     """The routers of all our own resources; `find` gives the route of a path."""
-    own = {resource.name: resource for resource in own_resources()}
+    own = {resource.name: resource for resource in list_auth_resources()}
     common = (accesses, settings, downloads, uploads)
-    more = (*common, keeper)
+    more = (*common, context)
     return [
         AccountRouter(own[ACCOUNTS], *more),
         RoleRouter(own[ROLES], *more),

@@ -18,11 +18,11 @@ from app.api.descriptions import Answer, Content, Description, Schema
 from app.api.media_types import JSON, PROBLEM
 from app.api.routing import Route
 from app.api.schemas import PROBLEM_DETAILS
-from app.auth.accounts import Known
+from app.auth.accounts import KnownAccount
 from app.auth.authenticator import CREDENTIAL
-from app.auth.checks import Checks
 from app.auth.passwords import LONGEST, SHORTEST
 from app.auth.scopes import ACTIONS, Scopes, find_beyond
+from app.auth.services import AuthServices
 from app.auth.signing import TOKEN_SECONDS
 from app.auth.tokens import Tokens
 from app.errors import BadRequest, Fault, Forbidden, Invalid, UnsupportedMedia
@@ -175,13 +175,13 @@ class Me:
 class Callers:
     """The handlers by which a caller gets tokens, and asks who it is."""
 
-    def __init__(self, find_checks: Callable[[], Checks], accesses: Accesses) -> None:
-        self._find_checks = find_checks  # there are none before the database is opened
+    def __init__(self, find_services: Callable[[], AuthServices], accesses: Accesses) -> None:
+        self._find_services = find_services  # there are none before the database is opened
         self._accesses = accesses
 
     @property
-    def _checks(self) -> Checks:
-        return self._find_checks()
+    def _services(self) -> AuthServices:
+        return self._find_services()
 
     def routes(self) -> list[Route]:
         """The routes of all of them."""
@@ -214,17 +214,17 @@ class Callers:
         }
         return Response(orjson.dumps(answer), 200, NOT_STORED, JSON)
 
-    async def _begin(self, request: Request, form: Form) -> tuple[Known, Tokens]:
+    async def _begin(self, request: Request, form: Form) -> tuple[KnownAccount, Tokens]:
         """The tokens of a sign-in (RFC 6749, 4.3)."""
         name, password = _require(form, "username"), _require(form, "password")
-        known = await self._checks.sign_in.check(name, password, request.scope)
+        known = await self._services.sign_in.check(name, password, request.scope)
         if known is None:
             raise _refuse("invalid_grant", WRONG)
         scopes = self._read_scopes(known, form.get("scope", "").split())
-        await self._checks.sign_in.note(known, request.scope, "token")
-        return known, await self._checks.tokens.begin(known.id, scopes, known.mark)
+        await self._services.sign_in.note(known, request.scope, "token")
+        return known, await self._services.tokens.begin(known.id, scopes, known.mark)
 
-    def _read_scopes(self, known: Known, words: list[str]) -> Scopes:
+    def _read_scopes(self, known: KnownAccount, words: list[str]) -> Scopes:
         """The scopes that are asked for, all that the account has where none are."""
         scopes = self._read_words(words)
         beyond = find_beyond(known.scopes, sorted(scopes))
@@ -234,25 +234,25 @@ class Callers:
 
     def _read_words(self, words: list[str]) -> Scopes:
         try:
-            return self._checks.accounts.read_scopes(words)
+            return self._services.accounts.read_scopes(words)
         except ValueError as error:
             raise _refuse("invalid_scope", f"scope: {error}.") from None
 
-    async def _refresh(self, form: Form) -> tuple[Known, Tokens]:
+    async def _refresh(self, form: Form) -> tuple[KnownAccount, Tokens]:
         """The tokens in place of those before (RFC 6749, section 6)."""
         text = _require(form, "refresh_token")
         scopes = self._read_words(form.get("scope", "").split())
         if scopes:
             await self._refuse_more(text, scopes)
-        tokens = await self._checks.tokens.refresh(text, scopes)
-        known = await self._checks.accounts.get(tokens.family.account) if tokens else None
+        tokens = await self._services.tokens.refresh(text, scopes)
+        known = await self._services.accounts.get(tokens.family.account) if tokens else None
         if tokens is None or known is None or known.mark != tokens.family.mark:
             raise _refuse("invalid_grant", "The refresh token serves no more; sign in again.")
         return known, tokens
 
     async def _refuse_more(self, text: str, scopes: Scopes) -> None:
         """Raises `BadRequest` for scopes that a refresh token hasn't; it goes on to serve."""
-        family = await self._checks.tokens.find_serving(text)
+        family = await self._services.tokens.find_serving(text)
         beyond = find_beyond(family.scopes, sorted(scopes)) if family is not None else ()
         if beyond:
             raise _refuse("invalid_scope", f"scope: this token has no scope {beyond[0]!r}.")
@@ -264,11 +264,11 @@ class Callers:
         """
         requests.refuse_parameters(request)
         token = _require(await read_form(request), "token")
-        family = await self._checks.tokens.find_family(token)
+        family = await self._services.tokens.find_family(token)
         caller = caller_of(request.scope)
         if family is not None and (family.account == caller.id or caller.is_admin):
-            await self._checks.tokens.end(family.id)
-            await self._checks.audit.write(request.scope, "signed out", caller.name)
+            await self._services.tokens.end(family.id)
+            await self._services.audit.write(request.scope, "signed out", caller.name)
         return Response(None, 200, NOT_STORED)
 
     async def show(self, request: Request) -> Response:
@@ -288,7 +288,7 @@ class Callers:
 
     async def describe(self, caller: Caller) -> Me:
         """Who a caller is, and what it may do."""
-        known = await self._checks.accounts.get(caller.id)
+        known = await self._services.accounts.get(caller.id)
         role = known.role.name if known else None
         return Me(caller, role, list(self.list_rights(caller)), _may_change(caller, known))
 
@@ -307,31 +307,31 @@ class Callers:
         await self.change(request, known, await _read_change(request))
         return Response(None, 204)
 
-    async def require_password(self, request: Request) -> Known:
+    async def require_password(self, request: Request) -> KnownAccount:
         """The caller's account; raises `Forbidden` where it may not change its password."""
         caller = caller_of(request.scope)
-        known = await self._checks.accounts.get(caller.id)
+        known = await self._services.accounts.get(caller.id)
         if known is None or not _may_change(caller, known):
             raise Forbidden("Only who has signed in with all scopes of the account may do this.")
         return known
 
-    async def change(self, request: Request, known: Known, change: Change) -> None:
+    async def change(self, request: Request, known: KnownAccount, change: Change) -> None:
         """Changes the password, and ends what else is signed in with the old one.
 
         Raises `Invalid` for an old one that is wrong, `TooManyRequests` after too many of these.
         """
         caller = caller_of(request.scope)
-        right = await self._checks.sign_in.check(known.name, change.old, request.scope)
+        right = await self._services.sign_in.check(known.name, change.old, request.scope)
         if right is None:
             detail = "This is not the password of the account."
             raise Invalid(f"old: {detail}", Fault(detail, pointer="#/old"))
-        new = await self._checks.accounts.set_password(right, change.new)
+        new = await self._services.accounts.set_password(right, change.new)
         await self._end_others(caller, request.scope.get(CREDENTIAL, ""), new)
-        await self._checks.audit.write(request.scope, "password changed", known.name)
+        await self._services.audit.write(request.scope, "password changed", known.name)
 
     async def _end_others(self, caller: Caller, credential: str, new: str) -> None:
         """Ends the sessions and tokens of an account, but for the one that asked."""
-        tokens, sessions = self._checks.tokens, self._checks.sessions
+        tokens, sessions = self._services.tokens, self._services.sessions
         if caller.means == "token":
             await tokens.keep(credential, new)
         if caller.means == "session":
@@ -340,7 +340,7 @@ class Callers:
         await sessions.end_others(caller.id, credential)
 
 
-def _may_change(caller: Caller, known: Known | None) -> bool:
+def _may_change(caller: Caller, known: KnownAccount | None) -> bool:
     """Whether a caller may change the password of its account."""
     return known is not None and caller.means != "key" and caller.scopes == known.scopes
 

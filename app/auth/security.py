@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from app.api.descriptions import Description, Schema
-from app.auth.open import is_open
+from app.auth.public import is_public
 from app.auth.scopes import GENERAL, METRICS
 
 PASSWORD, BASIC, BEARER = "password", "basic", "bearer"  # the names of the schemes
@@ -73,7 +73,7 @@ def require(scope: str) -> list[dict[str, list[str]]]:
 
 def secure(description: Description) -> Description:
     """An operation with what it requires of the caller, and what it answers otherwise."""
-    if is_open(description.path):
+    if is_public(description.path):
         return replace(description, security=())
     problems = tuple(sorted({*description.problems, *PROBLEMS}))
     return replace(description, security=require(description.scope), problems=problems)

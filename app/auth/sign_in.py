@@ -18,7 +18,7 @@ from starlette.types import Scope
 
 from app.api.callers import Means
 from app.api.proxies import client_address
-from app.auth.accounts import Accounts, Document, Known
+from app.auth.accounts import Accounts, Document, KnownAccount
 from app.auth.audit import Audit
 from app.auth.passwords import AT_ONCE, is_right
 from app.auth.throttle import Attempt, Throttle
@@ -39,7 +39,7 @@ class SignIn:
         # address are not taken for many failures.
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def check(self, name: str, password: str, scope: Scope) -> Known | None:
+    async def check(self, name: str, password: str, scope: Scope) -> KnownAccount | None:
         """The account of this name and password, or None, whichever of the two is wrong.
 
         A failure is in the audit. Raises `TooManyRequests`.
@@ -61,7 +61,7 @@ class SignIn:
             await self._audit.write(scope, "sign-in failed", account=name_if_known)
         return known
 
-    async def _compare(self, found: Document | None, password: str) -> Known | None:
+    async def _compare(self, found: Document | None, password: str) -> KnownAccount | None:
         """The account that was found, if the password is its own and it may sign in."""
         stored = found.get("password") if found and not found.get("disabled") else None
         if not await is_right(password, stored) or found is None:
@@ -70,7 +70,7 @@ class SignIn:
         known = await self._accounts.get(found["_id"])
         return known if known is not None and known.password == stored else None
 
-    async def note(self, known: Known, scope: Scope, means: Means) -> None:
+    async def note(self, known: KnownAccount, scope: Scope, means: Means) -> None:
         """Writes into the audit that an account has signed in."""
         await self._audit.write(scope, "signed in", known.name, {"with": means}, known.name)
 
@@ -85,7 +85,7 @@ class _Right:
     until: float  # of the monotonic clock
 
 
-class Remembered:
+class RememberedPasswords:
     """Sign-ins by HTTP Basic, which sends the password with each request.
 
     A right one is checked once a minute for each caller. What is kept is a digest under a key that
@@ -99,9 +99,9 @@ class Remembered:
         self._secret = os.urandom(32)
         self._right: dict[bytes, _Right] = {}  # by the digest of name and address
         self._noted: dict[bytes, float] = {}
-        self._checking: dict[bytes, asyncio.Task[Known | None]] = {}
+        self._checking: dict[bytes, asyncio.Task[KnownAccount | None]] = {}
 
-    async def check(self, name: str, password: str, scope: Scope) -> Known | None:
+    async def check(self, name: str, password: str, scope: Scope) -> KnownAccount | None:
         """The same as `SignIn.check`; those who send the same at the same time share one check."""
         caller = self._digest(name.casefold(), client_address(scope))
         digest = self._digest(password)
@@ -116,7 +116,7 @@ class Remembered:
             checking.add_done_callback(partial(self._end, both))
         return await asyncio.shield(checking)
 
-    def _end(self, both: bytes, checking: "asyncio.Task[Known | None]") -> None:
+    def _end(self, both: bytes, checking: "asyncio.Task[KnownAccount | None]") -> None:
         del self._checking[both]
         if not checking.cancelled():
             checking.exception()  # now it counts as seen, also where nobody waits any more
@@ -128,7 +128,7 @@ class Remembered:
             digest.update(b"%d:" % len(encoded) + encoded)
         return digest.digest()
 
-    async def _recall(self, caller: bytes, password: bytes) -> Known | None:
+    async def _recall(self, caller: bytes, password: bytes) -> KnownAccount | None:
         """The account, where the password was right a moment ago and is still the same."""
         right = self._right.get(caller)
         if right is None:
@@ -143,7 +143,7 @@ class Remembered:
 
     async def _check(
         self, caller: bytes, digest: bytes, name: str, password: str, scope: Scope
-    ) -> Known | None:
+    ) -> KnownAccount | None:
         moment = time.monotonic()
         known = await self._sign_in.check(name, password, scope)
         if known is not None:

@@ -19,8 +19,8 @@ import jwt
 from pymongo import IndexModel, ReturnDocument
 from pymongo.collection import Collection
 
+from app.auth.cache import MOST, Cache
 from app.auth.documents import is_past, now
-from app.auth.fresh import MOST, Fresh
 from app.auth.keys import digest
 from app.auth.signing import TOKEN_SECONDS, Signing
 from app.store.client import Database
@@ -76,7 +76,7 @@ class TokenMaker:
         self._collection: Collection[Any] = database.collection(COLLECTION)
         self._signing = signing
         self._valid: dict[bytes, tuple[Claims, float]] = {}
-        self._families: Fresh[str, Family | None] = Fresh(self._read)
+        self._families: Cache[str, Family | None] = Cache(self._read)
 
     async def prepare(self) -> None:
         """Makes the index by which families that nobody uses go."""

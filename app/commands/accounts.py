@@ -13,10 +13,18 @@ from pymongo.errors import DuplicateKeyError
 
 from app.auth.changes import check_account, describe_change, end_account, note_command
 from app.auth.documents import What
-from app.auth.own import ACCOUNTS
 from app.auth.passwords import LONGEST, SHORTEST
+from app.auth.resources import ACCOUNTS
 from app.auth.signing import rotate
-from app.commands.own import MOST, Document, find_account, find_own, open_own, say, show_table
+from app.commands.auth_database import (
+    MOST,
+    Document,
+    find_account,
+    find_auth_resource,
+    open_auth_database,
+    say,
+    show_table,
+)
 from app.commands.terminal import can_ask
 from app.errors import StartError
 from app.resources.documents import read_document
@@ -45,8 +53,8 @@ def add(
     body: Document = {"name": name, "role": role}
     if not without_password:
         body["password"] = _read_password()
-    with open_own(read_settings()) as connection:
-        account = read_document(find_own(ACCOUNTS), body)
+    with open_auth_database(read_settings()) as connection:
+        account = read_document(find_auth_resource(ACCOUNTS), body)
         check_account(connection, None, account)
         try:
             connection.collection(ACCOUNTS).insert_one(account)
@@ -60,7 +68,7 @@ def add(
 def list_() -> None:
     """List the accounts, with their roles and when they were last seen."""
     rows = []
-    with open_own(read_settings()) as connection:
+    with open_auth_database(read_settings()) as connection:
         found = connection.collection(ACCOUNTS).find({}, sort=[("name", 1)], limit=MOST)
         for one in found:
             state = "disabled" if one.get("disabled") else "enabled"
@@ -101,7 +109,7 @@ def password(name: Name) -> None:
 @actions.command()
 def delete(name: Name) -> None:
     """Delete an account with its keys, shares and sessions."""
-    with open_own(read_settings()) as connection:
+    with open_auth_database(read_settings()) as connection:
         before = find_account(connection, name)
         check_account(connection, before, None)
         connection.collection(ACCOUNTS).delete_one({"_id": before["_id"]})
@@ -115,16 +123,16 @@ def rotate_secret() -> None:
     """Sign access tokens with a new secret; those that are out serve on until they are over."""
     if read_settings().SECRET_KEY:
         raise StartError("The secret is the setting SECRET_KEY: change it there.")
-    with open_own(read_settings()) as connection:
+    with open_auth_database(read_settings()) as connection:
         number = rotate(connection)
     say(f"Secret number {number} signs from now on.")
 
 
 def _change(name: str, patch: Document, what: What = "account changed") -> None:
     """Changes an account as a merge patch does; raises `StartError` where there is none."""
-    with open_own(read_settings()) as connection:
+    with open_auth_database(read_settings()) as connection:
         before = find_account(connection, name)
-        change = read_patch(find_own(ACCOUNTS), patch, to_bson(before))
+        change = read_patch(find_auth_resource(ACCOUNTS), patch, to_bson(before))
         after = {**before, **change.set}
         check_account(connection, before, after)
         if change.set:

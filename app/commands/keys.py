@@ -10,10 +10,17 @@ import typer
 from app.auth.changes import describe_change, find_unheld, note_command
 from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
-from app.auth.own import ACCOUNTS, KEYS
+from app.auth.resources import ACCOUNTS, KEYS
 from app.auth.roles import Roles
 from app.auth.scopes import read_scopes
-from app.commands.own import MOST, Document, find_account, open_own, say, show_table
+from app.commands.auth_database import (
+    MOST,
+    Document,
+    find_account,
+    open_auth_database,
+    say,
+    show_table,
+)
 from app.errors import StartError
 from app.resources.links import list_stored_forms
 from app.resources.registry import Resource, discover
@@ -29,7 +36,7 @@ def list_(
     account: Annotated[str, typer.Option(help="Of this account alone.")] = "",
 ) -> None:
     """List the keys, of which nothing here is a secret."""
-    with open_own(read_settings()) as connection:
+    with open_auth_database(read_settings()) as connection:
         names = {one["_id"]: one["name"] for one in connection.collection(ACCOUNTS).find({})}
         condition: Document = {}
         if account:
@@ -68,7 +75,7 @@ def add(
     resources = discover(settings.MODELS).values()
     scopes = _read_scopes(resources, scope or [])
     identifier, secret = make_id(), make_secret()
-    with open_own(settings) as connection:
+    with open_auth_database(settings) as connection:
         owner = find_account(connection, account)
         _refuse_unheld(connection, resources, owner, scopes)
         key: Document = {
@@ -105,7 +112,7 @@ def _refuse_unheld(
 @actions.command()
 def delete(identifier: Annotated[str, typer.Argument(metavar="ID", help="The key's id.")]) -> None:
     """End a key."""
-    with open_own(read_settings()) as connection:
+    with open_auth_database(read_settings()) as connection:
         before = connection.collection(KEYS).find_one({"_id": identifier})
         if before is None:
             raise StartError(f"There is no key {identifier!r}; docsheet keys list shows them.")

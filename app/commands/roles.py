@@ -9,11 +9,18 @@ import typer
 
 from app.auth.changes import check_role, describe_change, note_command
 from app.auth.documents import CASELESS, What
-from app.auth.own import ACCOUNTS, ROLES
 from app.auth.patterns import judge_by
+from app.auth.resources import ACCOUNTS, ROLES
 from app.auth.roles import BUILT_IN, Roles
+from app.commands.auth_database import (
+    MOST,
+    Document,
+    find_auth_resource,
+    open_auth_database,
+    say,
+    show_table,
+)
 from app.commands.files import STDOUT
-from app.commands.own import MOST, Document, find_own, open_own, say, show_table
 from app.errors import StartError
 from app.resources.documents import read_document
 from app.resources.registry import discover
@@ -32,7 +39,7 @@ def list_() -> None:
     settings = read_settings()
     roles = _roles_of(settings)
     rows = []
-    with open_own(settings) as connection:
+    with open_auth_database(settings) as connection:
         judge = judge_by(connection)
         accounts = connection.collection(ACCOUNTS)
         for one in connection.collection(ROLES).find({}, sort=[("name", 1)], limit=MOST):
@@ -47,7 +54,7 @@ def show(name: Name) -> None:
     """Write the rules of a role as JSON, as `docsheet roles set` reads them."""
     rules = BUILT_IN.get(name.casefold())
     if rules is None:
-        with open_own(read_settings()) as connection:
+        with open_auth_database(read_settings()) as connection:
             rules = _find(connection, name)["rules"]
     say(orjson.dumps(rules, option=orjson.OPT_INDENT_2).decode())
 
@@ -60,9 +67,9 @@ def set_(
     """Store a role, in place of the one of this name if there is one."""
     settings = read_settings()
     body = {"name": name, "rules": _read_rules(file)}
-    with open_own(settings) as connection:
+    with open_auth_database(settings) as connection:
         before = _look_for(connection, name)
-        role = read_document(find_own(ROLES), body)
+        role = read_document(find_auth_resource(ROLES), body)
         if before is not None:
             role |= {"_id": before["_id"], "name": before["name"]}
         check_role(connection, _roles_of(settings), before, role)
@@ -79,7 +86,7 @@ def delete(name: Name) -> None:
     if name.casefold() in BUILT_IN:
         raise StartError(f"The role {name!r} is always there, and can't be deleted.")
     settings = read_settings()
-    with open_own(settings) as connection:
+    with open_auth_database(settings) as connection:
         before = _find(connection, name)
         check_role(connection, _roles_of(settings), before, None)
         connection.collection(ROLES).delete_one({"_id": before["_id"]})

@@ -11,12 +11,19 @@ import typer
 from app.auth.changes import describe_change, note_command
 from app.auth.documents import now
 from app.auth.keys import digest
-from app.auth.own import ACCOUNTS, ROLES, SHARES
 from app.auth.patterns import judge_by
+from app.auth.resources import ACCOUNTS, ROLES, SHARES
 from app.auth.roles import Roles
 from app.auth.shares import DAY, EXPORT, LONGEST, end, make_token
+from app.commands.auth_database import (
+    MOST,
+    Document,
+    find_account,
+    open_auth_database,
+    say,
+    show_table,
+)
 from app.commands.keys import show_moment
-from app.commands.own import MOST, Document, find_account, open_own, say, show_table
 from app.errors import NotFound, StartError
 from app.query.compile import Compilers
 from app.query.plan import make_plan
@@ -37,7 +44,7 @@ actions = typer.Typer(
 def list_() -> None:
     """List the shares, of which nothing here is a secret."""
     rows = []
-    with open_own(read_settings()) as connection:
+    with open_auth_database(read_settings()) as connection:
         names = {one["_id"]: one["name"] for one in connection.collection(ACCOUNTS).find({})}
         for one in connection.collection(SHARES).find({}, sort=[("_id", 1)], limit=MOST):
             owner = names.get(getattr(one["account"], "id", one["account"]), "nobody")
@@ -62,7 +69,7 @@ def add(
     """Make a share of an account, and write its link, this once."""
     settings = read_settings()
     token = make_token()
-    with open_own(settings) as connection:
+    with open_auth_database(settings) as connection:
         owner = find_account(connection, account)
         file = _check(settings, connection, owner, address)
         share: Document = {
@@ -110,7 +117,7 @@ def delete(
     identifier: Annotated[str, typer.Argument(metavar="ID", help="The share's id.")],
 ) -> None:
     """End a share; its link says that it is over."""
-    with open_own(read_settings()) as connection:
+    with open_auth_database(read_settings()) as connection:
         key = bson.ObjectId(identifier) if bson.ObjectId.is_valid(identifier) else identifier
         before = connection.collection(SHARES).find_one({"_id": key})
         if before is None:

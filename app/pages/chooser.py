@@ -71,7 +71,7 @@ class Chooser:
         if not any(name == "column" or name in ("show", "move") for name, _ in pairs):
             chosen = list_chosen(resource, addresses.value_of(back, "fields"))
         else:
-            chosen = read_order(resource, pairs)
+            chosen = read_model(resource, pairs)
         if "show" in given and chosen:
             return self._lead_on(request, resource, back, chosen)
         language = self._screens.look(request).language
@@ -106,7 +106,7 @@ def list_chosen(resource: Resource, fields: str) -> list[str]:
     return [column.path for column in choose_columns(resource, paths or None)]
 
 
-def read_order(resource: Resource, pairs: Pairs) -> list[str]:
+def read_model(resource: Resource, pairs: Pairs) -> list[str]:
     """The columns that a form has chosen, in the order of their places; new ones come last."""
     known = {column.path for column in list_offered(resource)}
     checked = [value for name, value in pairs if name == "column" and value in known]

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from app.api import requests
 from app.api.downloads import Downloads
 from app.api.import_runs import ImportRuns
-from app.api.pages import NEXT, UI, check_next, is_made_of_less, is_own, path_of_pages
+from app.api.pages import NEXT, UI, check_next, is_issued, is_own, path_of_pages
 from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
 from app.api.saved_lists import SavedLists
@@ -137,7 +137,7 @@ class Pages:
         edit = {"GET": of(editing.edit), "POST": of(editing.save)}
         delete = {"GET": of(self.documents.ask), "POST": of(self.documents.delete)}
         routes = [Route(f"{path}/{{key}}/edit", edit), Route(f"{path}/{{key}}/delete", delete)]
-        is_made = is_made_of_less(router.resource)
+        is_made = is_issued(router.resource)
         return routes if is_made else [Route(f"{path}/new", new), *routes]
 
     def _routes_of_downloads(self, path: str, of: Callable[[OfResource], Handler]) -> list[Route]:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
-from app.api.orders import read_order
+from app.api.bodies import read_model
 from app.api.router import ResourceRouter
 from app.api.saved import ChangedView, NewView, make_slug
 from app.api.saved_lists import FoundView, SavedLists
@@ -83,7 +83,7 @@ class SavedScreens:
         slug = make_slug(str(order["name"])) or WORD
         for number in range(2, TRIES):
             try:
-                return await self._lists.save(request, read_order(NewView, {**order, "slug": slug}))
+                return await self._lists.save(request, read_model(NewView, {**order, "slug": slug}))
             except Conflict as error:
                 if not error.faults:  # it isn't the slug
                     raise
@@ -97,7 +97,7 @@ class SavedScreens:
         form = await read_form(request)
         changed = {"name": form.get("name", "").strip(), "for_all": "for_all" in form}
         try:
-            order = read_order(ChangedView, changed)
+            order = read_model(ChangedView, changed)
             await self._lists.change(request, request.path_params["slug"], order)
         except Invalid as error:
             return await self._show(request, router, (), error)

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.api.callers import NOBODY, Caller
-from app.api.pages import UI, is_made_of_less, is_own, path_of_pages
+from app.api.pages import UI, is_issued, is_own, path_of_pages
 from app.pages import addresses
 from app.pages.assets import Assets
 from app.pages.cells import Cells
@@ -149,7 +149,7 @@ class Screens:
             "_": _make_gettext(words),  # what the extension makes of it looks up more
             "asset": assets.path,
             "address_of": addresses.of_collection,
-            "is_made_of_less": is_made_of_less,
+            "is_issued": is_issued,
             "cells": Cells(words),
             "language_names": NAMES,
             "listing": LISTING,

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.auth import fresh, passwords, signing
+from app.auth import cache, passwords, signing
 from tests.support.accounts import HASHER, Served, serve
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is changed counts sooner than for people, where a test has to wait for it."""
-    monkeypatch.setattr(fresh, "SECONDS", 0.3)
+    monkeypatch.setattr(cache, "SECONDS", 0.3)
     monkeypatch.setattr(signing, "OLD_SECONDS", 0.3)
 
 

@@ -19,11 +19,11 @@ from app.api.callers import caller_of
 from app.api.pages import UI, Shows, path_of_pages
 from app.api.problems import make_invalid
 from app.api.routing import Handler, Route
-from app.auth.checks import Checks
 from app.auth.documents import now
-from app.auth.routers import KeyRouter, MadeRouter, ShareRouter
+from app.auth.routers import IssuedRouter, KeyRouter, ShareRouter
 from app.auth.routes import NOT_STORED, Callers, Form, read_change, read_form
 from app.auth.scopes import ACTIONS, ADMIN, METRICS, covers
+from app.auth.services import AuthServices
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, TooManyRequests
 from app.resources.registry import Resource
 from app.resources.storing import Document
@@ -69,18 +69,18 @@ class Boxes:
     boxes: list[Box]
 
 
-class OwnPages:
+class ProfilePages:
     """The handlers of the screens of one's own."""
 
     def __init__(
         self,
-        find_checks: Callable[[], Checks],
+        find_services: Callable[[], AuthServices],
         callers: Callers,
         keys: KeyRouter,
         shares: ShareRouter,
         screens: Shows,
     ) -> None:
-        self._find_checks = find_checks
+        self._find_services = find_services
         self._callers = callers
         self._keys = keys
         self._shares = shares
@@ -121,7 +121,7 @@ class OwnPages:
             now=now(),
         )
 
-    async def _list_mine(self, request: Request, router: MadeRouter) -> list[Document]:
+    async def _list_mine(self, request: Request, router: IssuedRouter) -> list[Document]:
         """The keys or shares of the caller's account, the newest first."""
         access = router.access(request, "read")
         account = str(caller_of(request.scope).id)
@@ -146,7 +146,7 @@ class OwnPages:
             return await self._show(request, error)
         return self._screens.go(request, ME, "password")
 
-    def _deleting(self, router: MadeRouter) -> Handler:
+    def _deleting(self, router: IssuedRouter) -> Handler:
         async def delete(request: Request) -> Response:
             """`POST /ui/me/keys/{_id}/delete`: ends a key, or a share."""
             access = router.access(request, "delete")
@@ -193,7 +193,7 @@ class OwnPages:
             return {}
         if not caller_of(request.scope).is_admin:
             raise Forbidden("Only administrators make keys for another account.")
-        found = await self._find_checks().accounts.find(name)
+        found = await self._find_services().accounts.find(name)
         if found is None:
             detail = f"There is no account {name!r}."
             raise Invalid(detail, Fault(detail, pointer="#/account"))

@@ -1,4 +1,4 @@
-"""All that says who calls, on one database: made when it is opened."""
+"""What finds out who calls, on one database; made when that is opened."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from app.auth.accounts import Accounts
 from app.auth.audit import Audit
 from app.auth.keys import Keys
 from app.auth.sessions import Sessions
-from app.auth.sign_in import Remembered, SignIn
+from app.auth.sign_in import RememberedPasswords, SignIn
 from app.auth.signing import Signing
 from app.auth.throttle import Throttle
 from app.auth.tokens import TokenMaker
@@ -16,7 +16,7 @@ from app.store.client import Database
 
 
 @dataclass(frozen=True)
-class Checks:
+class AuthServices:
     """The accounts of one server process, and whatever somebody may sign in with."""
 
     accounts: Accounts
@@ -25,10 +25,12 @@ class Checks:
     tokens: TokenMaker
     audit: Audit
     sign_in: SignIn
-    remembered: Remembered
+    remembered: RememberedPasswords
 
     @classmethod
-    def make(cls, database: Database, resources: Iterable[Resource], audit: Audit) -> "Checks":
+    def make(
+        cls, database: Database, resources: Iterable[Resource], audit: Audit
+    ) -> "AuthServices":
         """Those of a database, for callers of these resources; sign-ins are in the audit."""
         accounts = Accounts(database, resources)
         sign_in = SignIn(accounts, Throttle(database), audit)
@@ -39,7 +41,7 @@ class Checks:
             TokenMaker(database, Signing(database)),
             audit,
             sign_in,
-            Remembered(accounts, sign_in),
+            RememberedPasswords(accounts, sign_in),
         )
 
     async def prepare(self) -> None:

@@ -22,7 +22,7 @@ class _Kept(Generic[V]):
     until: float  # of the monotonic clock
 
 
-class Fresh(Generic[K, V]):
+class Cache(Generic[K, V]):
     """What `read` gives for a key, at most so many `seconds` old, usually `SECONDS`."""
 
     def __init__(self, read: Callable[[K], Awaitable[V]], seconds: float | None = None) -> None:

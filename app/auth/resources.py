@@ -31,12 +31,12 @@ OF_ADMIN = {
 
 
 @cache
-def own_resources() -> tuple[Resource, ...]:
+def list_auth_resources() -> tuple[Resource, ...]:
     """The resources of our own, in the order in which they are described."""
     return tuple(make_resource(model, own=True) for model in MODELS)
 
 
-def grant_own(
+def grant_auth_resources(
     account: Any, scopes: Collection[str], of_account: Collection[str] = ALL
 ) -> dict[str, Rights]:
     """What a caller may do with our own resources, by collection.

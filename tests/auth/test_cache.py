@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.auth import fresh
-from app.auth.fresh import Fresh
+from app.auth import cache
+from app.auth.cache import Cache
 
 
 class Source:
@@ -28,14 +28,14 @@ class Source:
 
 async def test_who_asks_at_the_same_time_shares_a_reading() -> None:
     source = Source()
-    values: Fresh[str, int] = Fresh(source.read)
+    values: Cache[str, int] = Cache(source.read)
     assert await asyncio.gather(*[values.get("a") for _ in range(10)]) == [1] * 10
     assert await values.get("a") == 1
     assert await values.get("b") == 2
 
 
 async def test_a_value_is_read_again_after_its_seconds() -> None:
-    values: Fresh[str, int] = Fresh(Source().read, seconds=0.05)
+    values: Cache[str, int] = Cache(Source().read, seconds=0.05)
     assert await values.get("a") == 1
     await asyncio.sleep(0.06)
     assert await values.get("a") == 2
@@ -43,9 +43,9 @@ async def test_a_value_is_read_again_after_its_seconds() -> None:
 
 async def test_the_seconds_count_from_before_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(fresh, "time", clock)
+    monkeypatch.setattr(cache, "time", clock)
     source = Source()
-    values: Fresh[str, int] = Fresh(source.read, seconds=3)
+    values: Cache[str, int] = Cache(source.read, seconds=3)
     reading = asyncio.create_task(values.get("a"))
     await source.begun.wait()
     clock.moment = 2
@@ -65,7 +65,7 @@ class Clock:
 
 async def test_what_is_forgotten_during_a_reading_is_read_again() -> None:
     source = Source()
-    values: Fresh[str, int] = Fresh(source.read)
+    values: Cache[str, int] = Cache(source.read)
     before = asyncio.create_task(values.get("a"))
     await source.begun.wait()
     values.forget("a")
@@ -77,7 +77,7 @@ async def test_what_is_forgotten_during_a_reading_is_read_again() -> None:
 async def test_an_error_is_for_all_who_wait_and_is_not_kept() -> None:
     source = Source()
     source.error = ValueError("away")
-    values: Fresh[str, int] = Fresh(source.read)
+    values: Cache[str, int] = Cache(source.read)
     found = await asyncio.gather(*[values.get("a") for _ in range(3)], return_exceptions=True)
     assert [str(one) for one in found] == ["away"] * 3
     source.error = None
@@ -85,7 +85,7 @@ async def test_an_error_is_for_all_who_wait_and_is_not_kept() -> None:
 
 
 async def test_one_who_leaves_ends_the_reading_of_nobody() -> None:
-    values: Fresh[str, int] = Fresh(Source().read)
+    values: Cache[str, int] = Cache(Source().read)
     first, second = (asyncio.create_task(values.get("a")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
@@ -93,8 +93,8 @@ async def test_one_who_leaves_ends_the_reading_of_nobody() -> None:
 
 
 async def test_it_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fresh, "MOST", 3)
-    values: Fresh[str, int] = Fresh(Source().read)
+    monkeypatch.setattr(cache, "MOST", 3)
+    values: Cache[str, int] = Cache(Source().read)
     for key in "abcd":
         await values.get(key)
     assert len(values) <= 3

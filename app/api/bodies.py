@@ -1,4 +1,4 @@
-"""What is sent to make something of ours, such as a key or a saved view: a small model each."""
+"""Bodies that make or change something of ours, such as a key or a saved view: a model each."""
 
 from typing import Any, TypeVar
 
@@ -9,11 +9,11 @@ from app.resources.faults import faults_of, make_invalid_body
 from app.resources.fields import shape_of
 from app.resources.validation import dump, require_object
 
-O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an order
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_order(model: type[O], body: Any) -> O:
-    """The order that a body is; raises `Invalid` with a pointer for each fault."""
+def read_model(model: type[Model], body: Any) -> Model:
+    """The instance that a body is; raises `Invalid` with a pointer for each fault."""
     try:
         return model.model_validate_json(dump(require_object(body)))
     except pydantic.ValidationError as error:

@@ -19,8 +19,8 @@ SEE_OTHER = 303
 PART = b"/table/"  # in the path of what is a part of a table's screen
 
 
-def lead(error: RequestError, scope: Scope) -> Response | None:
-    """What a browser without a session gets; None where the error is another, or it is no browser.
+def redirect_to_sign_in(error: RequestError, scope: Scope) -> Response | None:
+    """The redirect of a browser without a session; None for another error, and for no browser.
 
     A script of htmx is told to go to the sign-in, for it would put the form where it has asked for
     something else (https://htmx.org/headers/hx-redirect/).

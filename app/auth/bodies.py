@@ -1,4 +1,4 @@
-"""What is sent to make a key or a share, checked; nothing here writes."""
+"""The bodies that make a key or a share, checked; nothing here writes."""
 
 import datetime
 from collections.abc import Iterable

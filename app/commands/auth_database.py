@@ -1,4 +1,4 @@
-"""What the commands of accounts, roles, keys and shares stand on: the database, with the turn."""
+"""What the commands of accounts, roles, keys and shares stand on: the database, under the lock."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from app.auth.accounts import find_by_name
-from app.auth.own import own_resources
-from app.auth.turns import take_turn
+from app.auth.locks import hold_lock
+from app.auth.resources import list_auth_resources
 from app.commands.database import open_database, translate_errors
 from app.commands.terminal import out
 from app.errors import Conflict, Invalid, StartError
@@ -23,17 +23,17 @@ Document = dict[str, Any]
 
 
 @contextmanager
-def open_own(settings: Settings) -> Iterator[Connection]:
-    """The database, with the turn to change accounts and roles, and names that are there once.
+def open_auth_database(settings: Settings) -> Iterator[Connection]:
+    """The database, under the lock on changes of accounts and roles, with unique names.
 
     What refuses a change is a `StartError` with its sentence.
     """
     with open_database(settings) as uri, direct_connection(settings, uri) as connection:
         try:
             with translate_errors(writing=True):
-                for resource in own_resources():
+                for resource in list_auth_resources():
                     make_indexes(resource, connection.collection(resource.name), Indexes())
-                with take_turn(connection):
+                with hold_lock(connection):
                     yield connection
         except Conflict as error:
             raise StartError(error.detail) from None
@@ -42,9 +42,9 @@ def open_own(settings: Settings) -> Iterator[Connection]:
             raise StartError(" ".join(details) or error.detail) from None
 
 
-def find_own(name: str) -> Resource:
+def find_auth_resource(name: str) -> Resource:
     """The resource of our own with this collection."""
-    return next(one for one in own_resources() if one.name == name)
+    return next(one for one in list_auth_resources() if one.name == name)
 
 
 def find_account(connection: Connection, name: str) -> Document:

@@ -12,10 +12,10 @@ from app.api import requests
 from app.api.pages import NEXT, UI, Shows, check_next
 from app.api.routing import Route
 from app.auth.authenticator import refuse_foreign_page
-from app.auth.checks import Checks
+from app.auth.redirects import SIGN_IN
 from app.auth.routes import NOT_STORED, WRONG, read_form
+from app.auth.services import AuthServices
 from app.auth.sessions import COOKIE
-from app.auth.visitors import SIGN_IN
 from app.errors import BadRequest, Fault, Invalid, RequestError, TooManyRequests
 
 SIGN_OUT = f"{UI}/sign-out"
@@ -24,8 +24,8 @@ SIGN_OUT = f"{UI}/sign-out"
 class SignInPage:
     """The handlers of the screen."""
 
-    def __init__(self, find_checks: Callable[[], Checks], screens: Shows) -> None:
-        self._find_checks = find_checks  # there are none before the database is opened
+    def __init__(self, find_services: Callable[[], AuthServices], screens: Shows) -> None:
+        self._find_services = find_services  # there are none before the database is opened
         self._screens = screens
 
     def routes(self) -> list[Route]:
@@ -45,7 +45,7 @@ class SignInPage:
         refuse_foreign_page(request.scope)
         form = await read_form(request)
         name, password = form.get("username", ""), form.get("password", "")
-        checks = self._find_checks()
+        checks = self._find_services()
         try:
             known = await checks.sign_in.check(name, password, request.scope)
         except TooManyRequests as error:
@@ -82,7 +82,7 @@ class SignInPage:
 
     async def _end(self, value: str, scope: Scope) -> None:
         """Ends the session of a cookie, if it has not ended already."""
-        checks = self._find_checks()
+        checks = self._find_services()
         session = await checks.sessions.find(value)
         known = await checks.accounts.get(session.account) if session else None
         await checks.sessions.end(value)

@@ -1,8 +1,8 @@
 """One change of accounts and roles at a time, by all servers and commands together.
 
-So two administrators can't each demote the other, and no role goes while an account gets it. A
-turn is a document: who stores it has the turn, and one that was left by a killed server is over
-after a while. What is checked and written within a turn takes less than that.
+So two administrators can't each demote the other, and no role goes while an account gets it. The
+lock is a document: who stores it holds the lock, and one that was left by a killed server expires
+after a while. What is checked and written under the lock takes less than that.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from app.errors import Unavailable
 from app.store.client import Connection, Database
 
 COLLECTION = "docsheet.turns"
-ACCOUNTS = "accounts"  # the one turn that there is
+ACCOUNTS = "accounts"  # the one lock that there is
 AGAIN_SECONDS = 0.05  # between two tries to get it
-SPARE_SECONDS = 30.0  # that a turn lasts beyond what a database may take for its writes
+SPARE_SECONDS = 30.0  # that a lock lasts beyond what a database may take for its writes
 
 
-class Turns:
-    """The turn to change accounts and roles, of one server process."""
+class ChangeLock:
+    """The lock on changes of accounts and roles, for one server process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -36,16 +36,16 @@ class Turns:
         self._wait = database.settings.PRIMARY_WAIT_SECONDS
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator[None]:
-        """The turn for the time of the block; raises `Unavailable` where it takes too long."""
+    async def hold(self) -> AsyncIterator[None]:
+        """Holds the lock for the block; raises `Unavailable` where that takes too long."""
         token = secrets.token_hex(8)
         try:
-            await self._wait_for_turn(token)
+            await self._wait_for_lock(token)
             yield
         finally:
-            await run_to_end(self._give_back(token))
+            await run_to_end(self._release(token))
 
-    async def _wait_for_turn(self, token: str) -> None:
+    async def _wait_for_lock(self, token: str) -> None:
         deadline = time.monotonic() + self._wait
         run = self._database.run
         while not await run(_take, self._collection, token, self._lease, writing=True):
@@ -53,8 +53,8 @@ class Turns:
                 raise _make_busy()
             await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _give_back(self, token: str) -> None:
-        await self._database.run(_give_back, self._collection, token, writing=True)
+    async def _release(self, token: str) -> None:
+        await self._database.run(_release, self._collection, token, writing=True)
 
     @property
     def _lease(self) -> float:
@@ -62,7 +62,7 @@ class Turns:
 
 
 @contextmanager
-def take_turn(connection: Connection) -> Iterator[None]:
+def hold_lock(connection: Connection) -> Iterator[None]:
     """The same for a command."""
     collection = connection.collection(COLLECTION)
     token, lease = secrets.token_hex(8), _lease_seconds(connection)
@@ -74,7 +74,7 @@ def take_turn(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        _give_back(collection, token)
+        _release(collection, token)
 
 
 def _lease_seconds(connection: Connection) -> float:
@@ -84,7 +84,7 @@ def _lease_seconds(connection: Connection) -> float:
 
 
 def _take(collection: Collection[Any], token: str, lease: float) -> bool:
-    """Whether the turn is ours now."""
+    """Whether the lock is ours now."""
     moment = now()
     collection.delete_one({"_id": ACCOUNTS, "until": {"$lt": moment}})
     until = moment + datetime.timedelta(seconds=lease)
@@ -95,7 +95,7 @@ def _take(collection: Collection[Any], token: str, lease: float) -> bool:
     return True
 
 
-def _give_back(collection: Collection[Any], token: str) -> None:
+def _release(collection: Collection[Any], token: str) -> None:
     collection.delete_one({"_id": ACCOUNTS, "token": token})
 
 
