@@ -16,7 +16,7 @@ import orjson
 from app.errors import BadRequest, TooLarge
 from app.resources.faults import read_pointer
 from app.resources.storing import find_unstorable
-from app.spreadsheets.extended import has_extended, unwrap
+from app.spreadsheets.extended import ExtendedDocument, has_extended, unwrap
 from app.spreadsheets.format import MIB, ReadOptions, Rows, Unreadable
 from app.spreadsheets.header import explain_too_many_rows
 
@@ -128,15 +128,21 @@ def _line(line: bytes, may_have_long: bool) -> Any:
         return Unreadable(_show(line), f"This line is no JSON: {error}.")
     if type(value) is not dict:
         return _document(value, _show(line))
-    value = unwrap(value) if has_extended(line) else value
+    value = _unwrap(value) if has_extended(line) else value
     return _refuse_unstorable(value) if is_exact else value
 
 
 def _document(value: Any, text: str) -> Any:
     if type(value) is dict:
-        return _refuse_unstorable(unwrap(value))
+        return _refuse_unstorable(_unwrap(value))
     shown = text or _escape(json.dumps(value, ensure_ascii=False)[:SHOWN])
     return Unreadable(shown, 'Each document must be a JSON object, such as {"name": "Ada"}.')
+
+
+def _unwrap(document: dict[str, Any]) -> Any:
+    plain = unwrap(document)
+    is_object = type(plain) is dict and plain != document
+    return ExtendedDocument(document, plain) if is_object else plain
 
 
 def _refuse_unstorable(document: Any) -> Any:

@@ -3,6 +3,10 @@
 `{"$oid": "…"}` → `"…"`, `{"$date": …}` → `"2026-01-02T03:04:05Z"`, `{"$numberLong": "5"}` → `5`:
 what the API shows for such a value, so that one validation serves all. What has no plain form
 (`$timestamp`, `$regularExpression`, a date past the year 9999) stays as it is.
+
+An object may also only look so: the API takes and shows one with a key `$oid` as what it is. Where
+the model's field takes no object, an object is Extended JSON; where it takes anything, its document
+has to tell (`ExtendedDocument`).
 """
 
 import base64
@@ -10,9 +14,10 @@ import binascii
 import datetime
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from app.resources.fields import Field, Shape
 from app.resources.kinds import INT64, write_datetime
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -28,6 +33,75 @@ def unwrap(value: Any) -> Any:
     if type(value) is list:
         return [unwrap(inner) for inner in value]
     return value
+
+
+class ExtendedDocument(dict[str, Any]):
+    """A document without Extended JSON, and `came`, as which it came, with some."""
+
+    def __init__(self, came: dict[str, Any], plain: dict[str, Any]) -> None:
+        super().__init__(plain)
+        self.came = came
+
+    def read_as(self, shape: Shape) -> dict[str, Any]:
+        """The document; objects that only look like Extended JSON are themselves.
+
+        Which they are is told by the `_id`, plain or not, else by the fields that take no object.
+        Raises `Ambiguous` where nothing tells.
+        """
+        typed = _unwrap_fields(self.came, shape)
+        if typed == self:
+            return dict(self)
+        key = self.came.get("_id")
+        if type(key) is dict:
+            return dict(self)
+        if key is not None and shape.fields["_id"].kind in _WRAPPED:
+            return typed
+        if typed != self.came:
+            return dict(self)
+        raise Ambiguous(typed, ".".join(_find_difference(typed, self)))
+
+
+class Ambiguous(Exception):
+    """Nobody can tell what is at `path` of a document, which is here as the API would read it."""
+
+    def __init__(self, document: dict[str, Any], path: str) -> None:
+        self.document = document
+        self.path = path
+        super().__init__(EXPLAIN_AMBIGUOUS)
+
+
+def unwrap_field(value: Any, field: Field | None) -> Any:
+    """The value without Extended JSON where the field, None for any, takes no object."""
+    if field is None or field.kind in _FREE:
+        return value
+    if type(value) is list and (field.many or field.kind == "lists"):
+        inner = field.single if field.many else field
+        return [unwrap_field(one, inner) for one in value]
+    if type(value) is not dict:
+        return value
+    if field.shape is not None:
+        return _unwrap_fields(value, field.shape)
+    if field.values is not None:
+        return {name: unwrap_field(inner, field.values) for name, inner in value.items()}
+    return unwrap(value)
+
+
+def _unwrap_fields(value: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+    """The object of a model without Extended JSON in fields that take no object."""
+    fields = shape.fields
+    return {name: unwrap_field(inner, fields.get(name)) for name, inner in value.items()}
+
+
+def _find_difference(one: Any, other: Any) -> list[str]:
+    """The steps to the first place where two values, of which the second is unwrapped, differ."""
+    if type(one) is dict and isinstance(other, dict) and one.keys() == other.keys():
+        pairs = [(name, one[name], other[name]) for name in one]
+    elif type(one) is list and type(other) is list:
+        pairs = [(str(n), *both) for n, both in enumerate(zip(one, other, strict=True))]
+    else:
+        return []
+    name, first, second = next(pair for pair in pairs if pair[1] != pair[2])
+    return [name, *_find_difference(first, second)]
 
 
 def key_of(link: Any) -> Any:
@@ -100,6 +174,14 @@ def _binary(value: dict[str, Any]) -> str:
     raise ValueError(subtype)
 
 
+EXPLAIN_AMBIGUOUS = (
+    'may be a value in Extended JSON or an object whose key begins with "$": the field takes both, '
+    'and nothing else in the document tells. Send the plain value, such as "2026-01-02T03:04:05Z", '
+    "or write the object by POST or PATCH."
+)
+_FREE = ("any",)
+# Kinds of keys that mongoexport never writes plain.
+_WRAPPED = ("objectid", "datetime", "date", "decimal", "uuid", "bytes")
 _WORDS = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"}
 _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "$oid": lambda value: _text(value["$oid"]),

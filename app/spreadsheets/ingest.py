@@ -22,7 +22,7 @@ from app.spelling import suggest_nearest
 from app.spreadsheets.cell import Cell
 from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, zone
 from app.spreadsheets.columns import parse_columns
-from app.spreadsheets.extended import key_of
+from app.spreadsheets.extended import Ambiguous, ExtendedDocument, key_of
 from app.spreadsheets.format import Reader, ReadOptions, Rows, Unreadable
 from app.spreadsheets.kinds import show
 from app.spreadsheets.nesting import Nest
@@ -168,9 +168,16 @@ class Ingest:
     def _document(self, number: int, document: Any) -> Record:
         if isinstance(document, Unreadable):
             return Record(number, faults=[CellFault(document.path, document.text, document.detail)])
+        faults = []
+        if isinstance(document, ExtendedDocument):
+            try:
+                document = document.read_as(self._shape)
+            except Ambiguous as error:
+                document = error.document
+                faults.append(CellFault(error.path, "", f"{error.path} {error}"))
         for link in self._links:
             _replace_links(document, link.path.split("."))
-        return Record(number, document=document)
+        return Record(number, faults=faults, document=document)
 
     def _check_untitled(self, record: Record, row: list[Cell]) -> None:
         for position in (*self._untitled, len(self.header or ())):

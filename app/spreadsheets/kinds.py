@@ -16,7 +16,7 @@ from app.resources.fields import Field
 from app.resources.kinds import INT64, KINDS, write_datetime
 from app.resources.rendering import to_json
 from app.spreadsheets.cell import SCIENTIFIC, Cell, Serial, Shown
-from app.spreadsheets.extended import unwrap
+from app.spreadsheets.extended import EXPLAIN_AMBIGUOUS, has_extended, unwrap, unwrap_field
 
 SHOWN = 200  # characters of a cell that an error shows
 _EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
@@ -59,6 +59,7 @@ class CellKind:
     is_mutable = False  # whether a value may be changed later, so that two rows need one each
 
     def __init__(self, field: Field, zone: datetime.tzinfo) -> None:
+        self._field = field
         self._kind = KINDS.get(field.kind, KINDS["any"])
         self._zone = zone
 
@@ -229,7 +230,7 @@ class _Object(CellKind):
 
     def text(self, text: str) -> Any:
         type_, otherwise = self.right
-        value = _parse_json(text)
+        value = _parse_json(text, self._field)
         if not isinstance(value, type_):
             raise ValueError(otherwise)
         return value
@@ -256,7 +257,7 @@ class _Typed(CellKind):
     takes_blanks = is_mutable = True
 
     def text(self, text: str) -> Any:
-        value = _parse_json(text) if text[0] in "{[" else None
+        value = _parse_json(text, self._field) if text[0] in "{[" else None
         return text if value is None else value
 
     def number(self, number: float) -> Any:
@@ -349,12 +350,18 @@ def _show_choice(choice: Any) -> str:
     return show(choice) if type(choice) is not bool else str(choice).lower()
 
 
-def _parse_json(text: str) -> Any:
+def _parse_json(text: str, field: Field) -> Any:
     """The JSON that a text is, None where it is none."""
     try:
-        return unwrap(orjson.loads(text))
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
+    if not has_extended(text):
+        return value
+    plain = unwrap(value)
+    if plain != unwrap_field(value, field):
+        raise ValueError(EXPLAIN_AMBIGUOUS.removesuffix("."))
+    return plain
 
 
 def _digits(number: float) -> str:

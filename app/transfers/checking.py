@@ -280,6 +280,20 @@ class Checker:
             row.update = Update(raw, change, patch)
             whole = change.whole
             row.after = apply(change, decode(raw)) if whole is None else decode(whole)
+            if row.record.document is not None:
+                self._refuse_loss(row, patch, raw)
+
+    def _refuse_loss(self, row: Row, patch: Document, raw: bytes) -> None:
+        """Adds a fault where a document would only take fields from the elements of a list."""
+        path = self._differences.find_loss(patch, raw, row.after or {})
+        if path is not None:
+            detail = (
+                f"{path}: the elements of the list lack this field, which the stored ones have; a "
+                "list replaces the stored one, so that it would be lost. Send whole elements, or "
+                "null for a field that is to go."
+            )
+            row.faults = [CellFault(path, "", detail)]
+            row.after = row.update = None
 
     def _refuse(self, rows: Sequence[Row]) -> None:
         """Says of rows that they have no document to change."""

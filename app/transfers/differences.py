@@ -19,7 +19,7 @@ from app.query.flatten import Steps
 from app.resources.codec import decode
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
-from app.resources.storing import Document
+from app.resources.storing import Document, to_bson
 from app.resources.validation import hide_excluded, view_of
 from app.spreadsheets.cell import Cell, Cut, Serial
 from app.spreadsheets.cells import Texts, move_to_zone, zone
@@ -27,6 +27,7 @@ from app.spreadsheets.columns import Column, Table
 from app.spreadsheets.extended import key_of, unwrap
 from app.spreadsheets.forms import is_empty_by_default, is_required_where_it_is
 from app.spreadsheets.ingest import CellFault, Ingest, Record, Target
+from app.transfers.lost_parts import find_lost, has_lists, list_parts
 
 _EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
 _DAY = datetime.timedelta(days=1)
@@ -77,9 +78,24 @@ class Differences:
         Faults of cells that equal what is stored don't count.
         """
         if record.document is not None:
-            shown = self._show(raw)
-            return without_equal(record.document, shown), record.faults
+            document = record.document
+            patch = without_equal(document, self._show(raw))
+            return patch, [one for one in record.faults if not _is_equal(one, document, patch)]
         return self._patch_of_cells(record, cells, raw)
+
+    def find_loss(self, patch: Document, raw: bytes, after: Document) -> str | None:
+        """A field of a list's elements that a patch of a document only lacks, and so would take."""
+        if not has_lists(patch):
+            return None
+        before = self._show(raw)
+        parts = list(list_parts(patch, before, self._resource.shape))
+        shown = self._show(to_bson(after)) if parts else {}
+        for path, shape in parts:
+            sent, old, new = (json_at(one, path) for one in (patch, before, shown))
+            lost = find_lost(sent, old, new, shape)
+            if lost is not None:
+                return f"{path}.{lost}"
+        return None
 
     def _show(self, raw: bytes) -> Document:
         return hide_excluded(self._resource, view_of(self._resource, raw))
@@ -196,6 +212,12 @@ def without_equal(patch: Document, shown: Document) -> Document:
         elif not _are_equal(value, old) and not _are_equal(value, key_of(unwrap(old))):
             differing[name] = value
     return differing
+
+
+def _is_equal(fault: CellFault, document: Document, patch: Document) -> bool:
+    """Whether a fault is about a value of a document that the patch for it doesn't change."""
+    path = fault.column
+    return json_at(document, path) is not None and json_at(patch, path) is None
 
 
 def _are_equal(value: Any, other: Any) -> bool:

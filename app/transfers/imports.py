@@ -220,7 +220,7 @@ class _Run:
         if asked.mode != "insert":
             has_id = any(target.path == "_id" for target in self._ingest.targets)
             if self._reader.header is None:
-                has_id = any(type(one) is dict and "_id" in one for one in rows.rows)
+                has_id = any(isinstance(one, dict) and "_id" in one for one in rows.rows)
             self._key = choose_key(self._reach.view.resource, asked.key, has_id)
             if self._reader.header is not None:
                 self._refuse_missing_key(self._key)

@@ -107,6 +107,15 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(
     assert read(data) == (header, rows)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_blank_lines_count_and_are_no_rows_but_within_quotes(end: str) -> None:
+    quoted = f"a{end}{end}{end}b"
+    lines = ["", "", "x,y", "", "", "", "1,2", "", f'"{quoted}",3', "", "", f'"{end}{end}",4', ""]
+    header, rows = read(end.join(lines).encode())
+    assert header == ["x", "y"]
+    assert rows == [(7, ["1", "2"]), (9, [quoted, "3"]), (12, [f"{end}{end}", "4"])]
+
+
 def test_exactly_what_the_export_has_guarded_loses_its_mark() -> None:
     data = b"'=a,b\n'=1+1,'tis\n''x,'\n'-5,5'\n"
     plain = [["=1+1", "'tis"], ["'x", "'"], ["-5", "5'"]]

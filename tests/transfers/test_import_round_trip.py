@@ -192,6 +192,124 @@ def test_a_number_that_a_spreadsheet_has_saved_with_15_digits_is_the_same(
         column[1].value *= 1 + 1e-14
 
 
+LOOKS_EXTENDED = {"$oid": "a" * 24}
+DAY = {"$date": "2026-01-02T03:04:05Z"}
+WRAPPED_KEY = {"$oid": "b" * 24}
+
+
+@pytest.mark.parametrize("format", ["ndjson", "json"])
+def test_an_object_with_a_key_as_of_extended_json_comes_back(
+    connection: Connection, format: str
+) -> None:
+    documents = [{"anything": LOOKS_EXTENDED}, {"free": {"a": DAY, "b.c": [LOOKS_EXTENDED]}}]
+    before = fill(connection, documents)
+    data = as_file(format, before)
+    connection.collection("things").delete_many({})
+    assert run(connection, data, format=format).report.inserted == 2
+    for raw, old in zip(stored(connection), before, strict=True):
+        known, known_before = decode(raw), decode(old)
+        assert {name: known[name] for name in known_before} == known_before
+
+
+@pytest.mark.parametrize(
+    ("document", "free"),
+    [
+        ({"_id": WRAPPED_KEY, "free": {"a": DAY}}, {"a": DAY["$date"]}),
+        ({"_id": "b" * 24, "free": {"a": DAY}}, {"a": DAY}),
+        ({"moment": DAY, "free": {"a": DAY}}, {"a": DAY["$date"]}),
+    ],
+    ids=["mongoexport", "the API", "no _id"],
+)
+def test_the_rest_of_a_document_tells_whether_it_is_extended_json(
+    connection: Connection, document: dict[str, Any], free: Any
+) -> None:
+    connection.collection("things").delete_many({})
+    run(connection, orjson.dumps(document), format="ndjson")
+    assert decode(stored(connection)[0])["free"] == free
+
+
+@pytest.mark.parametrize(
+    ("data", "format", "path"),
+    [
+        (b'{"text":"a"}\n{"free":{"a":[{"$oid":"x"}]}}\n', "ndjson", "free.a.0"),
+        (b'text,anything\nx,"{""$numberLong"":""5""}"\n', "csv", "anything"),
+        (b'text,free\nx,"{""a"":{""$numberLong"":""5""}}"\n', "csv", "free"),
+    ],
+)
+def test_what_may_be_extended_json_or_not_is_no_silent_change(
+    connection: Connection, data: bytes, format: str, path: str
+) -> None:
+    report = run(connection, data, format=format).report
+    [error] = report.errors
+    assert (error["row"], error["column"]) == (2, path)
+    assert error["detail"].startswith(f"{path} may be a value in Extended JSON or an object")
+
+
+def test_what_may_be_extended_json_is_no_fault_where_it_is_stored_so(
+    connection: Connection,
+) -> None:
+    before = fill(connection, [{"anything": LOOKS_EXTENDED, "free": {"a": DAY}, "text": "x"}])
+    data = as_file("csv", before)
+    report = run(connection, data, format="csv", mode="upsert").report
+    assert (report.unchanged, report.failed) == (1, 0)
+
+
+POINTS = [{"x": 1.0, "y": 7.0, "label": "a"}, {"x": 2.0, "y": 8.0, "label": "b"}]
+LINE = {"start": {"x": 0.0, "y": 0.5, "label": None}, "others": POINTS}
+
+
+@pytest.mark.parametrize(
+    ("sent", "lost"),
+    [
+        ({"points": [{"x": 1}, {"x": 2}]}, "points.y"),
+        ({"points": [{"x": 1.0}, {"x": 2.0}]}, "points.y"),
+        ({"points": [{"x": 1.0, "y": 7.0}, {"x": 2.0, "y": 8.0}]}, "points.label"),
+        ({"line": {"others": [{"x": 1.0, "label": "a"}, {"x": 2.0, "label": "b"}]}},
+         "line.others.y"),
+        ({"all_signed": [{"by": "k"}]}, "all_signed.at"),
+        ({"tree": {"name": "t", "children": [{"name": "u", "children": [{"name": "w"}]}]}},
+         "tree.children.children.left"),
+        ({"points": [{"x": 1.0, "y": 7.0, "label": "a"}, {"x": 2.0, "y": 8.0}]}, None),
+        ({"points": [{"x": 1.0, "y": 7.0, "label": None}, {"x": 2.0, "y": 8.0, "label": None}]},
+         None),
+        ({"points": [{"x": 1.0}]}, None),
+        ({"points": [{"x": 3.0}, {"x": 2.0}]}, None),
+        ({"points": []}, None),
+        ({"text": "n"}, None),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_list_that_only_lacks_fields_of_its_elements_is_refused(
+    connection: Connection, sent: dict[str, Any], lost: str | None
+) -> None:
+    connection.collection("named").replace_one({"_id": "k"}, {"name": "k"}, upsert=True)
+    inner = {"name": "u", "children": [{"name": "w", "left": {"name": "l"}}]}
+    signed = [{"by": bson.DBRef("named", "k"), "at": "noon"}]
+    tree = {"name": "t", "children": [inner]}
+    document = {"points": POINTS, "line": LINE, "all_signed": signed, "tree": tree}
+    before = fill(connection, [document])
+    key = str(decode(before[0])["_id"])
+    data = orjson.dumps({"_id": key, **sent})
+    ended = run(connection, data, format="ndjson", mode="upsert")
+    if lost is None:
+        assert (ended.report.updated, ended.report.failed) == (1, 0), ended.report
+        return
+    [error] = ended.report.errors
+    assert error["column"] == lost
+    assert error["detail"].startswith(f"{lost}: the elements of the list lack this field")
+    assert stored(connection) == before
+
+
+def test_a_file_that_lacks_what_the_model_adds_is_unchanged_when_it_is_sent_again(
+    connection: Connection,
+) -> None:
+    connection.collection("things").delete_many({})
+    data = orjson.dumps({"_id": "c" * 24, "points": [{"x": 1.0}, {"x": 2.0}]})
+    for _ in range(2):
+        report = run(connection, data, format="ndjson", mode="upsert").report
+    assert (report.unchanged, report.failed) == (1, 0)
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_empty_collection_gets_equal_documents(connection: Connection, format: str) -> None:
     @FAST

@@ -17,6 +17,7 @@ from app.spreadsheets.header import explain_too_many_rows, read_header
 DELIMITERS = (",", ";", "\t", "|")  # where two are as frequent in the header, the first counts
 ROWS = 50  # of one batch
 TEXT = MIB // 4  # characters of lines after which a batch is handed over, however few its rows
+_LINE_ENDS = frozenset({"\n", "\r\n", "\r"})
 _SAMPLE = 256 * 1024  # characters in which the header must end
 _named_delimiter = re.compile(r"sep=([,;|\t])\r?\n").match  # a first line that Excel understands
 
@@ -110,6 +111,7 @@ class CsvReader:
         self._delimiter = self._find_delimiter(delimiter)
         self._size = 0  # characters of the lines since the last batch
         self._number = 0  # of the last row
+        self._is_blank = False  # whether the last row was a blank line
         csv.field_size_limit(self._limits.cell)
         self._records = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
         self._has_header = False
@@ -132,7 +134,13 @@ class CsvReader:
         return asked or (named and named[1]) or _find_most_frequent(sample)
 
     def _lines(self) -> Iterator[str]:
+        """The lines for the parser, to which a row for each of many blank ones would cost much."""
         for line in self._text:
+            if self._is_blank:
+                if line in _LINE_ENDS:
+                    self._number += 1
+                    continue
+                self._is_blank = False
             self._size += len(line)
             if not self._has_header and "\0" in line:
                 raise BadRequest(
@@ -150,6 +158,8 @@ class CsvReader:
         try:
             for row in self._records:
                 self._number += 1
+                if not row:
+                    self._is_blank = True
                 yield row
         except csv.Error as error:
             raise BadRequest(f"Row {self._number + 1}: {_reason(error)}") from None
