@@ -22,7 +22,7 @@ from app.api.extensions import include_routers, merge_description, refuse_collis
 from app.api.failures import Failures, Handler
 from app.api.health import Health
 from app.api.import_runs import ImportRuns
-from app.api.journal import Journal, Silence
+from app.api.journal import Journal, NoJournal
 from app.api.middleware import Cors, Gate
 from app.api.observers import Observer
 from app.api.openapi import describe, describe_limit
@@ -38,9 +38,9 @@ from app.api.problems import (
 from app.api.reverse import make_reverse_routes
 from app.api.router import ResourceRouter
 from app.api.routing import Paths, Route, list_reserved_steps
-from app.api.saved import SavedViews
 from app.api.saved_lists import SavedLists
 from app.api.saved_routes import SavedRoutes
+from app.api.saved_views import SavedViews
 from app.api.uploads import Uploads
 from app.errors import RequestError
 from app.pages.part import Pages
@@ -218,7 +218,7 @@ class _Assembly:
         compilers = self._accesses.compilers_of(ALL)
         for name in compilers:
             compilers[name]  # reads the sort that its model declares
-        journal: Journal = auth.audit if auth else Silence()
+        journal: Journal = auth.audit if auth else NoJournal()
         self._downloads = Downloads(settings, traffic, app.observer, journal)
         self._runs = ImportRuns(settings, traffic, app.observer, journal)
         common = self._accesses, settings, self._downloads, Uploads(settings, self._runs)

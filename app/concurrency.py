@@ -24,17 +24,17 @@ async def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-class Places:
-    """So many at once; whoever comes later waits for a while."""
+class Slots:
+    """So many at once; whoever comes later waits for a while (a semaphore that is counted)."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.taken = 0
-        self.waiting = 0  # for a place
+        self.waiting = 0  # for a slot
         self._free = asyncio.Semaphore(count)
 
     async def take(self, seconds: float) -> None:
-        """Takes a place; raises `TimeoutError` where none becomes free in that time."""
+        """Takes a slot; raises `TimeoutError` where none becomes free in that time."""
         if self._free.locked():
             await self._wait(seconds)
         else:
@@ -49,7 +49,7 @@ class Places:
             self.waiting -= 1
 
     def release(self) -> None:
-        """Gives a place back."""
+        """Gives a slot back."""
         self.taken -= 1
         self._free.release()
 

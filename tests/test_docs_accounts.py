@@ -10,8 +10,8 @@ import pytest
 from pymongo import MongoClient
 from typer.main import get_command
 
-from app.auth.documents import now
 from app.commands.accounts import actions
+from app.resources.moments import now
 from tests.support.accounts import PASSWORD, hash_of
 from tests.support.server import ROOT, LiveServer
 

@@ -14,7 +14,7 @@ from app.resources.views import Action, Grants, View, Views, make_forbidden
 from app.store.repository import Repository
 
 Actions = tuple[Action, ...]
-KEPT = 1_024  # callers with different rights of whom it is kept what they have
+CACHE_SIZE = 1_024  # callers with different rights
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Access:
                 raise make_forbidden(self.view.whole, action)
 
 
-Find = Callable[[Grants, Actions], Access]  # raises `Forbidden` for what isn't allowed
+FindAccess = Callable[[Grants, Actions], Access]  # raises `Forbidden` for what isn't allowed
 
 
 class Accesses:
@@ -45,22 +45,22 @@ class Accesses:
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self.resources = tuple(resources)
-        self.compilers_of = lru_cache(maxsize=KEPT)(self._compile)
+        self.compilers_of = lru_cache(maxsize=CACHE_SIZE)(self._compile)
 
     def _compile(self, grants: Grants) -> Compilers:
         return Compilers(Views(self.resources, grants))
 
-    def keep(self, repository: Repository) -> Find:
+    def keep(self, repository: Repository) -> FindAccess:
         """What gives the access of callers to the documents of a repository."""
         name = repository.resource.name
 
-        @lru_cache(maxsize=KEPT)
+        @lru_cache(maxsize=CACHE_SIZE)
         def make(grants: Grants) -> Access:
             compilers = self.compilers_of(grants)
             compiler, limited = compilers[name], repository.limit_to(compilers)
             return Access(compiler.view, compiler, limited, presenter(compiler.resource.shape))
 
-        @lru_cache(maxsize=KEPT)
+        @lru_cache(maxsize=CACHE_SIZE)
         def find(grants: Grants, actions: Actions) -> Access:
             access = make(grants)
             access.require(*actions)

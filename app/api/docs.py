@@ -20,7 +20,8 @@ from app.api import requests
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Description
 from app.api.headers import make_page
-from app.api.media_types import JSON, prefers_html
+from app.api.media_types import JSON
+from app.api.negotiation import prefers_html
 from app.api.routing import Handler, Route
 from app.errors import NotFound
 from app.resources.registry import Resource
@@ -29,7 +30,7 @@ from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 
 TITLE = "Docsheet"
-KEPT = 64  # descriptions for callers with different rights
+CACHE_SIZE = 64  # descriptions for callers with different rights
 ASSETS = "/docs/assets"
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 "
@@ -145,7 +146,7 @@ class Docs:
     ) -> None:
         self._home = home
         self._resources = served
-        self._openapi = lru_cache(maxsize=KEPT)(lambda grants: orjson.dumps(openapi(grants)))
+        self._openapi = lru_cache(maxsize=CACHE_SIZE)(lambda grants: orjson.dumps(openapi(grants)))
         self._root = settings.ROOT_PATH
         self._has_docs = settings.DOCS != "off"
         self._assets = StaticFiles(directory=str(resources.files("fastapi_offline") / "static"))

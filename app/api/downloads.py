@@ -1,12 +1,10 @@
-"""Exports as downloads: what was asked checked, a place taken, the transfer relayed; its record."""
+"""Exports as downloads: what was asked checked, a slot taken, the transfer relayed; its record."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -16,14 +14,16 @@ from app.api import requests
 from app.api.access import Access
 from app.api.callers import caller_of
 from app.api.descriptions import Answer, Description, Schema, describe_in_path
+from app.api.headers import make_file_headers
 from app.api.journal import Journal
-from app.api.lines import hide_secrets
 from app.api.media_types import JSON
+from app.api.negotiation import accepts_gzip
 from app.api.observers import Observer
 from app.api.parts import Part
+from app.api.redaction import hide_secrets
 from app.api.relay import Relay
 from app.api.routing import Route
-from app.concurrency import Places, cancel
+from app.concurrency import Slots, cancel
 from app.errors import NotFound, ProtocolTooOld, RequestError, Unavailable
 from app.query.compile import Pairs
 from app.query.conditions import Condition
@@ -42,7 +42,7 @@ from app.transfers.work import ExportWork, export_options
 CLOSING_SECONDS = 3.0  # that exports have to write how they ended when the server stops
 AWAITED_SECONDS = 1.0  # between two records of an export for which somebody waits
 LARGE = 10_000  # documents of an export whose speed says something of the next one
-KEPT = 1_000  # speeds
+MAX_RATES = 1_000  # that are remembered
 TOTAL_SECONDS = 1.0  # that the header with the number of documents may take
 
 _RECORD_SCHEMA: Schema = {
@@ -97,15 +97,15 @@ class Downloads(Part):
         self._observer = observer
         self._database: Database
         self._settings = settings
-        self._places: Places
+        self._slots: Slots
         self._rates: dict[tuple[str, str], float] = {}  # documents a second
-        observer.watch("exports", lambda: self._places.taken, lambda: self._places.waiting)
+        observer.watch("exports", lambda: self._slots.taken, lambda: self._slots.waiting)
 
     async def open(self, database: Database) -> None:
         """Takes the documents and the records from this database."""
         self.records = Records(database)
         self._database = database
-        self._places = Places(self._settings.EXPORTS_AT_ONCE)
+        self._slots = Slots(self._settings.EXPORTS_AT_ONCE)
 
     async def prepare(self) -> bool:
         """Makes the index by which records are forgotten."""
@@ -114,7 +114,7 @@ class Downloads(Part):
 
     async def close(self) -> None:
         """Waits for the exports that are being ended, so that the database is there for them."""
-        await self._places.close(CLOSING_SECONDS)
+        await self._slots.close(CLOSING_SECONDS)
 
     def routes(self) -> list[Route]:
         """`/exports/{id}`."""
@@ -158,10 +158,10 @@ class Downloads(Part):
             if export_id is not None:
                 caller = caller_of(request.scope).key
                 await self.records.claim(export_id, Record(caller=caller))
-            await self._take_place(export_id)
+            await self._take_slot(export_id)
             limit = self._settings.STALL_LIMIT_SECONDS
             transfer = self._transfer(export, request, export_id)
-            relay = Relay(transfer, headers, limit, self._places.release)
+            relay = Relay(transfer, headers, limit, self._slots.release)
             return await relay.begin(request.receive, total)
         finally:
             await cancel(total)
@@ -201,7 +201,7 @@ class Downloads(Part):
                 "use HTTP/1.1 (for nginx as a proxy: proxy_http_version 1.1)."
             )
         packs = FORMATS[export.format].compressible
-        if packs and _accepts_gzip(request.headers.getlist("accept-encoding")):
+        if packs and accepts_gzip(request.headers.getlist("accept-encoding")):
             return replace(export, gzip=True)
         return export
 
@@ -216,9 +216,9 @@ class Downloads(Part):
             return {"X-Total-Count": str(count), "X-Count-Strategy": "estimated"}
         return {}
 
-    async def _take_place(self, export_id: str | None) -> None:
+    async def _take_slot(self, export_id: str | None) -> None:
         try:
-            await self._places.take(self._settings.EXPORT_WAIT_SECONDS)
+            await self._slots.take(self._settings.EXPORT_WAIT_SECONDS)
         except TimeoutError:
             detail = (
                 f"{self._settings.EXPORTS_AT_ONCE} exports are under way already; try again "
@@ -244,7 +244,7 @@ class Downloads(Part):
     def _measure(self, export: Export, record: Record) -> None:
         """Remembers how quick a large export was."""
         if record.state == "complete" and record.documents >= LARGE and record.seconds:
-            if len(self._rates) >= KEPT:
+            if len(self._rates) >= MAX_RATES:
                 self._rates.clear()
             rate = record.documents / record.seconds
             self._rates[export.collection, export.format] = rate
@@ -264,18 +264,6 @@ class Downloads(Part):
         The first must not be forgotten before the second.
         """
         return min(REFRESH_SECONDS, self._settings.EXPORT_RECORD_SECONDS / 2)
-
-
-def _accepts_gzip(values: list[str]) -> bool:
-    """Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3); `gzip;q=0` says no."""
-    weights: dict[str, bool] = {}
-    for part in ",".join(values).lower().split(","):
-        coding, *parameters = (piece.strip() for piece in part.split(";"))
-        weights[coding] = not any(_no_weight(parameter) for parameter in parameters)
-    return weights.get("gzip", weights.get("x-gzip", weights.get("*", False)))
-
-
-_no_weight = re.compile(r"q\s*=\s*0(\.0*)?").fullmatch
 
 
 def _describe(request: Request, export: Export) -> tuple[str, dict[str, Any]]:
@@ -298,20 +286,9 @@ def _head(headers: dict[str, str]) -> Response:
 
 def _headers(export: Export) -> dict[str, str]:
     found = FORMATS[export.format]
-    headers = {
-        "Content-Type": found.media_type,
-        "Content-Disposition": name_file(f"{export.collection}.{found.extension}"),
-        "Cache-Control": "no-store",
-    }
+    headers = make_file_headers(f"{export.collection}.{found.extension}", found.media_type)
     if found.compressible:
         headers["Vary"] = "Accept-Encoding"
     if export.gzip:
         headers["Content-Encoding"] = "gzip"
     return headers
-
-
-def name_file(name: str) -> str:
-    """The header by which a browser saves an answer under a name (RFC 6266)."""
-    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
-    quoted = quote(name, safe="")
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"

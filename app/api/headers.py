@@ -1,8 +1,9 @@
-"""The headers that stand on every answer, and what a page may load (Content Security Policy 3)."""
+"""The headers of every answer, those of a file, and what a page may load (CSP, level 3)."""
 
 import re
 import secrets
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from starlette.responses import HTMLResponse
 
@@ -57,3 +58,19 @@ def make_page(text: str) -> HTMLResponse:
     policy = f"script-src {sources}; style-src {sources}; worker-src blob:; {_POLICY}"
     marked = _inline.sub(rf'<\1 nonce="{nonce}"', text)
     return HTMLResponse(marked, headers={"Content-Security-Policy": policy})
+
+
+def make_file_headers(name: str, media_type: str) -> dict[str, str]:
+    """The headers of a file that is downloaded under a name, and that no cache keeps."""
+    return {
+        "Content-Type": media_type,
+        "Content-Disposition": name_file(name),
+        "Cache-Control": "no-store",
+    }
+
+
+def name_file(name: str) -> str:
+    """The header by which a browser saves an answer under a name (RFC 6266, section 4)."""
+    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
+    quoted = quote(name, safe="")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"

@@ -1,4 +1,4 @@
-"""Imports under way: a place taken, the work done in a child and watched, who is told of its end.
+"""Imports under way: a slot taken, the work done in a child and watched, who is told of its end.
 
 Whoever has a file on disk runs it here: the answer to a POST, or a screen's step.
 """
@@ -16,10 +16,10 @@ from starlette.types import Scope
 
 from app.api.access import Access
 from app.api.journal import Journal
-from app.api.lines import hide_secrets
 from app.api.observers import Observer
 from app.api.parts import Part
-from app.concurrency import Places, run_to_end
+from app.api.redaction import hide_secrets
+from app.concurrency import Slots, run_to_end
 from app.errors import RequestError, Unavailable
 from app.resources.views import Ruled, make_forbidden
 from app.settings import Settings
@@ -70,41 +70,41 @@ class ImportRuns(Part):
         self._observer = observer
         self._journal = journal
         self._database: Database
-        self._places: Places
+        self._slots: Slots
         self._lookers: asyncio.Semaphore
-        observer.watch("imports", lambda: self._places.taken, lambda: self._places.waiting)
+        observer.watch("imports", lambda: self._slots.taken, lambda: self._slots.waiting)
         self.limit = settings.IMPORT_LIMIT_MIB * MIB
         self.limits = Limits(rows=settings.IMPORT_ROWS, size=8 * self.limit)
 
     async def open(self, database: Database) -> None:
         """Writes to this database."""
         self._database = database
-        self._places = Places(self._settings.IMPORTS_AT_ONCE)
+        self._slots = Slots(self._settings.IMPORTS_AT_ONCE)
         self._lookers = asyncio.Semaphore(INSPECTIONS)
 
     async def close(self) -> None:
         """Waits for the imports that are being ended."""
-        await self._places.close(CLOSING_SECONDS)
+        await self._slots.close(CLOSING_SECONDS)
 
     @asynccontextmanager
-    async def place(self, access: Access, mode: str) -> AsyncIterator[None]:
-        """A place for an import.
+    async def slot(self, access: Access, mode: str) -> AsyncIterator[None]:
+        """A slot for an import.
 
         Raises `Forbidden` for a mode that its caller may not use, what a single write would raise,
-        and `Unavailable` where no place becomes free.
+        and `Unavailable` where no slot becomes free.
         """
         _require_mode(access, mode)
         await access.repository.begin_import(inserting=mode != "update")
-        await self._take_place()
+        await self._take_slot()
         try:
             yield
         finally:
-            self._places.release()
+            self._slots.release()
             access.repository.end_import()
 
-    async def _take_place(self) -> None:
+    async def _take_slot(self) -> None:
         try:
-            await self._places.take(WAIT_SECONDS)
+            await self._slots.take(WAIT_SECONDS)
         except TimeoutError:
             raise Unavailable(
                 f"{self._settings.IMPORTS_AT_ONCE} imports are under way already; try again when "

@@ -11,7 +11,7 @@ from starlette.types import Scope
 Details = Mapping[str, Any]
 
 
-class Note(Protocol):
+class JournalEntry(Protocol):
     """An entry that has begun."""
 
     def add(self, details: Details) -> None:
@@ -21,16 +21,16 @@ class Note(Protocol):
 class Journal(Protocol):
     """Takes entries; never holds up an answer, and loses none without saying so."""
 
-    def begin(self, scope: Scope, what: str, target: str, details: Details) -> Note:
+    def begin(self, scope: Scope, what: str, target: str, details: Details) -> JournalEntry:
         """Writes that something happens, by the caller of this request. Waits for nothing."""
 
 
-class Silence:
+class NoJournal:
     """Keeps nothing."""
 
     def add(self, details: Details) -> None:
         """Nothing is kept."""
 
-    def begin(self, scope: Scope, what: str, target: str, details: Details) -> Note:
+    def begin(self, scope: Scope, what: str, target: str, details: Details) -> JournalEntry:
         """Nothing is kept."""
         return self

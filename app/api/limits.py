@@ -29,7 +29,7 @@ from app.store.counters import LocalStorage, MongoStorage
 COLLECTION = "docsheet.rates"
 SHARES = 20  # parts of the limit: one of them is what a process may have untold
 WAIT_SECONDS = 1.0  # that a request waits for the others to be told
-KEPT = 50_000  # callers of which a process knows how often they asked, at most
+MAX_WINDOWS = 50_000  # callers of whom a process knows how often they asked
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Limits(Part):
     def _begin(self, key: str, now: float) -> Window:
         """A new window; the oldest goes where there are too many."""
         self._windows.pop(key, None)
-        if len(self._windows) >= KEPT:
+        if len(self._windows) >= MAX_WINDOWS:
             self._windows.pop(next(iter(self._windows)))
         window = self._windows[key] = Window(now + self._seconds)
         return window

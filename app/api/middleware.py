@@ -9,7 +9,7 @@ import os
 import re
 import time
 from functools import lru_cache
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from starlette.datastructures import Headers as RequestHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -19,10 +19,12 @@ from starlette.websockets import WebSocket
 
 from app.api.failures import STATUS
 from app.api.headers import Headers
-from app.api.lines import HIDDEN, Line
+from app.api.log_lines import LogLine
 from app.api.observers import Observer
 from app.api.problems import problem
 from app.api.proxies import Proxies
+from app.api.redaction import HIDDEN
+from app.api.routing import decode_path
 from app.errors import BadRequest, Fault, Forbidden, RequestError
 from app.settings import Settings
 from app.transfers.traffic import Traffic
@@ -33,7 +35,7 @@ EXPOSED = (
     "X-Count-Strategy",
     "X-Export-Id", "X-Request-ID",
 )  # fmt: skip
-KEPT_HOSTS = 64  # `Host` headers of which is kept whether they are served
+HOSTS_CACHE_SIZE = 64  # `Host` headers of which is kept whether they are served
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _log = logging.getLogger("docsheet.access")
 _DENIAL = "websocket.http.response"  # the extension of ASGI, and the beginning of its messages
@@ -73,7 +75,7 @@ class Gate:
         self._root = settings.ROOT_PATH
         self._proxies = Proxies(settings.TRUSTED_PROXIES) if settings.TRUSTED_PROXIES else None
         self._headers = Headers(settings)
-        self._serves = lru_cache(maxsize=KEPT_HOSTS)(self._serves_host)
+        self._serves = lru_cache(maxsize=HOSTS_CACHE_SIZE)(self._serves_host)
         # The ids of this process have a beginning in common, and a number for each request.
         self._beginning = os.urandom(4).hex().encode()
         self._number = itertools.count(1)
@@ -118,7 +120,7 @@ class Gate:
             if not status:
                 self._traffic.end(span)
             seconds = time.perf_counter() - begin
-            _log.info(Line(scope, status, seconds * 1000))
+            _log.info(LogLine(scope, status, seconds * 1000))
             if self._observer is not None:
                 self._observer.see_request(scope, status, seconds)
 
@@ -219,14 +221,10 @@ def _put_under(root: str, scope: Scope) -> None:
 
 
 def _keep_encoded_slashes(scope: Scope) -> None:
-    """A `%2F` in the path belongs to a name.
-
-    It must not look like a step when routes are matched.
-    """
+    """Keeps a `%2F` in the path, which ASGI's servers decode."""
     raw: bytes = scope.get("raw_path") or b""
     if b"%2f" in raw.lower():
-        steps = [unquote_to_bytes(step).decode("utf-8", "replace") for step in raw.split(b"/")]
-        scope["path"] = "/".join(step.replace("/", "%2F") for step in steps)
+        scope["path"] = decode_path(raw)
 
 
 class Cors(CORSMiddleware):

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.api.media_types import prefers_html
+from app.api.negotiation import prefers_html
 from app.errors import Fault, Invalid
 from app.resources.registry import Resource
 
@@ -27,7 +27,7 @@ def check_next(path: str) -> str:
     raise Invalid(detail, Fault(detail, parameter=NEXT))
 
 
-class Shows(Protocol):
+class ScreenRenderer(Protocol):
     """What shows the screens of a server."""
 
     def render(

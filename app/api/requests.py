@@ -1,9 +1,7 @@
 """What a request says, read and checked: parameters, the `_id` in the path, a JSON body."""
 
 import json
-import math
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
@@ -12,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.api import media_types
 from app.errors import BadRequest, Fault, Invalid, TooLarge, UnsupportedMedia
+from app.resources.exact_json import has_long_integer, read_float, read_integer
 from app.resources.fields import Field
 from app.resources.keys import read_key
 
@@ -19,8 +18,6 @@ BODIES = (media_types.JSON,)
 PATCHES = (media_types.MERGE_PATCH, media_types.JSON)
 # What orjson refuses, though it is JSON: the model's check says where it stands.
 _JSON_ALL_THE_SAME = ("surrogate", "infinity")
-MANY_DIGITS = 40
-_long_integer = re.compile(rb"[0-9]{19}").search
 
 
 def pairs(request: Request) -> list[tuple[str, str]]:
@@ -40,11 +37,12 @@ def parse_pairs(query: bytes) -> list[tuple[str, str]]:
         raise Invalid(detail, Fault(detail, parameter="")) from None
 
 
-def refuse_parameters(request: Request) -> None:
-    """Raises `Invalid` where the query string has any parameter."""
+def refuse_parameters(request: Request, known: Collection[str] = ()) -> None:
+    """Raises `Invalid` where the query string has any parameter but the `known` ones."""
     faults = [
         Fault(f"{name}: there is no such parameter here.", parameter=name)
         for name, _ in pairs(request)
+        if name not in known
     ]
     if faults:
         raise Invalid(faults[0].detail, *faults)
@@ -126,34 +124,17 @@ def parse_json(body: bytes) -> Any:
     Raises `BadRequest` for what is not JSON.
     """
     try:
-        if not _long_integer(body):
+        if not has_long_integer(body):
             return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if not any(word in str(error) for word in _JSON_ALL_THE_SAME):
             raise BadRequest(f"The body is not JSON: {error}.") from None
     try:
         return json.loads(
-            body, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float
+            body, parse_constant=_refuse_constant, parse_int=read_integer, parse_float=read_float
         )
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
-
-
-def _integer(text: str) -> int:
-    # Python refuses to read thousands of digits.
-    return int(text) if len(text) < MANY_DIGITS else 10**MANY_DIGITS
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else BeyondDouble(value)
-
-
-class BeyondDouble(float):
-    """A number in JSON that no double can hold.
-
-    As no plain float, it can't be written as one by accident.
-    """
 
 
 def _refuse_constant(word: str) -> NoReturn:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.api import operations, requests
-from app.api.access import Access, Accesses, Find
+from app.api.access import Access, Accesses, FindAccess
 from app.api.callers import Caller
 from app.api.conditions import Conditions
 from app.api.descriptions import Description
@@ -37,7 +37,7 @@ from app.store.repository import Repository
 from app.store.stored import Stored
 
 LINKS = 8 * 1024  # bytes that the header Link has, unless that to the nearest page is longer
-PLACES = ("after", "skip")  # parameters that say which page it is
+PAGE_PARAMETERS = ("after", "skip")  # that say which page it is
 EXPORT, IMPORT = "export", "import"  # the steps before a format
 INDEX = "index.html"  # what people try who look for a page
 
@@ -56,7 +56,7 @@ class ResourceRouter(Part):
         self.resource = resource
         self._accesses = accesses
         self._repository: Repository  # of everything: handlers have that of their caller
-        self._find_access: Find
+        self._find_access: FindAccess
         self._downloads = downloads
         self._uploads = uploads
         self.body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
@@ -362,7 +362,7 @@ def _page_headers(request: Request, query: Query, page: ListPage) -> dict[str, s
     places = list_pages(query, page)
     if places:
         asked = requests.pairs(request)
-        others = urlencode([(name, value) for name, value in asked if name not in PLACES])
+        others = urlencode([(name, value) for name, value in asked if name not in PAGE_PARAMETERS])
         address = _address(request)
         links = []
         for relation, place in places.items():

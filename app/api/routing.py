@@ -6,6 +6,7 @@ and our handlers have none. Whatever is no path of ours is FastAPI's.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -120,3 +121,12 @@ def first_step(path: str) -> str:
 def list_reserved_steps(own: Iterable[Route]) -> frozenset[str]:
     """The first steps that only our routes may have, those of now and of later ones."""
     return frozenset(route.first_step for route in own) | set(TO_COME)
+
+
+def decode_path(raw: bytes) -> str:
+    """A percent-encoded path as ASGI's `path`, in which an encoded slash stays `%2F`.
+
+    It belongs to a name, and must not look like a step where routes are matched.
+    """
+    steps = [unquote_to_bytes(step).decode("utf-8", "replace") for step in raw.split(b"/")]
+    return "/".join(step.replace("/", "%2F") for step in steps)

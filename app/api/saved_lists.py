@@ -14,15 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
-from app.api.addressed import Find, read_address
 from app.api.callers import Caller, caller_of
-from app.api.downloads import name_file
-from app.api.router import EXPORT, ResourceRouter
-from app.api.saved import ChangedView, NewView, SavedView, SavedViews, make_slug, make_unknown, now
+from app.api.headers import name_file
+from app.api.router import EXPORT, PAGE_PARAMETERS, ResourceRouter
+from app.api.saved_views import ChangedView, NewView, SavedView, SavedViews, make_slug, make_unknown
+from app.api.subrequests import FindRoute, read_address
 from app.errors import Fault, Forbidden, Invalid, NotFound, Unavailable
 from app.query.compile import Compiler, Compilers, Pairs
 from app.query.parameters import fault_of, make_invalid_query, parameters_of
 from app.resources.faults import make_invalid_body
+from app.resources.moments import now
 from app.resources.registry import Resource
 from app.spelling import suggest_nearest
 from app.spreadsheets.formats import FORMATS
@@ -35,7 +36,6 @@ ADDED_TO_EXPORTS = (  # the options of exports, but for what says which document
     *(parameters_of("export", _OF_FORMATS).keys() - parameters_of("list").keys()),
     *("limit", "skip"),
 )
-_PLACES = {"skip", "after"}  # where a page begins; one of them takes the place of the other
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class SavedLists:
         views: SavedViews,
         routers: Mapping[str, ResourceRouter],
         compilers: Compilers,
-        find: Find,
+        find: FindRoute,
     ) -> None:
         self._views = views
         self._routers = routers
@@ -287,6 +287,6 @@ def _read_added(request: Request, known: Sequence[str]) -> Pairs:
 def _put_in_place(saved: Iterable[tuple[str, str]], added: Pairs) -> list[tuple[str, str]]:
     """The saved parameters, with those that were added in the place of theirs."""
     names = {name for name, _ in added}
-    if names & _PLACES:
-        names |= _PLACES
+    if not names.isdisjoint(PAGE_PARAMETERS):  # one of them takes the place of the other
+        names.update(PAGE_PARAMETERS)
     return [*((name, value) for name, value in saved if name not in names), *added]

@@ -18,8 +18,8 @@ from app.api.descriptions import (
 )
 from app.api.media_types import JSON, MERGE_PATCH
 from app.api.routing import Route
-from app.api.saved import ChangedView, NewView
 from app.api.saved_lists import ADDED_TO_EXPORTS, ADDED_TO_LISTS, FoundView, SavedLists
+from app.api.saved_views import ChangedView, NewView
 from app.query.parameters import Taker, parameters_of
 from app.resources.rendering import to_json
 from app.spreadsheets.formats import FORMATS

@@ -5,7 +5,6 @@ import io
 import logging
 from functools import partial
 from typing import IO
-from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -14,9 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import requests
 from app.api.access import Access
+from app.api.headers import make_file_headers
 from app.api.import_runs import Files, ImportRuns, Origin, finish
 from app.api.media_types import JSON
 from app.api.multipart import Upload, new_file, new_upload, receive
+from app.api.negotiation import read_weights
 from app.api.problems import problem
 from app.api.relay import wait_for_disconnect
 from app.concurrency import cancel
@@ -72,7 +73,7 @@ class Uploads:
         """The answer to `POST /users/import`, whose writes are made."""
         pairs = requests.pairs(request)
         values = check_parameters(access.view.resource, pairs)
-        async with self._runs.place(access, values["mode"]):
+        async with self._runs.slot(access, values["mode"]):
             with new_upload() as upload:
                 asked = await self._receive(request, access, pairs, upload)
                 return await self._import(request, access, asked, upload)
@@ -185,33 +186,10 @@ class SheetResponse(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def make_file_headers(name: str, media_type: str) -> dict[str, str]:
-    """The headers of a file that is downloaded under a name."""
-    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
-    quoted = quote(name, safe="")
-    return {
-        "Content-Type": media_type,
-        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}",
-        "Cache-Control": "no-store",
-    }
-
-
 def _choose_sheet(values: list[str]) -> SheetFormat | None:
     """The sheet that `Accept` names (RFC 9110, section 12.5.1), unless it likes JSON as much."""
-    weights: dict[str, float] = {}
-    for part in ",".join(values).lower().split(","):
-        media_type, *parameters = (piece.strip() for piece in part.split(";"))
-        asked = (weight for weight in map(_weight, parameters) if weight is not None)
-        weights[media_type] = next(asked, 1.0)
+    weights = read_weights(values)
     json = weights.get(JSON, 0.0)
     liked = [(weights.get(media_type, 0.0), name) for media_type, name in _SHEETS.items()]
     weight, name = max(liked, key=lambda one: one[0])
     return name if weight > json else None
-
-
-def _weight(parameter: str) -> float | None:
-    name, _, value = parameter.partition("=")
-    try:
-        return float(value) if name.strip() == "q" else None
-    except ValueError:
-        return None

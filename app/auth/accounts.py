@@ -10,13 +10,14 @@ from typing import Any
 
 from app.api.callers import ADMIN, Caller, Means
 from app.auth.cache import MOST, Cache
-from app.auth.documents import CASELESS, SEEN_SECONDS, fold_name, is_past, now
+from app.auth.documents import CASELESS, SEEN_SECONDS, fold_name, is_past
 from app.auth.passwords import make_hash, mark
 from app.auth.patterns import judge_by
 from app.auth.resources import ACCOUNTS, ROLES, grant_auth_resources, is_full
 from app.auth.roles import Role, Roles
 from app.auth.scopes import Scopes, cut, limit, read_scopes, scopes_of
 from app.errors import Conflict
+from app.resources.moments import now
 from app.resources.registry import Resource
 from app.resources.views import EVERYTHING, Grants
 from app.store.client import Connection, Database

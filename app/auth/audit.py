@@ -21,8 +21,9 @@ from app.api.callers import Caller
 from app.api.journal import Details
 from app.api.parts import Part
 from app.api.proxies import client_address
-from app.auth.documents import Entry, What, now
+from app.auth.documents import Entry, What
 from app.errors import RequestError
+from app.resources.moments import now
 from app.store.client import Database
 
 COLLECTION: str = Entry.Settings.name
@@ -37,7 +38,7 @@ _log = logging.getLogger("docsheet.audit")
 Document = dict[str, Any]
 
 
-class AuditNote:
+class PendingEntry:
     """An entry that is being stored; what is added to it is stored behind it."""
 
     def __init__(self, audit: "Audit", document: Document) -> None:
@@ -80,9 +81,9 @@ class Audit(Part):
             self._collection.drop_index(FORGET)
         self._collection.create_indexes([index])
 
-    def begin(self, scope: Scope, what: str, target: str, details: Details) -> AuditNote:
+    def begin(self, scope: Scope, what: str, target: str, details: Details) -> PendingEntry:
         """Writes that something happens, by the caller of this request; waits for nothing."""
-        return AuditNote(self, make_entry(scope, what, target, details))
+        return PendingEntry(self, make_entry(scope, what, target, details))
 
     async def write(
         self,
@@ -99,7 +100,7 @@ class Audit(Part):
         document = make_entry(scope, what, target, details or {})
         if account is not None:
             document["account"] = account
-        await AuditNote(self, document).wait()
+        await PendingEntry(self, document).wait()
 
     def store(
         self, document: Document, before: "asyncio.Future[None] | None"

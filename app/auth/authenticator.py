@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BEARER, BASIC = 'Bearer realm="docsheet"', 'Basic realm="docsheet", charset="UTF-8"'
 SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing (RFC 9110, 9.2.1)
-Find = Callable[[Scope], Awaitable[Caller]]
+FindCaller = Callable[[Scope], Awaitable[Caller]]
 CREDENTIAL = "credential"  # in the scope: the id of the family, key or session that was sent
 _NOT_VALID = "The credentials that were sent are not valid."
 
@@ -136,7 +136,7 @@ class Authentication:
     """The layer around all routes that puts the caller into the scope, or refuses the request."""
 
     def __init__(
-        self, app: ASGIApp, find: Find, settings: Settings, limits: "Limits | None" = None
+        self, app: ASGIApp, find: FindCaller, settings: Settings, limits: "Limits | None" = None
     ) -> None:
         self._app = app
         self._limits = limits

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.api.addressed import LONGEST as LONGEST_ADDRESS
 from app.api.callers import Caller
-from app.auth.documents import now
+from app.api.subrequests import MAX_ADDRESS
 from app.auth.scopes import find_beyond, read_scopes
 from app.auth.shares import LONGEST, SHORTEST, USUAL
 from app.errors import Fault, Forbidden
 from app.resources.faults import make_invalid_body
+from app.resources.moments import now
 from app.resources.registry import Resource
 
 
@@ -44,7 +44,7 @@ class NewShare(BaseModel):
 
     address: str = Field(
         min_length=1,
-        max_length=LONGEST_ADDRESS,
+        max_length=MAX_ADDRESS,
         description="The path of an export with its query: `/users/export/csv?name__contains=a`.",
     )
     name: str | None = Field(

@@ -7,8 +7,8 @@ loop.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.api import saved
-from app.api.lines import hide_in_address
+from app.api.redaction import hide_in_address
+from app.api.saved_views import delete_views_of
 from app.auth import shares
 from app.auth.administrators import refuse_last
 from app.auth.audit import COLLECTION as AUDIT
@@ -96,7 +96,7 @@ def find_unheld(
 
 def end_account(database: Connection, account: Any) -> None:
     """Ends whatever an account had: its keys, shares, sessions, tokens and views of its own."""
-    saved.delete_of(database, str(account))
+    delete_views_of(database, str(account))
     mine = {"account": {"$in": list_stored_forms(ACCOUNTS, account)}}
     shares.end(database, mine)
     for name in (KEYS, SESSIONS, TOKENS):

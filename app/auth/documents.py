@@ -14,6 +14,7 @@ from pymongo import IndexModel
 
 from app.api.callers import BUILT_IN
 from app.auth.passwords import Password
+from app.resources.moments import now
 
 SEEN_SECONDS = 600  # between two notes that an account was seen, or a key used
 KEY_PREFIX = "key_"  # with which the ids of keys begin, and no account's name
@@ -41,12 +42,6 @@ def check_name(name: str) -> str:
 def fold_name(name: str) -> str:
     """The same text for all ways to write one name: composed, without regard to case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def now() -> datetime.datetime:
-    """This moment, in the milliseconds that MongoDB holds."""
-    moment = datetime.datetime.now(datetime.UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def is_past(moment: Any, seconds: float = 0) -> bool:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.cache import Cache
-from app.auth.documents import KEY_PREFIX, SEEN_SECONDS, Key, is_past, now
+from app.auth.documents import KEY_PREFIX, SEEN_SECONDS, Key, is_past
 from app.auth.scopes import Scopes
+from app.resources.moments import now
 from app.store.client import Database
 
 COLLECTION: str = Key.Settings.name

@@ -16,9 +16,9 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from app.auth.documents import now
 from app.concurrency import run_to_end
 from app.errors import Unavailable
+from app.resources.moments import now
 from app.store.client import Connection, Database
 
 COLLECTION = "docsheet.turns"

@@ -8,14 +8,14 @@ from starlette.middleware import Middleware
 from starlette.types import Scope
 
 from app.api.access import Accesses
-from app.api.addressed import Find
 from app.api.callers import Caller
 from app.api.descriptions import Description, Schema
 from app.api.downloads import Downloads
-from app.api.pages import Shows
+from app.api.pages import ScreenRenderer
 from app.api.parts import Part
 from app.api.router import ResourceRouter
 from app.api.routing import Route
+from app.api.subrequests import FindRoute
 from app.api.uploads import Uploads
 from app.auth.administrators import require_administrator
 from app.auth.audit import Audit
@@ -101,7 +101,7 @@ class Auth(Part):
         accesses: Accesses,
         downloads: Downloads,
         uploads: Uploads,
-        find: Find,
+        find: FindRoute,
     ) -> list[ResourceRouter]:
         """The routers of our own resources; `find` gives the route of a path."""
         common = (accesses, self._settings, downloads, uploads)
@@ -117,7 +117,7 @@ class Auth(Part):
         elif collection == KEYS:
             self._services.keys.forget(key)
 
-    def make_shared(self, find: Find) -> Shared:
+    def make_shared(self, find: FindRoute) -> Shared:
         """The downloads of shares."""
         return Shared(find, self._call, self._audit)
 
@@ -135,7 +135,7 @@ class Auth(Part):
         describe_security(described, self._settings.ROOT_PATH)
 
     def routes(
-        self, accesses: Accesses, routers: Iterable[ResourceRouter], screens: Shows
+        self, accesses: Accesses, routers: Iterable[ResourceRouter], screens: ScreenRenderer
     ) -> list[Route]:
         """What signs in, and out, and is one's own; `screens` shows them."""
         callers = Callers(lambda: self._services, accesses)

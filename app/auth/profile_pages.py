@@ -16,15 +16,15 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.access import Access
 from app.api.callers import caller_of
-from app.api.pages import UI, Shows, path_of_pages
+from app.api.pages import UI, ScreenRenderer, path_of_pages
 from app.api.problems import make_invalid
 from app.api.routing import Handler, Route
-from app.auth.documents import now
 from app.auth.routers import IssuedRouter, KeyRouter, ShareRouter
 from app.auth.routes import NOT_STORED, Callers, Form, read_change, read_form
 from app.auth.scopes import ACTIONS, ADMIN, METRICS, covers
 from app.auth.services import AuthServices
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, TooManyRequests
+from app.resources.moments import now
 from app.resources.registry import Resource
 from app.resources.storing import Document
 
@@ -78,7 +78,7 @@ class ProfilePages:
         callers: Callers,
         keys: KeyRouter,
         shares: ShareRouter,
-        screens: Shows,
+        screens: ScreenRenderer,
     ) -> None:
         self._find_services = find_services
         self._callers = callers
@@ -227,12 +227,8 @@ class ProfilePages:
     async def start_share(self, request: Request) -> Response:
         """`GET /ui/me/shares/new`: the form of a new share, of an address that may be given."""
         access = self._shares.access(request, "create")
-        pairs = dict(requests.pairs(request))
-        others = [name for name in pairs if name not in ("address", "name")]
-        if others:
-            detail = f"{others[0]}: there is no such parameter here."
-            raise Invalid(detail, Fault(detail, parameter=others[0]))
-        return self._show_share_form(request, access, pairs)
+        requests.refuse_parameters(request, ("address", "name"))
+        return self._show_share_form(request, access, dict(requests.pairs(request)))
 
     async def make_share(self, request: Request) -> Response:
         """`POST /ui/me/shares/new`: a new share, and its link this once."""

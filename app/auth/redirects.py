@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-from app.api.media_types import prefers_html
+from app.api.negotiation import prefers_html
 from app.api.pages import HTMX, NEXT, UI
 from app.api.problems import problem
 from app.api.router import INDEX

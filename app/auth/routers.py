@@ -17,7 +17,6 @@ from starlette.responses import Response
 
 from app.api import operations, requests
 from app.api.access import Access, Accesses
-from app.api.addressed import Address, Find
 from app.api.bodies import read_model
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Description, Model, Schema
@@ -25,10 +24,10 @@ from app.api.downloads import Downloads
 from app.api.media_types import JSON
 from app.api.router import EXPORT, ResourceRouter
 from app.api.routing import Describe, Handler, Route
+from app.api.subrequests import Address, FindRoute
 from app.api.uploads import Uploads
 from app.auth.bodies import NewKey, NewShare, choose_scopes, inherit_scopes
 from app.auth.changes import find_unheld
-from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.patterns import judge_by
 from app.auth.repositories import (
@@ -46,6 +45,7 @@ from app.errors import Fault, Forbidden, Invalid, NotFound
 from app.query.compile import Compiler, Compilers
 from app.resources.faults import make_invalid_body
 from app.resources.keys import write_key
+from app.resources.moments import now
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
 from app.resources.storing import Document
@@ -308,7 +308,7 @@ class ShareRouter(IssuedRouter):
     body_model = NewShare
     secrets: ClassVar = {"url": "The link that downloads it."}
 
-    def __init__(self, *args: Any, find: Find) -> None:
+    def __init__(self, *args: Any, find: FindRoute) -> None:
         super().__init__(*args)
         self._find_route = find
 
@@ -356,7 +356,7 @@ def make_auth_routers(
     downloads: Downloads,
     uploads: Uploads,
     context: ChangeContext,
-    find: Find,
+    find: FindRoute,
 ) -> list[ResourceRouter]:
     """The routers of all our own resources; `find` gives the route of a path."""
     own = {resource.name: resource for resource in list_auth_resources()}

@@ -11,8 +11,9 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.collection import Collection
 
-from app.auth.documents import is_past, now
+from app.auth.documents import is_past
 from app.auth.keys import digest
+from app.resources.moments import now
 from app.store.client import Database
 
 COLLECTION = "docsheet.sessions"

@@ -16,19 +16,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import requests
-from app.api.addressed import Address, Find, read_address
 from app.api.callers import Caller
 from app.api.descriptions import Answer, Description, describe_in_path
-from app.api.lines import hide_in_address
 from app.api.middleware import TOKEN
 from app.api.parts import Part
+from app.api.redaction import hide_in_address
+from app.api.router import EXPORT
 from app.api.routing import Route
+from app.api.subrequests import Address, FindRoute, read_address
 from app.auth.audit import Audit
-from app.auth.documents import Account, Share, now
+from app.auth.documents import Account, Share
 from app.auth.keys import digest
 from app.auth.scopes import Scopes
 from app.errors import Fault, Forbidden, Gone, Invalid, NotFound
 from app.resources.kinds import show_link
+from app.resources.moments import now
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Connection, Database
 
@@ -38,7 +40,6 @@ ENDED = "docsheet.shares.ended"  # digests of those that were ended, for a while
 REMEMBERED_DAYS = 365  # that one that is over says so
 DAY = 24 * 3600  # seconds
 SHORTEST, LONGEST, USUAL = 60, 365 * DAY, 7 * DAY  # seconds that a share lasts
-EXPORT = "export"  # the step before a format
 
 Call = Callable[[Any, Scopes], Awaitable[Caller | None]]
 
@@ -48,7 +49,7 @@ def make_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def read_export_address(address: str, find: Find, root: str = "") -> Address:
+def read_export_address(address: str, find: FindRoute, root: str = "") -> Address:
     """What a share downloads; raises `Invalid` with a pointer to it where that is no export."""
     found = read_address(address, find, root)
     if found is None or not found.route.path.endswith(f"/{EXPORT}/{{format}}"):
@@ -71,7 +72,7 @@ def name_file(address: Address) -> str:
 class Shared(Part):
     """The downloads of shares."""
 
-    def __init__(self, find: Find, call: Call, audit: Audit) -> None:
+    def __init__(self, find: FindRoute, call: Call, audit: Audit) -> None:
         self._find = find
         self._call = call
         self._audit = audit

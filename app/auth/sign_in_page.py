@@ -9,14 +9,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.api import requests
-from app.api.pages import NEXT, UI, Shows, check_next
+from app.api.pages import NEXT, UI, ScreenRenderer, check_next
 from app.api.routing import Route
 from app.auth.authenticator import refuse_foreign_page
 from app.auth.redirects import SIGN_IN
 from app.auth.routes import NOT_STORED, WRONG, read_form
 from app.auth.services import AuthServices
 from app.auth.sessions import COOKIE
-from app.errors import BadRequest, Fault, Invalid, RequestError, TooManyRequests
+from app.errors import BadRequest, RequestError, TooManyRequests
 
 SIGN_OUT = f"{UI}/sign-out"
 
@@ -24,7 +24,7 @@ SIGN_OUT = f"{UI}/sign-out"
 class SignInPage:
     """The handlers of the screen."""
 
-    def __init__(self, find_services: Callable[[], AuthServices], screens: Shows) -> None:
+    def __init__(self, find_services: Callable[[], AuthServices], screens: ScreenRenderer) -> None:
         self._find_services = find_services  # there are none before the database is opened
         self._screens = screens
 
@@ -92,12 +92,8 @@ class SignInPage:
 
 def _read_next(request: Request) -> str:
     """Where to go on: a path of this server; raises `Invalid` for other parameters and pages."""
-    pairs = dict(requests.pairs(request))
-    go_on = pairs.pop(NEXT, "/")
-    for name in pairs:
-        detail = f"{name}: there is no such parameter here."
-        raise Invalid(detail, Fault(detail, parameter=name))
-    return check_next(go_on)
+    requests.refuse_parameters(request, (NEXT,))
+    return check_next(dict(requests.pairs(request)).get(NEXT, "/"))
 
 
 def _go(scope: Scope, path: str) -> Response:

@@ -16,7 +16,8 @@ from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from app.auth.documents import is_past, now
+from app.auth.documents import is_past
+from app.resources.moments import now
 from app.store.client import Connection, Database
 
 COLLECTION = "docsheet.secrets"

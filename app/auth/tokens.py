@@ -20,9 +20,10 @@ from pymongo import IndexModel, ReturnDocument
 from pymongo.collection import Collection
 
 from app.auth.cache import MOST, Cache
-from app.auth.documents import is_past, now
+from app.auth.documents import is_past
 from app.auth.keys import digest
 from app.auth.signing import TOKEN_SECONDS, Signing
+from app.resources.moments import now
 from app.store.client import Database
 
 COLLECTION = "docsheet.tokens"

@@ -23,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from app.api import saved
+from app.api.saved_views import find_view
 from app.commands.database import find_compiler, open_database
 from app.commands.files import STDOUT, is_stream, open_target
 from app.commands.options import FormatName, add_options, pairs_of, takers_of_exports
@@ -140,7 +140,7 @@ def read_view(
     Raises `StartError` where there is no such view, or it is one of another resource.
     """
     with translate_errors(), direct_connection(settings, uri) as connection:
-        view = saved.find(connection, slug)
+        view = find_view(connection, slug)
     if view is None:
         raise StartError(
             f"There is no saved view {slug!r}; GET /views/ lists those that there are."

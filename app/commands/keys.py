@@ -8,7 +8,6 @@ import bson
 import typer
 
 from app.auth.changes import describe_change, find_unheld, note_command
-from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.resources import ACCOUNTS, KEYS
 from app.auth.roles import Roles
@@ -23,6 +22,7 @@ from app.commands.auth_database import (
 )
 from app.errors import StartError
 from app.resources.links import list_stored_forms
+from app.resources.moments import now
 from app.resources.registry import Resource, discover
 from app.settings import read_settings
 from app.store.client import Connection

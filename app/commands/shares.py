@@ -8,13 +8,13 @@ from urllib.parse import parse_qsl
 import bson
 import typer
 
+from app.api.router import EXPORT
 from app.auth.changes import describe_change, note_command
-from app.auth.documents import now
 from app.auth.keys import digest
 from app.auth.patterns import judge_by
 from app.auth.resources import ACCOUNTS, ROLES, SHARES
 from app.auth.roles import Roles
-from app.auth.shares import DAY, EXPORT, LONGEST, end, make_token
+from app.auth.shares import DAY, LONGEST, end, make_token
 from app.commands.auth_database import (
     MOST,
     Document,
@@ -27,6 +27,7 @@ from app.commands.keys import show_moment
 from app.errors import NotFound, StartError
 from app.query.compile import Compilers
 from app.query.plan import make_plan
+from app.resources.moments import now
 from app.resources.registry import discover
 from app.resources.views import Views
 from app.settings import Settings, read_settings

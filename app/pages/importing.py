@@ -139,7 +139,7 @@ class Importing(Part):
         language = read_preferences(Request(scope)).language
         asked = replace(asked, translate=partial(translate, language))
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self.runs.place(access, asked.mode))
+            await stack.enter_async_context(self.runs.slot(access, asked.mode))
             begun = await self.kept.begin(kept, what)
             if begun is None:
                 return None

@@ -19,11 +19,11 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from app.api import requests
 from app.api.access import Access
 from app.api.callers import caller_of
+from app.api.headers import make_file_headers
 from app.api.import_runs import may_use
 from app.api.multipart import FORM, Upload, new_upload, receive
 from app.api.pages import path_of_pages
 from app.api.router import ResourceRouter
-from app.api.uploads import make_file_headers
 from app.errors import BadRequest, Invalid, NotFound, RequestError
 from app.pages import addresses
 from app.pages.forms import read_form

@@ -15,9 +15,9 @@ from typing import Any
 import orjson
 
 from app.api import requests
-from app.api.requests import BeyondDouble
 from app.errors import BadRequest
 from app.pages.languages import N_
+from app.resources.exact_json import BeyondDouble
 from app.resources.fields import Field
 from app.resources.kinds import write_datetime
 

@@ -6,8 +6,8 @@ import json
 import zlib
 from typing import Any
 
-from app.api.requests import BeyondDouble
 from app.errors import BadRequest
+from app.resources.exact_json import BeyondDouble
 
 MOST = 64 * 1024 * 1024  # bytes that are unpacked
 

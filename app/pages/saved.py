@@ -10,8 +10,8 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.bodies import read_model
 from app.api.router import ResourceRouter
-from app.api.saved import ChangedView, NewView, make_slug
 from app.api.saved_lists import FoundView, SavedLists
+from app.api.saved_views import ChangedView, NewView, make_slug
 from app.errors import Conflict, Fault, Invalid, RequestError
 from app.pages import addresses
 from app.pages.addresses import Pairs

@@ -26,7 +26,7 @@ from app.resources.codec import CODEC
 
 Sort = tuple[tuple[str, int], ...]  # (path, 1 or -1), a total order
 MAX_KEYS = 32  # of a sort in MongoDB, `_id` included
-KEPT = 1_024  # sorts of which is kept what follows from them
+CACHE_SIZE = 1_024  # sorts of which is kept what follows from them
 SORT_KEY = "docsheet:sort"  # a computed field that holds a document's position
 _MARK = SORT_KEY.encode() + b"\0"
 _ORDER = "docsheet:order"  # the same with the least of all values for what is missing
@@ -64,7 +64,7 @@ def find_serving(sort: Sort, indexes: Sequence[Index]) -> tuple[Index, bool] | N
     return None
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def reverse(sort: Sort) -> Sort:
     """The sort from its end.
 
@@ -73,7 +73,7 @@ def reverse(sort: Sort) -> Sort:
     return tuple((path, -direction) for path, direction in sort)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def add_id(keys: Sort) -> Sort:
     """The sort with `_id` behind it, which makes it a total order, whatever indexes stand."""
     paths = [path for path, _ in keys]

@@ -17,6 +17,7 @@ from app.query.parameters import PARAMETERS, Parameter, fault_of, make_invalid_q
 from app.query.tokens import Place, Pointer
 from app.query.unknown import explain
 from app.resources.kinds import read_bool
+from app.resources.moments import to_milliseconds
 from app.spelling import show, suggest_nearest
 
 _SUGGESTED = 10  # unknown parameters of one request for which the nearest name is looked for
@@ -229,7 +230,7 @@ def _round_up(value: Any, operator: Operator) -> Any:
     """The value; of a date-time that MongoDB would round the one that compares as it does."""
     if not isinstance(value, datetime.datetime) or not value.microsecond % 1000:
         return value
-    whole = value.replace(microsecond=value.microsecond // 1000 * 1000)
+    whole = to_milliseconds(value)
     if not operator.rounds_up:
         return whole
     return bson.DatetimeMS(int(bson.DatetimeMS(whole)) + 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.resources import elements
 
-KEPT = 1_024  # queries of which the token of the last page is kept
+CACHE_SIZE = 1_024  # queries of which the token of the last page is kept
 _DIGEST = 9  # bytes
 _HELD = 1_000  # bytes of a position that a token holds; what is longer is read again by `_id`
 _OF_ID = 600  # bytes of an `_id` that a token holds
@@ -72,7 +72,7 @@ def write_token(place: Place, key: bytes, fingerprint: bytes) -> str:
     return _text(_digest(payload, fingerprint) + payload)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def write_end_token(fingerprint: bytes) -> str:
     """The token of the last page of a query, which is on each of its other pages."""
     return write_token(END, b"", fingerprint)

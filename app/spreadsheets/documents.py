@@ -6,14 +6,13 @@ character is `[` is an array. Extended JSON is made plain.
 
 import codecs
 import json
-import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import orjson
 
 from app.errors import BadRequest, TooLarge
+from app.resources.exact_json import has_long_integer, read_float, read_integer
 from app.resources.faults import read_pointer
 from app.resources.storing import find_unstorable
 from app.spreadsheets.extended import ExtendedDocument, has_extended, unwrap
@@ -27,10 +26,8 @@ _BLOCK = 256 * 1024  # bytes read at a time
 _LONGEST_WORD = 16  # characters: an escape or `false` that is cut is reported at its begin
 _SPACE = " \t\r\n"  # RFC 8259, section 2
 
-_MANY_DIGITS = 40
-# Integers that may have more than 64 bits, which orjson reads as doubles. Whether some bytes have
-# one is found out in a tenth of the time of a regular expression.
-_long_integer = re.compile(rb"[0-9]{19}").search
+# Whether some bytes have an integer of 19 digits is found out in a tenth of the time of a regular
+# expression.
 _LONG = b"0" * 19
 _DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
 
@@ -121,7 +118,7 @@ class DocumentReader:
 
 
 def _line(line: bytes, may_have_long: bool) -> Any:
-    is_exact = may_have_long and _long_integer(line)
+    is_exact = may_have_long and has_long_integer(line)
     try:
         value = _read_exactly(line.decode()) if is_exact else orjson.loads(line)
     except (ValueError, RecursionError) as error:
@@ -247,21 +244,7 @@ def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
-class _BeyondDouble(float):
-    """A number that no double can hold; orjson writes no such class."""
-
-
-def _read_float(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _BeyondDouble(value)
-
-
-def _read_integer(text: str) -> int:
-    # Python refuses to read thousands of digits.
-    return int(text) if len(text) < _MANY_DIGITS else 10**_MANY_DIGITS
-
-
 _DECODER = json.JSONDecoder(
-    parse_constant=_refuse_constant, parse_int=_read_integer, parse_float=_read_float
+    parse_constant=_refuse_constant, parse_int=read_integer, parse_float=read_float
 )
 _read_exactly = _DECODER.decode

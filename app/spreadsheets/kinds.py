@@ -14,6 +14,7 @@ import orjson
 
 from app.resources.fields import Field
 from app.resources.kinds import INT64, KINDS, write_datetime
+from app.resources.moments import to_milliseconds
 from app.resources.rendering import to_json
 from app.spreadsheets.cell import SCIENTIFIC, Cell, Serial, Shown
 from app.spreadsheets.extended import EXPLAIN_AMBIGUOUS, has_extended, unwrap, unwrap_field
@@ -158,7 +159,7 @@ class _Moment(CellKind):
         if _is_canonical(text):
             return text
         value = _instant(text, self._zone)
-        return write_datetime(value.replace(microsecond=value.microsecond // 1000 * 1000))
+        return write_datetime(to_milliseconds(value))
 
     def number(self, number: float) -> str:
         raise ValueError(

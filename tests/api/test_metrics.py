@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from app.api.callers import Caller
 from app.application import Application, create_app
-from app.concurrency import Places
+from app.concurrency import Slots
 from app.settings import Settings
 from tests.support.server import LiveServer
 
@@ -197,16 +197,16 @@ def test_a_live_server_counts_its_connections(mongo_uri: str) -> None:
 
 
 async def test_waiting_for_a_place_is_counted() -> None:
-    places = Places(1)
-    await places.take(1)
-    waiting = asyncio.create_task(places.take(1))
+    slots = Slots(1)
+    await slots.take(1)
+    waiting = asyncio.create_task(slots.take(1))
     await asyncio.sleep(0)
-    assert (places.taken, places.waiting) == (1, 1)
+    assert (slots.taken, slots.waiting) == (1, 1)
     with pytest.raises(TimeoutError):
-        await places.take(0.01)
-    places.release()
+        await slots.take(0.01)
+    slots.release()
     await waiting
-    assert (places.taken, places.waiting) == (1, 0)
-    places.release()
-    await places.close(1)
-    assert (places.taken, places.waiting) == (0, 0)
+    assert (slots.taken, slots.waiting) == (1, 0)
+    slots.release()
+    await slots.close(1)
+    assert (slots.taken, slots.waiting) == (0, 0)

@@ -9,9 +9,9 @@ import bson
 import httpx
 import pytest
 
-from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
 from app.auth.sessions import COOKIE
+from app.resources.moments import now
 from tests.support.accounts import ADDRESS, PASSWORD, Served, basic
 
 ORIGIN = {"Origin": ADDRESS}

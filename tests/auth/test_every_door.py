@@ -20,9 +20,9 @@ import jwt
 import pytest
 
 from app.api.routing import Route
-from app.auth.documents import now
 from app.auth.keys import digest, make_id
 from app.auth.sessions import COOKIE
+from app.resources.moments import now
 from tests.support.accounts import ADDRESS, Served, basic, serve
 
 MISSING = "0123456789abcdef01234567"

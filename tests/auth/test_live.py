@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from app.auth.documents import now
+from app.resources.moments import now
 from tests.support.accounts import PASSWORD, basic, hash_of
 from tests.support.fuzzing import fuzz
 from tests.support.server import LiveServer

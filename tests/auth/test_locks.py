@@ -5,9 +5,9 @@ import datetime
 
 import pytest
 
-from app.auth.documents import now
 from app.auth.locks import ACCOUNTS, COLLECTION, ChangeLock, hold_lock
 from app.errors import Unavailable
+from app.resources.moments import now
 from tests.auth.databases import open_database, settings_of
 
 

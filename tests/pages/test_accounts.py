@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.auth.documents import now
+from app.resources.moments import now
 from tests.support.accounts import ADDRESS, HASHER, PASSWORD, Served, basic, serve
 
 BROWSER = {"Accept": "text/html", "Origin": ADDRESS}

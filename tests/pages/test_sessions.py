@@ -8,7 +8,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 from pymongo import MongoClient
 
-from app.auth.documents import now
+from app.resources.moments import now
 from tests.pages.test_every_screen import LOOKS, refuse_scroll
 from tests.support.accounts import PASSWORD, hash_of
 from tests.support.browser import open_page

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.auth.documents import now
+from app.resources.moments import now
 from tests.support.accounts import ADDRESS, HASHER, PASSWORD, Served, basic, serve
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Mode": "navigate"}

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from app.api.saved import make_slug
+from app.api.saved_views import make_slug
 from tests.support.accounts import Served, serve
 from tests.support.mongod import needs_mongod
 

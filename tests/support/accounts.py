@@ -18,8 +18,8 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pymongo import MongoClient
 
 from app.application import Application, create_app
-from app.auth.documents import now
 from app.auth.keys import digest, make_id, make_secret
+from app.resources.moments import now
 from app.settings import Settings
 from tests.support.databases import lend
 

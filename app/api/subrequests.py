@@ -1,4 +1,4 @@
-"""Addresses that somebody kept, such as those of shares and of saved views, answered in process.
+"""Subrequests: addresses that somebody kept, as of shares and saved views, answered in process.
 
 An address is a path of ours with its query string: it leads to the route that a request would take.
 """
@@ -6,16 +6,15 @@ An address is a path of ours with its query string: it leads to the route that a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.callers import Caller
-from app.api.routing import Route
+from app.api.routing import Route, decode_path
 
-LONGEST = 8_000  # characters of an address
-Find = Callable[[str], tuple[Route, dict[str, Any]] | None]
+MAX_ADDRESS = 8_000  # characters
+FindRoute = Callable[[str], tuple[Route, dict[str, Any]] | None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Address:
         return await self.route.answer(Request(scope, request.receive))
 
 
-def read_address(address: str, find: Find, root: str = "") -> Address | None:
+def read_address(address: str, find: FindRoute, root: str = "") -> Address | None:
     """What an address names, with or without the prefix that a proxy takes off.
 
     None where that is nothing.
@@ -53,15 +52,9 @@ def read_address(address: str, find: Find, root: str = "") -> Address | None:
     raw_path, _, query = address.partition("?")
     if root and raw_path.startswith(f"{root}/"):
         raw_path = raw_path.removeprefix(root)
-    path = _read_path(raw_path)
+    path = decode_path(raw_path.encode())
     found = find(path)
     return Address(*found, path, raw_path, query) if found is not None else None
-
-
-def _read_path(raw_path: str) -> str:
-    """The path as a server reads it; an encoded slash belongs to a name."""
-    steps = [unquote_to_bytes(step).decode("utf-8", "replace") for step in raw_path.split("/")]
-    return "/".join(step.replace("/", "%2F") for step in steps)
 
 
 def _is_sendable(address: str) -> bool:

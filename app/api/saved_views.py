@@ -15,9 +15,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pymongo import ReadPreference
 
-from app.api.addressed import LONGEST
 from app.api.parts import Part
+from app.api.subrequests import MAX_ADDRESS
 from app.errors import Conflict, Fault, NotFound
+from app.resources.moments import now
 from app.store.client import Connection, Database
 
 COLLECTION = "docsheet.views"
@@ -60,7 +61,7 @@ Place = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=LONGEST,
+        max_length=MAX_ADDRESS,
         description="The path of a list with its query, such as `/users/?age__gte=18&sort=name`.",
     ),
 ]
@@ -203,13 +204,13 @@ class SavedViews(Part):
         await self._write(self._views.delete_one, condition)
 
 
-def find(database: Connection, slug: str) -> SavedView | None:
+def find_view(database: Connection, slug: str) -> SavedView | None:
     """The view with this slug, whosever it is, for commands; None where there is none."""
     stored = database.collection(COLLECTION).find_one({"_id": _fold(slug)})
     return SavedView.of(stored) if stored is not None else None
 
 
-def delete_of(database: Connection, owner: str) -> None:
+def delete_views_of(database: Connection, owner: str) -> None:
     """Deletes the views that nobody but this owner could find."""
     database.collection(COLLECTION).delete_many({"owner": owner, "for_all": False})
 
@@ -226,9 +227,3 @@ def _fold(slug: str) -> str:
 def make_unknown(slug: str) -> NotFound:
     """404 for a view that isn't there, or is another's."""
     return NotFound(f"There is no view {slug!r}; GET /views/ lists those that there are.")
-
-
-def now() -> datetime.datetime:
-    """This moment, in the milliseconds that MongoDB holds."""
-    moment = datetime.datetime.now(datetime.UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
