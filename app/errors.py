@@ -8,6 +8,7 @@
         ├── BadRequest             400
         ├── Unauthorized           401
         ├── Forbidden              403
+        │   └── Unwritable         fields that the caller may not write
         ├── NotFound               404
         ├── MethodNotAllowed       405
         ├── Conflict               409
@@ -111,6 +112,10 @@ class Forbidden(RequestError):
     """The caller has no right to this, or another site's page tries to write."""
 
     status, title = 403, "Forbidden"
+
+
+class Unwritable(Forbidden):
+    """Fields were sent that the caller may not write; a fault points to each."""
 
 
 class NotFound(RequestError):

@@ -230,7 +230,7 @@ class ResourceRouter(Part):
         stored = await access.repository.replace(
             keys,
             matches,
-            lambda raw: access.repository.reach.read_replacement(body, raw),
+            lambda raw: access.repository.reach.read_replacement(self.settle(body, raw), raw),
         )
         return _answer(access, stored)
 
@@ -244,9 +244,13 @@ class ResourceRouter(Part):
         stored = await access.repository.patch(
             keys,
             matches,
-            lambda raw: access.repository.reach.read_patch(body, raw),
+            lambda raw: access.repository.reach.read_patch(self.settle(body, raw), raw),
         )
         return _answer(access, stored)
+
+    def settle(self, body: Any, raw: bytes) -> Any:
+        """The body of a change of a stored document, given as its BSON, as it is meant."""
+        return body
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /users/{_id}`."""

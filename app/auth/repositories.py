@@ -6,8 +6,9 @@ written to many documents at once.
 
 import copy
 import datetime
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Self
 
 from starlette.types import Scope
@@ -21,9 +22,10 @@ from app.auth.documents import What
 from app.auth.locks import ChangeLock
 from app.auth.resources import KEYS
 from app.auth.roles import Roles
-from app.errors import Fault, Forbidden, Invalid
+from app.errors import Fault, Forbidden, Invalid, Unwritable
 from app.query.compile import Query
 from app.resources.codec import decode
+from app.resources.faults import make_invalid_body
 from app.resources.patches import Change
 from app.resources.registry import Resource
 from app.resources.storing import Document
@@ -32,6 +34,8 @@ from app.store.repository import Affecting, Repository
 from app.store.stored import Stored
 from app.store.uniqueness import apply
 from app.store.writes import Matches
+
+_NOT_SET = "This field can't be set or changed; it can only be sent back as it was read."
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class AuthRepository(Repository):
 
         def check(raw: bytes) -> bytes:
             nonlocal before
-            new, before = build(raw), decode(raw)
+            with explaining_unwritable():
+                new, before = build(raw), decode(raw)
             self.check(before, decode(new))
             return new
 
@@ -136,7 +141,8 @@ class AuthRepository(Repository):
 
         def check(raw: bytes) -> Change:
             nonlocal before
-            change, before = build(raw), decode(raw)
+            with explaining_unwritable():
+                change, before = build(raw), decode(raw)
             self.check(before, apply(change, decode(raw)))
             return change
 
@@ -179,6 +185,16 @@ class AuthRepository(Repository):
     async def delete_all(self, query: Query, keys: Sequence[Any]) -> Affecting:
         """Refused."""
         _refuse_many()
+
+
+@contextmanager
+def explaining_unwritable() -> Iterator[None]:
+    """Reads a body; what can't be set in it is a mistake, whoever asks: `Invalid`."""
+    try:
+        yield
+    except Unwritable as error:
+        faults = [replace(fault, detail=_NOT_SET) for fault in error.faults]
+        raise make_invalid_body(faults) from None
 
 
 def _refuse_many() -> NoReturn:

@@ -17,6 +17,7 @@ from app.resources.views import WHOLE, Rights, Rule
 MODELS = (Account, Role, Key, Share, Entry)
 ACCOUNTS, ROLES, KEYS, SHARES, AUDIT = (model.Settings.name for model in MODELS)
 OF_SERVER = ("created", "last_seen")  # fields of accounts that nobody sets by hand
+NOTED = ("last_seen", "last_used")  # moments that the server writes down again and again
 # Fields of what was made that can't be changed.
 _OF_KEY = ("account", "scopes", "digest", "created", "last_used")
 _OF_SHARE = ("address", "file", "account", "scopes", "digest", "created", "expires", "last_used")

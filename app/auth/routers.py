@@ -37,14 +37,17 @@ from app.auth.repositories import (
     KeyRepository,
     RoleRepository,
     ShareRepository,
+    explaining_unwritable,
 )
-from app.auth.resources import ACCOUNTS, AUDIT, KEYS, ROLES, SHARES, list_auth_resources
+from app.auth.resources import ACCOUNTS, AUDIT, KEYS, NOTED, ROLES, SHARES, list_auth_resources
 from app.auth.scopes import ADMIN
 from app.auth.shares import make_token, name_file, read_export_address
 from app.errors import Fault, Forbidden, Invalid, NotFound
 from app.query.compile import Compiler, Compilers
+from app.resources.codec import decode
 from app.resources.faults import make_invalid_body
 from app.resources.keys import write_key
+from app.resources.kinds import read_datetime, write_datetime
 from app.resources.moments import now
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
@@ -118,6 +121,24 @@ class AuthRouter(_ForAdministrators):
         assert isinstance(access.repository, AuthRepository)
         return replace(access, repository=access.repository.of(request.scope))
 
+    async def create(self, request: Request) -> Response:
+        """`POST /auth/accounts/`: a new document."""
+        with explaining_unwritable():
+            return await super().create(request)
+
+    def settle(self, body: Any, raw: bytes) -> Any:
+        """The body, with moments that were noted since it was read as they are stored."""
+        if not isinstance(body, dict) or body.keys().isdisjoint(NOTED):
+            return body
+        stored = decode(raw)
+        begin = _read_moment(stored.get("created"))
+        settled = dict(body)
+        for name in NOTED:
+            last = _read_moment(stored.get(name))
+            if name in body and last is not None and _is_earlier(body[name], begin, last):
+                settled[name] = write_datetime(last)
+        return settled
+
     def collection(self) -> Handlers:
         """The handlers of the collection."""
         return {"GET": self.list, "POST": self.create}
@@ -165,6 +186,23 @@ class AuthRouter(_ForAdministrators):
         return replace(
             described, summary="Create a document", body={JSON: one}, answers={201: created}
         )
+
+
+def _read_moment(value: Any) -> datetime.datetime | None:
+    """The moment, as it is stored; a mock has no time zone."""
+    is_moment = isinstance(value, datetime.datetime)
+    return value.replace(tzinfo=datetime.UTC) if is_moment else None
+
+
+def _is_earlier(sent: Any, begin: datetime.datetime | None, last: datetime.datetime) -> bool:
+    """Whether what was sent may have been noted before the last moment was: none, or another."""
+    if sent is None:
+        return True
+    try:
+        moment = read_datetime(sent) if isinstance(sent, str) else None
+    except ValueError:
+        return False
+    return moment is not None and (begin is None or begin <= moment) and moment <= last
 
 
 class AccountRouter(AuthRouter):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, and_more
+from app.errors import Conflict, Fault, Invalid, RequestError, Unwritable, and_more
 from app.resources.comparing import is_same
 from app.resources.extents import ALL, NONE, Extent, extent_of, find_uncovered
 from app.resources.faults import Steps, make_invalid_body, pointer, read_pointer
@@ -270,7 +270,7 @@ def _refuse(faults: Sequence[Fault]) -> None:
         raise make_unwritable(faults)
 
 
-def make_unwritable(faults: Sequence[Fault]) -> Forbidden:
+def make_unwritable(faults: Sequence[Fault]) -> Unwritable:
     """403 with a pointer to each field that may not be written."""
     detail = f"You may not write the field at {faults[0].pointer}, or a part of it"
-    return Forbidden(f"{detail}{and_more(faults)}.", *faults)
+    return Unwritable(f"{detail}{and_more(faults)}.", *faults)

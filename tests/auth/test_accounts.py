@@ -1,12 +1,14 @@
 """Accounts and roles as resources: who may change them, and what must be true after it."""
 
 import asyncio
+import datetime
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from app.auth.documents import now
 from tests.support.accounts import (
     ACCOUNTS,
     KEYS,
@@ -130,12 +132,42 @@ async def test_fields_that_nobody_sets_by_hand(served: Served, root: httpx.Async
         {"last_seen": "2020-01-01T00:00:00Z"},
     ):
         name = next(iter(change))
-        assert (await root.patch(path, json=change)).status_code == 403, change
         body = {"name": "bob", "role": "viewer", **change}
-        refused = await root.post("/auth/accounts/", json=body)
-        assert (refused.status_code, pointers(refused)) == (403, [f"#/{name}"])
-    whole = (await root.get(path)).json()  # a form sends back what it was shown
-    assert (await root.put(path, json=whole)).status_code == 200
+        for refused in (
+            await root.patch(path, json=change),
+            await root.put(path, json=body),
+            await root.post("/auth/accounts/", json=body),
+        ):
+            assert (refused.status_code, pointers(refused)) == (422, [f"#/{name}"])
+
+
+async def test_what_was_read_can_be_sent_back_though_it_was_seen_meanwhile(
+    served: Served, root: httpx.AsyncClient
+) -> None:
+    ann = served.add("ann", created=now() - datetime.timedelta(hours=1))
+    headers = served.key(ann, expires=now() + datetime.timedelta(hours=1))
+    identifier = headers["Authorization"].split()[1].partition(".")[0]
+    paths = {f"/auth/accounts/{ann}": "last_seen", f"/auth/keys/{identifier}": "last_used"}
+    read = {path: (await root.get(path)).json() for path in paths}
+    async with served.client(**headers) as client:
+        assert (await client.get("/auth/me")).status_code == 200
+    for path, noted in paths.items():
+        assert read[path].get(noted) is None
+        seen = (await root.get(path)).json()
+        assert seen[noted] is not None
+        old = {**read[path], noted: "2999-01-01T00:00:00Z"}
+        for whole in (read[path], {**read[path], noted: None}, seen):
+            send = [root.patch] if "keys" in path else [root.patch, root.put]
+            for method in send:
+                answer = await method(path, json={**whole, "name": "anna"})
+                assert answer.status_code == 200, answer.text
+                assert answer.json() == {**seen, "name": "anna"}
+        for method in send:
+            answer = await method(path, json=old)
+            assert (answer.status_code, pointers(answer)) == (422, [f"#/{noted}"])
+    for change in ({"scopes": ["read"]}, {"account": "0" * 24}, {"digest": "x"}):
+        answer = await root.patch(f"/auth/keys/{identifier}", json=change)
+        assert (answer.status_code, pointers(answer)) == (422, [f"#/{next(iter(change))}"])
 
 
 async def test_two_names_are_the_same_without_regard_to_case(real: Served) -> None:
