@@ -222,7 +222,9 @@ class _Assembly:
         self._downloads = Downloads(settings, traffic, app.observer, journal)
         self._runs = ImportRuns(settings, traffic, app.observer, journal)
         common = self._accesses, settings, self._downloads, Uploads(settings, self._runs)
-        self._routers = [ResourceRouter(resource, *common) for resource in resources.values()]
+        self._routers = [
+            ResourceRouter(resource, *common, journal) for resource in resources.values()
+        ]
         self._auth_routers: list[ResourceRouter] = []
         if auth is not None:
             accesses, _, downloads, uploads = common

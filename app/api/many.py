@@ -1,17 +1,15 @@
 """Many documents by one request: an array that is stored whole, writes of all that match."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from starlette.responses import Response
-
-from app.api.media_types import JSON
+from app.api.journal import Note
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, Unavailable
 from app.query.compile import Affected, Query
 from app.resources.faults import make_invalid_body
 from app.resources.permissions import make_unwritable
-from app.resources.rendering import to_json
 from app.resources.storing import Document, to_bson
 from app.resources.validation import find_unknown_fields, require_object
 from app.store.reach import Reach
@@ -22,6 +20,7 @@ BATCH = 200  # documents that are written by one call
 SHOWN = 100  # errors that an answer lists
 
 Write = Callable[[Query, Sequence[Any]], Awaitable[Affecting]]
+Begin = Callable[[], Note]
 
 
 def read_documents(reach: Reach, bodies: Sequence[Any]) -> list[Document]:
@@ -76,15 +75,13 @@ def read_common_patch(reach: Reach, body: Any) -> Document:
     return patch
 
 
-async def write_many(repository: Repository, affected: Affected, write: Write) -> Response:
-    """Writes all documents that match, and answers how many there were; raises as `affect`."""
-    return Response(to_json(await affect(repository, affected, write)), 200, None, JSON)
-
-
-async def affect(repository: Repository, affected: Affected, write: Write) -> dict[str, Any]:
+async def affect(
+    repository: Repository, affected: Affected, write: Write, begin: Begin
+) -> dict[str, Any]:
     """Writes all documents that match: how many these were, how many changed, which failed and why.
 
-    Raises `Conflict` where they are more than may be written.
+    `begin` begins the entry of a journal, once it is known that something is to be written. Raises
+    `Conflict` where they are more than may be written.
     """
     await repository.refuse_writes()
     query, keys = await repository.matching(affected.query, affected.most)
@@ -93,12 +90,16 @@ async def affect(repository: Repository, affected: Affected, write: Write) -> di
     outcome: dict[str, Any] = {"matched": len(keys), "changed": 0, "failed": 0, "errors": []}
     if affected.is_dry:
         return outcome
-    for begin in range(0, len(keys), BATCH):
-        try:
-            changed, errors = await write(query, keys[begin : begin + BATCH])
-        except Unavailable as error:
-            raise _make_stopped(error, outcome) from error
-        _add(outcome, changed, errors)
+    note, state, began = begin(), "stopped", time.monotonic()
+    try:
+        for first in range(0, len(keys), BATCH):
+            changed, errors = await write(query, keys[first : first + BATCH])
+            _add(outcome, changed, errors)
+        state = "written"
+    except Unavailable as error:
+        raise _make_stopped(error, outcome) from error
+    finally:
+        note.add({"state": state, **_count(outcome), "seconds": time.monotonic() - began})
     return outcome
 
 
@@ -124,5 +125,9 @@ def _make_stopped(error: Unavailable, outcome: dict[str, Any]) -> Unavailable:
         f"{error.detail} {outcome['changed']:,} documents were written for certain; the same "
         "request again does the rest."
     )
-    stopped.members = {name: value for name, value in outcome.items() if name != "errors"}
+    stopped.members = _count(outcome)
     return stopped
+
+
+def _count(outcome: Mapping[str, Any]) -> dict[str, int]:
+    return {name: value for name, value in outcome.items() if name != "errors"}

@@ -15,14 +15,16 @@ from app.api.callers import Caller
 from app.api.conditions import Conditions
 from app.api.descriptions import Description
 from app.api.downloads import Downloads
-from app.api.many import read_common_patch, read_documents, write_many
+from app.api.journal import Details, Journal, Note, Silence
+from app.api.lines import hide_secrets
+from app.api.many import SHOWN, affect, read_common_patch, read_documents
 from app.api.media_types import JSON
 from app.api.pages import path_of_pages
 from app.api.parts import Part
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
 from app.errors import Invalid, NotFound
-from app.query.compile import Compiler, Excerpt, Pairs, Query
+from app.query.compile import Affected, Compiler, Excerpt, Pairs, Query
 from app.query.conditions import Condition
 from app.resources.keys import write_key
 from app.resources.registry import Resource
@@ -52,6 +54,7 @@ class ResourceRouter(Part):
         settings: Settings,
         downloads: Downloads,
         uploads: Uploads,
+        journal: Journal | None = None,
     ) -> None:
         self.resource = resource
         self._accesses = accesses
@@ -59,6 +62,7 @@ class ResourceRouter(Part):
         self._find_access: FindAccess
         self._downloads = downloads
         self._uploads = uploads
+        self._journal = journal or Silence()
         self.body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
 
     async def open(self, database: Database) -> None:
@@ -180,10 +184,19 @@ class ResourceRouter(Part):
         body = await self._body(request, requests.PATCHES)
         conditions.check_collection()
         patch = read_common_patch(access.repository.reach, body)
-        return await write_many(
-            access.repository,
+        outcome = await self.change_all(request, access, affected, patch)
+        return Response(to_json(outcome), 200, None, JSON)
+
+    async def change_all(
+        self, request: Request, access: Access, affected: Affected, patch: Document
+    ) -> dict[str, Any]:
+        """Changes every document that matches by a patch for many; raises as `affect`."""
+        repository, fields = access.repository, sorted(patch)[:SHOWN]
+        return await affect(
+            repository,
             affected,
-            lambda query, keys: access.repository.patch_all(query, keys, patch),
+            lambda query, keys: repository.patch_all(query, keys, patch),
+            lambda: self._note(request, "documents changed", {"fields": fields}),
         )
 
     async def delete_many(self, request: Request) -> Response:
@@ -191,7 +204,25 @@ class ResourceRouter(Part):
         access = self.access(request, "delete")
         affected = access.compiler.many(requests.pairs(request))
         Conditions(request).check_collection()
-        return await write_many(access.repository, affected, access.repository.delete_all)
+        outcome = await self.delete_all(request, access, affected)
+        return Response(to_json(outcome), 200, None, JSON)
+
+    async def delete_all(
+        self, request: Request, access: Access, affected: Affected
+    ) -> dict[str, Any]:
+        """Deletes every document that matches; raises as `affect`."""
+        return await affect(
+            access.repository,
+            affected,
+            access.repository.delete_all,
+            lambda: self._note(request, "documents deleted", {}),
+        )
+
+    def _note(self, request: Request, what: str, details: Details) -> Note:
+        """The entry of a write of many, which has begun; values that are written aren't in it."""
+        query = hide_secrets(request.scope["query_string"].decode("latin-1"))
+        more = {"query": query, **details, "state": "running"}
+        return self._journal.begin(request.scope, what, self.resource.name, more)
 
     async def read(self, request: Request) -> Response:
         """`GET /users/{_id}`: one document, or 304 where the client has it."""

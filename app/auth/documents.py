@@ -147,6 +147,8 @@ What = Literal[
     "signed out",
     "exported",
     "imported",
+    "documents changed",
+    "documents deleted",
     "share made",
     "share changed",
     "share used",
@@ -164,13 +166,16 @@ What = Literal[
 ]
 
 
+By = Literal["token", "key", "password", "session", "share", "command"]
+
+
 class Entry(Document):
     """Something that happened: when, what, by whom, from where; see `audit`."""
 
     at: datetime.datetime = Field(default_factory=now)
     what: What
     account: str | None = None  # its name at that moment
-    means: str | None = None  # token, key, password, session or share
+    means: By | None = None
     address: str | None = None  # of the client
     request: str | None = None  # X-Request-ID
     target: str | None = None  # the resource, the account, the role, the key

@@ -4,8 +4,9 @@ They are downloaded, deleted, or one of their fields is changed, after the reade
 there are; where these are many, the number has to be typed. No more are written than were seen.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +15,7 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
-from app.api.many import Write, affect, read_common_patch
+from app.api.many import read_common_patch
 from app.api.pages import is_own
 from app.api.router import ResourceRouter
 from app.errors import Conflict, Invalid
@@ -26,10 +27,12 @@ from app.pages.languages import N_
 from app.pages.naming import find_name_path, name_document
 from app.pages.screens import Screens
 from app.pages.titles import describe, title_whole
+from app.query.compile import Affected
 from app.query.parameters import MOST_AFFECTED
 from app.resources.fields import Field, FieldPath
 
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
+Write = Callable[[Affected], Awaitable[dict[str, Any]]]
 FEW = 100  # documents beyond which their number has to be typed
 SHOWN = 5  # documents that are named
 _OF_LISTS = ("sort", "fields", "expand", "count", *addresses.PAGING)  # what is no condition
@@ -98,11 +101,10 @@ class Bulk:
         except ValueError as error:
             control = replace(control, fault=str(error))
             return await self._show(request, access, control=control, status=UNPROCESSABLE)
-        reach = access.repository.reach
-        patch = read_common_patch(reach, _nest(control.path, value))
+        patch = read_common_patch(access.repository.reach, _nest(control.path, value))
 
-        async def write(query: Any, keys: Any) -> Any:
-            return await access.repository.patch_all(query, keys, patch)
+        def write(affected: Affected) -> Awaitable[dict[str, Any]]:
+            return router.change_all(request, access, affected, patch)
 
         return await self._write(request, access, form, write, control)
 
@@ -110,7 +112,8 @@ class Bulk:
         """`POST /ui/users/bulk/delete?…`: deletes these documents."""
         access = router.access(request, "delete")
         form = await read_form(request)
-        return await self._write(request, access, form, access.repository.delete_all)
+        write = partial(router.delete_all, request, access)
+        return await self._write(request, access, form, write)
 
     async def _write(
         self,
@@ -130,7 +133,7 @@ class Bulk:
             return await self._show(request, access, fault=NOTHING)
         try:
             affected = access.compiler.many([*pairs, ("max_affected", number)])
-            outcome = await affect(access.repository, affected, write)
+            outcome = await write(affected)
         except Conflict:
             conflict = HTTPStatus.CONFLICT
             return await self._show(request, access, control=control, fault=MORE, status=conflict)

@@ -2,7 +2,7 @@
 
 import datetime
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,12 +10,14 @@ import bson
 import orjson
 from markupsafe import Markup
 
+from app.pages import own_values
 from app.pages.cells import MISSING, Cells, Missing
-from app.pages.languages import N_
+from app.pages.languages import N_, Language
 from app.pages.linked import Linked, Names
 from app.pages.titles import infos_of, title_field
 from app.resources.fields import Field, Shape
 from app.resources.kinds import show_link
+from app.resources.registry import Resource
 from app.resources.rendering import to_json
 
 OPEN = 20  # elements of a list that is shown unfolded
@@ -65,10 +67,12 @@ class Detail:
 class Details:
     """Makes the details of a document in one language; `names` has what its links lead to."""
 
-    def __init__(self, cells: Cells, gettext: Callable[[str], str], names: Names) -> None:
+    def __init__(self, cells: Cells, words: Language, names: Names, resource: Resource) -> None:
         self._cells = cells
-        self._gettext = gettext
+        self._words = words
+        self._gettext = words.gettext
         self._names = names
+        self._resource = resource
 
     def list_fields(self, shape: Shape, document: Mapping[str, Any]) -> list[Detail]:
         """The fields of the model in their order, then what is stored besides."""
@@ -105,13 +109,18 @@ class Details:
             title,
             known.name,
             self._name_type(known, value),
-            self._cells.write(value) if value != {} else Markup("{}"),
+            self._write(known, value),
             description,
             self._list_inner(known, value),
             self._list_items(known, value),
             linked,
             is_unknown,
         )
+
+    def _write(self, known: Field, value: Any) -> Markup:
+        if isinstance(value, str) and own_values.are_own(self._resource, known):
+            return own_values.write(self._words, value)
+        return self._cells.write(value) if value != {} else Markup("{}")
 
     def _name_type(self, known: Field, value: Any) -> str:
         if known.target is not None and known.target.key.holds(value):

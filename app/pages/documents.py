@@ -47,7 +47,7 @@ class Documents(DocumentScreens):
         document = present(access, stored)
         screen = self._screens.look(request)
         cells = cells_of(screen.language.code)
-        details = Details(cells, screen.language.gettext, names)
+        details = Details(cells, screen.language, names, router.resource)
         seen = addresses.value_of(pairs, "etag")
         return self.render(
             request,

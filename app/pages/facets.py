@@ -18,7 +18,7 @@ from app.api import requests
 from app.api.access import Access
 from app.api.router import ResourceRouter
 from app.errors import RequestError, TimeLimitExceeded, Unavailable
-from app.pages import addresses
+from app.pages import addresses, own_values
 from app.pages.addresses import Pairs
 from app.pages.collections import Collections, Panels
 from app.pages.conditions import name_condition
@@ -157,12 +157,17 @@ class _Making:
             words = {"true": self._words.gettext("yes"), "false": self._words.gettext("no")}
             return [self._option(found, text, word) for text, word in words.items()]
         if field.choices:
-            texts = map(write_value, field.choices)
-            return [self._option(found, text, text) for text in texts]
+            return [*self._list_choices(found)]
         return await self._count_options(found)
 
     def _option(self, found: FieldPath, text: str, title: str, count: int | None = None) -> _Option:
         return _Option(title, ((name_condition(self._names, found.path, "eq"), text),), count)
+
+    def _list_choices(self, found: FieldPath) -> Iterator[_Option]:
+        is_own = own_values.are_own(self._access.view.resource, found.field)
+        for text in map(write_value, found.field.choices):
+            title = own_values.say(self._words, text) if is_own else text
+            yield self._option(found, text, title)
 
     # --- values that are counted ---
 

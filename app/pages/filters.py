@@ -18,7 +18,7 @@ from app.api import requests
 from app.api.access import Access
 from app.api.router import ResourceRouter
 from app.errors import Fault, Invalid
-from app.pages import addresses
+from app.pages import addresses, own_values
 from app.pages.addresses import Pairs
 from app.pages.collections import UNPROCESSABLE, Collections, Panels
 from app.pages.conditions import ask, name_condition
@@ -232,11 +232,16 @@ class Making:
         if kind == "yes-no":
             return ("true", self.words.gettext("yes")), ("false", self.words.gettext("no"))
         if kind == "choice":
-            return tuple((write_value(value), write_value(value)) for value in one.choices)
+            return tuple(self._choose(asked, write_value(value)) for value in one.choices)
         if kind == "link" and one.target is not None:
             picks = await self._list_picks(one.target.collection, draft)
             return tuple((pick.key, pick.name) for pick in picks)
         return ()
+
+    def _choose(self, asked: Asked, text: str) -> tuple[str, str]:
+        """A value to choose, and its word."""
+        is_own = own_values.are_own(self._names.resource, asked.found.field)
+        return text, own_values.say(self.words, text) if is_own else text
 
     async def _list_picks(self, collection: str, draft: Draft) -> list[Pick]:
         """What has been chosen already, and what is found."""

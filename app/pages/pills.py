@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
 
-from app.pages import addresses
+from app.pages import addresses, own_values
 from app.pages.addresses import Pairs
 from app.pages.languages import Language
 from app.pages.operators import describe_condition
@@ -130,6 +130,8 @@ class Pills:
 
     def _show(self, asked: Asked, text: str) -> Markup:
         field = asked.found.field
+        if own_values.are_own(self._names.resource, field) and asked.operator.takes in _COMPARED:
+            return own_values.write(self._words, text)
         read = KINDS[field.kind].read
         is_shown = field.kind in ("bool", "datetime") and asked.operator.takes in _COMPARED
         if not text or (is_shown and read is not None):

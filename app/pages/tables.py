@@ -7,7 +7,7 @@ from typing import Any
 
 import bson
 
-from app.pages import addresses
+from app.pages import addresses, own_values
 from app.pages.cells import Cells
 from app.pages.columns import Column
 from app.pages.languages import language
@@ -39,6 +39,8 @@ class Table:
         self._before, self._after = escape(before), escape(after)
         self._ticks = ticks
         self._root = screen.root
+        self._words = screen.language
+        self._resource = resource
         self._cells = cells_of(screen.language.code)
         self._key = resource.key
         address = f"{screen.root}{addresses.of_collection(resource)}"
@@ -75,6 +77,8 @@ class Table:
         """What writes the cells of one column."""
         find, is_odd = column.make_finder(), column.is_odd
         text = self._cells.text if target is None else partial(self._write_links, target)
+        if own_values.are_own(self._resource, column.field):
+            text = self._write_word
         begin = '<td class="number"' if column.is_number else "<td"
 
         def write(document: dict[str, Any]) -> str:
@@ -83,6 +87,11 @@ class Table:
             return f"{begin}{mark}>{text(value)}</td>"
 
         return write
+
+    def _write_word(self, value: Any) -> str:
+        if not isinstance(value, str):
+            return self._cells.text(value)
+        return own_values.write(self._words, value)
 
     def _write_links(self, target: Resource, value: Any) -> str:
         if isinstance(value, list):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.accounts import ACCOUNTS, Served
+from tests.support.accounts import ACCOUNTS, PASSWORD, Served
 
 AUDIT = "docsheet.audit"
 USERS = [{"name": name, "email": f"{name}@example.com", "age": age} for name, age in
@@ -83,6 +83,34 @@ async def test_an_import_is_written_down_with_what_came_of_it(served: Served) ->
         "failed": 1,
     }
     assert refused["state"] == "refused"
+
+
+async def test_writes_of_many_are_written_down_with_how_many_these_were(served: Served) -> None:
+    served.database["users"].insert_many([dict(user) for user in USERS])
+    ann = served.add("ann", "editor")
+    path = "/users/?age__gte=30&max_affected="
+    async with served.client(**served.key(ann)) as client:
+        for query, status in (("9&dry_run=true", 200), ("1", 409), ("9", 200)):
+            answer = await client.patch(f"{path}{query}", json={"age": 41})
+            assert answer.status_code == status
+        assert (await client.delete(f"{path}9&name=bob&api_key__eq=marked")).status_code == 422
+        assert (await client.delete(f"{path}9&name=bob")).json()["changed"] == 1
+    async with served.client(Accept="text/html", Origin="http://localhost") as browser:
+        await browser.post("/ui/sign-in", data={"username": "ann", "password": PASSWORD})
+        answer = await browser.post("/ui/users/bulk/delete?name=ann", data={"number": "1"})
+        assert answer.status_code == 200
+    (changed,) = await entries(served, "documents changed")
+    assert changed["details"].pop("seconds") > 0
+    counts = {"matched": 2, "changed": 2, "failed": 0}
+    query = "age__gte=30&max_affected=9"
+    assert changed["details"] == {"query": query, "fields": ["age"], "state": "written", **counts}
+    assert (changed["account"], changed["means"], changed["target"]) == ("ann", "key", "users")
+    first, second = await entries(served, "documents deleted")
+    assert (first["means"], first["details"]["query"]) == ("key", f"{query}&name=bob")
+    assert (second["means"], second["details"]["query"]) == ("session", "name=ann")
+    for one in (first["details"], second["details"]):
+        assert (one["state"], one["matched"], one["changed"], one["failed"]) == ("written", 1, 1, 0)
+    assert "marked" not in str(list(served.database[AUDIT].find()))
 
 
 async def test_changes_of_accounts_are_written_down_without_secrets(served: Served) -> None:

@@ -183,6 +183,30 @@ async def test_what_is_closed_in_a_role_is_said_where_it_is_shown(
     assert "closed" not in read(await admin.get(f"/ui/admin/roles/{key}"))
 
 
+async def test_the_audit_is_read_in_the_language_of_the_reader(
+    served: Served, admin: httpx.AsyncClient
+) -> None:
+    """What is stored, and asked for, stays English."""
+    entry = {"what": "exported", "means": "session", "details": {}}
+    key = served.database["docsheet.audit"].insert_one(entry).inserted_id
+    chinese, path = {"Accept-Language": "zh"}, "/ui/admin/audit/"
+    page = await admin.get(f"{path}?what=exported&means__in=session,key", headers=chinese)
+    cell, other = (
+        '<data value="exported">导出</data>',
+        '<data value="session">网页登录</data>',
+    )
+    for one in (cell, other):
+        assert f"<td>{one}</td>" in page.text
+        assert f"<bdi>{one}</bdi>" in page.text  # in the condition
+    assert cell in (await admin.get(f"{path}{key}", headers=chinese)).text
+    page = await admin.get(f"{path}table/facets", headers=chinese)
+    assert '?what=documents+deleted"><bdi>批量删除文档</bdi></a>' in page.text
+    page = await admin.get(f"{path}table/filter?field=means&op=in", headers=chinese)
+    assert re.search(r'value="session"[^>]*>\s*<label for="value-\d"><bdi>网页登录<', page.text)
+    for address in (f"{path}?what=exported", f"{path}{key}"):
+        assert "<data" not in (await admin.get(address)).text
+
+
 async def test_the_audit_is_read_only(admin: httpx.AsyncClient) -> None:
     page = await admin.get("/ui/admin/audit/?what=signed+in")
     (key,) = set(re.findall(r"/ui/admin/audit/([0-9a-f]{24})", page.text))

@@ -363,11 +363,12 @@ const LONGEST = 500; // characters of a value that goes into an address
 function readValue(element) {
   const link = element.closest("td a") ?? element.querySelector("a");
   if (link !== null) return decodeURIComponent(link.pathname.split("/").pop());
-  const one = element.querySelector(".note, .yes, .no, time, code") ?? element;
+  const one = element.querySelector(".note, .yes, .no, time, code, data") ?? element;
   if (one.matches(".missing, .null")) return null;
   if (one.matches(".empty")) return "";
   if (one.matches(".note")) return undefined; // a list without elements
   if (one.matches(".yes, .no")) return String(one.matches(".yes"));
+  if (one.matches("data")) return one.value;
   if (one.matches("time")) return one.title || one.textContent;
   const text = one.textContent;
   if (!one.matches("code")) return text;
