@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.api.journal import Note
+from app.api.journal import JournalEntry
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, Unavailable
 from app.query.compile import Affected, Query
 from app.resources.faults import make_invalid_body
@@ -20,7 +20,7 @@ BATCH = 200  # documents that are written by one call
 SHOWN = 100  # errors that an answer lists
 
 Write = Callable[[Query, Sequence[Any]], Awaitable[Affecting]]
-Begin = Callable[[], Note]
+Begin = Callable[[], JournalEntry]
 
 
 def read_documents(reach: Reach, bodies: Sequence[Any]) -> list[Document]:
@@ -90,7 +90,7 @@ async def affect(
     outcome: dict[str, Any] = {"matched": len(keys), "changed": 0, "failed": 0, "errors": []}
     if affected.is_dry:
         return outcome
-    note, state, began = begin(), "stopped", time.monotonic()
+    entry, state, began = begin(), "stopped", time.monotonic()
     try:
         for first in range(0, len(keys), BATCH):
             changed, errors = await write(query, keys[first : first + BATCH])
@@ -99,7 +99,7 @@ async def affect(
     except Unavailable as error:
         raise _make_stopped(error, outcome) from error
     finally:
-        note.add({"state": state, **_count(outcome), "seconds": time.monotonic() - began})
+        entry.add({"state": state, **_count(outcome), "seconds": time.monotonic() - began})
     return outcome
 
 

@@ -15,12 +15,12 @@ from app.api.callers import Caller
 from app.api.conditions import Conditions
 from app.api.descriptions import Description
 from app.api.downloads import Downloads
-from app.api.journal import Details, Journal, Note, Silence
-from app.api.lines import hide_secrets
+from app.api.journal import Details, Journal, JournalEntry, NoJournal
 from app.api.many import SHOWN, affect, read_common_patch, read_documents
 from app.api.media_types import JSON
 from app.api.pages import path_of_pages
 from app.api.parts import Part
+from app.api.redaction import hide_secrets
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
 from app.errors import Invalid, NotFound
@@ -62,7 +62,7 @@ class ResourceRouter(Part):
         self._find_access: FindAccess
         self._downloads = downloads
         self._uploads = uploads
-        self._journal = journal or Silence()
+        self._journal = journal or NoJournal()
         self.body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
 
     async def open(self, database: Database) -> None:
@@ -196,7 +196,7 @@ class ResourceRouter(Part):
             repository,
             affected,
             lambda query, keys: repository.patch_all(query, keys, patch),
-            lambda: self._note(request, "documents changed", {"fields": fields}),
+            lambda: self._begin_entry(request, "documents changed", {"fields": fields}),
         )
 
     async def delete_many(self, request: Request) -> Response:
@@ -215,10 +215,10 @@ class ResourceRouter(Part):
             access.repository,
             affected,
             access.repository.delete_all,
-            lambda: self._note(request, "documents deleted", {}),
+            lambda: self._begin_entry(request, "documents deleted", {}),
         )
 
-    def _note(self, request: Request, what: str, details: Details) -> Note:
+    def _begin_entry(self, request: Request, what: str, details: Details) -> JournalEntry:
         """The entry of a write of many, which has begun; values that are written aren't in it."""
         query = hide_secrets(request.scope["query_string"].decode("latin-1"))
         more = {"query": query, **details, "state": "running"}
