@@ -1,30 +1,37 @@
 """uvicorn's HTTP protocol and what it lacks: the transport in the scope, lenient addresses.
 
-With the transport a download can see a client stall, and cut it off.
+With the transport a download can see a client stall, and cut it off. A connection for which there
+is no place is answered with 503.
 """
 
+import asyncio
 import logging
 import re
 import secrets
 from typing import Any, cast
 from urllib.parse import quote_from_bytes
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.headers import ALWAYS
 from app.api.relay import TRANSPORT
+from app.errors import BadRequest, RequestError, Unavailable
+from app.serving.descriptors import Places
 
 _log = logging.getLogger("docsheet.access")
 _request_line = re.compile(rb"([A-Z]+) ([^ ]+) (HTTP/1\.[01])").fullmatch
-_UNREADABLE = (
-    b'{"type":"about:blank","title":"Bad Request","status":400,'
-    b'"detail":"This is no HTTP request that can be read.",'
-    b'"instance":""}'
-)
+_places = Places()
 
 
 class Protocol(HttpToolsProtocol):
     """The protocol that `docsheet serve` gives to uvicorn."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins a connection, or ends it where too many files are open."""
+        super().connection_made(transport)
+        if not _places.has(transport.get_extra_info("socket").fileno()):
+            self._end(Unavailable("The server has too many connections; try again soon."))
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes of the connection.
@@ -52,14 +59,27 @@ class Protocol(HttpToolsProtocol):
         """Answers what is no HTTP with a problem (RFC 9457), as everything else."""
         request_id = secrets.token_hex(8)
         _log.info("unreadable 400 %s %s", request_id, msg)
+        self._end(BadRequest("This is no HTTP request that can be read."), request_id)
+
+    def _end(self, error: RequestError, request_id: str = "") -> None:
+        """Answers with an error, whatever was asked for, and ends the connection."""
+        body = _write_problem(error)
         headers = [
             (b"content-type", b"application/problem+json"),
-            (b"content-length", b"%d" % len(_UNREADABLE)),
+            (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
-            (b"x-request-id", request_id.encode()),
+            *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
+            (b"x-request-id", (request_id or secrets.token_hex(8)).encode()),
             (b"server-timing", b"app;dur=0.0"),
             *ALWAYS,
         ]
-        lines = [b"HTTP/1.1 400 Bad Request", *(b"%b: %b" % header for header in headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", _UNREADABLE]))
+        first = f"HTTP/1.1 {error.status} {error.title}".encode()
+        lines = [first, *(b"%b: %b" % header for header in headers)]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
+
+
+def _write_problem(error: RequestError) -> bytes:
+    """The body of an error whose request nobody has read."""
+    members = {"type": "about:blank", "title": error.title, "status": error.status}
+    return orjson.dumps({**members, "detail": error.detail, "instance": ""})

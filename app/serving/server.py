@@ -28,6 +28,7 @@ from app.resources.packages import import_modules
 from app.resources.registry import discover
 from app.servers.embedded import STOP_SECONDS, EmbeddedDatabase
 from app.serving.access import describe_access
+from app.serving.descriptors import allow_most, describe_few
 from app.serving.logs import configure_logging
 from app.serving.metrics import share_metrics
 from app.serving.workers import Report, Workers, when_parent_ends
@@ -43,6 +44,7 @@ _log = logging.getLogger("docsheet.server")
 def serve(settings: Settings, console: Console) -> None:
     """Serves until SIGINT or SIGTERM; raises `StartError` for whatever prevents the start."""
     signal.signal(signal.SIGTERM, _leave)  # its default would end us before the database is closed
+    allow_most()
     listening = _listen(settings)
     try:
         if settings.WORKERS > 1:
@@ -68,7 +70,7 @@ def _serve_alone(settings: Settings, listening: socket.socket, console: Console)
             embedded = opening.result()
         used = _with_uri(settings, embedded)
         configure_logging(used)
-        _say_who_gets_in(used)
+        _warn(used)
         _require_administrator(used)
         app = application.create_app(used)
         _announce(used, listening, embedded, console)
@@ -85,7 +87,7 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
     try:
         used = _with_uri(settings, embedded)
         configure_logging(used)
-        _say_who_gets_in(used)
+        _warn(used)
         _require_administrator(used)
         with (
             share_metrics(used) as on_death,
@@ -98,8 +100,8 @@ def _serve_with_workers(settings: Settings, listening: socket.socket, console: C
             embedded.close()
 
 
-def _say_who_gets_in(settings: Settings) -> None:
-    if sentence := describe_access(settings):
+def _warn(settings: Settings) -> None:
+    for sentence in filter(None, (describe_access(settings), describe_few())):
         _log.warning("%s", sentence)
 
 

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
-from app.errors import RequestError
+from app.errors import RequestError, Unavailable
 from app.transfers.forking import CONTEXT
 from app.transfers.inherited import Inherited
 from app.transfers.traffic import Traffic, Turns
@@ -85,10 +85,15 @@ class Child(Generic[Outcome]):
     async def start(self) -> None:
         """Forks the child.
 
-        Cancelled in the middle, it goes on for a moment, and `close` waits for it.
+        Cancelled in the middle, it goes on for a moment, and `close` waits for it. Raises
+        `Unavailable` where the system has no more processes or open files.
         """
         self._starting = asyncio.ensure_future(asyncio.to_thread(self._start))
-        await asyncio.shield(self._starting)
+        try:
+            await asyncio.shield(self._starting)
+        except (OSError, EOFError) as error:  # EOFError: the fork server has ended
+            why = (error.strerror if isinstance(error, OSError) else None) or "it ended at once"
+            raise Unavailable(f"The {self._work.name} can't be started here ({why}).") from error
 
     def _start(self) -> None:
         with ExitStack() as opened:

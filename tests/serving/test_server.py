@@ -1,15 +1,18 @@
 """`python -m app serve`: what hinders the start is one sentence; signals end server and mongod."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.serving.descriptors import allow_most
 from tests.support.mongod import require_mongod
 from tests.support.nursery import nursery
 from tests.support.processes import find_processes
@@ -185,3 +188,48 @@ def test_killed_server_leaves_no_mongod_and_the_next_one_finds_the_documents(
         until_gone(tmp_path)
     with embedded(tmp_path) as server:
         assert [user["name"] for user in httpx.get(f"{server.address}/users/").json()] == ["A"]
+
+
+def test_connections_leave_files_for_the_work(mongo_uri: str) -> None:
+    """Those for which there is no place are told, one line is logged, and exports go on."""
+    with (
+        LiveServer(MONGO_URI=mongo_uri) as server,
+        httpx.Client(base_url=server.address) as early,
+        ExitStack() as opened,
+    ):
+        assert early.get("/users/").status_code == 200
+        open_now = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+        most = open_now + 40
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (most, most))
+        port = httpx.URL(server.address).port
+        connections = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", port or 0), LONGEST))
+            for _ in range(2 * most)
+        ]
+        answers = [ask(connection) for connection in connections]
+        refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503 ")]
+        assert len(refused) > most
+        assert b"\r\nretry-after: 5\r\n" in refused[0]
+        assert b'"detail":"The server has too many connections; try again soon."' in refused[0]
+        assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in set(answers) - set(refused))
+        assert early.get("/users/export/csv").status_code == 200
+        assert server.log.count("New connections are answered with 503") == 1
+        opened.close()
+        wait_for(lambda: httpx.get(f"{server.address}/livez").status_code == 200)
+
+
+def ask(connection: socket.socket) -> bytes:
+    with suppress(ConnectionError):  # it was answered before it asked
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return connection.recv(4096)
+
+
+def test_as_many_files_may_be_open_as_are_allowed() -> None:
+    given = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        for soft, hard, allowed in ((64, 512, 512), (512, 512, 512)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, given[1]))
+            allow_most(hard)
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (allowed, given[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, given)
