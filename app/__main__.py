@@ -72,7 +72,7 @@ def _report() -> Iterator[None]:
         yield
     except DocsheetError as error:
         hint = " `docsheet doctor` says why." if isinstance(error, Unavailable) else ""
-        err.print(f"docsheet: {error}{hint}", style="red", highlight=False, markup=False)
+        err.print(f"docsheet: {error}{hint}", style="red")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -80,7 +80,7 @@ def _report() -> Iterator[None]:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        out.print(f"docsheet {VERSION}", highlight=False)
+        out.print(f"docsheet {VERSION}")
         raise typer.Exit
 
 

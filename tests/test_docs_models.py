@@ -11,7 +11,7 @@ import pytest
 
 from app.api.routing import list_reserved_steps
 from app.application import create_app
-from app.commands.samples import QuickFaker
+from app.commands.seed_samples import QuickFaker
 from app.errors import Invalid
 from app.resources.codec import decode
 from app.resources.documents import read_document, read_replacement

@@ -32,7 +32,7 @@ def _read_weight(parameter: str) -> float | None:
 
 
 def prefers_html(accept: str) -> bool:
-    """Whether HTML is preferred to JSON; of two that are wanted alike, the one named first."""
+    """Whether HTML is preferred to JSON; of two with one weight, the one named first."""
     weights = read_weights([accept])
     order = list(weights)
     page = _find(weights, "text/html", "text/*")

@@ -1,1 +1,1 @@
-"""The commands of `docsheet`, one file each."""
+"""The commands of `docsheet`, one file each; what one command alone uses begins with its name."""

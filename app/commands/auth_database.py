@@ -66,4 +66,4 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def say(sentence: str) -> None:
     """Writes a sentence, or what was asked for, to standard output."""
-    out.print(sentence, highlight=False, markup=False)
+    out.print(sentence)

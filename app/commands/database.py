@@ -54,5 +54,5 @@ def open_database(settings: Settings) -> Iterator[str]:
     with EmbeddedDatabase.of(settings, share=True) as embedded:
         if embedded.is_new:
             folder = settings.DATA_DIR.expanduser().resolve()
-            err.print(f"A new, empty database was made in {folder}.", highlight=False, markup=False)
+            err.print(f"A new, empty database was made in {folder}.")
         yield embedded.uri

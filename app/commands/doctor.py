@@ -10,9 +10,9 @@ import typer
 from pymongo.errors import OperationFailure, PyMongoError
 from rich.console import Console
 
-from app.commands.case import Case, Finding
 from app.commands.database import open_database
-from app.commands.steps import STEPS, Step, first_line
+from app.commands.doctor_case import Case, Finding
+from app.commands.doctor_steps import STEPS, Step, first_line
 from app.commands.terminal import out
 from app.settings import Settings, read_settings
 from app.store.codes import Code
@@ -43,20 +43,17 @@ def examine(settings: Settings, console: Console) -> bool:
     fix, close = "", ""
     with open_database(settings) as uri:
         for name, finding in findings(Case(settings, uri)):
-            console.print(
-                f"[{_STYLES[finding.state]}]{finding.state:>13}[/]  {name:<16} ",
-                end="",
-                highlight=False,
-            )
-            console.print(finding.detail, highlight=False, markup=False)
+            console.print(f"{finding.state:>13}", style=_STYLES[finding.state], end="")
+            console.print(f"  {name:<16} ", end="")
+            console.print(finding.detail)
             if finding.state == "fails":
                 fix = fix or finding.fix
             elif finding.state == "open":
                 close = close or finding.fix
     if fix:
-        console.print(f"\nTo fix this: {fix}", highlight=False, markup=False)
+        console.print(f"\nTo fix this: {fix}")
     elif close:
-        console.print(f"\nTo close what is open: {close}", highlight=False, markup=False)
+        console.print(f"\nTo close what is open: {close}")
     return not fix
 
 

@@ -127,9 +127,7 @@ def export(
         with open_target(output) as file, translate_errors(patterns=download.plan.patterns):
             _write(download, collection, file, tally, settings, console)
     place = "standard output" if output == STDOUT else output
-    console.print(
-        f"{tally.rows:,} rows, {tally.size:,} bytes, to {place}.", highlight=False, markup=False
-    )
+    console.print(f"{tally.rows:,} rows, {tally.size:,} bytes, to {place}.")
 
 
 def read_view(

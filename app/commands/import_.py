@@ -65,7 +65,7 @@ def run(
     )
     _show(ended.report)
     if ended.error is not None:
-        err.print(f"docsheet: {ended.error}", style="red", highlight=False, markup=False)
+        err.print(f"docsheet: {ended.error}", style="red")
     if ended.error is not None or ended.report.failed:
         raise typer.Exit(1)
 
@@ -98,7 +98,7 @@ def import_file(
             corrections.seek(0)
             with open_target(sheet) as target:
                 shutil.copyfileobj(corrections, target)
-            err.print(f"The rows to correct are in {sheet}.", highlight=False, markup=False)
+            err.print(f"The rows to correct are in {sheet}.")
     return ended
 
 
@@ -179,7 +179,7 @@ class _Watch:
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._progress.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            err.print(self._explain_interruption(), highlight=False, markup=False)
+            err.print(self._explain_interruption())
 
     def tell(self, checked: int, due: int, written: int) -> None:
         """Shows how far the import is."""
@@ -206,13 +206,13 @@ def _show(report: Report) -> None:
         f"{report.rows:,} rows: {report.inserted:,} inserted, {report.updated:,} updated, "
         f"{report.unchanged:,} unchanged, {report.failed:,} failed."
     )
-    out.print(counts, highlight=False, markup=False)
+    out.print(counts)
     errors = [(_place(one), one["column"], one["value"], one["detail"]) for one in report.errors]
     if errors:
         _show_rows(TITLES, errors)
     if len(errors) >= SHOWN:
         first = f"These are the first {SHOWN} errors; --report FILE writes all of them to a sheet."
-        err.print(first, highlight=False, markup=False)
+        err.print(first)
     if report.changes:
         titles = ("row", "field", "before", "after")
         _show_rows(titles, [tuple(one[title] for title in titles) for one in report.changes])

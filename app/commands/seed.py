@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.database import find_resource, open_database, translate_errors
-from app.commands.samples import QuickFaker
+from app.commands.seed_samples import QuickFaker
 from app.commands.terminal import out
 from app.errors import Invalid, StartError
 from app.resources.documents import read_document
@@ -104,9 +104,7 @@ class _Seeding:
             others = collection.find({}, {"_id": 1}, sort=[("_id", 1)], limit=count)
             self._keys[resource.name] = [_show(one["_id"]) for one in others]
         more = _describe_skipped(count - stored, self._seed)
-        self._console.print(
-            f"{stored:,} documents stored in {resource.name!r}{more}.", highlight=False
-        )
+        self._console.print(f"{stored:,} documents stored in {resource.name!r}{more}.")
 
     def _make_bulks(self, resource: Resource, count: int) -> Iterator[list[Document]]:
         """The documents, checked by the model, with a progress bar."""

@@ -45,15 +45,9 @@ def verify(settings: Settings, path: Path, export_id: str, console: Console) -> 
         )
     problem = _problem(record, size, sha256)
     if problem:
-        console.print(
-            f"{path} is not that export: {problem}.", style="red", highlight=False, markup=False
-        )
+        console.print(f"{path} is not that export: {problem}.", style="red")
         return False
-    console.print(
-        f"{path} is whole: {record.documents:,} documents, {size:,} bytes.",
-        highlight=False,
-        markup=False,
-    )
+    console.print(f"{path} is whole: {record.documents:,} documents, {size:,} bytes.")
     return True
 
 

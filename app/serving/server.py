@@ -254,7 +254,7 @@ def _announce(
         ("Database", _describe_database(settings, embedded)),
     ]
     for name, value in lines:
-        console.print(f"{name:<19} {value}", highlight=False, markup=False)
+        console.print(f"{name:<19} {value}")
     sys.stdout.flush()
 
 

@@ -11,9 +11,9 @@ from bson import DBRef
 from pymongo import MongoClient
 from rich.console import Console
 
-from app.commands.case import Case, Finding
 from app.commands.doctor import examine, findings
-from app.commands.steps import STEPS
+from app.commands.doctor_case import Case, Finding
+from app.commands.doctor_steps import STEPS
 from app.resources.registry import discover
 from app.servers.process import Mongod, ask
 from app.servers.replica_set import ReplicaSet

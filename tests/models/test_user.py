@@ -1,6 +1,6 @@
 """The sample of `models/user.py`."""
 
-from app.commands.samples import QuickFaker
+from app.commands.seed_samples import QuickFaker
 from app.resources.documents import read_document
 from app.resources.registry import discover
 

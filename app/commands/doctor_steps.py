@@ -19,8 +19,8 @@ from pymongo.errors import (
 )
 from pymongo.uri_parser import parse_uri
 
-from app.commands import exposure
-from app.commands.case import Case, Finding
+from app.commands import doctor_exposure as exposure
+from app.commands.doctor_case import Case, Finding
 from app.errors import DeclarationError
 from app.resources.notes import describe_unserved
 from app.resources.registry import Resource, discover

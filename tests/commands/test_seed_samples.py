@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from app.commands import samples
-from app.commands.samples import COUNTRIES, QuickFaker
+from app.commands import seed_samples as samples
+from app.commands.seed_samples import COUNTRIES, QuickFaker
 
 
 def draw(seed: int) -> list[Any]:

@@ -12,7 +12,7 @@ from app.auth.administrators import there_is_one
 from app.auth.documents import Account, Key, Role, Share
 from app.auth.patterns import judge_by
 from app.auth.roles import Roles
-from app.commands.case import Case, Finding
+from app.commands.doctor_case import Case, Finding
 from app.serving.access import describe_access, list_names
 from app.settings import Settings, is_loopback
 from app.store.client import Connection

@@ -15,9 +15,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
 
-from app.commands.case import Case, Finding
 from app.commands.doctor import findings
-from app.commands.exposure import examine_callers, examine_https, examine_password
+from app.commands.doctor_case import Case, Finding
+from app.commands.doctor_exposure import examine_callers, examine_https, examine_password
 from app.resources.registry import discover
 from app.serving.access import describe_access
 from app.settings import Settings
