@@ -12,6 +12,7 @@ def show(text: str) -> str:
 
 
 def suggest_nearest(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` with the nearest of the known words, or nothing."""
-    found = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    """` Did you mean 'x'?` with the nearest of the known words, whatever the case, or nothing."""
+    words = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(word.lower(), words, 1, 0.6)
+    return f" Did you mean {words[found[0]]!r}?" if found else ""

@@ -25,7 +25,7 @@ from app.api.problems import problem
 from app.api.proxies import Proxies
 from app.api.redaction import HIDDEN
 from app.api.routing import decode_path
-from app.errors import BadRequest, Fault, Forbidden, RequestError
+from app.errors import BadRequest, Fault, Forbidden, NotFound, RequestError
 from app.settings import Settings
 from app.transfers.traffic import Traffic
 
@@ -99,10 +99,10 @@ class Gate:
         async def send_marked(message: Message) -> None:
             kind = message["type"]
             if kind == "websocket.close" and not state[STATUS]:  # it was never accepted
-                state[STATUS] = FORBIDDEN
                 if _DENIAL in scope.get("extensions", {}):
-                    await _deny(send_marked)
+                    await refuse(_why_closed(scope, message), scope, receive, send_marked)
                     return
+                state[STATUS] = FORBIDDEN
             elif kind in _STARTS:
                 self._traffic.end(span)
                 state[STATUS] = message.get("status", SWITCHING_PROTOCOLS)
@@ -183,11 +183,11 @@ def _refuse_second_host(scope: Scope) -> None:
         raise BadRequest(detail, Fault(detail, header="Host"))
 
 
-async def _deny(send: Send) -> None:
-    """Refuses a WebSocket as a server does that gets a close for an answer, but with headers."""
-    headers = [(b"content-length", b"0")]
-    await send({"type": f"{_DENIAL}.start", "status": FORBIDDEN, "headers": headers})
-    await send({"type": f"{_DENIAL}.body", "body": b""})
+def _why_closed(scope: Scope, message: Message) -> RequestError:
+    """The error that a WebSocket is which is closed before it was accepted."""
+    if "endpoint" not in scope:  # no route took it
+        return NotFound(f"No WebSocket can be opened at {scope['path']}.")
+    return Forbidden(message.get("reason") or "This WebSocket may not be opened.")
 
 
 async def refuse(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:

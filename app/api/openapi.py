@@ -63,6 +63,8 @@ def describe(
     described = {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "security": [],
         "paths": paths,
         "components": {"schemas": schemas, "headers": _headers()},
         "tags": [{"name": resource.name, "description": _doc(resource)} for resource in served],

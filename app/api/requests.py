@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterable
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
@@ -33,8 +33,20 @@ def parse_pairs(query: bytes) -> list[tuple[str, str]]:
             query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=5000
         )
     except ValueError:
-        detail = "The query string must be percent-encoded UTF-8, with at most 5,000 parameters."
-        raise Invalid(detail, Fault(detail, parameter="")) from None
+        raise _make_query_error(query) from None
+
+
+def _make_query_error(query: bytes) -> Invalid:
+    """422 for a query string that can't be read; it names the parameter that isn't UTF-8."""
+    for pair in query.split(b"&"):
+        try:
+            unquote_to_bytes(pair).decode()
+        except UnicodeDecodeError:
+            name = unquote_to_bytes(pair.partition(b"=")[0]).decode(errors="replace")
+            detail = f"{name}: must be percent-encoded UTF-8."
+            return Invalid(detail, Fault(detail, parameter=name))
+    detail = "The query string must be percent-encoded UTF-8, with at most 5,000 parameters."
+    return Invalid(detail, Fault(detail, parameter=""))
 
 
 def refuse_parameters(request: Request, known: Collection[str] = ()) -> None:

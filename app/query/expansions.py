@@ -28,7 +28,9 @@ class Expansion:
 
 def read_expand(names: "Names", text: str) -> tuple[Expansion, ...]:
     """The links of `author,books.author`; raises `ValueError` with a sentence."""
-    paths = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    paths = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    if "" in paths:
+        raise ValueError("one link is empty; expand looks like author,books.author")
     return tuple(_expansions(names, paths, 1))
 
 

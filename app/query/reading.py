@@ -100,8 +100,10 @@ class Reading:
         text = self.text("fields")
         if text is None:
             return None
-        paths = dict.fromkeys(part.strip() for part in text.split(",") if part.strip())
-        for path in paths:
+        paths = dict.fromkeys(part.strip() for part in text.split(","))
+        if "" in paths:
+            self._fault("fields", "one path is empty; fields look like name,profile.age")
+        for path in filter(None, paths):
             if self._names.path(path) is None:
                 self._fault(
                     "fields", f"there is no field {path!r}.{self._resource.suggest_nearest(path)}"

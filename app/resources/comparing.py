@@ -12,6 +12,8 @@ def is_same(one: Any, other: Any, *, exactly: bool) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         pairs = zip(one, other, strict=False)
         return len(one) == len(other) and all(is_same(*pair, exactly=exactly) for pair in pairs)
+    if isinstance(one, float) and isinstance(other, float):
+        return repr(one) == repr(other)  # which 0.0 and -0.0 have not in common
     if type(one) is not type(other) and (exactly or {bool, str} & {type(one), type(other)}):
         return False
     return bool(one == other)

@@ -21,7 +21,16 @@ from app.serving.descriptors import Places
 
 _log = logging.getLogger("docsheet.access")
 _request_line = re.compile(rb"([A-Z]+) ([^ ]+) (HTTP/1\.[01])").fullmatch
+_is_key = re.compile(rb"[A-Za-z0-9+/]{22}==").fullmatch  # 16 bytes
 _places = Places()
+
+
+def _is_handshake(method: str, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a request for `websocket` is a client's handshake (RFC 6455, section 4.2.1)."""
+    keys = [value for name, value in headers if name == b"sec-websocket-key"]
+    versions = [value for name, value in headers if name == b"sec-websocket-version"]
+    is_key = len(keys) == 1 and _is_key(keys[0].strip()) is not None
+    return method == "GET" and is_key and versions == [b"13"]
 
 
 class Protocol(HttpToolsProtocol):
@@ -49,6 +58,10 @@ class Protocol(HttpToolsProtocol):
                     + rest
                 )
         super().data_received(data)
+
+    def _should_upgrade(self) -> bool:
+        """Whether a WebSocket is to be opened; a handshake that is none is a plain request."""
+        return super()._should_upgrade() and _is_handshake(self.scope["method"], self.headers)
 
     def on_message_begin(self) -> None:
         """Begins a request; called by httptools."""

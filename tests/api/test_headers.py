@@ -1,5 +1,6 @@
 """The headers of every answer, whoever makes it; and what a page may load."""
 
+import json
 import re
 import shutil
 import socket
@@ -16,6 +17,7 @@ from mongomock_motor import AsyncMongoMockClient
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from app.api.media_types import PROBLEM
 from app.application import create_app
 from app.settings import Settings
 from tests.support.server import LiveServer
@@ -36,6 +38,8 @@ def fails() -> None:
 async def closed(socket: WebSocket) -> None:
     await socket.close()
 """
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # of a WebSocket's handshake (RFC 6455, section 1.2)
 
 
 def check(headers: Any) -> None:
@@ -97,21 +101,41 @@ def test_they_stand_on_every_answer(
 
 @pytest.mark.mongod
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "words", "status"),
     [
-        ("/extra/closed", {}),
-        ("/nowhere", {}),
-        ("/extra/closed", {"origin": "https://evil.example"}),
-        ("/extra/closed", {"additional_headers": {"Sec-Fetch-Site": "cross-site"}}),
+        ("/extra/closed", {}, 403),
+        ("/nowhere", {}, 404),
+        ("/extra/closed", {"origin": "https://evil.example"}, 403),
+        ("/extra/closed", {"additional_headers": {"Sec-Fetch-Site": "cross-site"}}, 403),
     ],
 )
 def test_they_stand_on_a_refused_websocket(
-    extended: LiveServer, path: str, words: dict[str, Any]
+    extended: LiveServer, path: str, words: dict[str, Any], status: int
 ) -> None:
     with pytest.raises(InvalidStatus) as caught:
         connect(extended.address.replace("http", "ws") + path, **words)
-    assert caught.value.response.status_code == 403
-    check(caught.value.response.headers)
+    refused = caught.value.response
+    check(refused.headers)
+    assert refused.headers["Content-Type"] == PROBLEM
+    assert refused.status_code == status == json.loads(refused.body)["status"]
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("POST", {"Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13"}),
+        ("GET", {"Sec-WebSocket-Version": "13"}),
+        ("GET", {"Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "7"}),
+    ],
+)
+def test_they_stand_on_the_answer_to_what_is_no_handshake(
+    extended: LiveServer, method: str, headers: dict[str, str]
+) -> None:
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket", **headers}
+    answer = httpx.request(method, extended.address + "/nowhere", headers=asked)
+    check(answer.headers)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, PROBLEM)
 
 
 @pytest.mark.mongod

@@ -111,10 +111,12 @@ def test_a_pattern_has_at_most_200_characters(http: httpx.Client, name: str) -> 
 
 
 def test_what_is_no_utf8_is_refused(http: httpx.Client, server: LiveServer) -> None:
-    for query in ("keyword=%FF", "name=%ED%A0%80", "%FF=1"):
-        answer = http.get(f"/users/?{query}")
-        assert answer.status_code == 422
-        assert "UTF-8" in answer.json()["detail"]
+    for query, name in (
+        ("limit=1&keyword=%FF", "keyword"),
+        ("name=%ED%A0%80", "name"),
+        ("%FF=1", "\ufffd"),
+    ):
+        assert "UTF-8" in refused(http, query, name)
 
 
 # --- sort -----------------------------------------------------------------------------------------
@@ -191,6 +193,16 @@ def test_fields(
 )
 def test_a_field_that_can_not_be(http: httpx.Client, fields: str) -> None:
     assert "no field" in refused(http, f"fields={fields}", "fields")
+
+
+def test_a_field_in_another_case_is_suggested(http: httpx.Client) -> None:
+    assert "Did you mean 'name'?" in refused(http, "fields=NAME", "fields")
+
+
+@pytest.mark.parametrize("text", [",", "name,", "name,,age"])
+@pytest.mark.parametrize("parameter", ["fields", "sort", "expand"])
+def test_a_list_of_names_has_no_empty_one(http: httpx.Client, parameter: str, text: str) -> None:
+    assert "is empty" in refused(http, f"{parameter}={text}", parameter)
 
 
 # --- limit and skip -------------------------------------------------------------------------------

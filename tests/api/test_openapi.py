@@ -53,6 +53,7 @@ def resolved(described: Any, schema: Any) -> Any:
 
 def test_it_names_every_route(described: Any) -> None:
     assert described["openapi"].startswith("3.1.")
+    assert (described["servers"], described["security"]) == ([{"url": "/"}], [])
     paths = {(method, path) for method, path, _ in operations(described)}
     assert paths >= {
         ("get", "/users/"), ("post", "/users/"), ("get", "/users/{_id}"), ("put", "/users/{_id}"),

@@ -249,6 +249,12 @@ def test_number_of_another_type_is_a_change() -> None:
     assert type(change.set["anything"]) is int
 
 
+def test_zero_of_another_sign_is_a_change() -> None:
+    for sent, stored in ((-0.0, 0.0), (0.0, -0.0)):
+        change = read_patch(SHEET, {"anything": sent}, raw_of({"anything": stored}))
+        assert str(change.set["anything"]) == str(sent)
+
+
 def test_field_with_a_name_twice_is_patched_where_it_is_shown() -> None:
     twice = join_elements([bson.encode({"x": 1, "y": 2})[4:-1], bson.encode({"x": 3})[4:-1]])
     raw = raw_of({"free": RawBSONDocument(twice)})
