@@ -155,11 +155,11 @@ def check(command: str, shown: str, ended: "subprocess.CompletedProcess[str]") -
 def check_doctor(text: str) -> None:
     """It reaches for the name itself, which is none of this machine; all else is closed."""
     states = dict(
-        re.findall(r"^ *(ok|open|fails|not permitted|skipped)  (\S[\S ]*?)  ", text, re.M)
+        re.findall(r"^ *(ok|open|fails|not permitted|skipped)  (\S[\S ]*?)  ", text, re.MULTILINE)
     )
     assert "open" in states
     found = {name.strip(): state for state, name in re.findall(
-        r"^ *(ok|open|fails)  ([\S ]{16})", text, re.M)}  # fmt: skip
+        r"^ *(ok|open|fails)  ([\S ]{16})", text, re.MULTILINE)}  # fmt: skip
     closed = ("callers", "password", "accounts", "roles", "keys and shares")
     assert {found[name] for name in closed} == {"ok"}, text
     assert found["https"] == "open"

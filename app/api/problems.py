@@ -27,23 +27,37 @@ _log = logging.getLogger("docsheet.error")
 
 def problem(error: RequestError, scope: Scope) -> Response:
     """The answer that a `RequestError` is; the log of the request gets its reason."""
-    page = "about:blank"
-    if error.problem:
-        page = f"{scope.get('root_path', '')}/docs/problems/{error.problem}"
-    response = _response(
-        scope,
-        error.status,
-        error.title,
-        error.detail,
-        error.faults,
-        error.headers,
-        page,
-        error.members,
-    )
+    scope.setdefault("state", {})[REASON] = error.detail
+    body = _describe(error, scope)
+    show: ShowProblem | None = scope.get(SHOW)
+    if show is not None and is_for_readers(scope) and takes_html(scope):
+        response = show(scope, body, error.headers)
+    else:
+        response = Response(_json(body), error.status, error.headers, PROBLEM)
     if isinstance(error, Unauthorized):
         for challenge in error.challenges:
             response.headers.append("WWW-Authenticate", challenge)
     return response
+
+
+def _describe(error: RequestError, scope: Scope) -> dict[str, Any]:
+    """The problem document (RFC 9457, section 3.1)."""
+    page = "about:blank"
+    if error.problem:
+        page = f"{scope.get('root_path', '')}/docs/problems/{error.problem}"
+    body: dict[str, Any] = {
+        "type": page,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": scope["path"],
+    }
+    if error.faults:
+        body["errors"] = [
+            {name: value for name in _TOLD if (value := getattr(fault, name)) is not None}
+            for fault in error.faults
+        ]
+    return body | error.members
 
 
 async def on_request_error(request: Request, error: Exception) -> Response:
@@ -90,14 +104,15 @@ def _sentence(one: Any) -> str:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler for its own 404 and 405, and for what a user's endpoint raises."""
     assert isinstance(error, HTTPException)
-    title = _title(error.status_code)
     headers = dict(error.headers or {})
     if error.status_code < HTTPStatus.BAD_REQUEST:  # 304, or a redirection
         return Response(None, error.status_code, headers)
     detail = error.detail if isinstance(error.detail, str) else _text(error.detail)
     if detail == _phrase(error.status_code):
         detail = _make_detail(request, error.status_code, headers)
-    return _response(request.scope, error.status_code, title, detail, headers=headers)
+    ours = RequestError(detail, headers=headers)
+    ours.status, ours.title = error.status_code, _title(error.status_code)
+    return problem(ours, request.scope)
 
 
 def _title(status: int) -> str:
@@ -140,38 +155,7 @@ async def on_exception(request: Request, error: Exception) -> Response:
         "Something went wrong in the server; its log, by the X-Request-ID of this answer, "
         "says what."
     )
-    headers = {"Connection": "close"}
-    return _response(request.scope, 500, "Internal Server Error", detail, headers=headers)
-
-
-def _response(
-    scope: Scope,
-    status: int,
-    title: str,
-    detail: str,
-    faults: tuple[Fault, ...] = (),
-    headers: dict[str, str] | None = None,
-    page: str = "about:blank",
-    members: Mapping[str, Any] | None = None,
-) -> Response:
-    scope.setdefault("state", {})[REASON] = detail
-    body: dict[str, Any] = {
-        "type": page,
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "instance": scope["path"],
-    }
-    if faults:
-        body["errors"] = [
-            {name: value for name in _TOLD if (value := getattr(fault, name)) is not None}
-            for fault in faults
-        ]
-    body |= members or {}
-    show: ShowProblem | None = scope.get(SHOW)
-    if show is not None and is_for_readers(scope) and takes_html(scope):
-        return show(scope, body, headers or {})
-    return Response(_json(body), status, headers, PROBLEM)
+    return problem(RequestError(detail, headers={"Connection": "close"}), request.scope)
 
 
 def _json(body: dict[str, Any]) -> bytes:

@@ -239,7 +239,7 @@ def end_value(direction: int) -> bytes:
 def after(
     sort: Sort, place: bytes, *, inclusive: bool = False, backwards: bool = False
 ) -> dict[str, Any]:
-    """The condition of documents behind the position: k1 > v1, or k1 = v1 and k2 > v2, or …
+    """The condition of documents behind the position: k1 > v1, or k1 = v1 and k2 > v2, and so on.
 
     `inclusive` takes those at the position itself as well; `backwards` those before it.
     """

@@ -61,6 +61,10 @@ def make_unknown_field(shape: Shape | None, steps: Steps) -> Fault:
 def faults_of(
     error: pydantic.ValidationError, body: Any, shape: Shape, prefix: Steps = ()
 ) -> list[tuple[Steps, Fault]]:
+    """The faults that pydantic found in a body, one for each place, with the steps to it.
+
+    `shape` is that of the model, `prefix` leads to the part of the body that was validated.
+    """
     pairs: list[tuple[Steps, Fault]] = []
     for one in error.errors(include_url=False, include_context=True):
         steps = _steps(body, (*prefix, *one["loc"]), one["type"])

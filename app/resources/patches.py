@@ -240,7 +240,7 @@ def _edit(
             element = b""
             if old is not None:
                 edit.unsets.append(_path(steps))
-        elif old is not None and _goes_inside(raw, old, sent, view.get(name), value):
+        elif old is not None and _goes_inside(old, sent, view.get(name), value):
             inner = _edit(
                 raw[old.value : old.end],
                 sent,
@@ -263,7 +263,7 @@ def _edit(
     return edit
 
 
-def _goes_inside(raw: bytes, old: Element, sent: Any, shown: Any, value: Any) -> bool:
+def _goes_inside(old: Element, sent: Any, shown: Any, value: Any) -> bool:
     parts = (sent, shown, value)
     return old.kind == OBJECT and all(isinstance(part, Mapping) for part in parts)
 

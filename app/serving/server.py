@@ -230,7 +230,7 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
 
 
 def _log_config() -> dict[str, Any]:
-    """uvicorn's loggers without handlers of their own: everything goes one way."""
+    """The loggers of uvicorn without handlers of their own: everything goes one way."""
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
     config["handlers"] = {}
     config["loggers"] = {"uvicorn": {"level": "WARNING"}, "uvicorn.error": {"level": "WARNING"}}

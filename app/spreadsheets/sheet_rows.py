@@ -170,7 +170,7 @@ class ParsedSheet:
         self._done.clear()
         return taken
 
-    def _handlers(
+    def _handlers(  # noqa: C901 - what it calls would cost a call for each tag
         self, cells: CellMaker, number: int
     ) -> tuple[Callable[[str, list[str]], None], Callable[[str], None]]:
         """Closures, for they are called some ten times for each cell."""

@@ -537,7 +537,7 @@ class Reader:
     def _command(
         self, entry: Entry, size: int, projection: dict[str, Any] | None
     ) -> dict[str, Any]:
-        """https://www.mongodb.com/docs/manual/reference/command/find/"""
+        """The command `find` (https://www.mongodb.com/docs/manual/reference/command/find/)."""
         command: dict[str, Any] = {
             "find": self._collection.name,
             "filter": entry.condition,

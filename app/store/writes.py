@@ -85,7 +85,6 @@ class Writes:
         self, keys: Iterable[Any], matches: Matches | None, build: Callable[[bytes], bytes]
     ) -> Stored:
         """Stores `build(stored document)` in place of the stored one, whole."""
-
         within = self._reach.within("update")
 
         def write(stored: Stored) -> Stored | None:

@@ -53,7 +53,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.samp
         "\t",
         "王小明",
         "🙂",
-        "‮abc",
+        "\u202eabc",  # right to left
         "＝1",
         "\x01",
         "-5",

@@ -58,7 +58,8 @@ def read(answer: httpx.Response) -> str:
 
 def find_fault(answer: httpx.Response, name: str) -> str:
     """What is said beside a control."""
-    found = re.search(rf'id="error:{re.escape(name)}">(.*?)</span>\s*</span>', answer.text, re.S)
+    pattern = rf'id="error:{re.escape(name)}">(.*?)</span>\s*</span>'
+    found = re.search(pattern, answer.text, re.DOTALL)
     return html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
 
 
@@ -248,7 +249,7 @@ async def test_a_table_of_accounts_is_searched_filtered_and_sorted(
         ("fields=name&limit=1&sort=name", ["anna"]),
     ):
         page = await admin.get(f"/ui/admin/accounts/?{query}")
-        rows = re.findall(r"<tr>.*?</tr>", page.text.partition("<tbody>")[2], re.S)
+        rows = re.findall(r"<tr>.*?</tr>", page.text.partition("<tbody>")[2], re.DOTALL)
         cells = [re.sub(r"<[^>]+>", " ", row).split() for row in rows]
         assert [[one for one in row if one in ("anna", "bert", "root")] for row in cells] == [
             [name] for name in names

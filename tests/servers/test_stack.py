@@ -78,7 +78,7 @@ def test_every_variable_is_explained(text: str) -> None:
 
 def test_every_setting_is_explained_with_its_default() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \|", page, re.M))
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \|", page, re.MULTILINE))
     for name, field in Settings.model_fields.items():
         assert name in rows, f"docs/operations.md lacks {name}"
         default = (
