@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.query.compile import Compiler
-from app.query.names import Asked
+from app.query.names import Lookup
 from app.query.operators import MAX_LITERAL, MAX_PATTERN
 from app.query.parameters import Parameter, Taker, parameters_of
 from app.resources.fields import Field
@@ -150,7 +150,7 @@ def describe_in_query(
     """The parameters of a list or an export, its filters last."""
     filters = compiler.names.filters(parameters_of(taker, options))
     described = of_parameters(compiler, taker, options)
-    return described + [_filter(name, asked) for name, asked in filters.items()]
+    return described + [_filter(name, lookup) for name, lookup in filters.items()]
 
 
 def of_parameters(compiler: Compiler, taker: Taker, options: Sequence[str] = ()) -> list[Schema]:
@@ -169,10 +169,10 @@ def _of_query(parameter: Parameter, resource: Resource) -> Schema:
     return _parameter(parameter.name, "query", schema, description)
 
 
-def _filter(name: str, asked: Asked) -> Schema:
+def _filter(name: str, lookup: Lookup) -> Schema:
     """A filter, typed by its field."""
-    takes = asked.operator.takes
-    schema = value_schema(asked.found.field)
+    takes = lookup.operator.takes
+    schema = value_schema(lookup.found.field)
     if takes == "presence":
         schema = {"type": "boolean"}
     elif takes == "pattern":
@@ -181,7 +181,7 @@ def _filter(name: str, asked: Asked) -> Schema:
         schema = {"type": "string", "maxLength": MAX_LITERAL}
     elif takes == "values":
         schema = {"type": "array", "items": schema}
-    description = f"`{asked.path}` {asked.operator.description}."
+    description = f"`{lookup.path}` {lookup.operator.description}."
     described = _parameter(name, "query", schema, description)
     return described | ({"style": "form", "explode": True} if takes == "values" else {})
 

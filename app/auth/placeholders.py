@@ -14,9 +14,9 @@ import bson
 
 from app.auth.patterns import Judge, trust
 from app.errors import Fault, Invalid
-from app.query.names import Asked, Names
+from app.query.names import Lookup, Names
 from app.query.parameters import Parameter, parameters_of
-from app.query.reading import Reading
+from app.query.reader import QueryReader
 
 Pairs = tuple[tuple[str, str], ...]
 Attributes = Mapping[str, Any]  # by the name behind `account.`
@@ -90,12 +90,12 @@ def _refuse(names: Names, name: str, value: str) -> str:
 
 
 def _is_known(names: Names, name: str) -> bool:
-    return name == KEYWORD or names.find_condition(name) is not None
+    return name == KEYWORD or names.find_lookup(name) is not None
 
 
 def _is_pattern(names: Names, name: str) -> bool:
-    asked = names.find_condition(name)
-    return name == KEYWORD or (asked is not None and asked.operator.takes in _PATTERNS)
+    lookup = names.find_lookup(name)
+    return name == KEYWORD or (lookup is not None and lookup.operator.takes in _PATTERNS)
 
 
 def _read(names: Names, pairs: Sequence[tuple[str, str]]) -> tuple[Fault, ...]:
@@ -103,10 +103,10 @@ def _read(names: Names, pairs: Sequence[tuple[str, str]]) -> tuple[Fault, ...]:
 
     One that would vanish, as an empty value does, is refused: the rule would hold for all.
     """
-    reading = Reading(names, pairs, _KNOWN)
-    found = reading.conditions()
+    reader = QueryReader(names, pairs, _KNOWN)
+    found = reader.conditions()
     try:
-        reading.finish()
+        reader.finish()
     except Invalid as error:
         return error.faults
     if len(found) < _count_conditions(names, pairs):
@@ -117,12 +117,12 @@ def _read(names: Names, pairs: Sequence[tuple[str, str]]) -> tuple[Fault, ...]:
 
 def _count_conditions(names: Names, pairs: Iterable[tuple[str, str]]) -> int:
     """How many conditions the pairs must make: a list is one, however often it is given."""
-    lists = {name for name, _ in pairs if _takes_list(names.find_condition(name))}
+    lists = {name for name, _ in pairs if _takes_list(names.find_lookup(name))}
     return len(lists) + sum(name not in lists for name, _ in pairs)
 
 
-def _takes_list(asked: Asked | None) -> bool:
-    return asked is not None and asked.operator.takes == "values"
+def _takes_list(lookup: Lookup | None) -> bool:
+    return lookup is not None and lookup.operator.takes == "values"
 
 
 # --- for one account -----------------------------------------------------------------------------
@@ -138,23 +138,23 @@ def fill(names: Names, pairs: Pairs, attributes: Attributes) -> Pairs | None:
     try:
         for name, group in groupby(pairs, key=lambda pair: pair[0]):
             texts = [value for _, value in group]
-            filled += _fill_group(names.find_condition(name), name, texts, attributes)
+            filled += _fill_group(names.find_lookup(name), name, texts, attributes)
     except Unfilled:
         return None
     return None if _read(names, filled) else tuple(filled)
 
 
 def _fill_group(
-    asked: Asked | None, name: str, texts: list[str], attributes: Attributes
+    lookup: Lookup | None, name: str, texts: list[str], attributes: Attributes
 ) -> list[tuple[str, str]]:
     """The pairs of one name."""
     if not any(map(_placeholder.search, texts)):
         return [(name, text) for text in texts]
-    if asked is None or not _takes_list(asked):
+    if lookup is None or not _takes_list(lookup):
         return [(name, _fill_text(text, attributes)) for text in texts]
     parts = texts[0].split(",") if len(texts) == 1 else texts
     values = [value for part in parts for value in _fill_part(part, attributes)]
-    if not values and asked.operator.opposite:
+    if not values and lookup.operator.opposite:
         return []  # none of nothing: every document
     if not values:
         raise Unfilled

@@ -118,9 +118,9 @@ class Roles:
 
         `judge` says which regular expressions can't be.
         """
-        reading = _Reading(self.resources, self._names, judge)
-        allowed = reading.read(rules)
-        return Role(name, allowed, tuple(_once(reading.faults)))
+        reader = _RuleReader(self.resources, self._names, judge)
+        allowed = reader.read(rules)
+        return Role(name, allowed, tuple(_once(reader.faults)))
 
     def find(self, name: str, document: Mapping[str, Any] | None, judge: Judge = trust) -> Role:
         """The role of this name, given as it is stored; one that isn't there allows nothing."""
@@ -147,7 +147,7 @@ def _once(faults: Iterable[Fault]) -> Iterator[Fault]:
             yield fault
 
 
-class _Reading:
+class _RuleReader:
     """One reading of a role's rules; what is wrong is kept in `faults`."""
 
     def __init__(

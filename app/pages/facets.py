@@ -275,7 +275,7 @@ class _Making:
         return [pair for pair in self._pairs if not self._is_of(found, pair[0])]
 
     def _is_of(self, found: FieldPath, name: str) -> bool:
-        asked = self._names.find_condition(name)
+        asked = self._names.find_lookup(name)
         return asked is not None and asked.path == found.path
 
 

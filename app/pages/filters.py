@@ -28,7 +28,7 @@ from app.pages.picks import Pick, Picks, write_value
 from app.pages.pills import name_asked, split_values, take_off
 from app.pages.screens import Screens
 from app.pages.titles import describe
-from app.query.names import Asked, Names
+from app.query.names import Lookup, Names
 from app.query.operators import OPERATORS, Operator
 from app.resources.kinds import read_datetime, write_datetime
 
@@ -123,7 +123,7 @@ class Filters:
         return await self._show(request, access, draft, form)
 
     async def _add(
-        self, request: Request, access: Access, draft: Draft, asked: Asked, form: FilterForm
+        self, request: Request, access: Access, draft: Draft, asked: Lookup, form: FilterForm
     ) -> Response:
         names = access.compiler.names
         zone = self._screens.look(request).preferences.zone
@@ -161,7 +161,7 @@ class Making:
         self._zone = screen.preferences.zone
         self.words: Language = screen.language
 
-    def find(self, draft: Draft) -> Asked | None:
+    def find(self, draft: Draft) -> Lookup | None:
         """The condition that is being made; with the first operator where none fits."""
         asked = ask(self._names, draft.path, draft.operator)
         if asked is not None:
@@ -171,13 +171,13 @@ class Making:
         is_chosen = first is not None and not first.found.field.choices
         return (ask(self._names, draft.path, usual) if is_chosen else None) or first
 
-    def _list_asked(self, path: str) -> Iterator[Asked]:
+    def _list_asked(self, path: str) -> Iterator[Lookup]:
         for operator in OPERATORS.values():
             asked = ask(self._names, path, operator.name)
             if asked is not None and operator in list_operators(asked.found.field):
                 yield asked
 
-    async def make(self, draft: Draft, asked: Asked | None) -> FilterForm:
+    async def make(self, draft: Draft, asked: Lookup | None) -> FilterForm:
         """The form."""
         form = FilterForm(
             group_fields(self._names, asked),
@@ -203,13 +203,13 @@ class Making:
             zone=self._zone,
         )
 
-    def _describe(self, asked: Asked) -> str:
+    def _describe(self, asked: Lookup) -> str:
         return "" if asked.links else describe(self._names.resource.shape, asked.found.path)
 
-    def _describe_operator(self, asked: Asked, operator: Operator) -> tuple[str, str]:
+    def _describe_operator(self, asked: Lookup, operator: Operator) -> tuple[str, str]:
         return operator.name, describe_choice(self.words, asked.found.field, operator)
 
-    def _choose_input(self, asked: Asked) -> str:
+    def _choose_input(self, asked: Lookup) -> str:
         one, takes = asked.found.field, asked.operator.takes
         if takes == "presence":
             return "yes-no"
@@ -226,7 +226,7 @@ class Making:
         return write_local(text, self._zone) if kind == "datetime" else text
 
     async def _list_choices(
-        self, kind: str, asked: Asked, draft: Draft
+        self, kind: str, asked: Lookup, draft: Draft
     ) -> tuple[tuple[str, str], ...]:
         one = asked.found.field
         if kind == "yes-no":
@@ -238,7 +238,7 @@ class Making:
             return tuple((pick.key, pick.name) for pick in picks)
         return ()
 
-    def _choose(self, asked: Asked, text: str) -> tuple[str, str]:
+    def _choose(self, asked: Lookup, text: str) -> tuple[str, str]:
         """A value to choose, and its word."""
         is_own = own_values.are_own(self._names.resource, asked.found.field)
         return text, own_values.say(self.words, text) if is_own else text
@@ -283,7 +283,7 @@ def read_back(text: str) -> list[tuple[str, str]]:
         raise Invalid(detail, Fault(detail, parameter="back")) from None
 
 
-def group_fields(names: Names, chosen: Asked | None = None) -> tuple[FieldGroup, ...]:
+def group_fields(names: Names, chosen: Lookup | None = None) -> tuple[FieldGroup, ...]:
     """All fields that can be filtered, and the chosen one, by the model that nests them."""
     groups: dict[str, dict[str, str]] = {"": {}}
     every = [*names.filters().values(), *([chosen] if chosen is not None else ())]
@@ -295,16 +295,16 @@ def group_fields(names: Names, chosen: Asked | None = None) -> tuple[FieldGroup,
     )
 
 
-def _is_nested(asked: Asked) -> bool:
+def _is_nested(asked: Lookup) -> bool:
     return bool(asked.links) or "." in asked.found.path
 
 
-def _above(asked: Asked) -> Asked:
+def _above(asked: Lookup) -> Lookup:
     path = asked.found.path.rpartition(".")[0]
     return replace(asked, found=replace(asked.found, path=path))
 
 
-def make_pairs(names: Names, asked: Asked, values: Sequence[str]) -> list[tuple[str, str]]:
+def make_pairs(names: Names, asked: Lookup, values: Sequence[str]) -> list[tuple[str, str]]:
     """The parameters of a condition; of one text among several what takes it whole."""
     path, operator = asked.path, asked.operator.name
     if len(values) == 1 and "," in values[0]:
@@ -317,7 +317,7 @@ def add_pairs(names: Names, pairs: Pairs, added: Pairs) -> list[tuple[str, str]]
     """The pairs with a condition more; values of one that is there already become one list."""
     rest = addresses.without(pairs, "after", "skip")
     name = added[0][0]
-    asked = names.find_condition(name)
+    asked = names.find_lookup(name)
     if asked is not None and asked.operator.takes == "values":
         known = split_values(asked, [value for one, value in rest if one == name and value])
         values = dict.fromkeys((*known, *(value for _, value in added)))
@@ -328,7 +328,7 @@ def add_pairs(names: Names, pairs: Pairs, added: Pairs) -> list[tuple[str, str]]
 # --- the reader's time ---
 
 
-def read_value(asked: Asked, text: str, zone: str) -> str:
+def read_value(asked: Lookup, text: str, zone: str) -> str:
     """A value as a filter has it: a time without an offset is one of the reader's zone."""
     takes = asked.operator.takes
     if asked.found.field.kind != "datetime" or takes not in ("value", "values"):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.pages.languages import N_, Language
-from app.query.names import Asked
+from app.query.names import Lookup
 from app.query.operators import OPERATORS, Operator
 from app.resources.fields import Field
 
@@ -55,7 +55,7 @@ def describe_choice(words: Language, field: Field, operator: Operator) -> str:
     return words.gettext(wording.of_times if is_of_times else wording.words)
 
 
-def describe_condition(words: Language, asked: Asked, text: str) -> str:
+def describe_condition(words: Language, asked: Lookup, text: str) -> str:
     """The operator between a field and its value: `≥`, `is one of`."""
     wording = WORDINGS[asked.operator.name]
     if asked.operator.takes == "presence" and text.lower() == "false":

@@ -12,7 +12,7 @@ from app.pages.languages import Language
 from app.pages.operators import describe_condition
 from app.pages.tables import cells_of
 from app.pages.titles import title_whole
-from app.query.names import Asked, Names
+from app.query.names import Lookup, Names
 from app.resources.kinds import KINDS
 
 LONGEST = 500  # characters of values that go into the address of the form
@@ -23,7 +23,7 @@ Linked = Mapping[tuple[str, str], str]  # what documents are called, by collecti
 class Asking:
     """One condition of an address: its pairs there, and the texts that it compares with."""
 
-    asked: Asked
+    asked: Lookup
     pairs: tuple[tuple[str, str], ...]
     texts: tuple[str, ...]
 
@@ -51,7 +51,7 @@ def list_askings(names: Names, pairs: Pairs) -> list[Asking]:
     """The conditions of an address, in its order."""
     found: dict[object, Asking] = {}
     for number, (name, text) in enumerate(pairs):
-        asked = names.find_condition(name)
+        asked = names.find_lookup(name)
         if asked is None or _is_absent(asked, text):
             continue
         # What takes several values is one condition, however often it is there.
@@ -66,16 +66,16 @@ def list_askings(names: Names, pairs: Pairs) -> list[Asking]:
 def list_unfiltered(names: Names, pairs: Pairs) -> list[tuple[str, str]]:
     """The pairs of an address that are no conditions, but for where its page begins."""
     rest = addresses.without(pairs, "after", "skip")
-    return [pair for pair in rest if names.find_condition(pair[0]) is None]
+    return [pair for pair in rest if names.find_lookup(pair[0]) is None]
 
 
-def _is_absent(asked: Asked, text: str) -> bool:
+def _is_absent(asked: Lookup, text: str) -> bool:
     takes = asked.operator.takes
     is_text = asked.found.field.kind == "text" and takes not in ("presence", "pattern")
     return not text and not is_text and takes != "literal"
 
 
-def split_values(asked: Asked, texts: Sequence[str]) -> tuple[str, ...]:
+def split_values(asked: Lookup, texts: Sequence[str]) -> tuple[str, ...]:
     """The values of a filter: one text for several is split at its commas."""
     if asked.operator.takes == "values" and len(texts) == 1:
         return tuple(texts[0].split(","))
@@ -128,7 +128,7 @@ class Pills:
             name = self._linked.get(named.get(text, ("", "")))
             yield escape(name) if name is not None else self._show(asking.asked, text)
 
-    def _show(self, asked: Asked, text: str) -> Markup:
+    def _show(self, asked: Lookup, text: str) -> Markup:
         field = asked.found.field
         if own_values.are_own(self._names.resource, field) and asked.operator.takes in _COMPARED:
             return own_values.write(self._words, text)
@@ -154,7 +154,7 @@ def take_off(pairs: Pairs, gone: Pairs) -> list[tuple[str, str]]:
     return rest
 
 
-def name_asked(names: Names, asked: Asked) -> str:
+def name_asked(names: Names, asked: Lookup) -> str:
     """What the field of a condition is called, with the links and models on the way to it."""
     titles = []
     for link in asked.links:

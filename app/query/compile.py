@@ -15,16 +15,16 @@ from app.query.conditions import (
     AnyCondition,
     Condition,
     Filter,
+    FilterCondition,
     Join,
-    Resolved,
+    LinkedCondition,
     Selection,
-    Through,
 )
 from app.query.expansions import Expansion
 from app.query.names import Names
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
-from app.query.reading import Reading
+from app.query.reader import QueryReader
 from app.query.rules import NOTHING, conditions_of
 from app.query.tokens import Place, Pointer
 from app.resources.views import Ruled, View, Views
@@ -70,8 +70,8 @@ class Query:
 
     def resolve(self, filters: Sequence[Filter]) -> "Query":
         """The query with these filters in place of its joins."""
-        plain = [one for one in self.conditions if not isinstance(one, Through)]
-        return replace(self, conditions=(*plain, *map(Resolved, filters)))
+        plain = [one for one in self.conditions if not isinstance(one, LinkedCondition)]
+        return replace(self, conditions=(*plain, *map(FilterCondition, filters)))
 
 
 @dataclass(frozen=True)
@@ -129,28 +129,28 @@ class Compiler:
 
         Raises `Invalid`.
         """
-        reading = Reading(self.names, pairs, LIST)
-        limit = reading.value("limit")
-        skip = reading.value("skip")
-        fields = reading.fields()
-        count = reading.value("count")
-        expand = reading.expand()
-        conditions = (*reading.conditions(), *below, *self.below)
-        sort = reading.sort(self.default_sort)
+        reader = QueryReader(self.names, pairs, LIST)
+        limit = reader.value("limit")
+        skip = reader.value("skip")
+        fields = reader.fields()
+        count = reader.value("count")
+        expand = reader.expand()
+        conditions = (*reader.conditions(), *below, *self.below)
+        sort = reader.sort(self.default_sort)
         order = ordering.add_id(sort)
         fingerprint = tokens.fingerprint(self.resource.name, _ignore_order(conditions), order)
-        after = reading.after(fingerprint)
-        reading.finish()
-        patterns = tuple(reading.patterns)
+        after = reader.after(fingerprint)
+        reader.finish()
+        patterns = tuple(reader.patterns)
         return Query(
             conditions, sort, skip, limit, fields, after, count, patterns, fingerprint, expand
         )
 
     def read(self, pairs: Pairs) -> Excerpt:
         """What a read of one document shows of it; raises `Invalid`, also for any condition."""
-        reading = Reading(self.names, pairs, READ, takes_conditions=False)
-        excerpt = Excerpt(reading.fields(), reading.expand())
-        reading.finish()
+        reader = QueryReader(self.names, pairs, READ, takes_conditions=False)
+        excerpt = Excerpt(reader.fields(), reader.expand())
+        reader.finish()
         return excerpt
 
     def export(
@@ -166,14 +166,14 @@ class Compiler:
         they may be there only as long as they are empty.
         """
         known = parameters_of("export", options)
-        reading = Reading(self.names, pairs, known, foreign or {})
-        limit = reading.value("limit")
-        skip = reading.value("skip")
-        conditions = (*reading.conditions(), *below, *self.below)
-        sort = reading.sort(())
-        others = {name: reading.value(name) for name in known if name not in LIST}
-        reading.finish()
-        query = Query(conditions, sort, skip, limit, patterns=tuple(reading.patterns))
+        reader = QueryReader(self.names, pairs, known, foreign or {})
+        limit = reader.value("limit")
+        skip = reader.value("skip")
+        conditions = (*reader.conditions(), *below, *self.below)
+        sort = reader.sort(())
+        others = {name: reader.value(name) for name in known if name not in LIST}
+        reader.finish()
+        query = Query(conditions, sort, skip, limit, patterns=tuple(reader.patterns))
         return query, others
 
     def many(self, pairs: Pairs, below: Sequence[AnyCondition] = ()) -> "Affected":
@@ -181,17 +181,17 @@ class Compiler:
 
         Raises `Invalid`.
         """
-        reading = Reading(self.names, pairs, parameters_of("many"))
-        conditions = reading.conditions()
-        most = reading.value("max_affected")
-        is_dry = reading.value("dry_run")
+        reader = QueryReader(self.names, pairs, parameters_of("many"))
+        conditions = reader.conditions()
+        most = reader.value("max_affected")
+        is_dry = reader.value("dry_run")
         if most is None:
-            reading.refuse("max_affected", "it is required: how many documents may be written")
+            reader.refuse("max_affected", "it is required: how many documents may be written")
         if not conditions:
-            reading.refuse("keyword", "a condition is required: this, or a filter")
-        reading.finish()
+            reader.refuse("keyword", "a condition is required: this, or a filter")
+        reader.finish()
         every = (*conditions, *below, *self.below)
-        query = Query(every, (), 0, None, patterns=tuple(reading.patterns))
+        query = Query(every, (), 0, None, patterns=tuple(reader.patterns))
         return Affected(query, most, is_dry)
 
     def _read_declared_sort(self) -> Sort:

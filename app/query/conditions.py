@@ -17,7 +17,7 @@ _OF_VALUES = [
 ]  # fmt: skip
 
 
-class Readings(tuple[Any, ...]):
+class Alternatives(tuple[Any, ...]):
     """The values that one text may stand for, where the field has no type."""
 
 
@@ -48,7 +48,7 @@ class Condition:
 
     def render(self) -> Filter:
         """MongoDB's filter; one of several values that a text may stand for has to match."""
-        if not isinstance(self.value, Readings):
+        if not isinstance(self.value, Alternatives):
             return {self.found.path: self._test()}
         if self.operator.many:
             listed = replace(self, operator=OPERATORS[self.operator.many], value=list(self.value))
@@ -70,7 +70,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Through:
+class LinkedCondition:
     """What is asked of the documents that a link leads to: `author.name=…`.
 
     What says what is not is true where no linked document is otherwise, also where there is none.
@@ -79,7 +79,7 @@ class Through:
     """
 
     link: FieldPath
-    asked: "Condition | Through"
+    asked: "Condition | LinkedCondition"
     below: "tuple[AnyCondition, ...]" = ()
     of_rule: bool = False
 
@@ -88,10 +88,10 @@ class Through:
         target = self.link.field.target
         assert target is not None
         last = self.asked
-        while isinstance(last, Through):
+        while isinstance(last, LinkedCondition):
             last = last.asked
         inner = self.asked if not last.is_negative else _make_positive(self.asked)
-        if isinstance(inner, Through):
+        if isinstance(inner, LinkedCondition):
             inner = replace(inner, of_rule=self.of_rule)
         linked = Selection.of((inner, *self.below))
         return Join(
@@ -109,8 +109,8 @@ class Through:
         return {self.link.path: {"$linked": asked}}
 
 
-def _make_positive(asked: "Condition | Through") -> "Condition | Through":
-    if isinstance(asked, Through):
+def _make_positive(asked: "Condition | LinkedCondition") -> "Condition | LinkedCondition":
+    if isinstance(asked, LinkedCondition):
         return replace(asked, asked=_make_positive(asked.asked))
     return asked.negate()
 
@@ -141,13 +141,13 @@ class Selection:
     @classmethod
     def of(cls, conditions: "Sequence[AnyCondition]") -> "Selection":
         """What meets all of the conditions."""
-        plain = [one for one in conditions if not isinstance(one, Through)]
-        through = (one.join() for one in conditions if isinstance(one, Through))
+        plain = [one for one in conditions if not isinstance(one, LinkedCondition)]
+        through = (one.join() for one in conditions if isinstance(one, LinkedCondition))
         return cls(render(plain), tuple(through))
 
 
 @dataclass(frozen=True)
-class Resolved:
+class FilterCondition:
     """A condition as MongoDB's filter."""
 
     filter: Filter
@@ -170,7 +170,7 @@ class Search:
         return alternatives[0] if len(alternatives) == 1 else {"$or": alternatives}
 
 
-AnyCondition = Condition | Search | Through | Resolved
+AnyCondition = Condition | Search | LinkedCondition | FilterCondition
 
 
 def render(conditions: Sequence[AnyCondition]) -> Filter:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from app.query.conditions import AnyCondition, Condition, Selection, Through
+from app.query.conditions import AnyCondition, Condition, LinkedCondition, Selection
 from app.query.operators import OPERATORS, Operator
 from app.query.ordering import Sort
 from app.query.parameters import parameters_of
@@ -19,8 +19,8 @@ _PARAMETERS = frozenset(parameters_of("list"))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a filter parameter names: a path and an operator, behind the `links` on the way.
+class Lookup:
+    """A field lookup: the path and the operator that a parameter names, behind `links` on the way.
 
     For each link there are the conditions `below`, of the documents to which it leads.
     """
@@ -35,11 +35,11 @@ class Asked:
         """The whole path, through the links."""
         return ".".join(found.path for found in (*self.links, self.found))
 
-    def condition(self, value: Any) -> Condition | Through:
+    def condition(self, value: Any) -> Condition | LinkedCondition:
         """The condition with this value."""
-        condition: Condition | Through = Condition(self.found, self.operator, value)
+        condition: Condition | LinkedCondition = Condition(self.found, self.operator, value)
         for link, below in reversed(list(zip(self.links, self.below, strict=True))):
-            condition = Through(link, condition, below)
+            condition = LinkedCondition(link, condition, below)
         return condition
 
 
@@ -63,13 +63,13 @@ class Names:
         self._find_below = find_below
         self._linked: dict[str, Names] = {}
         self._declared = frozenset(resource.paths)
-        self._asked = lru_cache(maxsize=1024)(self._find)
+        self._lookups = lru_cache(maxsize=1024)(self._find)
         self._sorts = lru_cache(maxsize=256)(self._read_sort)
         self._paths = lru_cache(maxsize=1024)(resource.shape.find)
 
-    def find_condition(self, name: str) -> Asked | None:
-        """The condition that a parameter of this name is, or None."""
-        return self._asked(name) if len(name) <= LONG else self._find(name)
+    def find_lookup(self, name: str) -> Lookup | None:
+        """The lookup that a parameter of this name is, or None."""
+        return self._lookups(name) if len(name) <= LONG else self._find(name)
 
     def sort(self, text: str) -> Sort:
         """The keys of a `sort`; raises `ValueError` with a sentence."""
@@ -88,8 +88,8 @@ class Names:
         """The shapes of the documents that links may lead to, by their collection."""
         return self._views.shapes
 
-    def filters(self, parameters: Collection[str] = ()) -> dict[str, Asked]:
-        """Every filter with its condition, for describing them beside these parameters.
+    def filters(self, parameters: Collection[str] = ()) -> dict[str, Lookup]:
+        """Every filter with its lookup, for describing them beside these parameters.
 
         Those through links are there one link deep.
         """
@@ -97,44 +97,44 @@ class Names:
         for link in self.resource.links:
             found = self.path(link.path)  # None where the link is excluded
             target = self.follow(found) if found is not None else None
-            for name, asked in target._filters().items() if target is not None else ():
-                if target and found and asked.found.path != "_id":  # which the link itself is
-                    through = replace(asked, links=(found,), below=(target.below,))
+            for name, lookup in target._filters().items() if target is not None else ():
+                if target and found and lookup.found.path != "_id":  # which the link itself is
+                    through = replace(lookup, links=(found,), below=(target.below,))
                     every[f"{link.path}.{name}"] = through
         return every
 
-    def _filters(self, parameters: Collection[str] = ()) -> dict[str, Asked]:
-        every: dict[str, Asked] = {}
+    def _filters(self, parameters: Collection[str] = ()) -> dict[str, Lookup]:
+        every: dict[str, Lookup] = {}
         for found in self.resource.shape.walk():
             for operator in OPERATORS.values():
                 if operator.fits(found.field):
                     taken = found.path in _PARAMETERS or found.path in parameters
                     bare = operator.name == "eq" and not taken
                     name = found.path if bare else f"{found.path}__{operator.name}"
-                    every[name] = Asked(found, operator)
+                    every[name] = Lookup(found, operator)
         return every
 
-    def _find(self, name: str) -> Asked | None:
+    def _find(self, name: str) -> Lookup | None:
         if name in _PARAMETERS:
             return None
         if name in self._declared:
-            return self._condition(name, "eq")
+            return self._make_lookup(name, "eq")
         path, separator, word = name.rpartition("__")
         if separator and self._takes_operator(path, word):
-            return self._condition(path, word)
-        return self._condition(name, "eq") or self._find_through(name)
+            return self._make_lookup(path, word)
+        return self._make_lookup(name, "eq") or self._find_through(name)
 
-    def _find_through(self, name: str) -> Asked | None:
-        """The condition of a linked document that the name is: `author.name__contains`."""
+    def _find_through(self, name: str) -> Lookup | None:
+        """The lookup in a linked document that the name is: `author.name__contains`."""
         link, rest = self.link(name)
         if link is None or not rest:
             return None
         target = self.follow(link)
-        asked = target.find_condition(rest) if target is not None else None
-        if target is None or asked is None:
+        lookup = target.find_lookup(rest) if target is not None else None
+        if target is None or lookup is None:
             return None
-        links, below = (link, *asked.links), (target.below, *asked.below)
-        return replace(asked, links=links, below=below)
+        links, below = (link, *lookup.links), (target.below, *lookup.below)
+        return replace(lookup, links=links, below=below)
 
     def link(self, path: str) -> tuple[FieldPath | None, str]:
         """The first link on a path, and the rest of the path behind it."""
@@ -165,11 +165,11 @@ class Names:
             return False
         return word in OPERATORS or path not in self._declared
 
-    def _condition(self, path: str, word: str) -> Asked | None:
+    def _make_lookup(self, path: str, word: str) -> Lookup | None:
         operator, found = OPERATORS.get(word), self.path(path)
         if operator is None or found is None or not operator.fits(found.field):
             return None
-        return Asked(found, operator)
+        return Lookup(found, operator)
 
     def _read_sort(self, text: str) -> Sort:
         return tuple(read_sort(self.resource, text))

@@ -1,6 +1,6 @@
 """The parameters of lists, exports and imports, one line each; filters come from fields.
 
-A line is read by `query/reading.py`, described by `api/descriptions.py` and offered as an option by
+A line is read by `query/reader.py`, described by `api/descriptions.py` and offered as an option by
 `docsheet export` and `docsheet import`. Its `type` reads the text of a query string, and has the
 schema of what it reads.
 """

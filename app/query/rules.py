@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.errors import Invalid
-from app.query.conditions import AnyCondition, Resolved, Through
+from app.query.conditions import AnyCondition, FilterCondition, LinkedCondition
 from app.query.names import Names
 from app.query.parameters import parameters_of
-from app.query.reading import Reading
+from app.query.reader import QueryReader
 from app.resources.views import Rule, Views
 
 # No document; MongoDB knows it without looking at any.
-NOTHING = Resolved({"_id": {"$in": []}})
+NOTHING = FilterCondition({"_id": {"$in": []}})
 _KNOWN = {"keyword": parameters_of("list")["keyword"]}
 _log = logging.getLogger("docsheet.views")
 
@@ -35,18 +35,20 @@ def conditions_of(rule: Rule, collection: str, views: Views) -> tuple[AnyConditi
     found: list[AnyCondition] = []
     for name, values in texts.items():
         found += _read(names, name, values)
-    return tuple(replace(one, of_rule=True) if isinstance(one, Through) else one for one in found)
+    return tuple(
+        replace(one, of_rule=True) if isinstance(one, LinkedCondition) else one for one in found
+    )
 
 
 def _read(names: Names, name: str, texts: Sequence[str]) -> Sequence[AnyCondition]:
     """The conditions of one parameter: one for each text, of a list one for all."""
-    reading = Reading(names, [(name, text) for text in texts], _KNOWN)
-    found = reading.conditions()
+    reader = QueryReader(names, [(name, text) for text in texts], _KNOWN)
+    found = reader.conditions()
     try:
-        reading.finish()
+        reader.finish()
     except Invalid as error:
         _log.warning("a rule for %s matches nothing: %s", names.resource.name, error.detail)
         return (NOTHING,)
-    asked = names.find_condition(name)
-    is_list = asked is not None and asked.operator.takes == "values"
+    lookup = names.find_lookup(name)
+    is_list = lookup is not None and lookup.operator.takes == "values"
     return found if len(found) == (1 if is_list else len(texts)) else (NOTHING,)

@@ -36,10 +36,10 @@ def _find(names: Names, path: str) -> FieldPath | None:
 
 
 def _explain_operator(names: Names, path: str, word: str) -> str:
-    fitting = [word for word in OPERATORS if names.find_condition(f"{path}__{word}")]
+    fitting = [word for word in OPERATORS if names.find_lookup(f"{path}__{word}")]
     close = suggest_nearest(word.lower(), fitting).replace("'", f"'{path}__", 1)
     key = ""
-    if not names.is_declared(path) and names.find_condition(f"{path}__{word}__eq"):
+    if not names.is_declared(path) and names.find_lookup(f"{path}__{word}__eq"):
         key = f" A key with `__` in its name is filtered by {path}__{word}__eq."
     listed = ", ".join(fitting)
     return f"{path!r} has no operator {word!r}; it has {listed}.{close}{key}".rstrip(".")
@@ -69,7 +69,7 @@ def _filters(names: Names, near: str, word: str) -> tuple[dict[str, str], dict[s
     others: dict[str, str] = {}
     for path in reversed(paths_through(names.resource.shape, names.shapes, near)):
         name = f"{path}__{word}" if word else path
-        if names.find_condition(name):
+        if names.find_lookup(name):
             same_operator[path.lower()] = name
         else:
             others[path.lower()] = f"{path}__exists"

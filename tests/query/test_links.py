@@ -47,5 +47,5 @@ def test_filters_through_links_are_described_one_link_deep(students: Compiler) -
     assert {"clas.name", "clas.name__contains", "courses.name", "courses.teacher"} <= set(through)
     assert not any(name.startswith(("courses.teacher.", "clas._id")) for name in through)
     for name, asked in through.items():
-        assert students.names.find_condition(name) == asked
+        assert students.names.find_lookup(name) == asked
     assert through["courses.name__in"].path == "courses.name"

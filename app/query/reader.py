@@ -8,9 +8,9 @@ import bson
 
 from app.errors import Fault
 from app.query import tokens
-from app.query.conditions import AnyCondition, Readings, Search
+from app.query.conditions import Alternatives, AnyCondition, Search
 from app.query.expansions import Expansion, read_expand
-from app.query.names import Asked, Names
+from app.query.names import Lookup, Names
 from app.query.operators import MAX_LITERAL, MAX_PATTERN, Operator
 from app.query.ordering import Sort
 from app.query.parameters import PARAMETERS, Parameter, fault_of, make_invalid_query
@@ -24,7 +24,7 @@ _SUGGESTED = 10  # unknown parameters of one request for which the nearest name 
 _OF_EXPORTS = frozenset(one.name for one in PARAMETERS if "export" in one.takers)
 
 
-class Reading:
+class QueryReader:
     """The parameters of one request; faults are kept until `finish`."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Reading:
         self._takes_conditions = takes_conditions
         self._faults: list[Fault] = []
         self._values: dict[str, str] = {}
-        self._filters: dict[str, tuple[Asked, list[str]]] = {}
+        self._filters: dict[str, tuple[Lookup, list[str]]] = {}
         for name, value in pairs:
             self._take(name, value)
 
@@ -59,8 +59,8 @@ class Reading:
         elif not self._takes_conditions:
             suggestion = suggest_nearest(name, self._known)
             self._fault(name, f"there is no such parameter here.{suggestion}")
-        elif (asked := self._names.find_condition(name)) is not None:
-            self._filters.setdefault(name, (asked, []))[1].append(value)
+        elif (lookup := self._names.find_lookup(name)) is not None:
+            self._filters.setdefault(name, (lookup, []))[1].append(value)
         elif name in _OF_EXPORTS:
             self._fault(name, "this is for exports, such as …/export/csv")
         else:
@@ -153,9 +153,9 @@ class Reading:
         keyword = self.text("keyword")
         if keyword is not None and self._is_pattern("keyword", keyword):
             conditions.append(self._search(keyword))
-        for name, (asked, texts) in self._filters.items():
-            values = self._read(name, asked, texts)
-            conditions += [asked.condition(value) for value in values]
+        for name, (lookup, texts) in self._filters.items():
+            values = self._read(name, lookup, texts)
+            conditions += [lookup.condition(value) for value in values]
         return tuple(conditions)
 
     def _search(self, keyword: str) -> Search:
@@ -164,10 +164,10 @@ class Reading:
             self._fault("keyword", "this resource has no text field to search; use a filter")
         return Search(paths, keyword)
 
-    def _read(self, name: str, asked: Asked, texts: list[str]) -> list[Any]:
+    def _read(self, name: str, lookup: Lookup, texts: list[str]) -> list[Any]:
         """The values of a filter; none of those that are at fault."""
-        takes = asked.operator.takes
-        is_text = asked.found.field.kind == "text" and takes not in ("presence", "pattern")
+        takes = lookup.operator.takes
+        is_text = lookup.found.field.kind == "text" and takes not in ("presence", "pattern")
         if not is_text and takes != "literal":
             texts = [text for text in texts if text]  # an empty value is an absent one
         try:
@@ -178,25 +178,25 @@ class Reading:
             if takes == "presence":
                 return [read_bool(text) for text in texts]
             if takes == "values":
-                return self._split_list(asked, texts)
-            return [self._value(asked, text) for text in texts]
+                return self._split_list(lookup, texts)
+            return [self._value(lookup, text) for text in texts]
         except ValueError as error:
             shown = ", ".join(map(show, texts[:3]))
             self._fault(name, f"{error}, not {shown}")
             return []
 
-    def _split_list(self, asked: Asked, texts: list[str]) -> list[list[Any]]:
+    def _split_list(self, lookup: Lookup, texts: list[str]) -> list[list[Any]]:
         """The one value of `in`: a text is split at its commas, several are taken whole."""
         if not texts:
             return []
         parts = texts[0].split(",") if len(texts) == 1 else texts
-        return [[value for part in parts for value in _readings(asked, part)]]
+        return [[value for part in parts for value in _list_values(lookup, part)]]
 
-    def _value(self, asked: Asked, text: str) -> Any:
-        found = list(_readings(asked, text))
-        if asked.found.field.kind == "text" and not asked.operator.many:
+    def _value(self, lookup: Lookup, text: str) -> Any:
+        found = list(_list_values(lookup, text))
+        if lookup.found.field.kind == "text" and not lookup.operator.many:
             return found[0]  # an order has one place for a text: that of how it is stored
-        return found[0] if len(found) == 1 else Readings(found)
+        return found[0] if len(found) == 1 else Alternatives(found)
 
     def _is_pattern(self, name: str, pattern: str) -> bool:
         if len(pattern) > MAX_PATTERN:
@@ -222,10 +222,10 @@ def _is_held(path: str, paths: Mapping[str, Any]) -> bool:
     return any(".".join(steps[:number]) in paths for number in range(1, len(steps)))
 
 
-def _readings(asked: Asked, text: str) -> Iterator[Any]:
+def _list_values(lookup: Lookup, text: str) -> Iterator[Any]:
     """The values that a text may stand for; raises `ValueError` where it is none of the kind."""
-    for value in asked.found.field.readings(text):
-        yield _round_up(value, asked.operator)
+    for value in lookup.found.field.readings(text):
+        yield _round_up(value, lookup.operator)
 
 
 def _round_up(value: Any, operator: Operator) -> Any:
