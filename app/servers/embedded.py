@@ -221,14 +221,14 @@ class _Lock:
     The file holds a little JSON.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     @classmethod
     def of_folder(cls, folder: Path, name: str) -> Self:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return cls(folder / name)
+            return cls(os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StartError(explain_not_writable(folder, error.strerror)) from error
 

@@ -43,6 +43,12 @@ PACKAGES = {  # Debian's and Ubuntu's
     "liblzma.so.5": "liblzma5",
     "libgcc_s.so.1": "libgcc-s1",
 }
+DAMAGE = (  # what WiredTiger says of broken files
+    "data corruption",
+    "read checksum error",
+    "fatal turtle file read error",
+    "WT_TRY_SALVAGE",
+)
 ELSE = "or set MONGO_URI to a MongoDB of your own (`docker compose up` starts one)"
 
 Document = dict[str, Any]
@@ -330,7 +336,23 @@ def explain(status: int, folder: Path, address: str) -> str:
     for refusal in ("Permission denied", "Read-only file system", "read-only directory"):
         if refusal in log:
             return explain_not_writable(folder, refusal)
-    if status == 100:
+    if status == 62:
+        return (
+            f"The data folder {folder} was written by another version of mongod: set DATA_DIR "
+            "to another folder."
+        )
+    reason = _read_last_words(log)
+    if "storage engine" in reason:
+        return (
+            f"The data folder {folder} was made by a mongod with other options ({reason}): set "
+            "DATA_DIR to another folder."
+        )
+    if any(sign in log for sign in DAMAGE):
+        return (
+            f"The database's files in the data folder {folder} are damaged; {folder / LOG} has "
+            "more: restore a backup of the folder, or set DATA_DIR to another one."
+        )
+    if status == 100 and ("DBPathInUse" in log or not reason):
         return (
             f"Another mongod uses the data folder {folder}: end it, or set DATA_DIR to another "
             "folder."
@@ -340,12 +362,7 @@ def explain(status: int, folder: Path, address: str) -> str:
             f"mongod can't listen at {address}, which another process uses: choose another "
             "port or folder."
         )
-    if status == 62:
-        return (
-            f"The data folder {folder} was written by another version of mongod: set DATA_DIR "
-            "to another folder."
-        )
-    words = f": {reason}" if (reason := _read_last_words(log)) else ""
+    words = f": {reason}" if reason else ""
     return (
         f"mongod ended with status {status}{words}; see {folder / LOG}, or set DATA_DIR to "
         "another folder."

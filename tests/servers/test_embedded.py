@@ -1,5 +1,6 @@
 """The embedded database through everything that happens to a folder and a process."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -208,6 +209,13 @@ def test_a_folder_that_cannot_be_made_is_said_to_be_one(tmp_path: Path, share: b
         StartError, match=r"can't be written \(.*\): make it writable, or set DATA_DIR"
     ):
         start(tmp_path / "file" / "data", share=share)
+
+
+def test_a_lock_that_cannot_be_made_is_one_sentence(folder: Path) -> None:
+    (folder / "owner.lock").mkdir(parents=True)
+    with pytest.raises(StartError, match=r"can't be written \(is a directory\)"):
+        start(folder)
+    gc.collect()  # what is left over would raise here
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -84,6 +84,16 @@ def test_a_binary_for_another_machine_is_said_to_be_one(tmp_path: Path) -> None:
             "Attempted to create a lock file on a read-only directory",
             "can't be written (read-only directory)",
         ),
+        (100, '{"s":"E","attr":{"error":"DBPathInUse: Unable to lock"}}', "Another mongod uses"),
+        (
+            100,
+            '{"s":"E","msg":"DBException","attr":{"error":"InvalidOptions: Requested option '
+            'conflicts with current storage engine option for directoryPerDB"}}',
+            "made by a mongod with other options (DBException InvalidOptions: Requested",
+        ),
+        (100, '{"s":"E","msg":"Odd","attr":{"error":"so odd"}}', "status 100: Odd so odd; see"),
+        (14, "Failed to open WiredTiger cursor. This may be due to data corruption", "damaged"),
+        (-signal.SIGABRT, "WiredTiger.turtle: fatal turtle file read error", "damaged"),
         (14, "WT error: No space left on device", "disk of the data folder"),
         (48, "", "can't listen at here.sock"),
         (62, "", "another version of mongod"),
