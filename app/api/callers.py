@@ -12,7 +12,7 @@ from app.resources.views import ALL, Grants
 
 Means = Literal["off", "none", "token", "key", "password", "session", "share"]
 ADMIN = "admin"  # the scope that holds all others
-BUILT_IN = ("admin", "editor", "viewer")  # roles that are always there, and no documents
+BUILT_IN_ROLES = ("admin", "editor", "viewer")  # roles that are always there, and no documents
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from app.auth.audit import make_entry
 from app.auth.documents import What
 from app.auth.patterns import judge_by
 from app.auth.resources import ACCOUNTS, KEYS, ROLES
-from app.auth.roles import BUILT_IN, Roles
+from app.auth.roles import BUILT_IN_RULES, Roles
 from app.auth.scopes import find_beyond, scopes_of
 from app.auth.sessions import COLLECTION as SESSIONS
 from app.auth.tokens import COLLECTION as TOKENS
@@ -46,10 +46,10 @@ def check_account(database: Connection, before: Document | None, after: Document
 
 def _refuse_unknown_role(database: Connection, role: str) -> None:
     roles = database.collection(ROLES)
-    if role in BUILT_IN or roles.find_one({"name": role}, {"_id": 1}):
+    if role in BUILT_IN_RULES or roles.find_one({"name": role}, {"_id": 1}):
         return
     others = [str(one.get("name")) for one in roles.find({}, {"name": 1}, limit=COUNTED)]
-    detail = f"There is no role {role!r}.{suggest_nearest(role, [*BUILT_IN, *others])}"
+    detail = f"There is no role {role!r}.{suggest_nearest(role, [*BUILT_IN_RULES, *others])}"
     raise make_invalid_body([Fault(detail, pointer="#/role")])
 
 

@@ -12,7 +12,7 @@ from beanie import Document, Link
 from pydantic import AfterValidator, Field
 from pymongo import IndexModel
 
-from app.api.callers import BUILT_IN
+from app.api.callers import BUILT_IN_ROLES
 from app.auth.passwords import Password
 from app.resources.moments import now
 
@@ -99,8 +99,8 @@ class Key(Document):
 def check_role_name(name: str) -> str:
     """The name of a role; raises `ValueError` for one that is always there."""
     name = check_name(name)
-    if name.casefold() in BUILT_IN:
-        raise ValueError(f"{', '.join(BUILT_IN)} are always there, and can't be changed")
+    if name.casefold() in BUILT_IN_ROLES:
+        raise ValueError(f"{', '.join(BUILT_IN_ROLES)} are always there, and can't be changed")
     return name
 
 

@@ -15,13 +15,13 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
-from app.api.callers import caller_of
+from app.api.callers import ADMIN, caller_of
 from app.api.pages import UI, ScreenRenderer, path_of_pages
 from app.api.problems import make_invalid
 from app.api.routing import Handler, Route
 from app.auth.routers import IssuedRouter, KeyRouter, ShareRouter
 from app.auth.routes import NOT_STORED, Callers, Form, read_change, read_form
-from app.auth.scopes import ACTIONS, ADMIN, METRICS, covers
+from app.auth.scopes import ACTIONS, METRICS, covers
 from app.auth.services import AuthServices
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, TooManyRequests
 from app.resources.moments import now

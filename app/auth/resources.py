@@ -8,9 +8,10 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
+from app.api.callers import ADMIN
 from app.auth.documents import Account, Entry, Key, Role, Share
 from app.auth.placeholders import Pairs
-from app.auth.scopes import ADMIN, ALL, covers
+from app.auth.scopes import ALL, covers
 from app.resources.registry import Resource, make_resource
 from app.resources.views import WHOLE, Rights, Rule
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.api.callers import BUILT_IN_ROLES
 from app.auth.patterns import Judge, trust
 from app.auth.placeholders import Pairs, attributes_of, fill, find_faults, split
 from app.errors import Fault
@@ -23,7 +24,7 @@ from app.resources.registry import Resource
 from app.resources.views import WHOLE, Grants, Rights, Rule, Views
 from app.spelling import suggest_nearest
 
-ADMIN, EDITOR, VIEWER = "admin", "editor", "viewer"
+ADMIN, EDITOR, VIEWER = BUILT_IN_ROLES
 OTHERS = "*"  # the resources that a role doesn't name
 WHERE, FIELDS, HIDE = "where", "fields", "hide"
 ACTIONS = {  # and what a rule of each may say
@@ -33,7 +34,7 @@ ACTIONS = {  # and what a rule of each may say
     "delete": (WHERE,),
 }
 FLAGS = ("export", "import")
-BUILT_IN: dict[str, dict[str, Any]] = {  # the roles that are always there, and their rules
+BUILT_IN_RULES: dict[str, dict[str, Any]] = {  # of the roles that are always there
     ADMIN: {OTHERS: dict.fromkeys((*ACTIONS, *FLAGS), True)},
     EDITOR: {OTHERS: dict.fromkeys((*ACTIONS, *FLAGS), True)},
     VIEWER: {OTHERS: {"read": True, "export": True}},
@@ -124,8 +125,8 @@ class Roles:
 
     def find(self, name: str, document: Mapping[str, Any] | None, judge: Judge = trust) -> Role:
         """The role of this name, given as it is stored; one that isn't there allows nothing."""
-        if name in BUILT_IN:
-            return self.read(name, BUILT_IN[name])
+        if name in BUILT_IN_RULES:
+            return self.read(name, BUILT_IN_RULES[name])
         return self.read(name, (document or {}).get("rules", {}), judge)
 
     def problems(

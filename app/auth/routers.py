@@ -18,7 +18,7 @@ from starlette.responses import Response
 from app.api import operations, requests
 from app.api.access import Access, Accesses
 from app.api.bodies import read_model
-from app.api.callers import Caller, caller_of
+from app.api.callers import ADMIN, Caller, caller_of
 from app.api.descriptions import Answer, Description, Model, Schema
 from app.api.downloads import Downloads
 from app.api.media_types import JSON
@@ -40,7 +40,6 @@ from app.auth.repositories import (
     explaining_unwritable,
 )
 from app.auth.resources import ACCOUNTS, AUDIT, KEYS, NOTED, ROLES, SHARES, list_auth_resources
-from app.auth.scopes import ADMIN
 from app.auth.shares import make_token, name_file, read_export_address
 from app.errors import Fault, Forbidden, Invalid, NotFound
 from app.query.compile import Compiler, Compilers

@@ -7,13 +7,14 @@ resource, `users:read` for one; `metrics`; `admin` holds them all.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from app.api.callers import ADMIN
 from app.auth.roles import Role
 from app.resources.registry import Resource
 from app.resources.views import NOTHING, Action, Grants, Rights
 from app.spelling import suggest_nearest
 
 Scopes = frozenset[str]
-ADMIN, METRICS, WRITE = "admin", "metrics", "write"
+METRICS, WRITE = "metrics", "write"
 WRITES: tuple[Action, ...] = ("create", "update", "delete")
 ACTIONS: tuple[Action, ...] = ("read", *WRITES, "export", "import")
 GENERAL = (*ACTIONS, WRITE, METRICS, ADMIN)  # without a resource

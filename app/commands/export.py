@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,8 @@ from app.commands.files import STDOUT, is_stream, open_target
 from app.commands.options import FormatName, add_options, pairs_of, takers_of_exports
 from app.commands.terminal import can_ask, err
 from app.errors import Invalid, StartError
-from app.query.compile import Pairs
-from app.query.plan import make_plan
+from app.query.compile import Pairs, Query
+from app.query.plan import Plan, make_plan
 from app.settings import Settings, read_settings
 from app.spreadsheets.chunks import Tally
 from app.spreadsheets.formats import FORMATS
@@ -106,22 +106,14 @@ def export(
     """
     compiler = find_compiler(settings, resource)
     format_ = format_ or _format_of(output)
-    if output == STDOUT:
-        _refuse_terminal(format_)
-    if not output:
-        output = _default_name(name or resource, format_)
-        if not force:
-            _ask_to_overwrite(output)
+    output = _choose_output(output, name or resource, format_, force=force)
     with (
         open_database(settings) as uri,
         translate_errors(),
         MongoClient[dict[str, Any]](uri, **_options(settings)) as client,
     ):
         collection = client[settings.DB_NAME][compiler.resource.name]
-        known = Indexes()
-        look_at(collection, known)
-        is_view = known.nature.is_view
-        plan = partial(make_plan, indexes=known.existing, settings=settings, is_view=is_view)
+        plan = _make_planner(collection, settings)
         download = read_export(format_, pairs, compiler, plan, has_snapshots(client))
         tally = Tally()
         with open_target(output) as file, translate_errors(patterns=download.plan.patterns):
@@ -161,6 +153,26 @@ def read_conditions(conditions: Sequence[str]) -> Iterator[tuple[str, str]]:
                 f"--where {condition!r}: it must be name=value, such as 'profile.age__gte=18'."
             )
         yield name, value
+
+
+def _make_planner(collection: Collection[Any], settings: Settings) -> Callable[[Query], Plan]:
+    """What makes the plan of a query, by the indexes that the collection has."""
+    known = Indexes()
+    look_at(collection, known)
+    is_view = known.nature.is_view
+    return partial(make_plan, indexes=known.existing, settings=settings, is_view=is_view)
+
+
+def _choose_output(output: str, name: str, format_: str, *, force: bool) -> str:
+    """The file to write to; without a name of its own it is not overwritten, unless by `force`."""
+    if output == STDOUT:
+        _refuse_terminal(format_)
+    if output:
+        return output
+    output = _default_name(name, format_)
+    if not force:
+        _ask_to_overwrite(output)
+    return output
 
 
 def _format_of(output: str) -> str:

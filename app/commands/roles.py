@@ -11,7 +11,7 @@ from app.auth.changes import check_role, describe_change, note_command
 from app.auth.documents import CASELESS, What
 from app.auth.patterns import judge_by
 from app.auth.resources import ACCOUNTS, ROLES
-from app.auth.roles import BUILT_IN, Roles
+from app.auth.roles import BUILT_IN_RULES, Roles
 from app.commands.auth_database import (
     MOST,
     Document,
@@ -52,7 +52,7 @@ def list_() -> None:
 @actions.command()
 def show(name: Name) -> None:
     """Write the rules of a role as JSON, as `docsheet roles set` reads them."""
-    rules = BUILT_IN.get(name.casefold())
+    rules = BUILT_IN_RULES.get(name.casefold())
     if rules is None:
         with open_auth_database(read_settings()) as connection:
             rules = _find(connection, name)["rules"]
@@ -83,7 +83,7 @@ def set_(
 @actions.command()
 def delete(name: Name) -> None:
     """Delete a role that no account has."""
-    if name.casefold() in BUILT_IN:
+    if name.casefold() in BUILT_IN_RULES:
         raise StartError(f"The role {name!r} is always there, and can't be deleted.")
     settings = read_settings()
     with open_auth_database(settings) as connection:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import Request
 
 from app.api.access import Access
-from app.api.callers import BUILT_IN
+from app.api.callers import BUILT_IN_ROLES
 from app.api.router import ResourceRouter
 from app.errors import RequestError
 
@@ -28,4 +28,4 @@ class RoleNames:
             page = await roles.repository.page(roles.compiler.list(EVERY))
         except RequestError:  # a name is typed then
             return ()
-        return [*BUILT_IN, *(one["name"] for one in page.documents)]
+        return [*BUILT_IN_ROLES, *(one["name"] for one in page.documents)]
