@@ -24,9 +24,9 @@ _usable_prefix = re.compile(r"(/[A-Za-z0-9._~-]+)+").fullmatch
 _usable_rate = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)").fullmatch
 ENV_FILE = ".env"
 OF_COMPOSE = ("DOCSHEET_", "COMPOSE_")  # names in .env that are for `docker compose` alone
-SECRET_LENGTH = 32  # characters of SECRET_KEY, at least (RFC 7518, 3.2)
+MIN_SECRET = 32  # characters of SECRET_KEY, at least (RFC 7518, 3.2)
 NOT_IN_NAMES = frozenset('/\\. "$*<>:|?\0')  # of databases, on any system
-LONGEST_SECONDS = 2**31 - 1  # that MongoDB takes
+MAX_SECONDS = 2**31 - 1  # that MongoDB takes
 OF_MONGODB = ("admin", "config", "local")  # databases
 Names = Annotated[tuple[str, ...], NoDecode]  # written with commas
 
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     AUDIT_DAYS: int = Field(
         365,
         ge=1,
-        le=LONGEST_SECONDS // (24 * 3600),
+        le=MAX_SECONDS // (24 * 3600),
         description="Days that `/auth/audit/` remembers what happened.",
     )
     PORT: int = Field(
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     EXPORT_RECORD_SECONDS: int = Field(
         3600,
         ge=60,
-        le=LONGEST_SECONDS,
+        le=MAX_SECONDS,
         description="Seconds that `GET /exports/{id}` remembers.",
     )
     STALL_LIMIT_SECONDS: float = Field(
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
     EMBEDDED_SNAPSHOT_SECONDS: int = Field(
         1800,
         ge=0,
-        le=LONGEST_SECONDS,
+        le=MAX_SECONDS,
         description="Seconds that the embedded mongod keeps the snapshot that an export reads.",
     )
 
@@ -235,9 +235,9 @@ class Settings(BaseSettings):
     @field_validator("SECRET_KEY")
     @classmethod
     def _secret_key(cls, value: str) -> str:
-        if 0 < len(value) < SECRET_LENGTH:
+        if 0 < len(value) < MIN_SECRET:
             raise ValueError(
-                f"it must have at least {SECRET_LENGTH} characters; python -c 'import secrets; "
+                f"it must have at least {MIN_SECRET} characters; python -c 'import secrets; "
                 "print(secrets.token_urlsafe(48))' makes one"
             )
         return value

@@ -2,9 +2,9 @@
 
 The requests of a window are counted in the database for all servers together, by the library
 `limits`; the window begins with the first of them. Hardly a request waits for that: each process
-counts its own, and tells the others of them in the background, a fortieth of the limit at a time.
-It has a twentieth untold at most, then it waits. So with P processes as many may pass as the limit
-says, and at most a twentieth of it more for each process but one.
+counts its own, and reports them in the background, a fortieth of the limit at a time. It has a
+twentieth unreported at most, then it waits. So with P processes as many may pass as the limit says,
+and at most a twentieth of it more for each process but one.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ from app.store.client import Database
 from app.store.counters import LocalStorage, MongoStorage
 
 COLLECTION = "docsheet.rates"
-SHARES = 20  # parts of the limit: one of them is what a process may have untold
-WAIT_SECONDS = 1.0  # that a request waits for the others to be told
+SHARES = 20  # parts of the limit: one of them is what a process may have unreported
+WAIT_SECONDS = 1.0  # that a request waits for a report
 MAX_WINDOWS = 50_000  # callers of whom a process knows how often they asked
 
 
@@ -37,10 +37,10 @@ class Window:
     """The requests of one caller, as far as this process knows."""
 
     ends: float  # of the monotonic clock
-    told: int = 0  # by all processes together
-    untold: int = 0  # of this one
+    counted: int = 0  # by all processes together
+    pending: int = 0  # of this one, that are not reported yet
     is_begun: bool = False  # by all processes, so that they agree when it ends
-    telling: "asyncio.Task[None] | None" = field(default=None, repr=False)
+    reporting: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
 
 class Limits(Part):
@@ -87,14 +87,14 @@ class Limits(Part):
         window = self._windows.get(key)
         if window is None or now >= window.ends:
             window = self._begin(key, now)
-        while window.untold >= self._share and window.telling is not None:
-            if not (await asyncio.wait((window.telling,), timeout=WAIT_SECONDS))[0]:
+        while window.pending >= self._share and window.reporting is not None:
+            if not (await asyncio.wait((window.reporting,), timeout=WAIT_SECONDS))[0]:
                 break
-        if window.told + window.untold >= self._limit.amount:
+        if window.counted + window.pending >= self._limit.amount:
             raise self._refuse(window.ends - now)
-        window.untold += 1
-        if window.telling is None and (2 * window.untold >= self._share or not window.is_begun):
-            window.telling = asyncio.create_task(self._tell(key, window))
+        window.pending += 1
+        if window.reporting is None and (2 * window.pending >= self._share or not window.is_begun):
+            window.reporting = asyncio.create_task(self._report(key, window))
 
     def _begin(self, key: str, now: float) -> Window:
         """A new window; the oldest goes where there are too many."""
@@ -104,8 +104,8 @@ class Limits(Part):
         window = self._windows[key] = Window(now + self._seconds)
         return window
 
-    async def _tell(self, key: str, window: Window) -> None:
-        """Adds what is untold to the count of all, and learns that count.
+    async def _report(self, key: str, window: Window) -> None:
+        """Adds what is pending to the count of all, and learns that count.
 
         Where the database is away, this process goes on with what it knows.
         """
@@ -114,16 +114,16 @@ class Limits(Part):
                 with suppress(RequestError):
                     await self._add(self._limit.key_for(key), window)
         finally:
-            window.telling = None
+            window.reporting = None
 
     async def _add(self, name: str, window: Window) -> None:
-        untold = window.untold
-        window.told, left = await self._database.run(
-            self._storage.add, name, self._seconds, untold, writing=True
+        pending = window.pending
+        window.counted, left = await self._database.run(
+            self._storage.add, name, self._seconds, pending, writing=True
         )
-        window.untold -= untold
+        window.pending -= pending
         if not window.is_begun:
-            if window.told > untold:  # another process began it
+            if window.counted > pending:  # another process began it
                 window.ends = min(window.ends, time.monotonic() + left)
             window.is_begun = True
 

@@ -15,9 +15,9 @@ from app.resources.validation import find_unknown_fields, require_object
 from app.store.reach import Reach
 from app.store.repository import Affecting, Repository
 
-MOST = 1_000  # documents of one array
+MAX_DOCUMENTS = 1_000  # documents of one array
 BATCH = 200  # documents that are written by one call
-SHOWN = 100  # errors that an answer lists
+MAX_ERRORS = 100  # errors that an answer lists
 
 Write = Callable[[Query, Sequence[Any]], Awaitable[Affecting]]
 Begin = Callable[[], JournalEntry]
@@ -29,8 +29,10 @@ def read_documents(reach: Reach, bodies: Sequence[Any]) -> list[Document]:
     Raises `Invalid` with pointers such as `#/3/email`, or `Forbidden` where some fields may not be
     written.
     """
-    if not 1 <= len(bodies) <= MOST:
-        detail = f"The array must have from 1 to {MOST:,} documents; it has {len(bodies):,}."
+    if not 1 <= len(bodies) <= MAX_DOCUMENTS:
+        detail = (
+            f"The array must have from 1 to {MAX_DOCUMENTS:,} documents; it has {len(bodies):,}."
+        )
         raise Invalid(detail, Fault(detail, pointer="#"))
     documents: list[Document] = []
     refused: list[Fault] = []
@@ -107,7 +109,7 @@ def _add(outcome: dict[str, Any], changed: int, errors: list[tuple[Any, RequestE
     outcome["changed"] += changed
     outcome["failed"] += len(errors)
     for key, error in errors:
-        if len(outcome["errors"]) < SHOWN:
+        if len(outcome["errors"]) < MAX_ERRORS:
             outcome["errors"].append({"_id": key, "detail": error.detail})
 
 

@@ -16,7 +16,7 @@ from app.api.conditions import Conditions
 from app.api.descriptions import Description
 from app.api.downloads import Downloads
 from app.api.journal import Details, Journal, JournalEntry, NoJournal
-from app.api.many import SHOWN, affect, read_common_patch, read_documents
+from app.api.many import MAX_ERRORS, affect, read_common_patch, read_documents
 from app.api.media_types import JSON
 from app.api.pages import path_of_pages
 from app.api.parts import Part
@@ -191,7 +191,7 @@ class ResourceRouter(Part):
         self, request: Request, access: Access, affected: Affected, patch: Document
     ) -> dict[str, Any]:
         """Changes every document that matches by a patch for many; raises as `affect`."""
-        repository, fields = access.repository, sorted(patch)[:SHOWN]
+        repository, fields = access.repository, sorted(patch)[:MAX_ERRORS]
         return await affect(
             repository,
             affected,

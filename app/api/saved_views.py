@@ -22,10 +22,10 @@ from app.resources.moments import now
 from app.store.client import Connection, Database
 
 COLLECTION = "docsheet.views"
-MOST = 1_000  # views of one owner
+MAX_VIEWS = 1_000  # views of one owner
 RECENT_SECONDS = 1.0  # that a table may lack a view which another process has saved
-MOST_RECENT = 1_000  # lists of views that are kept for so long
-LONGEST_NAME = 100  # characters of a name, and of a slug
+MAX_RECENT = 1_000  # lists of views that are kept for so long
+MAX_NAME = 100  # characters of a name, and of a slug
 _is_slug = re.compile(r"[^\W_]+(?:-[^\W_]+)*").fullmatch
 _between = re.compile(r"[\W_]+")
 
@@ -36,7 +36,7 @@ def make_slug(name: str) -> str:
     Letters and digits of any script stay: `北京 2026` is at `/views/北京-2026`.
     """
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
-    return _between.sub("-", text)[:LONGEST_NAME].strip("-")
+    return _between.sub("-", text)[:MAX_NAME].strip("-")
 
 
 def read_slug(text: str) -> str:
@@ -55,8 +55,8 @@ def _check_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_check_name)]
-Slug = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(read_slug)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_check_name)]
+Slug = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(read_slug)]
 Place = Annotated[
     str,
     Field(
@@ -153,7 +153,7 @@ class SavedViews(Part):
             return kept
         writes = self._writes
         found = await self.list(owner, resource)
-        if len(self._recent) >= MOST_RECENT:
+        if len(self._recent) >= MAX_RECENT:
             self._recent.clear()
         if writes == self._writes:
             self._recent[key] = asked, found
@@ -179,8 +179,8 @@ class SavedViews(Part):
         Raises `Conflict` where its slug is taken, and where its owner has too many.
         """
         count = self._views.count_documents
-        if await self._database.run(count, {"owner": view.owner}, limit=MOST) >= MOST:
-            raise Conflict(f"{MOST:,} views are saved already; delete some of them first.")
+        if await self._database.run(count, {"owner": view.owner}, limit=MAX_VIEWS) >= MAX_VIEWS:
+            raise Conflict(f"{MAX_VIEWS:,} views are saved already; delete some of them first.")
         try:
             insert = self._views.insert_one
             await self._write(insert, view.to_stored())

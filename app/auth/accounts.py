@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.api.callers import ADMIN, Caller, Means
-from app.auth.cache import MOST, Cache
+from app.auth.cache import MAX_VALUES, Cache
 from app.auth.documents import CASELESS, SEEN_SECONDS, fold_name, is_past
 from app.auth.passwords import make_hash, mark
 from app.auth.patterns import judge_by
@@ -134,7 +134,7 @@ class Accounts:
         stored = ({**account, "last_seen": None}, role)
         last = self._last.get(key)
         if last is None or last[0] != stored:
-            if len(self._last) >= MOST:
+            if len(self._last) >= MAX_VALUES:
                 self._last.clear()
             last = stored, await self._database.run(self._know, account, role)
             self._last[key] = last

@@ -31,7 +31,7 @@ FORGET = "forget"  # the index by which old entries go
 WAIT_SECONDS = 1.0  # that an answer waits for its entry at most
 AGAIN_SECONDS = (0.2, 1.0, 5.0, 20.0)  # after which one that could not be stored is tried again
 CLOSE_SECONDS = 3.0  # that the server's end waits for entries
-MOST_WAITING = 10_000  # entries, beyond which they go to the log at once
+MAX_WAITING = 10_000  # entries, beyond which they go to the log at once
 KINDS = frozenset(get_args(What))
 _log = logging.getLogger("docsheet.audit")
 
@@ -115,7 +115,7 @@ class Audit(Part):
     async def _store(self, document: Document, before: "asyncio.Future[None] | None") -> None:
         if before is not None:
             await asyncio.wait((before,))
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > MAX_WAITING:
             _put_into_log(document)
             return
         for seconds in (*AGAIN_SECONDS, None):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from app.api.callers import Caller
 from app.api.subrequests import MAX_ADDRESS
 from app.auth.scopes import find_beyond, read_scopes
-from app.auth.shares import LONGEST, SHORTEST, USUAL
+from app.auth.shares import DEFAULT_SECONDS, MAX_SECONDS, MIN_SECONDS
 from app.errors import Fault, Forbidden
 from app.resources.faults import make_invalid_body
 from app.resources.moments import now
@@ -54,7 +54,10 @@ class NewShare(BaseModel):
         description="What it is for; the file's name without it.",
     )
     expires_in: int = Field(
-        USUAL, ge=SHORTEST, le=LONGEST, description="Seconds that it lasts; 7 days without it."
+        DEFAULT_SECONDS,
+        ge=MIN_SECONDS,
+        le=MAX_SECONDS,
+        description="Seconds that it lasts; 7 days without it.",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 SECONDS = 3.0  # that a value serves; reading it may take one or two more
-MOST = 10_000  # values
+MAX_VALUES = 10_000  # values
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Cache(Generic[K, V]):
         return value
 
     def _keep(self, key: K, kept: _Kept[V]) -> None:
-        if len(self._kept) >= MOST:
+        if len(self._kept) >= MAX_VALUES:
             self._kept.clear()
         self._kept[key] = kept
 

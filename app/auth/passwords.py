@@ -14,7 +14,7 @@ from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pydantic import AfterValidator, Field, ValidationInfo
 
-SHORTEST, LONGEST = 8, 128  # characters
+MIN_LENGTH, MAX_LENGTH = 8, 128  # characters
 AT_ONCE = 2  # checks side by side, per process: each takes 64 MiB and a core
 _hasher = PasswordHash.recommended()
 _threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
@@ -30,7 +30,7 @@ def hash_password(value: str, info: ValidationInfo) -> str:
 
 Password = Annotated[
     str,
-    Field(min_length=SHORTEST, max_length=LONGEST),
+    Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH),
     AfterValidator(hash_password),
 ]
 
@@ -44,7 +44,7 @@ async def make_hash(password: str) -> str:
 async def is_right(password: str, stored: str | None) -> bool:
     """Whether it is the password of this hash; without one it takes as long, and is False."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads, _is_right, password[: LONGEST + 1], stored)
+    return await loop.run_in_executor(_threads, _is_right, password[: MAX_LENGTH + 1], stored)
 
 
 def _is_right(password: str, stored: str | None) -> bool:

@@ -21,7 +21,7 @@ from app.query.reader import QueryReader
 Pairs = tuple[tuple[str, str], ...]
 Attributes = Mapping[str, Any]  # by the name behind `account.`
 KEYWORD = "keyword"
-MOST = 100  # conditions of one rule
+MAX_CONDITIONS = 100  # conditions of one rule
 _PATTERNS = ("pattern",)  # what operators take that is syntax
 _placeholder = re.compile(r"\{([A-Za-z_][^{}]*)\}")
 _of_account = re.compile(r"account(?:\.[^.,\s{}]+)+").fullmatch
@@ -41,10 +41,13 @@ def attributes_of(account: Mapping[str, Any]) -> Attributes:
 def split(where: str) -> Pairs:
     """The pairs of a query string, those with the same name together; raises `ValueError`."""
     try:
-        pairs = parse_qsl(where, keep_blank_values=True, errors="strict", max_num_fields=MOST)
+        pairs = parse_qsl(
+            where, keep_blank_values=True, errors="strict", max_num_fields=MAX_CONDITIONS
+        )
     except ValueError:
         raise ValueError(
-            f"must be the query string of a list, percent-encoded, with at most {MOST} conditions"
+            "must be the query string of a list, percent-encoded, with at most "
+            f"{MAX_CONDITIONS} conditions"
         ) from None
     if not pairs:
         raise ValueError("must have a condition; leave it out where all documents are meant")

@@ -29,8 +29,8 @@ from app.resources.registry import Resource
 from app.resources.storing import Document
 
 ME = f"{UI}/me"
-SHOWN = "100"  # keys and shares on one's own screen
-MOST_FIELDS = 5_000  # of a form with a box for each scope
+MAX_SHOWN = "100"  # keys and shares on one's own screen
+MAX_FIELDS = 5_000  # of a form with a box for each scope
 SCOPE = "scope "  # the beginning of the name of such a box
 DAY = 24 * 3600  # seconds
 _SHOWN: Document = {"scopes": (), "created": None, "expires": None, "last_used": None}
@@ -125,7 +125,12 @@ class ProfilePages:
         """The keys or shares of the caller's account, the newest first."""
         access = router.access(request, "read")
         account = str(caller_of(request.scope).id)
-        pairs = [("account", account), ("sort", "-created"), ("limit", SHOWN), ("count", "none")]
+        pairs = [
+            ("account", account),
+            ("sort", "-created"),
+            ("limit", MAX_SHOWN),
+            ("count", "none"),
+        ]
         page = await access.repository.page(access.compiler.list(pairs))
         return [_complete(one) for one in page.documents]
 
@@ -171,7 +176,7 @@ class ProfilePages:
         """`POST /ui/me/keys/new`: a new key, and its secret this once."""
         access = self._keys.access(request, "create")
         requests.refuse_parameters(request)
-        form = await read_form(request, MOST_FIELDS)
+        form = await read_form(request, MAX_FIELDS)
         try:
             body = {
                 "name": form.get("name", ""),

@@ -43,7 +43,7 @@ _ALONE = {
     "export": "An export shows what `read` shows; allow that too.",
     "import": "An import writes what `create` and `update` may write; allow one of them too.",
 }
-MOST_PATHS = 1_000  # of `fields` or `hide`
+MAX_PATHS = 1_000  # of `fields` or `hide`
 
 
 @dataclass(frozen=True)
@@ -266,8 +266,8 @@ class _RuleReader:
         if word not in rule or word not in ACTIONS[action]:
             return None
         paths = rule[word]
-        if not isinstance(paths, list) or len(paths) > MOST_PATHS:
-            self._add((*steps, word), f"This must be a list of at most {MOST_PATHS:,} fields.")
+        if not isinstance(paths, list) or len(paths) > MAX_PATHS:
+            self._add((*steps, word), f"This must be a list of at most {MAX_PATHS:,} fields.")
             return ()
         known = _list_paths(self._resources[address], action)
         for number, path in enumerate(paths):

@@ -20,7 +20,7 @@ from app.api.routing import Route
 from app.api.schemas import PROBLEM_DETAILS
 from app.auth.accounts import KnownAccount
 from app.auth.authenticator import CREDENTIAL
-from app.auth.passwords import LONGEST, SHORTEST
+from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.scopes import ACTIONS, Scopes, find_beyond
 from app.auth.services import AuthServices
 from app.auth.signing import TOKEN_SECONDS
@@ -98,7 +98,7 @@ class Change(BaseModel):
 
     old: str = Field(description="The password until now.")
     new: str = Field(
-        min_length=SHORTEST, max_length=LONGEST, description="The password from now on."
+        min_length=MIN_LENGTH, max_length=MAX_LENGTH, description="The password from now on."
     )
 
 

@@ -25,7 +25,7 @@ from app.auth.throttle import Attempt, Throttle
 
 REMEMBERED_SECONDS = 60.0  # that a right password need not be checked again
 NOTED_SECONDS = 3600.0  # between two entries of the audit for the same name from one address
-MOST = 10_000  # right passwords that are remembered
+MAX_REMEMBERED = 10_000  # right passwords that are remembered
 
 
 class SignIn:
@@ -147,7 +147,7 @@ class RememberedPasswords:
         moment = time.monotonic()
         known = await self._sign_in.check(name, password, scope)
         if known is not None:
-            if len(self._right) >= MOST:
+            if len(self._right) >= MAX_REMEMBERED:
                 self._right.clear()
                 self._noted.clear()
             until = moment + REMEMBERED_SECONDS

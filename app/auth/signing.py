@@ -25,7 +25,7 @@ TOKEN_SECONDS = 900  # that an access token serves
 BYTES = 32  # of a secret (RFC 7518, 3.2)
 AGAIN_SECONDS = 1.0  # between two looks for a secret that isn't known
 OLD_SECONDS = 3.0  # after which the newest is looked for again
-LONGEST_SECONDS = 60.0  # after which a secret may be over
+MAX_AGE_SECONDS = 60.0  # after which a secret may be over
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Signing:
 
     async def find(self, kid: str) -> Secret | None:
         """The secret of this name, unless its tokens are over."""
-        await self._read(AGAIN_SECONDS if kid not in self._known else LONGEST_SECONDS)
+        await self._read(AGAIN_SECONDS if kid not in self._known else MAX_AGE_SECONDS)
         return self._known.get(kid)
 
     async def _read(self, seconds: float) -> None:

@@ -19,7 +19,7 @@ import jwt
 from pymongo import IndexModel, ReturnDocument
 from pymongo.collection import Collection
 
-from app.auth.cache import MOST, Cache
+from app.auth.cache import MAX_VALUES, Cache
 from app.auth.documents import is_past
 from app.auth.keys import digest
 from app.auth.signing import TOKEN_SECONDS, Signing
@@ -162,7 +162,7 @@ class TokenMaker:
             return valid[0]
         claims = await self._verify(token)
         if claims is not None:
-            if len(self._valid) >= MOST:
+            if len(self._valid) >= MAX_VALUES:
                 self._valid.clear()
             left = claims.end - time.time()
             self._valid[key] = claims, moment + min(left, VERIFIED_SECONDS)

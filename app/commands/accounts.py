@@ -13,11 +13,11 @@ from pymongo.errors import DuplicateKeyError
 
 from app.auth.changes import check_account, describe_change, end_account, note_command
 from app.auth.documents import What
-from app.auth.passwords import LONGEST, SHORTEST
+from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.resources import ACCOUNTS
 from app.auth.signing import rotate
 from app.commands.auth_database import (
-    MOST,
+    MAX_LISTED,
     Document,
     find_account,
     find_auth_resource,
@@ -69,7 +69,7 @@ def list_() -> None:
     """List the accounts, with their roles and when they were last seen."""
     rows = []
     with open_auth_database(read_settings()) as connection:
-        found = connection.collection(ACCOUNTS).find({}, sort=[("name", 1)], limit=MOST)
+        found = connection.collection(ACCOUNTS).find({}, sort=[("name", 1)], limit=MAX_LISTED)
         for one in found:
             state = "disabled" if one.get("disabled") else "enabled"
             seen = one.get("last_seen")
@@ -156,6 +156,6 @@ def _read_password() -> str:
             raise StartError("These are two different passwords.")
     else:
         chosen = sys.stdin.readline().rstrip("\r\n")
-    if not SHORTEST <= len(chosen) <= LONGEST:
-        raise StartError(f"A password must have {SHORTEST} to {LONGEST} characters.")
+    if not MIN_LENGTH <= len(chosen) <= MAX_LENGTH:
+        raise StartError(f"A password must have {MIN_LENGTH} to {MAX_LENGTH} characters.")
     return chosen

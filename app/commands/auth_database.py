@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.store.client import Connection, direct_connection
 from app.store.indexes import Indexes, make_indexes
 
-MOST = 10_000  # documents that are listed
+MAX_LISTED = 10_000  # documents that are listed
 
 Document = dict[str, Any]
 

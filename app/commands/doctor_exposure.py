@@ -18,7 +18,7 @@ from app.settings import Settings, is_loopback
 from app.store.client import Connection
 
 HTTPS_SECONDS = 3.0  # that a server has to answer
-LONGEST = datetime.timedelta(days=365)  # that a share may last
+MAX_SHARE = datetime.timedelta(days=365)  # that a share may last
 KNOWN_PASSWORDS = frozenset(
     ("admin", "changeme", "docsheet", "example", "mongo", "mongodb", "pass", "password", "root",
      "secret", "test", "123456", "12345678")
@@ -128,7 +128,7 @@ def examine_endings(case: Case) -> Finding:
     """Keys and shares that never end."""
     now = datetime.datetime.now(datetime.UTC)
     keys = _collection(case, Key).count_documents({"expires": None})
-    too_long = {"$not": {"$lte": now + LONGEST}}  # and such as have no end
+    too_long = {"$not": {"$lte": now + MAX_SHARE}}  # and such as have no end
     shares = _collection(case, Share).count_documents({"expires": too_long})
     said = [f"{keys} keys never expire"] if keys else []
     said += [f"{shares} shares last longer than a year"] if shares else []

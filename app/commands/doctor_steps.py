@@ -33,7 +33,7 @@ LAG_SECONDS = 10.0  # that the majority may be behind the primary
 OLDEST = (5, 0)  # the first MongoDB with snapshot reads
 LINKS_MS = 30_000  # that counting the links of one field may take
 SHORT_WINDOW = 300  # seconds, MongoDB's own default
-LONGEST_VALUE = 60  # characters that are shown of a stored value
+MAX_SHOWN = 60  # characters that are shown of a stored value
 
 _WITHOUT_INDEXES: dict[int, str] = {
     Code.Unauthorized: "not permitted",
@@ -306,7 +306,7 @@ def _describe_equal_values(collection: Collection[dict[str, Any]], model: IndexM
 
 def _shorten(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _links(case: Case) -> Finding:

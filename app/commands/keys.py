@@ -13,7 +13,7 @@ from app.auth.resources import ACCOUNTS, KEYS
 from app.auth.roles import Roles
 from app.auth.scopes import read_scopes
 from app.commands.auth_database import (
-    MOST,
+    MAX_LISTED,
     Document,
     find_account,
     open_auth_database,
@@ -27,7 +27,7 @@ from app.resources.registry import Resource, discover
 from app.settings import read_settings
 from app.store.client import Connection
 
-MOST_DAYS = 36_500
+MAX_DAYS = 36_500
 actions = typer.Typer(help="List, make and end keys.", no_args_is_help=True, add_completion=False)
 
 
@@ -42,7 +42,7 @@ def list_(
         if account:
             owner = find_account(connection, account)["_id"]
             condition = {"account": {"$in": list_stored_forms(ACCOUNTS, owner)}}
-        found = connection.collection(KEYS).find(condition, sort=[("_id", 1)], limit=MOST)
+        found = connection.collection(KEYS).find(condition, sort=[("_id", 1)], limit=MAX_LISTED)
         rows = [_list_cells(one, names) for one in found]
     show_table(("id", "account", "name", "scopes", "expires", "last used"), rows)
 
@@ -67,7 +67,7 @@ def add(
         list[str] | None, typer.Option(help="What it may do at most; repeat for more, none: all.")
     ] = None,
     days: Annotated[
-        int, typer.Option(min=0, max=MOST_DAYS, help="After which it serves no more; 0: never.")
+        int, typer.Option(min=0, max=MAX_DAYS, help="After which it serves no more; 0: never.")
     ] = 0,
 ) -> None:
     """Make a key of an account, and write its id and its secret, this once."""

@@ -13,7 +13,7 @@ from app.auth.patterns import judge_by
 from app.auth.resources import ACCOUNTS, ROLES
 from app.auth.roles import BUILT_IN_RULES, Roles
 from app.commands.auth_database import (
-    MOST,
+    MAX_LISTED,
     Document,
     find_auth_resource,
     open_auth_database,
@@ -42,7 +42,7 @@ def list_() -> None:
     with open_auth_database(settings) as connection:
         judge = judge_by(connection)
         accounts = connection.collection(ACCOUNTS)
-        for one in connection.collection(ROLES).find({}, sort=[("name", 1)], limit=MOST):
+        for one in connection.collection(ROLES).find({}, sort=[("name", 1)], limit=MAX_LISTED):
             name = str(one["name"])
             closed = len(roles.read(name, one.get("rules"), judge).faults)
             rows.append((name, str(accounts.count_documents({"role": name})), str(closed)))

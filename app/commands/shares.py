@@ -14,9 +14,9 @@ from app.auth.keys import digest
 from app.auth.patterns import judge_by
 from app.auth.resources import ACCOUNTS, ROLES, SHARES
 from app.auth.roles import Roles
-from app.auth.shares import DAY, LONGEST, end, make_token
+from app.auth.shares import DAY, MAX_SECONDS, end, make_token
 from app.commands.auth_database import (
-    MOST,
+    MAX_LISTED,
     Document,
     find_account,
     open_auth_database,
@@ -47,7 +47,7 @@ def list_() -> None:
     rows = []
     with open_auth_database(read_settings()) as connection:
         names = {one["_id"]: one["name"] for one in connection.collection(ACCOUNTS).find({})}
-        for one in connection.collection(SHARES).find({}, sort=[("_id", 1)], limit=MOST):
+        for one in connection.collection(SHARES).find({}, sort=[("_id", 1)], limit=MAX_LISTED):
             owner = names.get(getattr(one["account"], "id", one["account"]), "nobody")
             moments = show_moment(one["expires"]), show_moment(one.get("last_used"))
             texts = (str(one["_id"]), str(owner), str(one["name"]), str(one["address"]))
@@ -61,7 +61,7 @@ def add(
     address: Annotated[str, typer.Argument(help="As '/users/export/csv?age__gte=18'.")],
     name: Annotated[str, typer.Option(help="What it is for; the file's name without it.")] = "",
     days: Annotated[
-        int, typer.Option(min=1, max=LONGEST // DAY, help="After which it is over.")
+        int, typer.Option(min=1, max=MAX_SECONDS // DAY, help="After which it is over.")
     ] = WEEK,
     server: Annotated[
         str, typer.Option(help="The server's address, with which the link begins.")

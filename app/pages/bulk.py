@@ -28,7 +28,7 @@ from app.pages.naming import find_name_path, name_document
 from app.pages.screens import Screens
 from app.pages.titles import describe, title_whole
 from app.query.compile import Affected
-from app.query.parameters import MOST_AFFECTED
+from app.query.parameters import MAX_AFFECTED
 from app.resources.fields import Field, FieldPath
 
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
@@ -55,7 +55,7 @@ class Chosen:
     @property
     def is_too_many(self) -> bool:
         """Whether they can't be written at once."""
-        return self.total is not None and self.total > MOST_AFFECTED
+        return self.total is not None and self.total > MAX_AFFECTED
 
     @property
     def has_to_be_typed(self) -> bool:
@@ -176,7 +176,7 @@ class Bulk:
             path=addresses.of_collection(resource),
             addresses=addresses,
             chosen=chosen,
-            most=MOST_AFFECTED,
+            most=MAX_AFFECTED,
             control=control,
             choices=list(_list_fields(access)),
             pick_of=lambda control: self._find_picks(access, control.collection),

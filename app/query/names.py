@@ -14,7 +14,7 @@ from app.resources.fields import FieldPath
 from app.resources.links import Shapes, first_link
 from app.resources.views import View, Views
 
-LONG = 200  # characters of a name, past which it is neither remembered nor compared
+MAX_NAME = 200  # characters of a name, past which it is neither remembered nor compared
 _PARAMETERS = frozenset(parameters_of("list"))
 
 
@@ -69,15 +69,15 @@ class Names:
 
     def find_lookup(self, name: str) -> Lookup | None:
         """The lookup that a parameter of this name is, or None."""
-        return self._lookups(name) if len(name) <= LONG else self._find(name)
+        return self._lookups(name) if len(name) <= MAX_NAME else self._find(name)
 
     def sort(self, text: str) -> Sort:
         """The keys of a `sort`; raises `ValueError` with a sentence."""
-        return self._sorts(text) if len(text) <= LONG else self._read_sort(text)
+        return self._sorts(text) if len(text) <= MAX_NAME else self._read_sort(text)
 
     def path(self, path: str) -> FieldPath | None:
         """What a dotted path leads to, or None."""
-        return self._paths(path) if len(path) <= LONG else self.resource.shape.find(path)
+        return self._paths(path) if len(path) <= MAX_NAME else self.resource.shape.find(path)
 
     def is_declared(self, path: str) -> bool:
         """Whether the model itself has this path, so that no key of a dict is a step of it."""

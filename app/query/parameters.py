@@ -17,14 +17,14 @@ from app.spelling import show, suggest_nearest
 
 Taker = Literal["list", "export", "read", "import", "many"]
 Schema = dict[str, Any]
-GREATEST = INT64.stop - 1  # whole number that MongoDB has room for
+MAX_NUMBER = INT64.stop - 1  # whole number that MongoDB has room for
 COUNTS = ("auto", "exact", "none")
 DELIMITERS = (",", ";", "|", "tab")
 FORMULAS = ("escape", "keep")
 CONSISTENCIES = ("snapshot", "none")
 MODES = ("insert", "upsert", "update")
 ON_ERROR = ("abort", "skip")
-MOST_AFFECTED = 100_000  # documents that one PATCH or DELETE with conditions may write
+MAX_AFFECTED = 100_000  # documents that one PATCH or DELETE with conditions may write
 
 
 class Type(Protocol):
@@ -72,8 +72,8 @@ class WholeNumber:
         if digits.isascii() and digits.isdigit() and len(digits) <= 30:
             number = int(text)
             if self.least <= number and (self.most is None or number <= self.most):
-                return min(number, GREATEST)
-        if self.most is None or self.most == GREATEST:
+                return min(number, MAX_NUMBER)
+        if self.most is None or self.most == MAX_NUMBER:
             raise ValueError(f"must be a whole number ≥ {self.least}, not {show(text)}")
         bounds = f"from {self.least} to {self.most}"
         raise ValueError(f"must be a whole number {bounds}, not {show(text)}")
@@ -144,7 +144,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("sort", _LIST, Text(), "Paths with commas, `-` for descending: `-age,name`.",
               declared="sort"),
     Parameter("sort", _EXPORT, Text(), "Paths with commas, `-` for descending: `-age,name`."),
-    Parameter("skip", _LIST, WholeNumber(0, GREATEST), "Documents to skip first.", 0),
+    Parameter("skip", _LIST, WholeNumber(0, MAX_NUMBER), "Documents to skip first.", 0),
     Parameter("skip", _EXPORT, _ANY_SIZE, "Documents to skip first.", 0),
     Parameter("limit", _LIST, WholeNumber(1, MAX_LIMIT), "Documents on a page.", declared="limit"),
     Parameter("limit", _EXPORT, WholeNumber(1), "At most so many documents; all without it."),
@@ -173,7 +173,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("on_error", _IMPORT, Choice(ON_ERROR),
               "Where a row is wrong: write nothing, or skip that row.", "abort"),
     Parameter("dry_run", ("import", "many"), Flag(), "Only say what would happen.", False),
-    Parameter("max_affected", _MANY, WholeNumber(1, MOST_AFFECTED),
+    Parameter("max_affected", _MANY, WholeNumber(1, MAX_AFFECTED),
               "Where more documents match, nothing is written; required."),
     Parameter("keyword", _MANY, Text(MAX_PATTERN),
               "A regular expression, upper and lower case alike, over {search}."),

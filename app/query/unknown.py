@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from app.query.names import LONG, Names
+from app.query.names import MAX_NAME, Names
 from app.query.operators import OPERATORS
 from app.resources.fields import FieldPath
 from app.resources.links import paths_through
@@ -21,7 +21,7 @@ def explain(names: Names, name: str, known: Iterable[str], *, suggest: bool) -> 
         if found.field.kind == "lists":
             return f"{name!r} is a list of lists; it can be filtered by {name}__exists only"
         return f"{name!r} holds objects; filter by one of its fields, or by {name}__exists"
-    suggestion = _suggestion(names, name, known) if suggest and len(name) <= LONG else ""
+    suggestion = _suggestion(names, name, known) if suggest and len(name) <= MAX_NAME else ""
     return f"there is no such parameter here.{suggestion}".rstrip(".")
 
 

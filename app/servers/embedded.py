@@ -46,7 +46,7 @@ UNSAFE = frozenset(",:[]%")
 LEFTOVER_SECONDS = 15.0  # for the mongod of a killed server to end
 STOP_SECONDS = 10.0
 ORDERLY_PAUSE_SECONDS = 2.0  # before a mongod that ended in order is started again
-LONGEST_PAUSE_SECONDS = 60.0  # between two starts of a mongod that ends again and again
+MAX_PAUSE_SECONDS = 60.0  # between two starts of a mongod that ends again and again
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ class _Keeper:
             except StartError as error:
                 if not self._left.is_set():
                     log.error("The embedded database can't be started again: %s", error)
-                pause = min(max(1.0, 2 * pause), LONGEST_PAUSE_SECONDS)
+                pause = min(max(1.0, 2 * pause), MAX_PAUSE_SECONDS)
             else:
                 pause = 0.0
 

@@ -24,7 +24,7 @@ CONTEXT = multiprocessing.get_context("spawn")
 START_SECONDS = 60.0
 LEAVING_SECONDS = 4.0  # after the grace time, before a worker that still lives is killed
 YOUNG_SECONDS = 10.0  # a worker that dies younger is started again later and later
-LONGEST_PAUSE = 30.0  # seconds
+MAX_PAUSE_SECONDS = 30.0  # seconds
 _log = logging.getLogger("docsheet.workers")
 
 # A worker's one word to its parent: empty when it serves, else why it can't.
@@ -178,7 +178,7 @@ class _Worker:
 
     @property
     def due(self) -> float:
-        pause = min(LONGEST_PAUSE, 2.0 ** (self.deaths - 2)) if self.deaths > 1 else 0.0
+        pause = min(MAX_PAUSE_SECONDS, 2.0 ** (self.deaths - 2)) if self.deaths > 1 else 0.0
         return (self._died or 0.0) + pause
 
     def word(self) -> str | None:

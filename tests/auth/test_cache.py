@@ -93,7 +93,7 @@ async def test_one_who_leaves_ends_the_reading_of_nobody() -> None:
 
 
 async def test_it_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MOST", 3)
+    monkeypatch.setattr(cache, "MAX_VALUES", 3)
     values: Cache[str, int] = Cache(Source().read)
     for key in "abcd":
         await values.get(key)

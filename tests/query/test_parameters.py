@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from app.query import parameters
-from app.query.parameters import GREATEST, Choice, Flag, Parameter, Text, WholeNumber, parameters_of
+from app.query.parameters import (
+    MAX_NUMBER,
+    Choice,
+    Flag,
+    Parameter,
+    Text,
+    WholeNumber,
+    parameters_of,
+)
 
 LISTS = ("keyword", "sort", "skip", "limit", "fields", "expand", "after", "count")
 EXPORTS = ("keyword", "sort", "skip", "limit", "columns", "consistency")
@@ -32,7 +40,7 @@ def test_a_new_parameter_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         (WholeNumber(1, 1000), "1", 1),
         (WholeNumber(1, 1000), "1000", 1000),
         (WholeNumber(0), "007", 7),
-        (WholeNumber(0), "9" * 30, GREATEST),
+        (WholeNumber(0), "9" * 30, MAX_NUMBER),
         (WholeNumber(-5, 5), "-5", -5),
         (Choice(("a", "b")), "b", "b"),
         (Flag(), "true", True),
@@ -54,7 +62,7 @@ def test_values(type_: Any, text: str, value: Any) -> None:
         (WholeNumber(0), "１", "must be a whole number ≥ 0, not"),
         (WholeNumber(0), "--1", "must be a whole number ≥ 0, not"),
         (WholeNumber(0), "9" * 31, "must be a whole number ≥ 0, not"),
-        (WholeNumber(0, GREATEST), "9" * 19, "must be a whole number ≥ 0, not"),
+        (WholeNumber(0, MAX_NUMBER), "9" * 19, "must be a whole number ≥ 0, not"),
         (Choice(("a", "b")), "c", "must be one of: a b; not"),
         (Flag(), "yes", "must be true or false, not"),
     ],
