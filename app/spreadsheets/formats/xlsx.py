@@ -309,11 +309,11 @@ class CellWriter:
         return _number(text, self._styles.number(format)) if format else self._as_text(value)
 
     def _moment(self, value: datetime.datetime) -> bytes:
-        local = move_to_zone(value, self._zone).replace(tzinfo=None)
-        if local.date() < _FIRST:
+        local = move_to_zone(value, self._zone)
+        if local.date() < _FIRST or local.tzinfo is not self._zone:  # it is past the year 9999
             return self._as_text(value)
         return _number(
-            repr((local - _EPOCH) / _DAY),
+            repr((local.replace(tzinfo=None) - _EPOCH) / _DAY),
             workbook.MOMENT_MS if local.microsecond else workbook.MOMENT,
         )
 
