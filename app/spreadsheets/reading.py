@@ -9,7 +9,7 @@ from typing import IO, BinaryIO, cast
 
 from isal import igzip, igzip_lib
 
-from app.errors import BadRequest, TooLarge, UnsupportedMedia
+from app.errors import BadRequest, Fault, TooLarge, UnsupportedMedia
 from app.spreadsheets.format import MIB, Format, Limits, Reader, ReadOptions
 from app.spreadsheets.formats import FORMATS
 
@@ -29,13 +29,15 @@ def find_format(name: str | None, media_type: str | None) -> Format:
         for format in readable:
             if ending in (format.extension, *format.names, *format.endings):
                 return format
-        raise UnsupportedMedia(f"A file .{ending} is not read here; {_list_known(readable)}.")
+        detail = f"A file .{ending} is not read here; {_list_known(readable)}."
+        raise UnsupportedMedia(detail, Fault(detail, pointer="#/file"))
     plain = (media_type or "").partition(";")[0].strip().lower()
     for format in readable:
         if plain in (*format.media_types, format.media_type.partition(";")[0]):
             return format
     what = f"The media type {plain} is" if plain else "A file without name and media type is"
-    raise UnsupportedMedia(f"{what} not read here; {_list_known(readable)}.")
+    detail = f"{what} not read here; {_list_known(readable)}."
+    raise UnsupportedMedia(detail, Fault(detail, header="Content-Type"))
 
 
 @contextmanager

@@ -280,6 +280,8 @@ def test_a_file_that_cannot_be_read(
         assert answer.status_code == status, answer.text
         assert answer.headers["content-type"] == "application/problem+json"
         assert words in answer.json()["detail"]
+        if status == 415:
+            assert answer.json()["errors"][0]["header"] == "Content-Type"
     assert users.count_documents({}) == 0
 
 
@@ -375,6 +377,8 @@ def test_a_form_that_cannot_be(
     answer = http.post(PATH, **form)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+    if status in (415, 422):
+        assert answer.json()["errors"]
     assert users.count_documents({}) == 0
 
 
