@@ -180,10 +180,15 @@ def test_put_keeps_a_key_of_any_type(model: Any, key: Any) -> None:
     assert replaced(make_resource(model), {}, {"_id": key})["_id"] == key
 
 
-@pytest.mark.parametrize("key", ["", ".", ".."])
+@pytest.mark.parametrize("key", ["", ".", "..", "x" * 8001, "王" * 889])
 def test_key_that_no_path_leads_to_is_refused(key: str) -> None:
     with pytest.raises(Invalid, match="no path leads"):
         read_document(make_resource(Named), {"_id": key})
+
+
+@pytest.mark.parametrize("key", ["x" * 8000, "王" * 888])
+def test_key_of_a_long_address_is_taken(key: str) -> None:
+    assert read_document(make_resource(Named), {"_id": key})["_id"] == key
 
 
 def test_set_is_stored_in_one_order() -> None:
