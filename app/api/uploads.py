@@ -132,7 +132,8 @@ class Uploads:
 async def _unless_client_leaves(receive: Receive, child: Child[Ended]) -> Ended | None:
     """How the import ended; None where the client went before anything was written.
 
-    What has begun to write goes on without a client: half of it would be worse.
+    What has begun to write goes on without a client: half of it would be worse. The log has its
+    report then.
     """
     working = asyncio.ensure_future(finish(child))
     leaving = asyncio.ensure_future(wait_for_disconnect(receive))
@@ -141,10 +142,19 @@ async def _unless_client_leaves(receive: Receive, child: Child[Ended]) -> Ended 
         if not working.done() and not child.outcome.is_writing:
             _log.info("a client left before its import was written")
             return None
-        return await working
+        ended = await working
+        if leaving.done():
+            _log.warning("a client left while its import was written: %s", _describe(ended))
+        return ended
     finally:
         await cancel(leaving)
         await cancel(working)
+
+
+def _describe(ended: Ended) -> str:
+    """The report for a log: `5 rows, 3 inserted, …`, and what has stopped it."""
+    counts = ", ".join(f"{count} {what}" for what, count in ended.report.counts().items())
+    return f"{counts}. {ended.error.detail}" if ended.error is not None else counts
 
 
 def _report_answer(request: Request, ended: Ended) -> Response:

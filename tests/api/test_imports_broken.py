@@ -1,8 +1,10 @@
 """Imports with limits, and those that are ended in the middle."""
 
+import asyncio
+import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +12,9 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
+from app.api.uploads import _unless_client_leaves
+from app.transfers.imports import Ended
+from app.transfers.report import Report
 from tests.api.test_imports import CSV, GOOD, PATH, counts, people
 from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
@@ -98,6 +103,32 @@ def test_a_client_that_leaves_during_the_check_writes_nothing(
         connection.shutdown(socket.SHUT_RDWR)
     assert counts(post(live, GOOD.encode())) == (2, 2, 0, 0, 0)  # its place is free again
     assert stored.count_documents({}) == 2
+
+
+async def test_what_a_client_leaves_while_it_is_written_is_told_by_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of a child that ends when its client has left; whatever a real one does in between."""
+
+    class Writing:
+        outcome = Ended(Report(5, inserted=3, failed=2), due=3)
+
+        async def start(self) -> None:
+            await left.wait()
+
+        async def chunks(self) -> AsyncIterator[bytes]:
+            yield b""
+
+    async def receive() -> dict[str, str]:
+        left.set()
+        return {"type": "http.disconnect"}
+
+    left = asyncio.Event()
+    child: Any = Writing()
+    with caplog.at_level(logging.WARNING):
+        assert await _unless_client_leaves(receive, child) is Writing.outcome
+    counts = "5 rows, 3 inserted, 0 updated, 0 unchanged, 2 failed"
+    assert caplog.messages == [f"a client left while its import was written: {counts}"]
 
 
 def test_killed_in_the_middle_and_sent_again_it_ends_the_same(mongo_uri: str, stored: Any) -> None:
