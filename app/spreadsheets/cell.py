@@ -2,6 +2,7 @@
 
 GENERAL, DATE = None, -1  # formats of numbers; n ≥ 0: n decimals are shown
 SCIENTIFIC = -2  # SCIENTIFIC - n: n decimals and an exponent, such as `0.00E+0`
+PADDED = 1_000  # PADDED + n: at least n digits, zeros before them, such as `00000`
 
 
 class Serial(float):

@@ -19,7 +19,7 @@ from openpyxl.comments import Comment
 from openpyxl.styles import Font, PatternFill
 
 from app.errors import Fault, Invalid
-from app.spreadsheets.cell import SCIENTIFIC, Broken, Cell, Cut, Serial, Shown
+from app.spreadsheets.cell import PADDED, SCIENTIFIC, Broken, Cell, Cut, Serial, Shown
 from app.spreadsheets.cells import guard
 from app.spreadsheets.ingest import CellFault
 from app.spreadsheets.kinds import show
@@ -236,6 +236,8 @@ def _date_format(days: Serial) -> str:
 
 
 def _number_format(format: int) -> str:
+    if format >= PADDED:
+        return "0" * (format - PADDED)
     scientific = format <= SCIENTIFIC
     places = SCIENTIFIC - format if scientific else format
     return "0" + ("." + "0" * places if places else "") + ("E+0" if scientific else "")

@@ -16,7 +16,7 @@ from app.resources.fields import Field
 from app.resources.kinds import INT64, KINDS, write_datetime
 from app.resources.moments import to_milliseconds
 from app.resources.rendering import to_json
-from app.spreadsheets.cell import SCIENTIFIC, Cell, Serial, Shown
+from app.spreadsheets.cell import PADDED, SCIENTIFIC, Cell, Serial, Shown
 from app.spreadsheets.extended import EXPLAIN_AMBIGUOUS, has_extended, unwrap, unwrap_field
 
 SHOWN = 200  # characters of a cell that an error shows
@@ -24,6 +24,8 @@ _EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
 _FIRST = 61  # 1900-03-01: programs count the days before it differently
 _LAST = 2_958_466  # 10000-01-01
 _DAY_IN_MS = 86_400_000
+_DIGITS = 15  # of a number that a spreadsheet keeps and shows
+_TOO_LONG = 10.0**_DIGITS
 _TRUE = frozenset(re.findall(r"\S+", "true t yes y on 1 x ✓ √ 是 真 对 wahr ja vrai oui"))
 _FALSE = frozenset(re.findall(r"\S+", "false f no n off 0 否 假 错 falsch nein faux non"))
 _whole = re.compile(r"([+-]?[0-9]{1,19})\.0+").fullmatch
@@ -89,6 +91,11 @@ class _Text(CellKind):
     def text(self, text: str) -> str:
         return text
 
+    def number(self, number: float) -> str:
+        """What the sheet shows of a number: the zeros before and after it that its format adds."""
+        _refuse_lost_digits(number)
+        return _write_shown(number) if isinstance(number, Shown) else _digits(number)
+
 
 class _Flag(CellKind):
     meaning = "TRUE or FALSE"
@@ -120,7 +127,9 @@ class _Whole(CellKind):
     def number(self, number: float) -> Any:
         if number != int(number):
             raise ValueError("must be a whole number (64 bits)")
-        return self.text(str(int(number)))
+        value = self.text(str(int(number)))
+        _refuse_lost_digits(number)
+        return value
 
 
 class _Real(CellKind):
@@ -128,7 +137,10 @@ class _Real(CellKind):
     format = "General"
 
     def text(self, text: str) -> Any:
-        value = KINDS["float"].read(text.strip())  # type: ignore[misc]
+        try:
+            value = KINDS["float"].read(text.strip())  # type: ignore[misc]
+        except ValueError as error:
+            raise _explain_signs(text, error) from None
         return value if value - value == 0 else KINDS["float"].write(value)
 
     def number(self, number: float) -> float:
@@ -141,10 +153,14 @@ class _Exact(CellKind):
     meaning = "Decimal number, exact to its last digit"
     format = "General"
 
+    def text(self, text: str) -> Any:
+        try:
+            return super().text(text)
+        except ValueError as error:
+            raise _explain_signs(text, error) from None
+
     def number(self, number: float) -> Any:
-        exact = decimal.Decimal(repr(float(number)) if isinstance(number, float) else number)
-        if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
-            exact = decimal.Decimal(int(number))
+        exact = decimal.Decimal(_round(number) if isinstance(number, float) else number)
         if isinstance(number, Shown):
             exact = _with_decimals(exact, number.format)
         return self.text(str(exact))
@@ -369,13 +385,42 @@ def _digits(number: float) -> str:
     """A number as a sheet shows it: `30`, not `30.0`, and no exponent where there is room."""
     if isinstance(number, int):
         return str(number)
-    if number.is_integer() and abs(number) < 1e21:
-        return str(int(number))
-    return repr(float(number))
+    exact = _round(number)
+    return format(exact, "f") if abs(exact) < 10**21 and exact == int(exact) else str(float(exact))
+
+
+def _round(number: float) -> decimal.Decimal:
+    """The number with the digits that a sheet shows: 0.3 of what is 0.30000000000000004."""
+    exact = decimal.Decimal(f"{number:.{_DIGITS}g}")
+    return decimal.Decimal(int(exact)) if exact == int(exact) and abs(exact) < _TOO_LONG else exact
+
+
+def _write_shown(number: Shown) -> str:
+    if number.format >= PADDED and number.is_integer():
+        return f"{int(number):0{number.format - PADDED + (number < 0)}}"
+    if 0 <= number.format < PADDED:
+        return format(_with_decimals(_round(number), number.format), "f")
+    return _digits(number)
+
+
+def _refuse_lost_digits(number: float) -> None:
+    """Raises `ValueError` for a number whose last digits the spreadsheet may have lost."""
+    if isinstance(number, float) and abs(number) >= _TOO_LONG:
+        raise ValueError(
+            f"is a number of more than {_DIGITS} digits, of which a spreadsheet keeps no more: "
+            "format the cell as text and enter it again"
+        )
+
+
+def _explain_signs(text: str, error: ValueError) -> ValueError:
+    """The error for a text that is no number, where its comma may be one of another language."""
+    return ValueError(f"{error}, written as 1234.5") if "," in text else error
 
 
 def _with_decimals(exact: decimal.Decimal, format: int) -> decimal.Decimal:
     """The number with the zeros that its format shows at the end; nothing is ever rounded."""
+    if format >= PADDED:
+        return exact
     if format <= SCIENTIFIC:
         sign, digits, exponent = exact.normalize().as_tuple()
         missing = SCIENTIFIC - format + 1 - len(digits)

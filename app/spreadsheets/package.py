@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from xml.parsers import expat
 
 from app.errors import BadRequest, Fault, Invalid, TooLarge
-from app.spreadsheets.cell import DATE, GENERAL, SCIENTIFIC
+from app.spreadsheets.cell import DATE, GENERAL, PADDED, SCIENTIFIC
 from app.spreadsheets.format import MIB, Limits
 from app.spreadsheets.workbook import number_name
 
@@ -31,6 +31,7 @@ _DECIMALS = {1: 0, 2: 2, 3: 0, 4: 2, 11: SCIENTIFIC - 2, 37: 0, 38: 0, 39: 2, 40
 _DATES = {*range(14, 23), *range(27, 37), 45, 46, 47, *range(50, 59)}
 _literals = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
 _date = re.compile(r"[dmyhs]|\[[hms]+\]|上午|下午", re.IGNORECASE).search
+_padded = re.compile("00+").fullmatch
 _decimals = re.compile(r"[#0,?]*0(?:\.(0+))?(E\+0+)?").fullmatch
 
 Start = Callable[[str, list[str]], object]
@@ -62,7 +63,8 @@ class Package:
         self._refuse_others()
         self._book = self._target_of("", "officeDocument") or "xl/workbook.xml"
         links = self._links(self._book)
-        self.strings = next((part for _, kind, part in links if kind == "sharedStrings"), None)
+        strings = (part for _, kind, part in links if kind == "sharedStrings" and self.has(part))
+        self.strings = next(strings, None)
         self._styles = next((part for _, kind, part in links if kind == "styles"), None)
         self.sheets, self.is_1904 = self._read_workbook(
             {identifier: part for identifier, kind, part in links if kind == "worksheet"}
@@ -295,6 +297,8 @@ def _format(built_in: int, code: str | None) -> int | None:
         return GENERAL
     if _date(shown):
         return DATE
+    if _padded(shown):
+        return PADDED + len(shown)
     digits = _decimals(shown)
     if digits is None:
         return GENERAL

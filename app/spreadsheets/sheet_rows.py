@@ -4,6 +4,7 @@ Cells are texts with their `_xHHHH_` escapes decoded, numbers, truth values, `Se
 style shows a date, `Broken` for errors, `Cut` for texts that `notes` lists.
 """
 
+import datetime
 from collections.abc import Callable, Iterator
 from itertools import chain
 
@@ -27,6 +28,9 @@ Read = Callable[[str], Cell]
 _NOT_CALCULATED = Broken(
     "a formula without a value: open the workbook, let it calculate and save it"
 )
+_DIGITS = 40  # of an integer that some program has written with all of them
+_EPOCH = datetime.datetime(1899, 12, 30)  # noqa: DTZ001  # day 0 of any zone
+_DAY = datetime.timedelta(days=1)
 _POSSIBLY_CUT = TEXT // 2  # characters, of two units each
 
 
@@ -73,7 +77,9 @@ class CellMaker:
             return lambda raw: raw.strip() in ("1", "true")
         if kind == "e":
             return _make_broken
-        return self.make_text  # the text of a formula, a date in ISO 8601
+        if kind == "d":
+            return _read_date
+        return self.make_text  # the text of a formula
 
     def _find_shared(self, raw: str) -> str:
         try:
@@ -284,7 +290,7 @@ def _put(row: list[Cell], position: int, value: Cell) -> None:
 
 def _number(raw: str, format: int | None, days: int) -> Cell:
     try:
-        if format is None and raw.removeprefix("-").isdigit() and len(raw) < 19:
+        if format is None and raw.removeprefix("-").isdigit() and len(raw) <= _DIGITS:
             return int(raw)
         value = float(raw)
     except ValueError:
@@ -294,6 +300,15 @@ def _number(raw: str, format: int | None, days: int) -> Cell:
     if format is None:
         return value
     return Serial(value + days) if format == DATE else Shown(value, format)
+
+
+def _read_date(raw: str) -> Cell:
+    """A date or a time in ISO 8601; one with an offset, or before any serial one, stays a text."""
+    try:
+        local = datetime.datetime.fromisoformat(raw)
+    except ValueError:
+        return raw
+    return Serial((local - _EPOCH) / _DAY) if local.tzinfo is None else raw
 
 
 def _make_broken(raw: str) -> Broken:

@@ -12,6 +12,7 @@ NOTE_TITLES = ["cell", "path", "sha256"]
 FORBIDDEN = "\x00-\x08\x0b-\x1f\ufffe\uffff"  # XML 1.0, 2.2; and CR, which its readers take for LF
 
 _to_escape = re.compile(f"[{FORBIDDEN}]|_(?=x[0-9A-Fa-f]{{4}}[_{FORBIDDEN}])")
+_surrogates = re.compile("[\ud800-\udbff][\udc00-\udfff]").search
 _escaped = re.compile("_x([0-9A-Fa-f]{4})_")
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -93,7 +94,16 @@ def to_xml(text: str) -> str:
 
 def from_xml(text: str) -> str:
     """The text that was escaped: `from_xml(to_xml(text)) == text`."""
-    return _escaped.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+    if "_x" not in text:
+        return text
+    return join_surrogates(_escaped.sub(lambda found: chr(int(found[1], 16)), text))
+
+
+def join_surrogates(text: str) -> str:
+    """The text with pairs of surrogates as the characters that they are."""
+    if not _surrogates(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def sheet_head(widths: list[int]) -> str:

@@ -14,7 +14,7 @@ from beanie import Document, Link
 
 from app.errors import Invalid
 from app.resources.fields import shape_of
-from app.spreadsheets.cell import Broken, Cut, Serial, Shown
+from app.spreadsheets.cell import PADDED, Broken, Cut, Serial, Shown
 from app.spreadsheets.cells import EMPTY, KEPT, Bad, CellReader, zone
 from app.spreadsheets.format import ReadOptions, Rows
 from app.spreadsheets.formats import FORMATS
@@ -281,6 +281,11 @@ def test_links_as_mongoexport_writes_them() -> None:
 
 SHANGHAI = "Asia/Shanghai"
 TEXT = "or written as a text, such as 1899-12-31"
+LOST = (
+    "is a number of more than 15 digits, of which a spreadsheet keeps no more: format the cell as "
+    "text and enter it again"
+)
+DECIMAL = "must be a decimal number of at most 34 digits"
 CELLS: list[tuple[str, Any, Any]] = [  # field, cell, value (or a part of what is wrong)
     ("name", "007", "007"),
     ("name", " a ", " a "),
@@ -288,6 +293,15 @@ CELLS: list[tuple[str, Any, Any]] = [  # field, cell, value (or a part of what i
     ("name", 30.0, "30"),
     ("name", 13800138000.0, "13800138000"),
     ("name", 1.5, "1.5"),
+    ("name", 0.1 + 0.2, "0.3"),
+    ("name", Shown(1.5, 2), "1.50"),
+    ("name", Shown(1.987, 2), "1.987"),
+    ("name", Shown(1234.0, PADDED + 5), "01234"),
+    ("name", Shown(-1234.0, PADDED + 5), "-01234"),
+    ("name", Shown(1.5, PADDED + 5), "1.5"),
+    ("name", 110101199003071234, "110101199003071234"),
+    ("name", 1.10101199003071e17, Bad("110101199003071000", LOST)),
+    ("name", Shown(1.10101199003071e17, 0), Bad("110101199003071000", LOST)),
     ("name", True, "TRUE"),
     ("name", Serial(46024), "2026-01-02"),
     ("name", Serial(46024.5), "2026-01-02T12:00:00"),
@@ -303,6 +317,8 @@ CELLS: list[tuple[str, Any, Any]] = [  # field, cell, value (or a part of what i
     ("age", str(2**63 - 1), 2**63 - 1),
     ("age", "007", 7),
     ("age", Shown(30.0, 2), 30),
+    ("age", 123456789012345678, 123456789012345678),  # as programs write it; Excel doesn't
+    ("age", 1.10101199003071e17, Bad("110101199003071000", LOST)),
     ("age", 30.5, Bad("30.5", "must be a whole number (64 bits)")),
     ("age", str(2**63), Bad(str(2**63), "must be a whole number (64 bits)")),
     ("age", 1e300, Bad("1e+300", "must be a whole number (64 bits)")),
@@ -313,7 +329,7 @@ CELLS: list[tuple[str, Any, Any]] = [  # field, cell, value (or a part of what i
     ("size", "NaN", "NaN"),
     ("size", "-Infinity", "-Infinity"),
     ("size", 3, 3.0),
-    ("size", "1,5", Bad("1,5", "must be a number")),
+    ("size", "1,5", Bad("1,5", "must be a number, written as 1234.5")),
     *[
         ("flag", text, True)
         for text in ("true", "TRUE", "yes", "Y", "1", "是", " on ", 1, 1.0, True)
@@ -357,6 +373,10 @@ CELLS: list[tuple[str, Any, Any]] = [  # field, cell, value (or a part of what i
     ("amount", Shown(19.9, 2), "19.90"),
     ("amount", 19.9, "19.9"),
     ("amount", Shown(19.899999999999999, 2), "19.90"),
+    ("amount", Shown(3.3000000000000003, 2), "3.30"),
+    ("amount", 0.1 + 0.2, "0.3"),
+    ("amount", Shown(7.0, PADDED + 3), "7"),
+    ("amount", "1.234,50", Bad("1.234,50", f"{DECIMAL}, written as 1234.5")),
     ("amount", Shown(19.987, 2), "19.987"),
     ("amount", 100, "100"),
     ("amount", Shown(100.0, 0), "100"),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from app.errors import BadRequest, Invalid, RequestError, TooLarge
-from app.spreadsheets.cell import Broken, Cut, Serial, Shown
+from app.spreadsheets.cell import PADDED, Broken, Cut, Serial, Shown
 from app.spreadsheets.format import Limits, Options, ReadOptions
 from app.spreadsheets.formats.xlsx import XlsxEncoder
 from app.spreadsheets.sheet_rows import column_of
@@ -202,6 +202,7 @@ def test_days_of_a_workbook_that_counts_from_1904() -> None:
         ("[Red]0.0", Shown, 1),
         ('0.000" days"', Shown, 3),
         ("#,##0", Shown, 0),
+        ("00000", Shown, PADDED + 5),
         ("0.00E+00", Shown, -4),
         ("0%", float, None),
         ("General", float, None),
@@ -245,7 +246,7 @@ def test_shared_and_rich_texts_prefixes_errors_and_formulas() -> None:
         assert [(number, row) for _, number, row in found] == [
             (3, ["", "rich ", "plain\r"]),
             (4, ["the error #DIV/0!", 2, found[1][2][2]]),
-            (5, ["", False, "2026-01-02"]),
+            (5, ["", False, Serial(46024)]),
             (7, ["inline"]),
         ]
         assert [type(cell) for cell in found[1][2]] == [Broken, int, Broken]
