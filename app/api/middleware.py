@@ -23,7 +23,7 @@ from app.api.log_lines import LogLine
 from app.api.observers import Observer
 from app.api.problems import problem
 from app.api.proxies import Proxies
-from app.api.redaction import HIDDEN
+from app.api.redaction import HIDDEN, has_credentials
 from app.api.routing import decode_path
 from app.errors import BadRequest, Fault, Forbidden, NotFound, RequestError
 from app.settings import Settings
@@ -88,7 +88,7 @@ class Gate:
         # The last of each name: repeats don't matter to what is asked of them here.
         asked = dict(scope["headers"])
         request_id = asked.get(b"x-request-id", b"")
-        if not _usable_id(request_id):
+        if not _usable_id(request_id) or has_credentials(request_id.decode()):
             request_id = self._beginning + b"%08x" % next(self._number)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id.decode()

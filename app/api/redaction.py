@@ -12,7 +12,7 @@ _is_secret = re.compile(
 # Keys and tokens of our own, wherever somebody puts them: the id and the secret of a key, an access
 # token, a refresh token, the token of a share or of a session.
 _ours = re.compile(
-    r"(?<![\w-])(?:key_[0-9a-f]{16}(?:[.:]|%3A)[\w-]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]+"
+    r"(?:(?<![\w-])|(?<=%[0-9a-f]{2}))(?:key_[0-9a-f]{16}(?:[.:]|%3A|%2E)[\w-]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]+"
     r"|[\w-]{22}\.[\w-]{43}(?![\w-])|[\w-]{43}(?![\w-]))",
     re.ASCII | re.IGNORECASE,
 )
@@ -37,6 +37,11 @@ def find_secret(part: str) -> str | None:
 
 def _hide_secret(part: str) -> str:
     return part if find_secret(part) is None else f"{part.partition('=')[0]}={HIDDEN}"
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a key or a token of our own is in a text."""
+    return _ours.search(text) is not None
 
 
 def hide_credentials(text: str) -> str:

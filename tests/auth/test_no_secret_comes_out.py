@@ -8,6 +8,7 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -176,6 +177,12 @@ class Doors:
             return  # no word that can be told from others
         for path in (f"/users/?key={secret}", f"/users/?sort={secret}", f"/auth/keys/{secret}"):
             await self.ask("GET", path, headers=root, tells=True)
+        headers = {**root, "X-Request-ID": secret}
+        await self.ask("GET", f"{CSV}?limit=1", headers=headers)
+        for text in (f"/shared/{secret}/users.csv", f"Bearer {secret}", f"a={secret}&b"):
+            query = f"name={quote(text, safe='')}"
+            await self.ask("GET", f"{CSV}?{query}", headers=root, tells=True)
+            await self.ask("GET", f"/users/?{query}&limit=x", headers=root, tells=True)
 
 
 def _base64(text: str) -> str:
