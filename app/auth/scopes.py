@@ -10,7 +10,7 @@ from dataclasses import replace
 from app.api.callers import ADMIN
 from app.auth.roles import Role
 from app.resources.registry import Resource
-from app.resources.views import NOTHING, Action, Grants, Rights
+from app.resources.views import NOTHING, Action, Grants, Rights, Rule
 from app.spelling import suggest_nearest
 
 Scopes = frozenset[str]
@@ -95,7 +95,8 @@ def limit(grants: Grants, scopes: Collection[str], addresses: Mapping[str, str])
 def limit_rights(rights: Rights, scopes: Collection[str], address: str) -> Rights:
     """The same for one resource.
 
-    The rules stay that say what an export shows and what an import may write.
+    The rules stay that say what an export shows and what an import may write. Who may write and not
+    read finds documents by their `_id`, and is shown that alone.
     """
     left = tuple(action for action in ACTIONS if covers(scopes, f"{address}:{action}"))
     if not left:
@@ -106,7 +107,7 @@ def limit_rights(rights: Rights, scopes: Collection[str], address: str) -> Right
     is_imported = "import" in left
     return replace(
         rights,
-        read=rights.read if is_shown else None,
+        read=rights.read if is_shown else _find_alone(rights.read),
         create=rights.create if is_imported or "create" in left else None,
         update=rights.update if is_imported or "update" in left else None,
         delete=rights.delete if "delete" in left else None,
@@ -114,3 +115,8 @@ def limit_rights(rights: Rights, scopes: Collection[str], address: str) -> Right
         import_=rights.import_ and is_imported,
         only=left,
     )
+
+
+def _find_alone(rule: Rule | None) -> Rule | None:
+    """The rule for the same documents, of which only the `_id` is seen."""
+    return replace(rule, fields=(), hide=()) if rule is not None else None

@@ -68,6 +68,11 @@ class Rights:
         is_left = self.only is None or action in self.only
         return is_left and right is not None and right is not False
 
+    @property
+    def shows(self) -> bool:
+        """Whether documents may be shown, on their own or in an export."""
+        return self.may("read") or (self.read is not None and self.may("export"))
+
     def ignore_conditions(self) -> "Rights":
         """The same rights to the fields of all documents."""
         read, create, update, delete = (
@@ -203,7 +208,7 @@ class Views(Mapping[str, View]):
         found: dict[str, Shape] = {}
         for name, resource in self._resources.items():
             rights = self._close(resource)
-            if rights.read is not None:
+            if rights.read is not None and rights.shows:
                 found[name] = narrow(resource.shape, rights.read)
         return found
 

@@ -91,6 +91,50 @@ async def test_what_a_key_can_not_be(
     assert served.database[KEYS].count_documents({"name": "for Excel"}) == 0
 
 
+async def test_a_key_writes_without_reading(served: Served) -> None:
+    """What it writes is found by its `_id`, within the rules of the role, and shown as that."""
+    rules = {"*": {"read": True, "create": True, "update": True, "import": True, "delete": True}}
+    rules["users"] = {**rules["*"], "read": {"where": "age__lt=50"}}
+    served.database["docsheet.roles"].insert_one({"name": "young", "rules": rules})
+    people = [{"name": f"marked {age}", "email": f"{age}@example.com", "age": age}
+              for age in (30, 40, 60)]  # fmt: skip
+    young, other, old = served.database["users"].insert_many(people).inserted_ids
+    clas = served.database["classes"].insert_one({"name": "marked class"}).inserted_id
+    student = {"sno": 1001, "name": "Mark", "clas": str(clas)}
+    ann, patch = served.add("ann", "young"), {"name": "other"}
+    heard = []
+    async with served.client(**served.key(ann, "write", "import")) as client:
+        for method, path, body, status in (
+            ("PATCH", f"/users/{young}", patch, 200),
+            ("PATCH", f"/users/{young}", {"email": "40@example.com"}, 409),
+            ("PATCH", f"/users/{old}", patch, 404),
+            ("DELETE", f"/users/{old}", None, 404),
+            ("PATCH", f"/users/?_id__in={young},{old}&max_affected=9", {"age": 31}, 200),
+            ("PATCH", "/users/?name=other&max_affected=9", patch, 422),
+            ("PUT", f"/users/{young}", {"name": "third"}, 200),
+            ("POST", "/students/", student, 201),
+            ("GET", f"/users/{young}", None, 403),
+            ("GET", "/users/export/csv", None, 403),
+            ("DELETE", f"/users/{other}", None, 204),
+        ):
+            answer = await client.request(method, path, json=body)
+            assert answer.status_code == status, (method, path, answer.text)
+            heard.append(answer.text)
+        file = {"file": ("users.csv", f"_id,age\n{young},32\n{old},61\n", "text/csv")}
+        answer = await client.post("/users/import?mode=update&on_error=skip", files=file)
+        assert (answer.json()["updated"], answer.json()["failed"]) == (1, 1)
+        heard.append(answer.text)
+    assert heard[0] == f'{{"_id":"{young}"}}'
+    assert "marked" not in "".join(heard)
+    async with served.client(**served.key(ann, "students:read", "classes:write")) as client:
+        assert (await client.get("/students/?expand=clas")).status_code == 422
+        assert (await client.get("/students/?clas.name=x")).status_code == 422
+        assert (await client.get("/students/")).json()[0]["clas"] == str(clas)
+        assert (await client.get(f"/classes/{clas}/students")).status_code == 403
+    stored = served.database["users"].find_one({"_id": young})
+    assert (stored["name"], stored["email"], stored["age"]) == ("third", "30@example.com", 32)
+
+
 async def test_a_key_with_fewer_scopes_makes_none_with_more(served: Served) -> None:
     ann = served.add("ann", "editor")
     async with served.client(**served.key(ann, "users:read", "export")) as client:

@@ -11,6 +11,7 @@ RESOURCES = discover("models")
 ROLES = Roles(RESOURCES.values())
 ADDRESSES = {resource.name: resource.address for resource in RESOURCES.values()}
 MINE = Rule((("name", "ann"),))
+KEY_ALONE = Rule(fields=())
 
 
 @pytest.mark.parametrize(
@@ -86,11 +87,11 @@ def test_the_scopes_of_roles() -> None:
         ("", NOTHING),
         (
             "users:write",
-            Rights(None, WHOLE, WHOLE, WHOLE, only=("create", "update", "delete")),
+            Rights(KEY_ALONE, WHOLE, WHOLE, WHOLE, only=("create", "update", "delete")),
         ),
         # The rules stay that say what is shown and what may be written.
         ("export", Rights(read=WHOLE, export=True, only=("export",))),
-        ("import", Rights(None, WHOLE, WHOLE, None, import_=True, only=("import",))),
+        ("import", Rights(KEY_ALONE, WHOLE, WHOLE, None, import_=True, only=("import",))),
     ],
 )
 def test_what_scopes_leave(scopes: str, rights: Rights) -> None:
