@@ -76,6 +76,7 @@ class Health(Part):
     async def _beat(self) -> bool:
         """Whether the user may write; raises `Unavailable` where the database takes no writes."""
         if not self._database.has_primary():
+            self._database.look_for_primary()
             raise Unavailable("No primary of the database can be reached.")
         try:
             return await asyncio.wait_for(self._database.beat(BEAT_SECONDS), ANSWER_SECONDS)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 import pymongo
@@ -33,6 +33,7 @@ from app.store.errors import make_unavailable, translate, translate_errors
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
 _POLL_SECONDS = 0.05
+_LOOK_SECONDS = 1.0
 _LEAST_SECONDS = 0.5  # that a write has once there is a primary
 _TURN_SECONDS = 2.0  # that a search waits for its turn
 CLOSE_SECONDS = 2.0
@@ -98,6 +99,7 @@ class Database(Connection):
         # A thread of its own, for all others may be waiting for a database that takes no writes.
         self._heart = ThreadPoolExecutor(1, thread_name_prefix="heartbeat")
         self._beating: asyncio.Future[bool] | None = None
+        self._looking: asyncio.Future[None] | None = None
         self._searches = asyncio.Semaphore(settings.SEARCHES_AT_ONCE)
         self._calls = 0  # under way, and such as wait
 
@@ -150,6 +152,20 @@ class Database(Connection):
         if topology is not self._with_primary:
             self._with_primary = topology if topology.has_writable_server() else None
         return self._with_primary is not None
+
+    def look_for_primary(self) -> None:
+        """Lets the driver look for a server that takes writes at once.
+
+        By itself it asks one that went away every ten seconds.
+        """
+        if self._looking is None or self._looking.done():
+            loop = asyncio.get_running_loop()
+            self._looking = loop.run_in_executor(self._heart, self._look)
+
+    def _look(self) -> None:
+        # Whoever selects a server has all of them asked, twice a second.
+        with suppress(PyMongoError), pymongo.timeout(_LOOK_SECONDS):
+            self.sync.command("ping")
 
     async def beat(self, seconds: float) -> bool:
         """Writes a heartbeat, confirmed as every write is; False where the user may only read.
@@ -212,6 +228,7 @@ class Database(Connection):
         while not self.has_primary():
             if time.monotonic() > deadline:
                 raise make_unavailable(self.sync.client.topology_description, writing=writing)
+            self.look_for_primary()
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _search(self, call: Callable[[], T]) -> T:

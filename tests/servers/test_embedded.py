@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +20,8 @@ from app.errors import StartError
 from app.servers import embedded
 from app.servers.embedded import EmbeddedDatabase
 from app.servers.process import Mongod
+from app.settings import Settings
+from app.store.client import Database, connect
 from tests.support.members import owns
 from tests.support.mongod import needs_mongod
 from tests.support.waiting import LONGEST, wait_for
@@ -93,18 +96,33 @@ def test_a_restart_keeps_the_data(folder: Path) -> None:
         assert insert(database) == 2
 
 
-def test_a_killed_mongod_is_started_again_with_all_documents(
+async def test_a_killed_mongod_is_started_again_with_all_documents(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with start(folder) as database:
         insert(database)
         killed = mongod_of(folder).pid
         assert killed is not None
-        os.kill(killed, signal.SIGKILL)
+        async with connected(database) as client:
+            os.kill(killed, signal.SIGKILL)
+            wait_for(lambda: not client.has_primary())
+            count = client.collection("things").count_documents
+            assert await client.run(count, {}) == 1
         wait_for(lambda: "takes writes again" in caplog.text)
         assert "The embedded database ended (by SIGKILL); starting it again." in caplog.text
         assert (owns(database), insert(database)) == (True, 2)
     assert mongod_of(folder).pid is None
+
+
+@asynccontextmanager
+async def connected(database: EmbeddedDatabase) -> AsyncIterator[Database]:
+    """A server's connection; left to itself the driver would ask again after ten minutes."""
+    uri = f"{database.uri}&heartbeatFrequencyMS=600000"
+    settings = Settings(DB_NAME="test", PRIMARY_WAIT_SECONDS=60, _env_file=None)  # type: ignore[call-arg]
+    client = Database(connect(settings, uri), settings, uri)
+    await client.open()
+    yield client
+    await client.close()
 
 
 @pytest.mark.slow
