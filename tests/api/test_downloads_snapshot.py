@@ -31,8 +31,8 @@ ACCOUNTS, START = 12_000, 100
 
 @contextmanager
 def writing(client: "MongoClient[Any]", users: Any) -> Iterator[None]:
-    """Moves amounts between documents at random, in transactions, until the end."""
-    end = threading.Event()
+    """Moves amounts between documents at random, in transactions, from the start to the end."""
+    begun, end = threading.Event(), threading.Event()
     source = random.Random(1)
 
     def move() -> None:
@@ -42,10 +42,12 @@ def writing(client: "MongoClient[Any]", users: Any) -> Iterator[None]:
                 with session.start_transaction():
                     for key, amount in ((first, -7), (second, 7)):
                         users.update_one({"_id": key}, {"$inc": {"age": amount}}, session=session)
+                begun.set()
 
     thread = threading.Thread(target=move)
     thread.start()
     try:
+        assert begun.wait(60)
         yield
     finally:
         end.set()

@@ -23,6 +23,7 @@ from tests.support.mongod import needs_mongod
 from tests.support.ports import free_ports
 from tests.support.processes import family
 from tests.support.server import LiveServer
+from tests.support.waiting import wait_for
 
 pytestmark = needs_mongod
 DATABASE = "imports_failing"
@@ -204,6 +205,7 @@ def test_a_killed_mongod_is_503_with_what_was_written(tmp_path: Path) -> None:
                 # The bulks that were under way may have been written, and nobody can say so.
                 wait_for_primary(client)
                 assert inserted <= users.count_documents({}) <= inserted + 2_000
+                wait_for(lambda: httpx.get(f"{live.address}/readyz").status_code == 200)
                 left = counts(post(live, text, "mode=upsert"))
                 assert left[0] == left[1] + left[3] == 20_000
     finally:

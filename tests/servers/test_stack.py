@@ -227,7 +227,7 @@ def test_the_first_administrator_is_made_once_and_can_sign_in(
 ) -> None:
     monkeypatch.chdir(ROOT)
     uri = found_set(hosts, ODD, ODD, "accounts")
-    with pytest.raises(StartError, match="at least 8 characters"):
+    with pytest.raises(StartError, match="must have 8 to 128 characters"):
         make_administrator(uri, "short", "accounts")
     assert make_administrator(uri, ODD, "accounts") is True
     assert make_administrator(uri, "another password", "accounts") is False
