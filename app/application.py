@@ -36,7 +36,7 @@ from app.api.problems import (
     on_validation_error,
 )
 from app.api.reverse import make_reverse_routes
-from app.api.router import ResourceRouter
+from app.api.router import ResourceRouter, RouterServices
 from app.api.routing import Paths, Route, list_reserved_steps
 from app.api.saved_lists import SavedLists
 from app.api.saved_routes import SavedRoutes
@@ -221,14 +221,11 @@ class _Assembly:
         journal: Journal = auth.audit if auth else NoJournal()
         self._downloads = Downloads(settings, traffic, app.observer, journal)
         self._runs = ImportRuns(settings, traffic, app.observer, journal)
-        common = self._accesses, settings, self._downloads, Uploads(settings, self._runs)
-        self._routers = [
-            ResourceRouter(resource, *common, journal) for resource in resources.values()
-        ]
-        self._auth_routers: list[ResourceRouter] = []
-        if auth is not None:
-            accesses, _, downloads, uploads = common
-            self._auth_routers = auth.make_routers(accesses, downloads, uploads, app.find_route)
+        uploads = Uploads(settings, self._runs)
+        limit = settings.body_limit
+        services = RouterServices(self._accesses, self._downloads, uploads, limit, journal)
+        self._routers = [ResourceRouter(resource, services) for resource in resources.values()]
+        self._auth_routers = auth.make_routers(services, app.find_route) if auth else []
         self._shared = auth.make_shared(app.find_route) if auth else None
         self._views = SavedViews()
         served = {router.resource.address: router for router in self._routers}

@@ -228,6 +228,11 @@ class Settings(BaseSettings):
     )
 
     @property
+    def body_limit(self) -> int:
+        """Bytes that a JSON body may have."""
+        return int(self.BODY_LIMIT_MIB * 1024 * 1024)
+
+    @property
     def has_accounts(self) -> bool:
         """Whether callers need an account."""
         return self.AUTH == "on" or (not self.AUTH and not is_loopback(self.HOST))

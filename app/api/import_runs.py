@@ -74,7 +74,7 @@ class ImportRuns(Part):
         self._lookers: asyncio.Semaphore
         observer.watch("imports", lambda: self._slots.taken, lambda: self._slots.waiting)
         self.limit = settings.IMPORT_LIMIT_MIB * MIB
-        self.limits = Limits(rows=settings.IMPORT_ROWS, size=8 * self.limit)
+        self.limits = Limits.of(settings.IMPORT_ROWS, self.limit)
 
     async def open(self, database: Database) -> None:
         """Writes to this database."""

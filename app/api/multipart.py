@@ -17,15 +17,14 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import BadRequest, Fault, Invalid, TooLarge, UnsupportedMedia
+from app.spreadsheets.format import MIB
 from app.transfers.spool import make_disk_error
 
 FORM = "multipart/form-data"
 PART = "file"
 _HEADERS = 16 * 1024  # bytes of a part's headers
-_AROUND = 1024 * 1024  # bytes of a form besides its file
-_IN_MEMORY = 1024 * 1024
+_AROUND = MIB  # bytes of a form besides its file
 _CLOSE = {"Connection": "close"}  # for what is refused before it is read
-_MIB = 1024 * 1024
 
 Check = Callable[[str | None, str | None], None]  # refuses a file by its name and media type
 
@@ -96,7 +95,7 @@ async def _unpack(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             data = chunk
             while data:
-                yield unpacker.decompress(data, _MIB)
+                yield unpacker.decompress(data, MIB)
                 data = unpacker.unconsumed_tail
     except zlib.error as error:
         raise BadRequest(f"The body is no gzip, as Content-Encoding says: {error}.") from None
@@ -119,7 +118,7 @@ def _check_packed(upload: Upload) -> None:
 
 def _make_too_large(limit: int) -> TooLarge:
     return TooLarge(
-        f"The file is larger than the {limit / _MIB:g} MiB that are accepted (IMPORT_LIMIT_MIB).",
+        f"The file is larger than the {limit / MIB:g} MiB that are accepted (IMPORT_LIMITMIB).",
         headers=_CLOSE,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,7 +16,7 @@ from app.api.callers import Caller
 from app.api.conditions import Conditions
 from app.api.descriptions import Description
 from app.api.downloads import Downloads
-from app.api.journal import Details, Journal, JournalEntry, NoJournal
+from app.api.journal import Details, Journal, JournalEntry
 from app.api.many import MAX_ERRORS, affect, read_common_patch, read_documents
 from app.api.media_types import JSON
 from app.api.pages import path_of_pages
@@ -31,7 +32,6 @@ from app.resources.registry import Resource
 from app.resources.rendering import keep_paths, to_json
 from app.resources.storing import Document
 from app.resources.views import Action
-from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Database
 from app.store.lists import ListPage
@@ -44,26 +44,29 @@ EXPORT, IMPORT = "export", "import"  # the steps before a format
 INDEX = "index.html"  # what people try who look for a page
 
 
+@dataclass(frozen=True)
+class RouterServices:
+    """What the routers of one server share; writes of many documents are in the `journal`."""
+
+    accesses: Accesses
+    downloads: Downloads
+    uploads: Uploads
+    body_limit: int  # bytes
+    journal: Journal
+
+
 class ResourceRouter(Part):
     """The handlers of one resource; each takes what its caller may do from the request."""
 
-    def __init__(
-        self,
-        resource: Resource,
-        accesses: Accesses,
-        settings: Settings,
-        downloads: Downloads,
-        uploads: Uploads,
-        journal: Journal | None = None,
-    ) -> None:
+    def __init__(self, resource: Resource, services: RouterServices) -> None:
         self.resource = resource
-        self._accesses = accesses
+        self.body_limit = services.body_limit
+        self._accesses = services.accesses
         self._repository: Repository  # of everything: handlers have that of their caller
         self._find_access: FindAccess
-        self._downloads = downloads
-        self._uploads = uploads
-        self._journal = journal or NoJournal()
-        self.body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
+        self._downloads = services.downloads
+        self._uploads = services.uploads
+        self._journal = services.journal
 
     async def open(self, database: Database) -> None:
         """Takes the documents from this database."""

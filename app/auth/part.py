@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.middleware import Middleware
@@ -10,13 +11,12 @@ from starlette.types import Scope
 from app.api.access import Accesses
 from app.api.callers import Caller
 from app.api.descriptions import Description, Schema
-from app.api.downloads import Downloads
+from app.api.journal import NoJournal
 from app.api.pages import ScreenRenderer
 from app.api.parts import Part
-from app.api.router import ResourceRouter
+from app.api.router import ResourceRouter, RouterServices
 from app.api.routing import Route
 from app.api.subrequests import FindRoute
-from app.api.uploads import Uploads
 from app.auth.administrators import require_administrator
 from app.auth.audit import Audit
 from app.auth.authenticator import Authentication, Authenticator
@@ -96,17 +96,11 @@ class Auth(Part):
         """The resources of our own."""
         return list_auth_resources()
 
-    def make_routers(
-        self,
-        accesses: Accesses,
-        downloads: Downloads,
-        uploads: Uploads,
-        find: FindRoute,
-    ) -> list[ResourceRouter]:
+    def make_routers(self, services: RouterServices, find: FindRoute) -> list[ResourceRouter]:
         """The routers of our own resources; `find` gives the route of a path."""
-        common = (accesses, self._settings, downloads, uploads)
         context = ChangeContext(self._audit, self._roles, self._forget)
-        return make_auth_routers(*common, context, find)
+        services = replace(services, journal=NoJournal())  # each change is in the audit itself
+        return make_auth_routers(services, context, find)
 
     def _forget(self, collection: str, key: Any) -> None:
         """Makes a change count on this server at once; on the others it does within seconds."""

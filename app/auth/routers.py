@@ -16,16 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import operations, requests
-from app.api.access import Access, Accesses
+from app.api.access import Access
 from app.api.bodies import read_model
 from app.api.callers import ADMIN, Caller, caller_of
 from app.api.descriptions import Answer, Description, Model, Schema
-from app.api.downloads import Downloads
 from app.api.media_types import JSON
-from app.api.router import EXPORT, ResourceRouter
+from app.api.router import EXPORT, ResourceRouter, RouterServices
 from app.api.routing import Describe, Handler, Route
 from app.api.subrequests import Address, FindRoute
-from app.api.uploads import Uploads
 from app.auth.bodies import NewKey, NewShare, choose_scopes, inherit_scopes
 from app.auth.changes import find_unheld
 from app.auth.keys import digest, make_id, make_secret
@@ -52,7 +50,6 @@ from app.resources.registry import Resource
 from app.resources.rendering import to_json
 from app.resources.storing import Document
 from app.resources.views import Action
-from app.settings import Settings
 from app.store.client import Database
 from app.store.stored import Stored
 
@@ -94,15 +91,9 @@ class AuthRouter(_ForAdministrators):
     documents: type[AuthRepository]
 
     def __init__(
-        self,
-        resource: Resource,
-        accesses: Accesses,
-        settings: Settings,
-        downloads: Downloads,
-        uploads: Uploads,
-        context: ChangeContext,
+        self, resource: Resource, services: RouterServices, context: ChangeContext
     ) -> None:
-        super().__init__(resource, accesses, settings, downloads, uploads)
+        super().__init__(resource, services)
         self._context = context
         self._database: Database
         self._whole: AuthRepository  # of everything, whoever calls
@@ -345,8 +336,14 @@ class ShareRouter(IssuedRouter):
     body_model = NewShare
     secrets: ClassVar = {"url": "The link that downloads it."}
 
-    def __init__(self, *args: Any, find: FindRoute) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        resource: Resource,
+        services: RouterServices,
+        context: ChangeContext,
+        find: FindRoute,
+    ) -> None:
+        super().__init__(resource, services, context)
         self._find_route = find
 
     async def make(self, request: Request, access: Access, body: Any) -> tuple[Document, Secret]:
@@ -388,21 +385,14 @@ async def _try(address: Address, request: Request, caller: Caller) -> None:
 
 
 def make_auth_routers(
-    accesses: Accesses,
-    settings: Settings,
-    downloads: Downloads,
-    uploads: Uploads,
-    context: ChangeContext,
-    find: FindRoute,
+    services: RouterServices, context: ChangeContext, find: FindRoute
 ) -> list[ResourceRouter]:
     """The routers of all our own resources; `find` gives the route of a path."""
     own = {resource.name: resource for resource in list_auth_resources()}
-    common = (accesses, settings, downloads, uploads)
-    more = (*common, context)
     return [
-        AccountRouter(own[ACCOUNTS], *more),
-        RoleRouter(own[ROLES], *more),
-        KeyRouter(own[KEYS], *more),
-        ShareRouter(own[SHARES], *more, find=find),
-        _ForAdministrators(own[AUDIT], *common),
+        AccountRouter(own[ACCOUNTS], services, context),
+        RoleRouter(own[ROLES], services, context),
+        KeyRouter(own[KEYS], services, context),
+        ShareRouter(own[SHARES], services, context, find),
+        _ForAdministrators(own[AUDIT], services),
     ]

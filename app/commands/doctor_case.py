@@ -47,7 +47,9 @@ class Case:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        return self.parsed["options"]  # type: ignore[no-any-return]
+        """The options that MONGO_URI has behind its `?`."""
+        options: Mapping[str, Any] = self.parsed["options"]
+        return options
 
     @property
     def is_direct(self) -> bool:

@@ -83,7 +83,7 @@ def import_file(
     """
     resource = find_resource(settings, name)
     format = find_format(_name(file, format_), None)
-    limits = Limits(rows=settings.IMPORT_ROWS, size=8 * settings.IMPORT_LIMIT_MIB * MIB)
+    limits = Limits.of(settings.IMPORT_ROWS, settings.IMPORT_LIMIT_MIB * MIB)
     views = Views(discover(settings.MODELS).values())
     asked = read_import(views, resource.name, format, pairs, limits, _sheet_format(sheet))
     with ExitStack() as opened:

@@ -69,9 +69,8 @@ class Pages:
         self._saved = SavedScreens(saved, self.screens)
         self._downloads = DownloadScreens(downloads, self.screens)
         self._bulk = Bulk(routers, self.screens)
-        body_limit = int(settings.BODY_LIMIT_MIB * 1024 * 1024)
         self.documents = Documents(routers, self.screens)
-        self.editing = Editing(routers, self.screens, picks, body_limit)
+        self.editing = Editing(routers, self.screens, picks, settings.body_limit)
 
     def routes(self) -> list[Route]:
         """The routes of all screens."""

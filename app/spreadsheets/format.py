@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 from app.spreadsheets.columns import Column
 
 MIB = 1024 * 1024
+UNPACKED = 8  # times as many bytes as it comes with, that a file may have once it is unpacked
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Limits:
     cell: int = 16 * MIB  # characters of one cell
     record: int = 64 * MIB  # bytes of one document in JSON
     strings: int = 4 * MIB  # bytes of a workbook's shared strings in memory; the rest is on disk
+
+    @classmethod
+    def of(cls, rows: int, size: int) -> "Limits":
+        """Those of an import of so many rows, from a file of so many bytes at most."""
+        return cls(rows=rows, size=UNPACKED * size)
 
 
 @dataclass(frozen=True)

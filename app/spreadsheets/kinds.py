@@ -7,13 +7,23 @@ number format says, how people write a date or a truth value. The rest is the ki
 
 import datetime
 import decimal
+import math
 import re
 from typing import Any
 
 import orjson
 
 from app.resources.fields import Field
-from app.resources.kinds import INT64, KINDS, write_datetime
+from app.resources.kinds import (
+    INT64,
+    KINDS,
+    read_date,
+    read_duration,
+    read_float,
+    read_int,
+    write_datetime,
+    write_float,
+)
 from app.resources.moments import to_milliseconds
 from app.resources.rendering import to_json
 from app.spreadsheets.cell import PADDED, SCIENTIFIC, Cell, Serial, Shown
@@ -122,7 +132,7 @@ class _Whole(CellKind):
         if text.isascii() and text.isdigit() and len(text) < 19:
             return int(text)
         whole = _whole(text)
-        return KINDS["int"].read(whole[1] if whole else text)  # type: ignore[misc]
+        return read_int(whole[1] if whole else text)
 
     def number(self, number: float) -> Any:
         if number != int(number):
@@ -138,10 +148,10 @@ class _Real(CellKind):
 
     def text(self, text: str) -> Any:
         try:
-            value = KINDS["float"].read(text.strip())  # type: ignore[misc]
+            value = read_float(text.strip())
         except ValueError as error:
             raise _explain_signs(text, error) from None
-        return value if value - value == 0 else KINDS["float"].write(value)
+        return value if math.isfinite(value) else write_float(value)
 
     def number(self, number: float) -> float:
         return float(number)
@@ -195,8 +205,7 @@ class _Day(CellKind):
         day = _day(text)
         if day and day.end() == len(text):
             text = f"{day[1]}-{day[2]:0>2}-{day[3]:0>2}"
-        moment: datetime.datetime = KINDS["date"].read(text)  # type: ignore[misc]
-        return str(moment.date())
+        return str(read_date(text).date())
 
     def number(self, number: float) -> str:
         raise ValueError("must be a date as 2026-01-02, or a cell with a date format")
@@ -213,7 +222,7 @@ class _Span(CellKind):
     format = "General"
 
     def text(self, text: str) -> Any:
-        return KINDS["duration"].read(text.strip())  # type: ignore[misc]
+        return read_duration(text.strip())
 
     def number(self, number: float) -> float:
         return float(number)
@@ -298,7 +307,7 @@ class _Untyped(_Typed):
         if text.lstrip("-").isdigit():
             return int(text) if int(text) in INT64 else text
         value = float(text)
-        return value if value - value == 0 else text
+        return value if math.isfinite(value) else text
 
 
 class _Choice(CellKind):
