@@ -23,6 +23,8 @@ from app.settings import Settings
 
 MIB = 1024 * 1024
 DAY = datetime.timedelta(days=1)
+# What uvicorn says of each WebSocket that is refused, though that is answered as it should be.
+REFUSED_WEBSOCKET = "ASGI callable returned without completing handshake."
 
 
 class Lines(logging.Formatter):
@@ -145,10 +147,16 @@ def configure_logging(settings: Settings) -> None:
     # Of libraries never less than warnings: what else they log shows documents.
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING))
     logging.getLogger("docsheet").setLevel(level)
+    logging.getLogger("uvicorn.error").addFilter(is_news)
     # What no line shows needn't be found out
     # (https://docs.python.org/3/howto/logging.html#optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of uvicorn's says what no line of a request does."""
+    return record.msg != REFUSED_WEBSOCKET
 
 
 def _make_handler(settings: Settings) -> logging.Handler:

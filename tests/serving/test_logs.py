@@ -1,5 +1,6 @@
 """The log: text or JSON, to a file that several processes write and that is begun anew."""
 
+import inspect
 import json
 import logging
 import multiprocessing
@@ -12,9 +13,17 @@ from typing import Any
 
 import httpx
 import pytest
+from uvicorn.protocols.websockets import websockets_sansio_impl
 
 from app.errors import SettingError
-from app.serving.logs import Lines, LogFile, Objects, configure_logging
+from app.serving.logs import (
+    REFUSED_WEBSOCKET,
+    Lines,
+    LogFile,
+    Objects,
+    configure_logging,
+    is_news,
+)
 from app.settings import Settings, read_settings
 from tests.support.server import LiveServer
 
@@ -169,6 +178,13 @@ def test_words_of_settings_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LOG_FORMAT", "JSON")
     settings = read_settings()
     assert (settings.LOG_LEVEL, settings.LOG_FORMAT) == ("warning", "json")
+
+
+def test_a_refused_websocket_is_no_error_of_the_server() -> None:
+    said = inspect.getsource(websockets_sansio_impl)
+    assert f'logger.error("{REFUSED_WEBSOCKET}")' in said
+    for message, is_told in ((REFUSED_WEBSOCKET, False), ("Exception in ASGI application", True)):
+        assert is_news(record(message)) is is_told
 
 
 @pytest.mark.mongod
