@@ -64,22 +64,23 @@ class NewShare(BaseModel):
 def choose_scopes(
     words: list[str], caller: Caller, resources: Iterable[Resource], *, is_full: bool
 ) -> list[str]:
-    """The scopes of a new key; none stand for all that the account has, now and later.
+    """The scopes of a new key, each once; none stand for all that the account has, now and later.
 
     `is_full` says that the caller has all of those. Raises `Invalid` for a scope that there isn't,
     `Forbidden` for one that the caller doesn't have.
     """
-    listed = list(resources)
-    for number, word in enumerate(words):
+    listed, chosen = list(resources), list(dict.fromkeys(words))
+    for word in chosen:
         try:
             read_scopes([word], listed)
         except ValueError as error:
-            raise make_invalid_body([Fault(f"{error}.", pointer=f"#/scopes/{number}")]) from None
-    beyond = find_beyond(caller.scopes, words)
+            place = f"#/scopes/{words.index(word)}"
+            raise make_invalid_body([Fault(f"{error}.", pointer=place)]) from None
+    beyond = find_beyond(caller.scopes, chosen)
     if beyond:
         detail = f"This caller has no scope {beyond[0]!r} itself."
         raise Forbidden(detail, Fault(detail, pointer=f"#/scopes/{words.index(beyond[0])}"))
-    return words or inherit_scopes(caller, is_full=is_full)
+    return chosen or inherit_scopes(caller, is_full=is_full)
 
 
 def inherit_scopes(caller: Caller, *, is_full: bool) -> list[str]:

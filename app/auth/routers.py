@@ -309,7 +309,8 @@ class KeyRouter(IssuedRouter):
     async def _refuse_unheld(self, account: Any, scopes: list[str]) -> None:
         """Raises `Forbidden` for a scope that the account of a key doesn't have."""
         roles = self._context.roles
-        unheld = await self._database.run(find_unheld, self._database, roles, account, scopes)
+        each = dict.fromkeys(scopes)
+        unheld = await self._database.run(find_unheld, self._database, roles, account, each)
         if unheld:
             detail = f"This account has no scope {unheld[0]!r}."
             raise Forbidden(detail, Fault(detail, pointer=f"#/scopes/{scopes.index(unheld[0])}"))

@@ -54,8 +54,8 @@ async def test_a_key_is_told_once_and_serves(served: Served) -> None:
 async def test_a_key_has_the_scopes_that_were_asked_for(served: Served) -> None:
     ann = served.add("ann", "editor")
     async with served.client(**served.key(ann)) as client:
-        key = (await make(client, scopes=["users:read", "export"])).json()
-        assert key["scopes"] == ["users:read", "export"]
+        key = (await make(client, scopes=["users:read", "export", "users:read"])).json()
+        assert key["scopes"] == ["users:read", "export"]  # each once
     async with served.client(**basic_of(key)) as client:
         assert (await client.get("/users/")).status_code == 200
         assert (await client.get("/students/")).status_code == 403
@@ -69,6 +69,8 @@ async def test_a_key_has_the_scopes_that_were_asked_for(served: Served) -> None:
         ({"scopes": ["raed"]}, 422, "#/scopes/0"),
         ({"scopes": ["read", "nobody:read"]}, 422, "#/scopes/1"),
         ({"scopes": ["read", "write"]}, 403, "#/scopes/1"),
+        ({"scopes": ["read", "read", "write", "write"]}, 403, "#/scopes/2"),
+        ({"scopes": ["read", "read", "raed"]}, 422, "#/scopes/2"),
         ({"scopes": ["admin"]}, 403, "#/scopes/0"),
         ({"scopes": ["metrics"]}, 403, "#/scopes/0"),
         ({"scopes": "read"}, 422, "#/scopes"),
