@@ -213,6 +213,14 @@ class _Edit:
     unsets: list[str] = field(default_factory=list)
     is_whole: bool = False
 
+    def take_over(self, inner: "_Edit", steps: Steps) -> None:
+        """Adds what was edited in the object at these steps."""
+        if inner.is_whole:
+            self.sets[_path(steps)] = RawBSONDocument(inner.raw)
+        else:
+            self.sets |= inner.sets
+            self.unsets += inner.unsets
+
 
 def _edit(
     raw: bytes,
@@ -230,34 +238,27 @@ def _edit(
     stored = list(elements(raw))
     new: dict[bytes, bytes] = {}
     for name, sent in patch.items():
-        steps = (*above, name)
-        here = [element for element in stored if element.name == name.encode(errors="replace")]
+        steps, stored_name = (*above, name), name.encode(errors="replace")
+        here = [element for element in stored if element.name == stored_name]
         old = here[-1] if here else None  # of several with one name the last is shown
         value = encoded.get(name, _MISSING)
         if value is _MISSING and sent is not None and name not in known:
             raise make_invalid_body([make_unknown_field(None, steps)])
         if value is _MISSING or (sent is None and value is None):
-            element = b""
+            new[stored_name] = b""
             if old is not None:
                 edit.unsets.append(_path(steps))
         elif old is not None and _goes_inside(old, sent, view.get(name), value):
-            inner = _edit(
-                raw[old.value : old.end],
-                sent,
-                view[name],
-                value,
-                _find_fields_below(known, name),
-                steps,
-            )
-            element = raw[old.begin : old.value] + inner.raw
-            _take_over(edit, inner, steps)
+            below = _find_fields_below(known, name)
+            inner = _edit(raw[old.value : old.end], sent, view[name], value, below, steps)
+            new[stored_name] = raw[old.begin : old.value] + inner.raw
+            edit.take_over(inner, steps)
         else:
             if old is not None and isinstance(sent, PartlyKept):
                 value = _with_stored(value, sent, raw[old.value : old.end])
-            element = _element(name, value, steps)
+            new[stored_name] = element = _element(name, value, steps)
             if old is None or element != raw[old.begin : old.end]:
                 edit.sets[_path(steps)] = value
-        new[name.encode(errors="replace")] = element
         edit.is_whole = edit.is_whole or len(here) > 1 or not is_step(name)
     edit.raw = join_elements(_replace(raw, stored, new))
     return edit
@@ -282,14 +283,6 @@ def _with_stored(value: Any, sent: PartlyKept, old: bytes) -> Any:
 def _find_fields_below(known: Mapping[str, Field], name: str) -> Mapping[str, Field]:
     shape = _shape_below(known.get(name))
     return shape.fields if shape is not None else {}
-
-
-def _take_over(edit: _Edit, inner: _Edit, steps: Steps) -> None:
-    if inner.is_whole:
-        edit.sets[_path(steps)] = RawBSONDocument(inner.raw)
-    else:
-        edit.sets |= inner.sets
-        edit.unsets += inner.unsets
 
 
 def _path(steps: Sequence[str | int]) -> str:

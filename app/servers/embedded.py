@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from app.errors import StartError
+from app.servers.endings import explain_not_writable
 from app.servers.founding import (
     SET,
     is_primary,
@@ -27,16 +28,8 @@ from app.servers.founding import (
     make_uri,
     wait_until,
 )
-from app.servers.process import (
-    DATA,
-    POLL_SECONDS,
-    START_SECONDS,
-    Mongod,
-    ask,
-    explain_not_writable,
-    find_mongod,
-    hello,
-)
+from app.servers.process import DATA, POLL_SECONDS, START_SECONDS, Mongod, find_mongod
+from app.servers.wire import ask, hello
 from app.settings import Settings
 
 OPLOG_MIB = 1024  # mongod's own choice is 5 % of the free disk

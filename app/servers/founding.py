@@ -15,7 +15,8 @@ from urllib.parse import quote
 from pymongo import MongoClient
 
 from app.errors import StartError
-from app.servers.process import POLL_SECONDS, hello
+from app.servers.process import POLL_SECONDS
+from app.servers.wire import hello
 
 SET = "rs0"
 LAZILY_SECONDS = 0.1  # between two looks at what takes long, as an election

@@ -1,58 +1,31 @@
-"""One mongod process: found, started, asked, ended, and its last words in plain ones.
+"""One mongod process: found, started, waited for, ended.
 
 A process is known by its folder: mongod keeps an `flock` on `mongod.lock` there for as long as it
 lives, and its number stands in that file, so that a later command finds what an earlier one
-started. What goes in and out on the wire is OP_MSG
-(https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/): PyMongo's own polling would
-take half a second longer until a fresh mongod is noticed.
+started.
 """
 
 import ctypes
 import fcntl
-import json
 import os
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
-from typing import Any
-
-import bson
 
 from app.errors import StartError
+from app.servers.endings import ELSE, LOG, explain, explain_not_writable
+from app.servers.wire import Document, hello
 
 DATA = "mongodb"  # the folder in a process's folder that mongod owns
-LOG = "mongod.log"  # this start's; the start before it is in `mongod.log.1`
-ANSWER_SECONDS = 2.0  # for one command
 START_SECONDS = 60.0  # journal recovery after a kill takes its time
 STOP_SECONDS = 30.0  # then SIGKILL; the journal loses nothing
 POLL_SECONDS = 0.01
-FULL_BYTES = 4 * 1024 * 1024  # free on a disk on which no mongod runs
-PACKAGES = {  # Debian's and Ubuntu's
-    "libcurl.so.4": "libcurl4",
-    "libcrypto.so.3": "libssl3",
-    "libssl.so.3": "libssl3",
-    "liblzma.so.5": "liblzma5",
-    "libgcc_s.so.1": "libgcc-s1",
-}
-DAMAGE = (  # what WiredTiger says of broken files
-    "data corruption",
-    "read checksum error",
-    "fatal turtle file read error",
-    "WT_TRY_SALVAGE",
-)
-ELSE = "or set MONGO_URI to a MongoDB of your own (`docker compose up` starts one)"
-
-Document = dict[str, Any]
-_numbers = count(1)
 
 
 def find_mongod() -> Path:
@@ -70,52 +43,6 @@ def find_mongod() -> Path:
     raise StartError(
         f"There is no mongod for this platform ({sys.platform}): put one on PATH, {ELSE}."
     )
-
-
-def ask(address: str, command: Document, timeout: float = ANSWER_SECONDS) -> Document:
-    """What the mongod at a socket's path or `host:port` answers to one command, `ok` or not.
-
-    Raises OSError.
-    """
-    message = bson.encode({**command, "$db": command.get("$db", "admin")})  # the name comes first
-    with _connect(address, timeout) as connection:
-        connection.sendall(
-            struct.pack("<iiiiIB", 21 + len(message), next(_numbers), 0, 2013, 0, 0) + message
-        )
-        (length,) = struct.unpack("<i", _receive(connection, 4))
-        return bson.decode(_receive(connection, length - 4)[17:])
-
-
-def hello(address: str, timeout: float = ANSWER_SECONDS) -> Document | None:
-    """The answer to `hello`, or None when nothing answers."""
-    try:
-        return ask(address, {"hello": 1}, timeout)
-    except OSError:
-        return None
-
-
-def _connect(address: str, timeout: float) -> socket.socket:
-    if not address.startswith("/"):
-        host, _, port = address.rpartition(":")
-        return socket.create_connection((host, int(port)), timeout)
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(timeout)
-    try:
-        connection.connect(address)
-    except OSError:
-        connection.close()
-        raise
-    return connection
-
-
-def _receive(connection: socket.socket, length: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < length:
-        part = connection.recv(length - len(parts))
-        if not part:
-            raise ConnectionError("mongod closed the connection")
-        parts += part
-    return bytes(parts)
 
 
 class Mongod:
@@ -305,101 +232,3 @@ def _spawn_bound(command: list[str], output: int) -> subprocess.Popen[bytes]:
     if isinstance(outcome := started[0], BaseException):
         raise outcome
     return outcome
-
-
-def explain(status: int, folder: Path, address: str) -> str:
-    """Why a mongod ended, by its exit status and its log: one sentence that says what to do."""
-    log = _read_log(folder)
-    if library := _between(log, "error while loading shared libraries: ", ":"):
-        package = PACKAGES.get(library)
-        install = (
-            f"install the package {package} (`sudo apt-get install {package}`)"
-            if package
-            else "install it"
-        )
-        return f"mongod needs the library {library}, which is missing here: {install}, {ELSE}."
-    if "version `GLIBC" in log:
-        return (
-            "This system's C library is too old for the mongod of the wheel: put another "
-            f"mongod on PATH, {ELSE}."
-        )
-    if status == -signal.SIGILL:
-        return (
-            f"This processor lacks AVX, which this mongod needs: put an older one on PATH, {ELSE}."
-        )
-    is_full = shutil.disk_usage(folder).free < FULL_BYTES  # its log may have had no place either
-    if is_full or "No space left on device" in log or "available disk space" in log:
-        return (
-            f"The disk of the data folder {folder} is full: free some space, or set DATA_DIR "
-            "to a folder elsewhere."
-        )
-    for refusal in ("Permission denied", "Read-only file system", "read-only directory"):
-        if refusal in log:
-            return explain_not_writable(folder, refusal)
-    if status == 62:
-        return (
-            f"The data folder {folder} was written by another version of mongod: set DATA_DIR "
-            "to another folder."
-        )
-    reason = _read_last_words(log)
-    if "storage engine" in reason:
-        return (
-            f"The data folder {folder} was made by a mongod with other options ({reason}): set "
-            "DATA_DIR to another folder."
-        )
-    if any(sign in log for sign in DAMAGE):
-        return (
-            f"The database's files in the data folder {folder} are damaged; {folder / LOG} has "
-            "more: restore a backup of the folder, or set DATA_DIR to another one."
-        )
-    if status == 100 and ("DBPathInUse" in log or not reason):
-        return (
-            f"Another mongod uses the data folder {folder}: end it, or set DATA_DIR to another "
-            "folder."
-        )
-    if status == 48:
-        return (
-            f"mongod can't listen at {address}, which another process uses: choose another "
-            "port or folder."
-        )
-    words = f": {reason}" if reason else ""
-    return (
-        f"mongod ended with status {status}{words}; see {folder / LOG}, or set DATA_DIR to "
-        "another folder."
-    )
-
-
-def explain_not_writable(folder: Path, reason: str | None) -> str:
-    """The sentence for a data folder that can't be written."""
-    why = (reason or "no reason given").lower()
-    return (
-        f"The data folder {folder} can't be written ({why}): make it writable, or set DATA_DIR "
-        "to another folder."
-    )
-
-
-def _read_log(folder: Path) -> str:
-    try:
-        return Path(folder, LOG).read_text(errors="replace")[-200_000:]
-    except OSError:
-        return ""
-
-
-def _between(text: str, before: str, after: str) -> str:
-    _, found, rest = text.partition(before)
-    return rest.partition(after)[0] if found else ""
-
-
-def _read_last_words(log: str) -> str:
-    """The message of the log's last line of severity E or F."""
-    for line in reversed(log.splitlines()):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and entry.get("s") in ("E", "F"):
-            reason = (
-                entry.get("attr", {}).get("error") or entry.get("attr", {}).get("message") or ""
-            )
-            return f"{entry.get('msg')} {reason}".strip()[:300]
-    return ""

@@ -34,7 +34,8 @@ from app.servers.founding import (
     wait_until,
     write_secret,
 )
-from app.servers.process import POLL_SECONDS, Mongod, find_mongod, hello
+from app.servers.process import POLL_SECONDS, Mongod, find_mongod
+from app.servers.wire import hello
 
 MEMBERS = 3
 CACHE_MIB = 256  # for each member

@@ -31,7 +31,7 @@ from app.servers.founding import (
     make_user,
     write_secret,
 )
-from app.servers.process import hello
+from app.servers.wire import hello
 from app.store.codes import Code
 
 SECRETS = Path("/secrets")  # for the nodes and the init, never for the API

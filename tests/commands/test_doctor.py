@@ -15,8 +15,9 @@ from app.commands.doctor import examine, findings
 from app.commands.doctor_case import Case, Finding
 from app.commands.doctor_steps import STEPS
 from app.resources.registry import discover
-from app.servers.process import Mongod, ask
+from app.servers.process import Mongod
 from app.servers.replica_set import ReplicaSet
+from app.servers.wire import ask
 from app.settings import Settings
 from tests.support.mongod import needs_mongod
 from tests.support.nursery import nursery

@@ -10,7 +10,9 @@ import pytest
 
 from app.errors import StartError
 from app.servers import process as mongod
-from app.servers.process import Mongod, ask, explain, find_mongod, hello
+from app.servers.endings import explain
+from app.servers.process import Mongod, find_mongod
+from app.servers.wire import ask, hello
 from tests.support.mongod import needs_mongod
 
 LOADER = (
