@@ -417,7 +417,12 @@ def _field_of_class(
 
 
 def _refuse_class(base: type, where: str) -> None:
-    """Raises `DeclarationError` for a class whose values can't be stored."""
+    """Raises `DeclarationError` for a class whose values can't be stored, or read back."""
+    if base is pydantic.NaiveDatetime:
+        raise DeclarationError(
+            f"{where}: stored date-times are shown in UTC, and a NaiveDatetime takes none that has "
+            "an offset; declare it as datetime."
+        )
     if base in (datetime.time, complex):
         raise DeclarationError(f"{where}: MongoDB can't store a {base.__name__}.")
     if dataclasses.is_dataclass(base):

@@ -217,7 +217,7 @@ class Kind:
     show: Callable[[Any], Any] | None = None
 
 
-_TEXTS = (
+_TEXTS: tuple[Any, ...] = (
     str,
     pydantic.SecretStr,
     pydantic.EmailStr,
@@ -232,7 +232,17 @@ _TEXTS = (
     ipaddress.IPv6Address,
     ipaddress.IPv6Interface,
     ipaddress.IPv6Network,
+    pydantic.IPvAnyAddress,
+    pydantic.IPvAnyInterface,
+    pydantic.IPvAnyNetwork,
 )
+_MOMENTS: tuple[Any, ...] = (
+    datetime.datetime,
+    pydantic.AwareDatetime,
+    pydantic.FutureDatetime,
+    pydantic.PastDatetime,
+)
+_DAYS: tuple[Any, ...] = (datetime.date, pydantic.FutureDate, pydantic.PastDate)
 _TEXT = {"type": "string"}
 _INT = {"type": "integer", "minimum": INT64.start, "maximum": INT64.stop - 1}
 _FLOAT = {"type": "number"}
@@ -257,8 +267,8 @@ KINDS: dict[str, Kind] = {  # a class is of the first kind that has it or a clas
         Kind("float", _O, (float,), (float,), read_float, write_float, _FLOAT, 0.0),
         Kind("text", _T, _TEXTS, (str,), str, str, _TEXT, "_"),
         Kind("decimal", _O, _DECIMALS, (bson.Decimal128,), read_decimal, str, _AMOUNT, "0"),
-        Kind("datetime", _O, (_WHEN,), (_WHEN,), read_datetime, write_datetime, _MOMENT, _NOON),
-        Kind("date", _O, (_DAY_ONLY,), (_DAY_ONLY,), read_date, str, _DATE, _DAY, show_date),
+        Kind("datetime", _O, _MOMENTS, (_WHEN,), read_datetime, write_datetime, _MOMENT, _NOON),
+        Kind("date", _O, _DAYS, (_DAY_ONLY,), read_date, str, _DATE, _DAY, show_date),
         Kind("duration", _O, (_TIMEDELTA,), (float,), read_duration, write_float, _SPAN, "PT0S"),
         Kind("objectid", _O, (bson.ObjectId,), (bson.ObjectId,), read_objectid, str, _ID, "0" * 24),
         Kind("uuid", _O, (uuid.UUID,), (uuid.UUID,), read_uuid, str, _CODE, "0" * 32),

@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NaiveDatetime,
     PlainValidator,
 )
 
@@ -126,6 +127,7 @@ def arbitrary(annotation: Any, resource: dict[str, Any] | None = None, **setting
         (lambda: document({"many": list[list[Link[Linked]]]}), "Thing.many: a link stands"),
         (lambda: document({"at": datetime.time}), "Thing.at: MongoDB can't store a time"),
         (lambda: document({"nested": Nested}), "Nested.at: MongoDB can't store a time"),
+        (lambda: document({"at": list[NaiveDatetime | None]}), "Thing.at: .*as datetime"),
         (lambda: arbitrary(Pixel), "Thing.field: no JSON is a Pixel.*BeforeValidator"),
         (lambda: arbitrary(Pixel | None, bson_encoders={Pixel: str}), "no JSON is a Pixel"),
         (lambda: arbitrary(list[Pixel]), "Thing.field: no JSON is a Pixel"),

@@ -3,6 +3,8 @@
 import datetime
 from typing import Any
 
+import orjson
+import pydantic
 import pytest
 from beanie import Document
 from pydantic import GetCoreSchemaHandler
@@ -15,6 +17,7 @@ from app.resources.fields import shape_of
 from app.resources.keys import read_key, write_key
 from app.resources.kinds import KINDS, Filters, Kind
 from app.resources.registry import make_resource
+from app.resources.rendering import to_json
 from app.resources.storing import to_bson
 from app.spreadsheets.cells import Bad, CellReader
 from app.spreadsheets.forms import entries
@@ -114,3 +117,34 @@ def test_reader_says_what_the_text_must_be(kind: str, text: str) -> None:
     assert read is not None
     with pytest.raises(ValueError, match=r"^must be "):
         read(text)
+
+
+class Dated(Document):
+    """Classes of pydantic that derive from none of those that MongoDB stores."""
+
+    aware: pydantic.AwareDatetime
+    past: pydantic.PastDatetime | None = None
+    future: pydantic.FutureDatetime | None = None
+    day: pydantic.PastDate | None = None
+    days: list[pydantic.FutureDate] = []  # noqa: RUF012
+    host: pydantic.IPvAnyAddress | None = None
+    network: pydantic.IPvAnyNetwork | None = None
+
+
+def test_classes_of_pydantic_are_of_the_kind_of_what_is_stored() -> None:
+    resource = make_resource(Dated)
+    kinds = [field.kind for field in resource.shape.fields.values()]
+    assert kinds == ["objectid", *["datetime"] * 3, "date", "date", "text", "text"]
+    body = {
+        "aware": "2026-01-02T03:04:05Z",
+        "past": "2026-01-02T03:04:05Z",
+        "future": "2999-01-02T03:04:05Z",
+        "day": "2026-01-02",
+        "days": ["2999-01-02"],
+        "host": "::1",
+        "network": "10.0.0.0/8",
+    }
+    shown = decode(to_bson(read_document(resource, body)))
+    assert resource.present is not None
+    resource.present(shown)
+    assert orjson.loads(to_json(shown)).items() >= body.items()
