@@ -1,6 +1,6 @@
 """Conditions as they were asked, and the filter of MongoDB that they are rendered to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -175,10 +175,15 @@ AnyCondition = Condition | Search | LinkedCondition | FilterCondition
 
 def render(conditions: Sequence[AnyCondition]) -> Filter:
     """MongoDB's filter for all the conditions, each on its own, ANDed."""
-    rendered = [condition.render() for condition in conditions]
-    if not rendered:
+    return join_filters(condition.render() for condition in conditions)
+
+
+def join_filters(filters: Iterable[Filter]) -> Filter:
+    """The filter of what meets all of the filters; {} is met by everything."""
+    some = [one for one in filters if one]
+    if not some:
         return {}
-    return rendered[0] if len(rendered) == 1 else {"$and": rendered}
+    return some[0] if len(some) == 1 else {"$and": some}
 
 
 def _test_list(there: bool) -> Test:

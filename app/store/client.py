@@ -24,11 +24,13 @@ from pymongo.server_description import ServerDescription
 from pymongo.server_type import SERVER_TYPE
 
 from app.errors import SettingError, Unavailable
+from app.query.conditions import Filter
 from app.resources.codec import CODEC
 from app.settings import Settings
 from app.store.codes import Code
 from app.store.documents import Documents
 from app.store.errors import make_unavailable, translate, translate_errors
+from app.store.linked import LinkedReader
 
 T = TypeVar("T")
 _log = logging.getLogger("docsheet.database")
@@ -59,6 +61,11 @@ class Connection:
     def documents(self, name: str) -> Documents:
         """The collection's documents as bytes."""
         return Documents(self.collection(name), self.settings)
+
+    def linked_reader(self, find_rule: Callable[[str], Filter]) -> LinkedReader:
+        """What reads linked documents as they are now; `find_rule` as `LinkedReader` takes it."""
+        limit, patience = self.time_limit["max_time_ms"], self.settings.PRIMARY_WAIT_SECONDS
+        return LinkedReader(self.sync, find_rule, limit, patience)
 
     @property
     def time_limit(self) -> dict[str, int]:

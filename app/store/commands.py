@@ -75,6 +75,22 @@ def find(
             time.sleep(_PAUSE)
 
 
+def read_on(
+    database: Any,
+    collection: str,
+    reply: Reply,
+    session: ClientSession | None = None,
+    preference: _ServerMode | None = None,
+) -> bytes:
+    """The documents of the first reply to a `find` and of all after it: one holds 16 MiB."""
+    found = [reply.raw]
+    while reply.cursor:
+        more = {"getMore": bson.Int64(reply.cursor), "collection": collection}
+        reply = find(database, more, 0, session, preference)
+        found.append(reply.raw)
+    return b"".join(found)
+
+
 def _cut(cursor: bytes) -> Reply:
     """The documents of `{firstBatch: [...], id: …, ns: …}`, as MongoDB orders these fields."""
     if not cursor.startswith(_BATCHES, 4):

@@ -1,80 +1,31 @@
-"""What stands behind links: the documents that match on the other side, and the linked documents.
+"""Linked documents: in the place of the links of a list, or as BSON, as far as an export needs it.
 
-A condition that reaches through a link becomes one on the link itself: the `_id`s of the documents
-that match in the linked collection are asked for first, and stand in its place, in each form in
-which a link to them may be stored. So the index of the link serves it, and pages by key go on. In a
-session with a snapshot both questions see the same moment.
+However many links there are, each level of them costs one question for each collection.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
-from pymongo.collection import Collection
 
-from app.errors import Forbidden, Invalid, RequestError
-from app.query.conditions import Filter, Join, Selection
+from app.query.conditions import Filter, Selection, join_filters
 from app.query.expansions import Expansion
 from app.resources.elements import ARRAY, OBJECT_ID, join_elements, make_document
 from app.resources.kinds import show_link
-from app.resources.links import identity, leads_to, list_stored_forms
+from app.resources.links import identity, leads_to
 from app.resources.rendering import presenter
 from app.resources.storing import Document
 from app.store.collections import read_nature
-from app.store.commands import Reply, find
+from app.store.commands import find, read_on
+from app.store.joins import Collections, Words, resolve_all
 from app.store.pages import start_session_beside
 
 KEYS = 1_000  # `_id`s of one command
-# Linked documents of a condition: their `_id`s, each in two forms, are a part of the command.
-MOST = 50_000
 # What stands before each ObjectId of an array of them.
 _OBJECT_IDS = [bytes([OBJECT_ID]) + str(number).encode() + b"\0" for number in range(KEYS)]
-
-Collections = Callable[[str], Collection[Any]]
-Words = dict[str, Any]  # for the driver: the session, the time limit
-
-
-def resolve(collections: Collections, join: Join, words: Words) -> Filter:
-    """The filter that a join stands for.
-
-    Raises `Invalid`, or `Forbidden` for one of a rule, where too many linked documents match.
-    """
-    condition = resolve_all(collections, Selection(join.filter, join.joins), words)
-    found = collections(join.collection).find(condition, {"_id": 1}, limit=MOST + 1, **words)
-    keys = [document["_id"] for document in found.batch_size(MOST + 2)]  # one reply, of 16 MiB
-    if len(keys) > MOST:
-        raise _make_too_many(join)
-    forms = [form for key in keys for form in list_stored_forms(join.collection, key)]
-    return {join.path: {"$nin" if join.negated else "$in": forms}}
-
-
-def join_filters(filters: Iterable[Filter]) -> Filter:
-    """The filter of what meets all of the filters."""
-    some = [one for one in filters if one]
-    if not some:
-        return {}
-    return some[0] if len(some) == 1 else {"$and": some}
-
-
-def _make_too_many(join: Join) -> RequestError:
-    if join.of_rule:
-        return Forbidden(
-            f"A rule of your role asks for more than {MOST:,} linked documents; an administrator "
-            "can change it."
-        )
-    return Invalid(
-        f"More than {MOST:,} documents of {join.collection!r} match what is asked behind "
-        f"{join.path!r}; ask for fewer of them, or filter {join.collection!r} itself."
-    )
-
-
-def resolve_all(collections: Collections, selection: Selection, words: Words) -> Filter:
-    """The filter that a selection stands for; raises as `resolve`."""
-    joins = [resolve(collections, join, words) for join in selection.joins]
-    return join_filters([selection.filter, *joins])
 
 
 def expand(
@@ -123,29 +74,28 @@ def _read(
 
 
 class LinkedReader:
-    """Reads parts of linked documents for an export, in a snapshot where its session has one.
+    """Reads parts of linked documents, where it has a session in a snapshot like that one's.
 
     The first read is to come after one in that session; from then on another thread may use it.
     """
 
     def __init__(
         self,
-        collection: Collection[Any],
-        session: ClientSession | None,
+        database: Any,
+        find_rule: Callable[[str], Filter],
         time_limit: int,
         patience: float,
-        below: Mapping[str, Filter],
+        session: ClientSession | None = None,
     ) -> None:
-        """`collection` is that of the export; `time_limit` is in ms, `patience` in seconds.
+        """`database` is PyMongo's; `time_limit` is in ms, `patience` in seconds.
 
-        `below` has further filters of linked documents by their collection.
+        `find_rule` gives the filter of the documents of a collection that may be read.
         """
-        self._below = below
-        self._database = collection.database
-        self._preference = collection.read_preference
-        self._session = session
+        self.database = database
+        self.find_rule = find_rule
         self._time_limit = time_limit
         self._patience = patience
+        self._session = session
         self._beside: ClientSession | None = None
         self._sessions: dict[str, ClientSession | None] = {}
 
@@ -156,34 +106,30 @@ class LinkedReader:
 
     def read(self, name: str, keys: Sequence[Any], projection: Words) -> bytes:
         """The BSON of the documents with these `_id`s, ObjectIds as their bytes, in any order."""
+        rule = self.find_rule(name)
         parts = [keys[begin : begin + KEYS] for begin in range(0, len(keys), KEYS)]
-        return b"".join(raw for part in parts for raw in self._replies(name, part, projection))
+        return b"".join([self._read(name, part, rule, projection) for part in parts])
 
-    def _replies(self, name: str, keys: Sequence[Any], projection: Words) -> Iterator[bytes]:
+    def _read(self, name: str, keys: Sequence[Any], rule: Filter, projection: Words) -> bytes:
         command: dict[str, Any] = {
             "find": name,
-            "filter": join_filters([_has_key(keys), self._below.get(name, {})]),
+            "filter": join_filters([_has_key(keys), rule]),
             "projection": projection,
             "batchSize": len(keys) + 1,
             "maxTimeMS": self._time_limit,
         }
-        reply = self._ask(name, command, self._patience)
-        yield reply.raw
-        while reply.cursor:  # a reply holds 16 MiB
-            command = {"getMore": bson.Int64(reply.cursor), "collection": name}
-            reply = self._ask(name, command, 0)
-            yield reply.raw
+        how = self._find_session(name), self.database.read_preference
+        reply = find(self.database, command, self._patience, *how)
+        return read_on(self.database, name, reply, *how)
 
-    def _ask(self, name: str, command: Words, patience: float) -> Reply:
-        session = self._session_for(name)
-        return find(self._database, command, patience, session, self._preference)
-
-    def _session_for(self, name: str) -> ClientSession | None:
-        """A session beside that of the export, where the collection has what it shows."""
-        if self._beside is None and self._session is not None:
+    def _find_session(self, name: str) -> ClientSession | None:
+        """A session beside the given one, where the collection has what that shows."""
+        if self._session is None:
+            return None
+        if self._beside is None:
             self._beside = start_session_beside(self._session)
         if name not in self._sessions:
-            nature = read_nature(self._database, name)
+            nature = read_nature(self.database, name)
             self._sessions[name] = self._beside if nature.has_snapshots else None
         return self._sessions[name]
 

@@ -22,14 +22,13 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from app.errors import Fault, Linked
-from app.query.conditions import Filter
+from app.query.conditions import Filter, join_filters
 from app.resources.faults import make_invalid_body, pointer
 from app.resources.links import LinkPath, Reference, identity, list_stored_forms
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
 from app.spelling import SHOWN
 from app.store.client import Connection
-from app.store.linked import join_filters
 from app.store.reach import Reach
 
 T = TypeVar("T")

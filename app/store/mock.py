@@ -4,7 +4,7 @@ It has no raw batches, no sessions, no topology, and no order across types; what
 tested on a real mongod. Whether there is one is asked once, where a database is made.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, cast
@@ -13,6 +13,7 @@ import bson
 from pymongo.collection import Collection
 
 from app.query import ordering
+from app.query.conditions import Filter, join_filters
 from app.query.plan import Plan
 from app.query.tokens import Place
 from app.resources import elements
@@ -23,7 +24,7 @@ from app.store.client import Database
 from app.store.collections import Nature
 from app.store.documents import NUMBER, Documents, Words
 from app.store.exact import Expression
-from app.store.linked import make_keys
+from app.store.linked import LinkedReader, make_keys
 from app.store.pages import Page
 
 
@@ -48,6 +49,10 @@ class MockDatabase(Database):
     def documents(self, name: str) -> Documents:
         """The collection's documents as bytes."""
         return MockDocuments(self.collection(name), self.settings)
+
+    def linked_reader(self, find_rule: Callable[[str], Filter]) -> LinkedReader:
+        """What reads linked documents."""
+        return MockLinkedReader(self.sync, find_rule)
 
     async def open(self) -> None:
         """There is nothing to watch."""
@@ -219,16 +224,16 @@ def read_pages(collection: Any, plan: Plan) -> Iterator[Page]:
         yield Page(raw, offsets(raw))
 
 
-def read_linked(
-    collection: Any,
-    below: Mapping[str, Any],
-    name: str,
-    keys: list[Any],
-    projection: dict[str, Any],
-) -> bytes:
-    """What `linked.LinkedReader` reads: the documents with these `_id`s of another collection."""
-    condition = {"$and": [{"_id": {"$in": make_keys(keys)}}, below.get(name, {})]}
-    return _encode(collection.database[name].find(condition, projection))
+class MockLinkedReader(LinkedReader):
+    """Reads parts of linked documents, decoded and encoded where a server takes bytes."""
+
+    def __init__(self, database: Any, find_rule: Callable[[str], Filter]) -> None:
+        super().__init__(database, find_rule, time_limit=0, patience=0)
+
+    def read(self, name: str, keys: Sequence[Any], projection: Words) -> bytes:
+        """The BSON of the documents with these `_id`s."""
+        condition = join_filters([{"_id": {"$in": make_keys(keys)}}, self.find_rule(name)])
+        return _encode(self.database[name].find(condition, projection))
 
 
 def _encode(documents: Iterable[Any]) -> bytes:

@@ -22,6 +22,7 @@ from pymongo.server_type import SERVER_TYPE
 
 from app.errors import Unavailable
 from app.query import ordering
+from app.query.conditions import join_filters
 from app.query.ordering import SORT_KEY
 from app.query.plan import Plan
 from app.query.tokens import Place
@@ -29,7 +30,7 @@ from app.resources import elements
 from app.resources.codec import offsets
 from app.store.codes import Code
 from app.store.collections import Nature, read_nature
-from app.store.commands import Reply, find
+from app.store.commands import Reply, find, read_on
 from app.store.errors import LOST, is_parallel
 
 PAGE = 1_000  # documents; as fast as twice or four times as many, in less memory
@@ -324,7 +325,7 @@ class Reader:
         """Backwards, those of a place's own position that were shown before it."""
         at = ordering.at(self.plan.whole_sort, place.position)
         skip = max(0, place.shown - size)
-        condition = _join_conditions(self.plan.filter, at)
+        condition = join_filters([self.plan.filter, at])
         return self._read_sorted(condition, place.shown - skip, skip).turn().raw
 
     def _match_beyond(self, place: Place, *, inclusive: bool = False) -> dict[str, Any]:
@@ -332,7 +333,7 @@ class Reader:
         beyond = ordering.after(
             plan.whole_sort, place.position, inclusive=inclusive, backwards=plan.backwards
         )
-        return _join_conditions(plan.filter, beyond)
+        return join_filters([plan.filter, beyond])
 
     def _read_sorted(
         self, condition: dict[str, Any], size: int, skip: int = 0, *, backwards: bool = False
@@ -359,7 +360,7 @@ class Reader:
         """How many documents stand at a position."""
         at = ordering.at(self.plan.whole_sort, position)
         pipeline: list[dict[str, Any]] = [
-            {"$match": _join_conditions(self.plan.filter, at)},
+            {"$match": join_filters([self.plan.filter, at])},
             {"$count": "documents"},
         ]
         found = self._collection.aggregate(
@@ -437,7 +438,7 @@ class Reader:
         else:
             condition = {"_id": RawBSONDocument(elements.make_document([("$eq", key)]))}
         if within:
-            condition = _join_conditions(within, condition)
+            condition = join_filters([within, condition])
         projection = {"_id": 0, **ordering.compute(self.plan.whole_sort, is_view=True)}
         command = self._command(Entry(condition), limit, projection)
         command["sort"] = {"_id": 1} if from_key else {}
@@ -474,9 +475,8 @@ class Reader:
         if self.can_enter(position):
             bound = ordering.make_bound(plan.sort, position)
         if bound is not None and plan.is_by_id:
-            condition = _join_conditions(
-                plan.filter, _skip_key(ordering.values(plan.sort, position)[0])
-            )
+            (key,) = ordering.values(plan.sort, position)
+            condition = join_filters([plan.filter, _skip_key(key)])
         else:
             condition = self._match_behind(position)
         if is_backwards:
@@ -493,7 +493,7 @@ class Reader:
             behind = ordering.after_id(plan.walk[0][1], key or elements.NULL_VALUE)
         else:
             behind = ordering.after(plan.sort, position, backwards=plan.backwards)
-        return _join_conditions(plan.filter, behind)
+        return join_filters([plan.filter, behind])
 
     def _read(
         self,
@@ -580,13 +580,8 @@ class Reader:
 
     def _rest(self, reply: Reply) -> bytes:
         """The whole of what was asked for: a reply holds 16 MiB."""
-        found = [reply.raw]
-        while reply.cursor:
-            more = {"getMore": bson.Int64(reply.cursor), "collection": self._collection.name}
-            preference = self._collection.read_preference
-            reply = find(self._database, more, 0, self._session, preference)
-            found.append(reply.raw)
-        return b"".join(found)
+        how = self._session, self._collection.read_preference
+        return read_on(self._database, self._collection.name, reply, *how)
 
     def _forget(self, cursor: int) -> None:
         """Closes a cursor on the server; one that can't be reached forgets it by itself."""
@@ -608,10 +603,6 @@ def make_replaced() -> Unavailable:
 def is_hint(error: OperationFailure) -> bool:
     """Whether MongoDB refused a query because the index that it names is not there (any more)."""
     return error.code == Code.BadValue and "hint" in str(error)
-
-
-def _join_conditions(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    return {"$and": [one, other]} if one else other
 
 
 def _skip_key(key: bytes | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError
 from app.query.compile import Compilers
-from app.query.conditions import AnyCondition, Filter, Selection
+from app.query.conditions import AnyCondition, Filter, Selection, join_filters
 from app.resources.documents import read_document, read_documents, read_replacement
 from app.resources.patches import Change, read_patch
 from app.resources.permissions import Permissions
@@ -24,7 +24,7 @@ from app.resources.storing import Document
 from app.resources.views import Ruled, Views, make_forbidden
 from app.store.client import Connection
 from app.store.documents import Documents
-from app.store.linked import join_filters, resolve_all
+from app.store.joins import resolve_all
 from app.store.matching import cut, find_matching, find_names
 from app.store.stored import Stored
 

@@ -8,7 +8,7 @@ from pymongo.errors import OperationFailure
 
 from app.errors import Forbidden, Invalid, MethodNotAllowed, NotFound, RequestError
 from app.query.compile import Compilers, Query
-from app.query.conditions import Filter
+from app.query.conditions import Filter, join_filters
 from app.query.expansions import Expansion
 from app.query.plan import Plan, make_plan
 from app.resources.patches import Change
@@ -19,7 +19,8 @@ from app.store.bulk import Bulk, Error, Update
 from app.store.client import Database
 from app.store.frequencies import Frequencies, count_frequencies
 from app.store.indexes import Indexes, look_at, make_indexes
-from app.store.linked import expand, join_filters, resolve
+from app.store.joins import resolve
+from app.store.linked import expand
 from app.store.links import Links
 from app.store.lists import ListPage, Lists
 from app.store.reach import Reach

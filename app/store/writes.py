@@ -22,7 +22,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from app.errors import Fault, NotFound, NotSupported, PreconditionFailed, Unavailable
-from app.query.conditions import Filter
+from app.query.conditions import Filter, join_filters
 from app.resources.codec import CODEC, decode
 from app.resources.links import Reference, identity, references
 from app.resources.patches import Change
@@ -33,7 +33,6 @@ from app.store.codes import Code
 from app.store.documents import Documents
 from app.store.exact import CannotTell, is_equal
 from app.store.indexes import Indexes
-from app.store.linked import join_filters
 from app.store.links import Links, Words, find_added_references
 from app.store.reach import Within
 from app.store.stored import Stored

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.errors import Invalid, RequestError
+from app.query.conditions import join_filters
 from app.resources.codec import decode
 from app.resources.links import Reference, references
 from app.resources.permissions import name_equal
@@ -20,7 +21,6 @@ from app.spreadsheets.ingest import CellFault, Ingest, Record
 from app.store.bulk import Update
 from app.store.client import Connection
 from app.store.errors import make_conflict
-from app.store.linked import join_filters
 from app.store.links import Links, fault_of, find_added_references
 from app.store.uniqueness import apply
 from app.transfers.differences import Differences, json_at, show_document

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pymongo.errors import PyMongoError
 
 from app.errors import Conflict, RequestError, Unavailable
+from app.query.conditions import join_filters
 from app.resources.codec import decode
 from app.resources.elements import OBJECT_ID
 from app.resources.storing import Document
@@ -16,7 +17,6 @@ from app.spreadsheets.ingest import Record
 from app.store.bulk import BULK, Bulk, Error, Update
 from app.store.client import Connection
 from app.store.errors import translate
-from app.store.linked import join_filters
 from app.store.reach import Reach
 from app.transfers.keys import Key
 from app.transfers.report import Counts, FaultLog, RowFaults

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from app.query.conditions import join_filters
 from app.resources.links import identity
 from app.resources.registry import Resource
 from app.resources.rendering import to_json
@@ -13,7 +14,6 @@ from app.resources.views import Views
 from app.spreadsheets.ingest import Behind, CellFault, Record, Target
 from app.spreadsheets.kinds import SHOWN
 from app.store.client import Connection
-from app.store.linked import join_filters
 from app.store.reach import Reach
 from app.store.uniqueness import values_at
 from app.transfers.keys import possible_keys

@@ -30,8 +30,9 @@ from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column, Table, Values
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
-from app.store.linked import LinkedReader, resolve, resolve_all
-from app.store.mock import read_linked, read_pages
+from app.store.joins import resolve, resolve_all
+from app.store.linked import LinkedReader
+from app.store.mock import MockLinkedReader, read_pages
 from app.store.pages import PAGE, Page, pages
 from app.transfers.linked import (
     BATCH,
@@ -135,8 +136,8 @@ def produce(
     encoder = found.encoder(_present_links(export.columns), export.options, export.collection)
     words = {"session": session, "max_time_ms": export.plan.time_limit}
     plan = _resolve(export.plan, collection, words)
-    below = _resolve_below(export, collection, words)
-    reader = LinkedReader(collection, session, plan.time_limit, plan.patience, below)
+    find_rule = _resolve_rules(export, collection, words)
+    reader = LinkedReader(collection.database, find_rule, plan.time_limit, plan.patience, session)
 
     def read(name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
         with turns.turn():
@@ -212,14 +213,15 @@ def _resolve(plan: Plan, collection: Collection[Any], words: dict[str, Any]) -> 
     return replace(plan, filter={"$and": [plan.filter, *filters]}, joins=())
 
 
-def _resolve_below(
+def _resolve_rules(
     export: Export, collection: Collection[Any], words: dict[str, Any]
-) -> dict[str, Filter]:
+) -> Callable[[str], Filter]:
     """What linked documents must meet, by their collection, by the same snapshot."""
     collections = collection.database.get_collection
-    return {
+    rules = {
         name: resolve_all(collections, selection, words) for name, selection in export.below.items()
     }
+    return lambda name: rules.get(name, {})
 
 
 def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator[bytes]:
@@ -227,9 +229,10 @@ def produce_from_mock(export: Export, collection: Any, tally: Tally) -> Iterator
     found = FORMATS[export.format]
     projection = None if found.tabular else export.plan.projection
     plan = replace(_resolve(export.plan, collection, {}), projection=projection)
-    below = _resolve_below(export, collection, {})
+    find_rule = _resolve_rules(export, collection, {})
     encoder = found.encoder(_present_links(export.columns), export.options, export.collection)
-    ask = partial(partial, read_linked, collection, below)  # what is asked is read when waited for
+    reader = MockLinkedReader(collection.database, find_rule)
+    ask = partial(partial, reader.read)  # what is asked is read when waited for
     begun = _begin_batches(export, read_pages(collection, plan), ask)
     yield from chunks(_finish(begun, 0), encoder, tally, gzip=export.gzip)
 

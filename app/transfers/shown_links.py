@@ -9,10 +9,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-import bson
 import orjson
 
-from app.resources.codec import CODEC, decode
+from app.resources.codec import decode
 from app.resources.kinds import show_link
 from app.resources.rendering import to_json
 from app.resources.views import View
@@ -20,7 +19,6 @@ from app.spreadsheets.columns import Column, Table, Values, parse_columns
 from app.spreadsheets.format import MIB
 from app.spreadsheets.ingest import Record, Target
 from app.store.client import Connection
-from app.store.linked import join_filters, make_keys
 from app.store.matching import bound
 from app.store.reach import Reach
 from app.transfers.differences import Differences
@@ -42,14 +40,14 @@ class ShownLinks:
         targets: Sequence[Target],
         differences: Differences,
     ) -> None:
-        self._connection = connection
         self._reach = reach
         self._differences = differences
         self._targets = [one for one in targets if one.through and _is_seen(reach.view, one)]
         paths = ",".join(quote(f"{one.path}.{one.through}", safe=".") for one in self._targets)
         self._columns = self._parse(paths) if paths else ()
         self._table = Table([column.steps for column in self._columns])
-        ask = partial(partial, self._read)  # what is asked is read when waited for
+        reader = connection.linked_reader(partial(reach.filter, "read"))
+        ask = partial(partial, reader.read)  # what is asked is read when waited for
         self._cells = LinkedCells(self._columns, ask)
 
     def overlook(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
@@ -88,13 +86,6 @@ class ShownLinks:
             if value is not None and record.values.get(target.path) != _show(target, value):
                 return True
         return False
-
-    def _read(self, name: str, keys: list[Any], projection: dict[str, Any]) -> bytes:
-        named = {"_id": {"$in": make_keys(keys)}}
-        condition = join_filters([named, self._reach.filter("read", name)])
-        collection = self._connection.collection(name)
-        found = collection.find(condition, projection, **self._connection.time_limit)
-        return b"".join(bson.encode(one, codec_options=CODEC) for one in found)
 
 
 def _is_seen(view: View, target: Target) -> bool:
