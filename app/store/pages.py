@@ -107,27 +107,27 @@ def pages(
     collection: Collection[Any],
     plan: Plan,
     session: ClientSession | None,
-    most: Callable[[], int] = lambda: PAGE,
+    choose_most: Callable[[], int] = lambda: PAGE,
 ) -> Iterator[Page]:
     """The pages of a plan, none of them empty; the next is asked for when the caller comes back.
 
-    `most` says before each how many documents it may have. Raises `Unavailable` where the
+    `choose_most` says before each how many documents it may have. Raises `Unavailable` where the
     collection is no longer the one that the first page was of.
     """
     reader = Reader(collection, plan, session, read_nature(collection.database, collection.name))
     if reader.can_go_by_key:
-        yield from _by_key(reader, most)
+        yield from _by_key(reader, choose_most)
     else:
         yield from reader.by_cursor(None, plan.limit)
 
 
-def _by_key(reader: "Reader", most: Callable[[], int]) -> Iterator[Page]:
+def _by_key(reader: "Reader", choose_most: Callable[[], int]) -> Iterator[Page]:
     """Page after page, and one cursor from where an index can't be entered."""
     position: bytes | None = None
     left = reader.plan.limit
     fitting = FIRST_PAGE
     while left is None or left > 0:
-        size = min(fitting, most())
+        size = min(fitting, choose_most())
         page = reader.read_next_page(position, size if left is None else min(size, left))
         if page is None:
             yield from reader.by_one_cursor(position, left)

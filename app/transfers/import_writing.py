@@ -120,19 +120,30 @@ class Writer:
         at_once = SENDERS if is_plain else 1
         with ThreadPoolExecutor(at_once, thread_name_prefix="import") as senders:
             under_way: deque[tuple[list[Operation], Future[list[Outcome]]]] = deque()
-            for bulk in _bulks(operations, self._choose_most):
+            for bulk in self._make_bulks(operations):
                 if self._is_stopped:
                     break
                 self._turns.let_pass()
                 under_way.append((bulk, senders.submit(self._send, bulk)))
-                while len(under_way) >= (at_once if self._turns.is_quiet() else 1):
+                while len(under_way) >= self._turns.choose_most(at_once, beside_reads=1):
                     first, future = under_way.popleft()
                     yield first, future.result
             for left, future in under_way:
                 yield left, future.result
 
-    def _choose_most(self) -> int:
-        return BULK if self._turns.is_quiet() else BULK_BESIDE_READS
+    def _make_bulks(self, operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+        """The operations in bulks, bounded in number and bytes."""
+        bulk: list[Operation] = []
+        weight, most = 0, self._turns.choose_most(BULK, BULK_BESIDE_READS)
+        for operation in operations:
+            bulk.append(operation)
+            weight += operation.size
+            if len(bulk) >= most or weight >= WEIGHT:
+                yield bulk
+                bulk, weight = [], 0
+                most = self._turns.choose_most(BULK, BULK_BESIDE_READS)
+        if bulk:
+            yield bulk
 
     def _send(self, operations: list[Operation]) -> list[Outcome]:
         """Writes a bulk; why each of its operations failed, None where it is written."""
@@ -185,20 +196,6 @@ class Writer:
         faults = self._faults.of_error(record, (), known)
         row = RowFaults(operation.place, operation.number, operation.sheet, tuple(faults))
         self.lost.add(row)
-
-
-def _bulks(operations: Iterable[Operation], most: Callable[[], int]) -> Iterator[list[Operation]]:
-    """The operations in bulks, of as many as `most` says, bounded in bytes."""
-    bulk: list[Operation] = []
-    weight, count = 0, most()
-    for operation in operations:
-        bulk.append(operation)
-        weight += operation.size
-        if len(bulk) >= count or weight >= WEIGHT:
-            yield bulk
-            bulk, weight, count = [], 0, most()
-    if bulk:
-        yield bulk
 
 
 def _are_alike(raw: bytes, other: bytes) -> bool:

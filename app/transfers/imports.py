@@ -183,7 +183,8 @@ class _Run:
             waiting.append(rows)
             # The first documents decide by their `_id`s on the key: as many of them beside reads.
             decide = self._checker is None and self._reader.header is None
-            if len(waiting) == TOGETHER or not (decide or self._turns.is_quiet()):
+            most = TOGETHER if decide else self._turns.choose_most(TOGETHER, beside_reads=1)
+            if len(waiting) >= most:
                 yield _join(waiting)
                 waiting = []
         if waiting:

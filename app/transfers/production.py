@@ -146,13 +146,11 @@ def produce(
     def ask(name: str, keys: list[Any], projection: dict[str, Any]) -> Callable[[], bytes]:
         return thread.submit(read, name, keys, projection).result
 
-    def most() -> int:
-        return PAGE if turns.is_quiet() else PAGE_BESIDE_READS
-
+    choose_most = partial(turns.choose_most, PAGE, PAGE_BESIDE_READS)
     with (
         closing(reader),
         ThreadPoolExecutor(1, "reading linked documents") as thread,
-        closing(Ahead(_take_turns(pages(collection, plan, session, most), turns))) as ahead,
+        closing(Ahead(_take_turns(pages(collection, plan, session, choose_most), turns))) as ahead,
     ):
         begun = _begin_batches(export, ahead, ask)
         batches = _let_pass(_finish(begun, FOLLOWED if export.reaches_through_links else 0), turns)

@@ -108,6 +108,10 @@ class Alone:
         """Whether nothing was asked for of late."""
         return True
 
+    def choose_most(self, most: int, beside_reads: int) -> int:
+        """How many are taken at once, at most: `most` where it is quiet, else fewer."""
+        return most if self.is_quiet() else beside_reads
+
 
 ALONE = Alone()
 
