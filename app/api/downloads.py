@@ -31,8 +31,8 @@ from app.settings import Settings
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Database
 from app.transfers.child import Child
-from app.transfers.exports import read_export
-from app.transfers.production import Export, InProcess
+from app.transfers.exports import Export, read_export
+from app.transfers.production import InProcess
 from app.transfers.records import REFRESH_SECONDS, Record, Records
 from app.transfers.samples import Sample, take_sample
 from app.transfers.traffic import Traffic

@@ -31,8 +31,7 @@ from app.resources.registry import Resource
 from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.workbook import ROWS
 from app.store.lists import ListPage
-from app.transfers.exports import ask_for_export
-from app.transfers.production import Export
+from app.transfers.exports import Export, ask_for_export
 from app.transfers.samples import DOCUMENTS, Sample
 
 COLUMNS, ZONE, UNWIND = "columns", "timezone", "unwind"

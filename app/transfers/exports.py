@@ -1,13 +1,17 @@
-"""An export's query string → the export, as plain data; the same over HTTP and by command."""
+"""An export's query string → the export, as plain data; the same over HTTP and by command.
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
+Plain data, so that it can be handed to another process.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import takewhile
 from typing import Any
 
 from app.errors import Fault, Invalid, NotFound
 from app.query.compile import Compiler, Pairs, Query
-from app.query.conditions import Condition
+from app.query.conditions import Condition, Selection
+from app.query.flatten import Steps, Wanted, flatten, inclusion
 from app.query.parameters import PARAMETERS, parameters_of
 from app.query.plan import Plan
 from app.resources.links import Shapes, link_paths
@@ -17,9 +21,50 @@ from app.spelling import suggest_nearest
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.format import Format, Options
 from app.spreadsheets.formats import FORMATS
-from app.transfers.production import Export, project
 
+Links = tuple[tuple[Steps, str], ...]
 _OF_PAGES = ("skip", "after", "limit", "count", "expand")  # what an export of all doesn't have
+
+
+@dataclass(frozen=True)
+class Export:
+    """One file to be made, as plain data.
+
+    `columns` is None where whole documents are exported (NDJSON and JSON). `links` are the steps
+    to the fields that hold links, without those to the elements of lists, and where they lead.
+    """
+
+    collection: str
+    plan: Plan
+    format: str
+    columns: tuple[Column, ...] | None
+    unwind: str | None
+    options: Options
+    present: Presenter | None
+    gzip: bool = False
+    snapshot: bool = True
+    linked: Mapping[str, Presenter | None] = field(
+        default_factory=dict
+    )  # where columns reach through links
+    # What linked documents must meet to be shown, by collection, where there is something.
+    below: Mapping[str, Selection] = field(default_factory=dict)
+    links: Links = ()  # the resource's fields that hold links
+
+    @property
+    def reaches_through_links(self) -> bool:
+        """Whether some column does."""
+        return any(column.linked is not None for column in self.columns or ())
+
+    @property
+    def has_links(self) -> bool:
+        """Whether columns have links, or reach through them."""
+        return any(column.target is not None for column in self.columns or ())
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it holds every document of the collection."""
+        plan = self.plan
+        return not (plan.filter or plan.joins) and not plan.skip and plan.limit is None
 
 
 def ask_for_export(pairs: Pairs) -> list[tuple[str, str]]:
@@ -97,6 +142,29 @@ def _export(
     )
     found.encoder(columns or (), options, resource.name)  # refuses what the format can't hold
     return project(export)
+
+
+def project(export: Export) -> Export:
+    """The export with the projections of its columns, flattened by the database where possible."""
+    if export.columns is None:
+        return export
+    found = FORMATS[export.format]
+    steps = [column.steps for column in export.columns]
+    if not found.tabular:  # where elements that have nothing at a path are skipped
+        steps = [tuple(step for step in path if step is not None) for path in steps]
+    plan = replace(export.plan, projection=inclusion([("_id",), *steps]))
+    if found.tabular and export.unwind is None and plan.order is not None:
+        flat = flatten(
+            [
+                Wanted(column.steps, True, False)
+                if column.linked is not None
+                else Wanted(column.steps, column.many, column.kind == "text")
+                for column in export.columns
+            ]
+        )
+        if flat.computed:
+            plan = replace(plan, flat=flat)
+    return replace(export, plan=plan)
 
 
 def _presenters(columns: Iterable[Column], shapes: Shapes) -> dict[str, Presenter | None]:

@@ -12,7 +12,8 @@ from app.query.plan import Plan
 from app.spreadsheets.cells import unguard
 from app.spreadsheets.chunks import Tally
 from app.spreadsheets.workbook import TEXT
-from app.transfers.production import Export, produce, produce_from_mock
+from app.transfers.exports import Export
+from app.transfers.production import produce, produce_from_mock
 
 DOCUMENTS = 100  # of a sample
 QUICK = 50_000  # documents a second: small ones, in any format, on two cores

@@ -22,7 +22,8 @@ from app.store.client import Connection
 from app.store.matching import bound
 from app.store.reach import Reach
 from app.transfers.differences import Differences
-from app.transfers.linked import LinkedCells
+from app.transfers.linked_cells import LinkedCells
+from app.transfers.linked_reads import ReadsAtOnce
 from app.transfers.rows import Row
 
 TOGETHER = 4 * MIB  # bytes of stored documents whose links are followed together
@@ -47,8 +48,7 @@ class ShownLinks:
         self._columns = self._parse(paths) if paths else ()
         self._table = Table([column.steps for column in self._columns])
         reader = connection.linked_reader(partial(reach.filter, "read"))
-        ask = partial(partial, reader.read)  # what is asked is read when waited for
-        self._cells = LinkedCells(self._columns, ask)
+        self._cells = LinkedCells(self._columns, ReadsAtOnce(reader))
 
     def overlook(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
         """The same, the cells that show what is stored taken out of the rows."""
@@ -74,7 +74,8 @@ class ShownLinks:
         if not doubtful:
             return
         links = [[values[number] for number in doubtful] for values in stored]
-        shown = map(_present, self._columns, self._cells.follow(links)())
+        values = self._cells.place(self._cells.follow(links))
+        shown = map(_present, self._columns, values)
         for target, values in zip(self._targets, shown, strict=True):
             for number, value in zip(doubtful, values, strict=True):
                 row = pairs[number][0]

@@ -18,7 +18,8 @@ from app.store.client import client_options
 from app.store.errors import translate
 from app.store.pages import CURSOR_PATIENCE, start_session
 from app.transfers.child import ChildFailed, Output
-from app.transfers.production import Export, produce
+from app.transfers.exports import Export
+from app.transfers.production import produce
 
 
 @dataclass(frozen=True)

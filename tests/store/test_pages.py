@@ -18,7 +18,7 @@ from app.spreadsheets.columns import Table, parse_columns
 from app.store import pages as batches
 from app.store.indexes import read_indexes
 from app.store.pages import pages, start_session_beside
-from app.transfers.production import Export, project
+from app.transfers.exports import Export, project
 from models.user import User
 from tests.support.mongod import needs_mongod
 

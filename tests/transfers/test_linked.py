@@ -1,7 +1,7 @@
 """Values of linked documents in the place of links, whatever is stored, seldom read twice."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from app.resources.rendering import presenter, to_json
 from app.spreadsheets.columns import Column, Table, parse_columns
 from app.spreadsheets.lines import json_lines
 from app.store.linked import make_keys
-from app.transfers import linked
-from app.transfers.linked import LinkedCells, LinkedDocuments
+from app.transfers import linked_cells, linked_documents, row_cache
+from app.transfers.linked_cells import FollowedColumns, LinkedCells
+from app.transfers.linked_documents import LinkedDocuments
+from app.transfers.linked_reads import Done, Read
 from app.transfers.references import read_columns
 from tests.support.compilers import compiler_of
 from tests.support.packages import served
@@ -66,13 +68,12 @@ class Stored:
         self._collections = collections
         self.reads: list[tuple[str, int]] = []
 
-    def ask(self, name: str, keys: list[Any], projection: Document) -> Callable[[], bytes]:
-        self.reads.append((name, len(keys)))
+    def begin(self, collection: str, keys: Sequence[Any], projection: Document) -> Read:
+        self.reads.append((collection, len(keys)))
         wanted = make_keys(keys)
-        found = [one for one in self._collections[name] if one["_id"] in wanted]
+        found = [one for one in self._collections[collection] if one["_id"] in wanted]
         kept = [{path: one[path] for path in projection if path in one} for one in found]
-        raw = b"".join(bson.encode(one, codec_options=CODEC) for one in kept)
-        return lambda: raw
+        return Done(b"".join(bson.encode(one, codec_options=CODEC) for one in kept))
 
 
 def columns(library: dict[str, Resource], asked: str, unwind: str = "") -> tuple[Column, ...]:
@@ -86,11 +87,11 @@ def rows(
 ) -> list[list[Any]]:
     chosen = columns(library, asked)
     steps = [column.steps for column in chosen]
-    cells = LinkedCells(chosen, stored.ask)
+    cells = LinkedCells(chosen, stored)
     found: list[list[Any]] = []
     for begin in range(0, len(documents), 10):
         raw = b"".join(map(bson.encode, documents[begin : begin + 10]))
-        values = cells.follow(read_columns(raw, Table(steps), steps, cells.targets))()
+        values = cells.place(cells.follow(read_columns(raw, Table(steps), steps, cells.targets)))
         for column, cell in zip(chosen, values, strict=True):
             present = column.presenter()
             cell[:] = present(list(cell)) if present else cell
@@ -206,50 +207,50 @@ def test_each_level_is_one_query_and_what_is_known_is_not_read_again(
 def test_what_is_kept_is_bounded(
     library: dict[str, Resource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linked, "KEPT", 15)
+    monkeypatch.setattr(row_cache, "ROWS", 15)
     authors = [{"_id": n, "name": str(n)} for n in range(100)]
     documents = [{"author": to(n % 100)} for n in range(300)]
     stored = Stored(authors=authors)
     found = rows(library, "author.name", documents, stored)
     assert found == [[str(n % 100)] for n in range(300)]
     assert len(stored.reads) > 20
-    chosen = LinkedCells(columns(library, "author.name"), stored.ask)
+    chosen = LinkedCells(columns(library, "author.name"), stored)
     for _ in range(30):
-        chosen.follow([[to(n) for n in range(100)]])()
+        chosen.place(chosen.follow([[to(n) for n in range(100)]]))
         (node,) = chosen._levels._nodes.values()
-        assert len(node.kept._rows) <= 15
+        assert len(node.cache._rows) <= 15
 
 
 def test_batches_may_be_followed_before_others_are_placed(library: dict[str, Resource]) -> None:
     stored = Stored(authors=[{"_id": n, "name": str(n), "friend": to(n + 1)} for n in range(9)])
-    cells = LinkedCells(columns(library, "author.name,author.friend.name"), stored.ask)
+    cells = LinkedCells(columns(library, "author.name,author.friend.name"), stored)
 
-    def follow(*keys: int) -> Callable[[], list[list[Any]]]:
+    def follow(*keys: int) -> FollowedColumns:
         links = list(map(to, keys))
         return cells.follow([links, links])
 
     first, second = follow(0, 1, 2), follow(2, 3, 99)
     assert stored.reads == [("authors", 3), ("authors", 3)]
-    assert first() == [["0", "1", "2"], ["1", "2", "3"]]
+    assert cells.place(first) == [["0", "1", "2"], ["1", "2", "3"]]
     third = follow(1, 2, 4)
-    assert second() == [["2", "3", None], ["3", "4", None]]
-    assert third() == [["1", "2", "4"], ["2", "3", "5"]]
+    assert cells.place(second) == [["2", "3", None], ["3", "4", None]]
+    assert cells.place(third) == [["1", "2", "4"], ["2", "3", "5"]]
     assert stored.reads[2:] == [("authors", 3), ("authors", 1), ("authors", 1), ("authors", 1)]
 
 
 def test_what_is_never_wanted_again_is_seldom_kept(
     library: dict[str, Resource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linked, "KEPT", 10)
+    monkeypatch.setattr(row_cache, "ROWS", 10)
     stored = Stored(authors=[{"_id": n, "name": str(n)} for n in range(400)])
-    cells = LinkedCells(columns(library, "author.name"), stored.ask)
+    cells = LinkedCells(columns(library, "author.name"), stored)
     for begin in range(0, 200, 10):
-        cells.follow([[to(n) for n in range(begin, begin + 10)]])()
+        cells.place(cells.follow([[to(n) for n in range(begin, begin + 10)]]))
     few = [to(n) for n in range(300, 310)]
-    for _ in range(linked.SELDOM + 5):
-        assert cells.follow([few])() == [[str(n) for n in range(300, 310)]]
+    for _ in range(row_cache.SELDOM + 5):
+        assert cells.place(cells.follow([few])) == [[str(n) for n in range(300, 310)]]
     read = len(stored.reads)
-    assert 20 < read <= 20 + linked.SELDOM
+    assert 20 < read <= 20 + row_cache.SELDOM
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,8 @@ def test_what_looks_like_a_key_in_a_linked_document_is_none(
     documents, asked = [{"author": to(key)}], "author.name,author.tags"
     found = rows(library, asked, documents, stored), shown(library, asked, documents, stored)
     assert found[0][0][0] == found[1][0]["author"]["name"] == "A"
-    monkeypatch.setattr(linked, "are_keys", lambda *_: False)
+    for module in (linked_cells, linked_documents):
+        monkeypatch.setattr(module, "are_keys", lambda *_: False)
     assert found == (
         rows(library, asked, documents, stored),
         shown(library, asked, documents, stored),
@@ -278,21 +280,20 @@ def test_what_looks_like_a_key_in_a_linked_document_is_none(
 
 def test_large_linked_documents_make_small_batches(library: dict[str, Resource]) -> None:
     authors = [{"_id": n, "name": "x" * 1024 * 1024} for n in range(4)]
-    cells = LinkedCells(columns(library, "editors.name"), Stored(authors=authors).ask)
+    cells = LinkedCells(columns(library, "editors.name"), Stored(authors=authors))
     for _ in range(3):
-        cells.follow([[[to(n) for n in range(4)]] * cells.batch.size])()
-    assert cells.batch.size == 1
+        cells.place(cells.follow([[[to(n) for n in range(4)]] * cells.batch.documents]))
+    assert cells.batch.documents == 1
 
 
 def shown(
     library: dict[str, Resource], asked: str, documents: list[Document], stored: Stored
 ) -> list[Document]:
     presenters = {"authors": presenter(library["authors"].shape)}
-    reader = LinkedDocuments(columns(library, asked), BOOK_LINKS, presenters, stored.ask)
+    reader = LinkedDocuments(columns(library, asked), BOOK_LINKS, presenters, stored)
     raw = b"".join(map(bson.encode, documents))
-    found: list[Document] = orjson.loads(
-        to_json(reader.follow(raw, presenter(library["books"].shape))())
-    )
+    placed = reader.place(reader.follow(raw), presenter(library["books"].shape))
+    found: list[Document] = orjson.loads(to_json(placed))
     return found
 
 
@@ -333,8 +334,8 @@ def library_lines(
 ) -> list[Document]:
     """Lines of NDJSON, which know the BSON of the linking documents only."""
     raw = b"".join(map(bson.encode, documents))
-    reader = LinkedDocuments(columns(library, "author.name"), BOOK_LINKS, {}, stored.ask)
-    found = reader.follow(raw)()
+    reader = LinkedDocuments(columns(library, "author.name"), BOOK_LINKS, {}, stored)
+    found = reader.place(reader.follow(raw))
     return list(map(orjson.loads, json_lines(found, raw).splitlines()))
 
 
@@ -403,8 +404,8 @@ def test_a_models_own_columns_reach_through_links(tmp_path: Path) -> None:
 def test_unwound_links_are_a_row_each(library: dict[str, Resource]) -> None:
     title, name = columns(library, "title,editors.name", "editors")
     table = Table([title.steps, name.steps], "editors")
-    cells = LinkedCells((title, name), Stored(authors=AUTHORS).ask)
+    cells = LinkedCells((title, name), Stored(authors=AUTHORS))
     documents = [{"title": "t", "editors": [to(1), to(99), 2]}, {"title": "u"}]
     ((_, values),) = table.slices_of(documents, 10)
-    assert cells.follow(values)() == [["t", "t", "t", "u"], ["A", None, "B", None]]
+    assert cells.place(cells.follow(values)) == [["t", "t", "t", "u"], ["A", None, "B", None]]
     assert not name.many

@@ -15,8 +15,9 @@ from app.spreadsheets.columns import Table
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
 from app.store.linked import make_keys
-from app.transfers import linked, references
-from app.transfers.linked import LinkedCells, LinkedDocuments
+from app.transfers import linked_documents, references
+from app.transfers.linked_cells import LinkedCells
+from app.transfers.linked_documents import LinkedDocuments
 from app.transfers.references import (
     KEY_BYTES,
     TAKEN,
@@ -107,18 +108,18 @@ def make_file(library: dict[str, Resource], asked: str, raw: bytes) -> bytes:
     """A CSV of these documents."""
     chosen = columns(library, asked)
     steps = [column.steps for column in chosen]
-    cells = LinkedCells(chosen, Stored(authors=AUTHORS).ask)
+    cells = LinkedCells(chosen, Stored(authors=AUTHORS))
     encoder = FORMATS["csv"].encoder(chosen, Options(), "")
     found = read_columns(raw, Table(steps), steps, cells.targets)
-    made: bytes = encoder.encode(cells.follow(found)())
+    made: bytes = encoder.encode(cells.place(cells.follow(found)))
     return made
 
 
 def make_json(library: dict[str, Resource], asked: str, raw: bytes) -> bytes:
     chosen = columns(library, asked) if asked else ()
     presenters = {"authors": presenter(library["authors"].shape)}
-    reader = LinkedDocuments(chosen, BOOK_LINKS, presenters, Stored(authors=AUTHORS).ask)
-    return to_json(reader.follow(raw, presenter(library["books"].shape))())
+    reader = LinkedDocuments(chosen, BOOK_LINKS, presenters, Stored(authors=AUTHORS))
+    return to_json(reader.place(reader.follow(raw), presenter(library["books"].shape)))
 
 
 @given(documents=st.one_of(books(), books(*TRAPS)), asked=st.sampled_from(ASKED))
@@ -130,7 +131,7 @@ def test_files_are_those_of_the_drivers_own_references(
     whole = "" if "0" in asked else asked
     found = make_file(library, asked, raw), make_json(library, whole, raw)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (linked, references):
+        for module in (linked_documents, references):
             patch.setattr(module, "mark", lambda *_: None)
         assert found == (make_file(library, asked, raw), make_json(library, whole, raw))
 
@@ -139,7 +140,7 @@ def test_files_are_those_of_the_drivers_own_references(
 def test_json_of_whole_documents(library: dict[str, Resource], documents: list[Document]) -> None:
     raw = encode(documents)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(linked, "mark", lambda *_: None)
+        patch.setattr(linked_documents, "mark", lambda *_: None)
         expected = make_json(library, "", raw)
     assert make_json(library, "", raw) == expected
 
