@@ -37,7 +37,7 @@ from app.spreadsheets.formats import FORMATS
 from app.store.client import direct_connection, has_snapshots
 from app.store.errors import translate_errors
 from app.store.indexes import Indexes, look_at
-from app.store.pages import start_session
+from app.store.sessions import start_session
 from app.transfers.exports import Export, ask_for_export, read_export
 from app.transfers.production import produce
 from app.transfers.work import export_options

@@ -32,7 +32,6 @@ class Code(IntEnum):
     InvalidBSON = 22
     AlreadyInitialized = 23
     NamespaceNotFound = 26
-    IndexNotFound = 27
     PathNotViable = 28
     CannotBackfillArray = 34
     ConflictingUpdateOperators = 40
@@ -46,7 +45,6 @@ class Code(IntEnum):
     CommandNotFound = 59
     ShardKeyNotFound = 61
     ImmutableField = 66
-    CannotCreateIndex = 67
     InvalidOptions = 72
     InvalidNamespace = 73
     IndexOptionsConflict = 85
@@ -62,11 +60,9 @@ class Code(IntEnum):
     OptionNotSupportedOnView = 167
     InvalidPipelineOperator = 168
     CannotIndexParallelArrays = 171
-    QueryPlanKilled = 175
     PrimarySteppedDown = 189
     CannotBuildIndexKeys = 201
     SnapshotTooOld = 239
-    NoSuchTransaction = 251
     ExceededTimeLimit = 262
     OperationNotSupportedInTransaction = 263
     QueryExceededMemoryLimitNoDiskUseAllowed = 292

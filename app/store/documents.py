@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.store.collections import Nature, find_nature
 from app.store.commands import RAW, find
 from app.store.exact import Expression, is_same
-from app.store.pages import Reader
+from app.store.list_pages import ListPages
 
 _SIMPLE = {"locale": "simple"}  # compares texts as bytes, whatever the collection's collation
 
@@ -60,10 +60,10 @@ class Documents:
             yield bytes(found.raw)
 
     @contextmanager
-    def reader(self, plan: Plan) -> Iterator[Reader]:
+    def reader(self, plan: Plan) -> Iterator[ListPages]:
         """What reads pages of a list, in a session of its own: a reply may have to be continued."""
         with self.collection.database.client.start_session() as session:
-            yield Reader(self.collection, plan, session)
+            yield ListPages(self.collection, plan, session)
 
     def estimate(self) -> int:
         """The collection's own count."""

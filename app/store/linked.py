@@ -21,7 +21,7 @@ from app.resources.storing import Document
 from app.store.collections import read_nature
 from app.store.commands import find, read_on
 from app.store.joins import Collections, Words, resolve_all
-from app.store.pages import start_session_beside
+from app.store.sessions import start_session_beside
 
 KEYS = 1_000  # `_id`s of one command
 # What stands before each ObjectId of an array of them.

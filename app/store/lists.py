@@ -20,7 +20,7 @@ from app.resources.codec import decode_all
 from app.resources.storing import Document
 from app.store.codes import Code
 from app.store.documents import Documents
-from app.store.pages import Page, is_hint
+from app.store.keyset import Page, is_hint
 
 COUNT_UP_TO = 10_000  # documents that `count=auto` counts under a condition
 COUNT_MATCHES_UP_TO = 1_000  # the same where a pattern has to be tried on each document
@@ -56,7 +56,7 @@ class ListPage:
 
 
 class ListReader(Protocol):
-    """What reads the pages: `pages.Reader`, or the mock's."""
+    """What reads the pages: `list_pages.ListPages`, or the mock's."""
 
     plan: Plan
 

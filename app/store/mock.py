@@ -24,8 +24,8 @@ from app.store.client import Database
 from app.store.collections import Nature
 from app.store.documents import NUMBER, Documents, Words
 from app.store.exact import Expression
+from app.store.keyset import Page
 from app.store.linked import LinkedReader, make_keys
-from app.store.pages import Page
 
 
 def make_database(client: Any, settings: Settings, uri: str = "") -> Database:
@@ -146,7 +146,7 @@ class MockDocuments(Documents):
 
 
 class MockReader:
-    """What `pages.Reader` is for lists, of a mock's collection."""
+    """What `ListPages` is, of a mock's collection."""
 
     def __init__(self, collection: Any, plan: Plan) -> None:
         self.plan = plan

@@ -17,7 +17,7 @@ from app.resources.rendering import Presenter
 from app.spreadsheets.chunks import Batch
 from app.spreadsheets.columns import Table
 from app.spreadsheets.formats import FORMATS
-from app.store.pages import Page
+from app.store.keyset import Page
 from app.transfers.exports import Export
 from app.transfers.link_levels import BATCH, BatchSize
 from app.transfers.linked_cells import FollowedColumns, LinkedCells

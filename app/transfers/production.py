@@ -21,9 +21,10 @@ from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column
 from app.spreadsheets.formats import FORMATS
 from app.store.joins import resolve, resolve_all
+from app.store.keyset import Page
 from app.store.linked import LinkedReader
 from app.store.mock import MockLinkedReader, read_pages
-from app.store.pages import PAGE, Page, pages
+from app.store.pages import PAGE, pages
 from app.transfers.batches import make_batches
 from app.transfers.exports import Export
 from app.transfers.linked_reads import ReadsAtOnce, ReadsBeside

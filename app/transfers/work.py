@@ -16,7 +16,8 @@ from app.settings import Settings
 from app.spreadsheets.chunks import Tally
 from app.store.client import client_options
 from app.store.errors import translate
-from app.store.pages import CURSOR_PATIENCE, start_session
+from app.store.pages import CURSOR_PATIENCE
+from app.store.sessions import start_session
 from app.transfers.child import ChildFailed, Output
 from app.transfers.exports import Export
 from app.transfers.production import produce

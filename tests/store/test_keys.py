@@ -30,7 +30,8 @@ from app.store import pages as paging
 from app.store.documents import Documents
 from app.store.indexes import Indexes, look_at
 from app.store.lists import ListPage, Lists
-from app.store.pages import pages, start_session
+from app.store.pages import pages
+from app.store.sessions import start_session
 from tests.support.drawing import some_and_many
 from tests.support.filling import AS_BYTES, insert_raw
 from tests.support.mongod import needs_mongod

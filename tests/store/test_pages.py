@@ -15,9 +15,11 @@ from app.query.plan import Plan
 from app.resources.codec import CODEC
 from app.resources.registry import make_resource
 from app.spreadsheets.columns import Table, parse_columns
+from app.store import keyset
 from app.store import pages as batches
 from app.store.indexes import read_indexes
-from app.store.pages import pages, start_session_beside
+from app.store.pages import pages
+from app.store.sessions import start_session_beside
 from app.transfers.exports import Export, project
 from models.user import User
 from tests.support.mongod import needs_mongod
@@ -154,13 +156,13 @@ def test_no_page_begins_where_nobody_knows(
     collection.create_index([("a", 1), ("_id", 1)])
     collection.insert_many([{"_id": n, "a": [n]} for n in range(5)])
     sort: Sort = (("a", 1), ("_id", 1))
-    positions = batches.Reader.positions
+    positions = keyset.KeysetReader.positions
 
     def gone(self: Any, *words: Any, **others: Any) -> Any:
         collection.delete_one({"_id": 1})
         return positions(self, *words, **others)
 
-    monkeypatch.setattr(batches.Reader, "positions", gone)
+    monkeypatch.setattr(keyset.KeysetReader, "positions", gone)
     plan = Plan({}, sort, order=ordering.find_serving(sort, read_indexes(collection)))
     with pytest.raises(Unavailable, match="deleted meanwhile"):
         list(pages(collection, plan, None))
@@ -312,12 +314,12 @@ def test_flattening_is_given_up_where_it_never_succeeds(
         Export("batches", Plan({}, (("_id", 1),), order=order), "csv", columns, None, None, None)
     )  # type: ignore[arg-type]
     asked: list[Any] = []
-    find = batches.find
+    find = keyset.find
 
     def counted(database: Any, command: Any, *others: Any) -> Any:
         asked.append("~0" in command["projection"])
         return find(database, command, *others)
 
-    monkeypatch.setattr(batches, "find", counted)
+    monkeypatch.setattr(keyset, "find", counted)
     assert sum(page.documents for page in pages(collection, export.plan, None)) == 100
     assert sum(asked) == batches.FLATTEN_TRIES
