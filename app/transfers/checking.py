@@ -1,43 +1,35 @@
 """The rows of a file, checked: by their cells, the model, each other and what is stored.
 
-    Rows ─ ingest ─▶ records ─▶ `Row`s: an insert, an update, nothing to do, or faults
+    Rows ─ ingest ─▶ records ─ `row_changes` ─▶ `Row`s: inserts, updates, nothing to do, or faults
 
-A batch at a time: one question for the documents that the rows are about, one for each unique
-index, one for each collection that links lead to.
+A batch at a time: one question for each unique index, one for each collection that links lead to.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.errors import Invalid, RequestError
-from app.query.conditions import join_filters
 from app.resources.codec import decode
 from app.resources.links import Reference, references
 from app.resources.permissions import name_equal
-from app.resources.storing import Document, to_bson
+from app.resources.storing import Document
 from app.resources.views import Ruled
 from app.spreadsheets.format import Rows
 from app.spreadsheets.ingest import CellFault, Ingest, Record
-from app.store.bulk import Update
 from app.store.client import Connection
 from app.store.errors import make_conflict
 from app.store.links import Links, fault_of, find_added_references
-from app.store.uniqueness import apply
-from app.transfers.differences import Differences, json_at, show_document
-from app.transfers.distinct import Distinct
 from app.transfers.keys import ID, Key, identities
 from app.transfers.named_links import Known, NamedLinks
-from app.transfers.own_links import OwnLinks, WaitingRows, with_own_id
+from app.transfers.own_links import OwnLinks, WaitingRows
 from app.transfers.report import RowFaults
-from app.transfers.row_faults import RowFaultFinder, join_faults
+from app.transfers.row_changes import Inserts, KeyedChanges
+from app.transfers.row_faults import RowFaultFinder
 from app.transfers.row_numbers import RowNumbers
 from app.transfers.rows import Row
-from app.transfers.shown_links import ShownLinks
 from app.transfers.unique_values import UniqueValues
 
 _WRITES: tuple[Ruled, ...] = ("create", "update")
-
-
 # A row, a value that it adds to an index, and what identifies that.
 _Entry = tuple[Row, tuple[Any, ...], tuple[Any, ...]]
 
@@ -58,28 +50,30 @@ class Checker:
         self._connection = connection
         self._reach = links.reach
         self._resource = resource = links.reach.view.whole
-        self._seen = links.reach.view.resource
         self._collection = connection.collection(resource.name)
-        self._documents = connection.documents(resource.name)
         self._links = links
         self._ingest = ingest
         self._faults = faults
-        self._mode = mode
         self._key = key
-        self._differences = Differences(self._seen, ingest, timezone)
         self._unique = [UniqueValues(ID)]
         self._unique += [
             UniqueValues.of(one) for one in resource.indexes if one.document.get("unique")
         ]
         self._has_rules = any(map(self._reach.has_conditions, _WRITES))
-        self._shown = ShownLinks(connection, self._reach, ingest.targets, self._differences)
         self._named = NamedLinks(connection, self._reach, resource, ingest.targets)
         links_itself = any(link.target.collection == resource.name for link in resource.links)
         self._own = OwnLinks(resource) if links_itself and mode != "update" else None
         self._waiting = WaitingRows(resource, self._named) if self._own is not None else None
-        self._keys = Distinct()
         self._place = 0
         self._numbers = RowNumbers()
+        self._changes = self._make_changes(mode, key, timezone)
+
+    def _make_changes(self, mode: str, key: Key | None, timezone: str) -> Inserts:
+        words = self._reach, self._ingest, self._faults
+        if key is None:
+            return Inserts(*words)
+        upserts = mode == "upsert"
+        return KeyedChanges(self._connection, *words, self._numbers, key, timezone, upserts=upserts)
 
     def check(self, rows: Rows) -> list[Row]:
         """The rows of a batch, in their order, each with what it asks for or what is wrong."""
@@ -119,10 +113,7 @@ class Checker:
 
     def _check(self, rows: Sequence[Row], known: dict[str, Known]) -> None:
         self._named.replace([row.record for row in rows], known)
-        if self._mode == "insert":
-            self._insert(rows)
-        else:
-            self._find_stored(rows)
+        self._changes.find(rows)
         good = list(filter(_is_write, rows))
         if self._has_rules:
             self._check_rules(good)
@@ -161,148 +152,6 @@ class Checker:
         for number in self._reach.find_outside(self._reach.filter(action), raws):
             error = self._reach.make_outside(action, pointer)
             rows[number].faults = [CellFault("", "", error.detail)]
-
-    # --- what a row asks for ---
-
-    def _insert(self, rows: Sequence[Row]) -> None:
-        """Makes each row a new document, or says what is wrong with it."""
-        bodies = [with_own_id(self._ingest.body(row.record), row) for row in rows]
-        documents = self._reach.read_documents(bodies)
-        for row, body, document in zip(rows, bodies, documents, strict=True):
-            self._take_new(row, document)
-            row.patch = body if self._mode == "upsert" and row.insert is not None else None
-
-    def _take_new(self, row: Row, document: Document | RequestError) -> None:
-        try:
-            if isinstance(document, RequestError):
-                raise document
-            row.after, row.insert = document, to_bson(document)
-        except RequestError as error:
-            row.faults = self._faults_of(row, error)
-        if row.record.faults:
-            row.faults = join_faults(row.record.faults, row.faults)
-        if row.faults:
-            row.after = row.insert = None
-
-    def _find_stored(self, rows: Sequence[Row]) -> None:
-        """Makes each row a change of its stored document, else an insert or a fault."""
-        keyed: dict[Any, list[Row]] = {}
-        others: dict[Any, list[Row]] = {}
-        firsts: list[tuple[Any, ...]] = []
-        seconds: list[tuple[Row, tuple[Any, ...]]] = []
-        assert self._key is not None
-        for row in rows:
-            readings = self._read_key(row)
-            if not readings:
-                continue
-            row.key = readings[0]
-            first = identities(readings[0])
-            if not self._is_first(row, first):
-                continue
-            keyed.setdefault(first, []).append(row)
-            firsts.append(readings[0])
-            for other in readings[1:]:
-                others.setdefault(identities(other), []).append(row)
-                seconds.append((row, other))
-        done: set[int] = set()
-        for row, raw in self._shown.overlook(self._pair(firsts, keyed)):
-            self._update(row, raw)
-            done.add(row.place)
-        more = [other for row, other in seconds if row.place not in done]
-        for row, raw in self._shown.overlook(self._pair(more, others)):
-            if row.place not in done:
-                self._update(row, raw)
-                done.add(row.place)
-        left = [row for row in rows if row.place not in done and not row.faults]
-        if self._mode == "upsert":
-            self._insert(left)
-        else:
-            self._refuse(left)
-
-    def _read_key(self, row: Row) -> list[tuple[Any, ...]]:
-        """The keys that a row may mean; none where it has none, or what is none."""
-        assert self._key is not None
-        named = {self._ingest_position(path) for path in self._key.paths} - {None}
-        bad = [fault for fault in row.record.faults if fault.position in named]
-        parts = self._key.read_sent(row.record)
-        if bad or parts is None:
-            row.faults = bad
-            return []
-        try:
-            return self._key.readings(parts)
-        except ValueError as error:
-            row.faults = [self._fault(row, self._key.paths[0], f"{error}.")]
-            return []
-
-    def _ingest_position(self, path: str) -> int | None:
-        return next((one.position for one in self._ingest.targets if one.path == path), None)
-
-    def _is_first(self, row: Row, identity: Any) -> bool:
-        """Whether no row before it has the same key."""
-        assert self._key is not None
-        before = self._keys.add(repr(identity), row.place)
-        if before is None:
-            return True
-        names = " and ".join(self._key.paths)
-        detail = (
-            f"{self._numbers.name(before)} has the same {names}; a document can be changed by one "
-            "row only."
-        )
-        row.faults = [self._fault(row, self._key.paths[0], detail)]
-        return False
-
-    def _read_stored(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
-        assert self._key is not None
-        rule = self._reach.filter("read")
-        for condition in self._key.conditions(keys):
-            yield from self._documents.find_all(join_filters([condition, rule]))
-
-    def _pair(
-        self, keys: Iterable[tuple[Any, ...]], keyed: Mapping[Any, Sequence[Row]]
-    ) -> Iterator[tuple[Row, bytes]]:
-        """The stored documents with these keys, each with the rows that are about it."""
-        assert self._key is not None
-        for raw in self._read_stored(keys):
-            for row in keyed.get(self._key.identify(decode(raw)), ()):
-                yield row, raw
-
-    def _update(self, row: Row, raw: bytes) -> None:
-        try:
-            patch, faults = self._differences.patch(row.record, row.cells, raw)
-            row.faults = faults
-            if faults or not patch:
-                return
-            change = self._reach.read_patch(patch, raw)
-        except RequestError as error:
-            row.faults = self._faults_of(row, error)
-            return
-        if change:
-            row.update = Update(raw, change, patch)
-            whole = change.whole
-            row.after = apply(change, decode(raw)) if whole is None else decode(whole)
-            if row.record.document is not None:
-                self._refuse_loss(row, patch, raw)
-
-    def _refuse_loss(self, row: Row, patch: Document, raw: bytes) -> None:
-        """Adds a fault where a document would only take fields from the elements of a list."""
-        path = self._differences.find_loss(patch, raw, row.after or {})
-        if path is not None:
-            detail = (
-                f"{path}: the elements of the list lack this field, which the stored ones have; a "
-                "list replaces the stored one, so that it would be lost. Send whole elements, or "
-                "null for a field that is to go."
-            )
-            row.faults = [CellFault(path, "", detail)]
-            row.after = row.update = None
-
-    def _refuse(self, rows: Sequence[Row]) -> None:
-        """Says of rows that they have no document to change."""
-        assert self._key is not None
-        names = " and ".join(self._key.paths)
-        for row in rows:
-            has_key = row.key is not None
-            detail = f"There is no document with this {names}." if has_key else f"{names} is empty."
-            row.faults = [self._fault(row, self._key.paths[0], detail)]
 
     # --- what else is stored, and the other rows ---
 
@@ -380,37 +229,16 @@ class Checker:
         seen = self._reach.find_seen(paths)
         names = name_equal(seen, is_all=len(seen) == len(paths))
         detail = f"{self._numbers.name(before)} has the same {names}; it must be unique."
-        return self._fault(row, seen[0] if seen else "", detail)
+        path = seen[0] if seen else ""
+        return self._faults.of_path(row.record, row.cells, path, detail)
 
     # --- what is told ---
-
-    def _fault(self, row: Row, path: str, detail: str) -> CellFault:
-        return self._faults.of_path(row.record, row.cells, path, detail)
 
     def _conceal(self, row: Row, error: RequestError) -> RequestError:
         return self._reach.conceal("create" if row.update is None else "update", error)
 
     def _faults_of(self, row: Row, error: RequestError) -> list[CellFault]:
         return self._faults.of_error(row.record, row.cells, error)
-
-    def changes_of(self, row: Row) -> list[dict[str, Any]]:
-        """What an update changes, field by field, as the report of a dry run lists it."""
-        update = row.update
-        if update is None or row.after is None:
-            return []
-        before = show_document(self._seen, update.stored)
-        after = show_document(self._seen, to_bson(row.after))
-        written = [*update.change.set, *update.change.unset] or list(update.patch)
-        paths = [path for path in written if self._reach.shows(path)]
-        return [
-            {
-                "row": row.record.number,
-                "field": path,
-                "before": json_at(before, path),
-                "after": json_at(after, path),
-            }
-            for path in paths
-        ]
 
 
 def _new_values(unique: UniqueValues, row: Row) -> list[tuple[Any, ...]]:

@@ -34,6 +34,7 @@ from app.transfers.import_writing import Operation, Writer
 from app.transfers.keys import Key, choose_key
 from app.transfers.named_links import list_behind_links
 from app.transfers.report import Counts, FaultLog, Report, RowFaults, make_report, merge_in_order
+from app.transfers.row_changes import list_changes
 from app.transfers.row_faults import RowFaultFinder
 from app.transfers.rows import Row
 from app.transfers.spool import Spool, make_disk_error
@@ -193,13 +194,13 @@ class _Run:
     def _check(self, rows: Rows) -> None:
         if self._checker is None:
             self._checker = self._begin(rows)
-        self._take_all(self._checker, self._checker.check(rows))
+        self._take_all(self._checker.check(rows))
 
     def _check_rest(self, checker: Checker) -> None:
         """What can be checked only when all rows are known: their links to each other."""
         for rows in checker.check_rest():
             self._turns.let_pass()
-            self._take_all(checker, rows)
+            self._take_all(rows)
         counts = self._counts
         for faults, is_update in checker.settle():
             self._wrong.add(faults)
@@ -209,8 +210,8 @@ class _Run:
             else:
                 counts.inserted -= 1
 
-    def _take_all(self, checker: Checker, rows: Sequence[Row]) -> None:
-        operations = [one for row in rows if (one := self._take(checker, row))]
+    def _take_all(self, rows: Sequence[Row]) -> None:
+        operations = [one for row in rows if (one := self._take(row))]
         if operations:
             self._operations.extend(operations)
         self._tell(self._counts.rows, 0, 0)
@@ -242,7 +243,7 @@ class _Run:
                 detail = f"key: the file has no column {path!r}, by which documents are found."
                 raise Invalid(detail, Fault(detail, parameter="key"))
 
-    def _take(self, checker: Checker, row: Row) -> Operation | None:
+    def _take(self, row: Row) -> Operation | None:
         """Counts a row; what is to be written, if there is something."""
         counts, record = self._counts, row.record
         counts.rows += 1
@@ -259,7 +260,7 @@ class _Run:
             counts.updated += 1
         if self._asked.dry_run:
             if len(counts.changes) < 100:
-                counts.changes += checker.changes_of(row)
+                counts.changes += list_changes(self._reach, row)
             return None
         return Operation(
             row.place, record.number, record.sheet, row.insert, row.update, row.patch, row.key
