@@ -23,25 +23,25 @@ GROWTH = 4  # times the batch before, at most
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where values in the place of links come from: a collection, and which of its lookups."""
+class Origin:
+    """Where what is in the place of links comes from: a collection, the part of its documents."""
 
     collection: str
     position: int
 
 
 @dataclass(frozen=True)
-class Lookup:
-    """What is asked of a linked document: the steps to it, and of links in it what is behind."""
+class Part:
+    """A part of a linked document: the steps to it, and what is asked behind the links in it."""
 
     steps: tuple[Steps, ...]
-    inner: tuple[tuple[Steps, Source | None], ...]
+    inner: tuple[tuple[Steps, Origin | None], ...]
     keeps_key: bool = False  # where a link leads nowhere, its `_id` stays
     target: str | None = None  # the collection to which links at the steps lead
 
 
-Wish = tuple[Source, Values]  # links, and what is asked of the documents to which they lead
-Rows = dict[Any, Any]  # by what identifies a document: the values of each lookup; None for none
+Wish = tuple[Origin, Values]  # links, and what is asked of the documents to which they lead
+Rows = dict[Any, Any]  # by what identifies a document: the values of each part; None for none
 
 
 class BatchSize:
@@ -63,30 +63,30 @@ class BatchSize:
 
 
 class Node:
-    """One collection on one level: the lookups in its documents, and the rows that were read."""
+    """One collection on one level: the parts of its documents, and the rows that were read."""
 
     def __init__(self, collection: str) -> None:
         self.collection = collection
-        self.lookups: list[Lookup] = []
+        self.parts: list[Part] = []
         self.cache = RowCache()
         self.average = 0.0  # bytes of a document that was asked for, as far as it was read
         self._documents = self._bytes = 0
 
-    def add(self, lookup: Lookup) -> int:
+    def add(self, part: Part) -> int:
         """Which of the values of a row it is."""
-        if lookup not in self.lookups:
-            self.lookups.append(lookup)
-        return self.lookups.index(lookup)
+        if part not in self.parts:
+            self.parts.append(part)
+        return self.parts.index(part)
 
     @property
     def projection(self) -> dict[str, Any]:
         """What is read of the documents."""
-        return inclusion([("_id",), *(steps for lookup in self.lookups for steps in lookup.steps)])
+        return inclusion([("_id",), *(steps for part in self.parts for steps in part.steps)])
 
     @property
     def wants_keys(self) -> bool:
         """Whether the documents' `_id`s are asked for, or parts of them."""
-        return any(steps[0] == "_id" for lookup in self.lookups for steps in lookup.steps)
+        return any(steps[0] == "_id" for part in self.parts for steps in part.steps)
 
     def count(self, documents: int, size: int) -> None:
         """Counts documents that were asked for, and the bytes that came of them."""
@@ -95,7 +95,7 @@ class Node:
         self.average = self._bytes / self._documents
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
-        """What identifies each document, and the values of each lookup."""
+        """What identifies each document, and the values of each part."""
         raise NotImplementedError
 
     def wishes(self, columns: list[Values]) -> Iterator[Wish]:
@@ -116,7 +116,7 @@ class Request:
     read: Read
 
     def read_columns(self) -> tuple[list[Any], list[Values]]:
-        """What identifies those that are there, and the values of each lookup."""
+        """What identifies those that are there, and the values of each part."""
         raw = self.read.result()
         self.node.count(len(self.keys), len(raw))
         return self.node.read_columns(raw)
@@ -126,10 +126,10 @@ class Request:
 class Followed:
     """Links that were followed: the rows that were known, by collection, and the other documents.
 
-    `targets` are the links of each source.
+    `targets` are the links of each origin.
     """
 
-    sources: Sequence[Source]
+    origins: Sequence[Origin]
     targets: Sequence[Targets]
     rows: dict[str, Rows]
     requests: Sequence[Request]
@@ -154,23 +154,23 @@ class Level:
             self._further = Level(self._make_node, self._reads, self._batch)
         return self._further
 
-    def add(self, collection: str, lookup: Lookup) -> Source:
+    def add(self, collection: str, part: Part) -> Origin:
         """Where what is asked of the documents of a collection will come from."""
         if collection not in self._nodes:
             self._nodes[collection] = self._make_node(collection)
-        return Source(collection, self._nodes[collection].add(lookup))
+        return Origin(collection, self._nodes[collection].add(part))
 
     def follow(self, wishes: Sequence[Wish]) -> Followed:
         """Asks for what links lead to; for what is behind that, where it is resolved."""
-        sources = [source for source, _ in wishes]
+        origins = [origin for origin, _ in wishes]
         targets = _find_targets(wishes)
         keys: dict[str, dict[Any, Any]] = {}
-        for source, one in zip(sources, targets, strict=True):
-            others = keys.get(source.collection)
-            keys[source.collection] = others | one.keys if others else one.keys
+        for origin, one in zip(origins, targets, strict=True):
+            others = keys.get(origin.collection)
+            keys[origin.collection] = others | one.keys if others else one.keys
         rows = {name: self._nodes[name].cache.find(ids) for name, ids in keys.items()}
         requests = [self._request(name, ids, rows[name]) for name, ids in keys.items()]
-        return Followed(sources, targets, rows, [one for one in requests if one is not None])
+        return Followed(origins, targets, rows, [one for one in requests if one is not None])
 
     def _request(self, name: str, keys: Mapping[Any, Any], rows: Rows) -> Request | None:
         """Asks for the documents with these keys that have no row; None where all have one."""
@@ -186,12 +186,12 @@ class Level:
         """What is in the place of the links of each wish."""
         self._take(followed)
         resolved = []
-        for source, targets in zip(followed.sources, followed.targets, strict=True):
-            node = self._nodes[source.collection]
+        for origin, targets in zip(followed.origins, followed.targets, strict=True):
+            node = self._nodes[origin.collection]
             self._batch.count(targets.count, node.average)
-            rows = followed.rows[source.collection]
-            keeps_key = node.lookups[source.position].keeps_key
-            resolved.append(targets.place(rows, source.position, keeps_key=keeps_key))
+            rows = followed.rows[origin.collection]
+            keeps_key = node.parts[origin.position].keeps_key
+            resolved.append(targets.place(rows, origin.position, keeps_key=keeps_key))
         return resolved
 
     def _take(self, followed: Followed) -> None:
@@ -218,7 +218,7 @@ class Level:
 def _find_targets(wishes: Sequence[Wish]) -> list[Targets]:
     """The links of each column; those of several columns with the same links are read once."""
     found: dict[tuple[str, int], Targets] = {}
-    for source, values in wishes:
-        if (source.collection, id(values)) not in found:
-            found[source.collection, id(values)] = Targets.of(source.collection, values)
-    return [found[source.collection, id(values)] for source, values in wishes]
+    for origin, values in wishes:
+        if (origin.collection, id(values)) not in found:
+            found[origin.collection, id(values)] = Targets.of(origin.collection, values)
+    return [found[origin.collection, id(values)] for origin, values in wishes]

@@ -9,7 +9,7 @@ from bson.errors import InvalidBSON
 
 from app.query.flatten import Steps
 from app.spreadsheets.columns import Column, Linked, Table, Values
-from app.transfers.link_levels import BatchSize, Followed, Level, Lookup, Node, Source, Wish
+from app.transfers.link_levels import BatchSize, Followed, Level, Node, Origin, Part, Wish
 from app.transfers.link_targets import identify
 from app.transfers.linked_reads import LinkedReads
 from app.transfers.references import TAKEN, Links, are_keys, read_columns, take_keys
@@ -30,7 +30,7 @@ class LinkedCells:
         self.batch = BatchSize()
         self.targets = [column.target for column in columns]
         self._levels = Level(_CellNode, reads, self.batch)
-        self._sources = {
+        self._origins = {
             number: _add(self._levels, column.linked)
             for number, column in enumerate(columns)
             if column.linked is not None
@@ -41,14 +41,14 @@ class LinkedCells:
 
     def follow(self, columns: list[Values]) -> FollowedColumns:
         """Asks for what the links in columns lead to."""
-        wishes = [(source, columns[number]) for number, source in self._sources.items()]
+        wishes = [(origin, columns[number]) for number, origin in self._origins.items()]
         return FollowedColumns(columns, self._levels.follow(wishes))
 
     def place(self, followed: FollowedColumns) -> list[Values]:
         """The columns, with what is shown of links, or values behind them, for links."""
         placed = list(followed.columns)
         resolved = self._levels.resolve(followed.links)
-        for number, values in zip(self._sources, resolved, strict=True):
+        for number, values in zip(self._origins, resolved, strict=True):
             placed[number] = values
         self.batch.adapt(len(placed[0]))
         return list(map(show_links, placed, self._presenters))
@@ -61,15 +61,15 @@ def show_links(column: Values, present: Callable[[Values], Values] | None = None
     return present(column) if present is not None else column
 
 
-def _add(level: Level, linked: Linked) -> Source:
+def _add(level: Level, linked: Linked) -> Origin:
     """Where what a column wants behind a link will come from."""
     inner = _add(level.further, linked.inner) if linked.inner is not None else None
-    lookup = Lookup((linked.steps,), ((linked.steps, inner),), target=linked.target)
-    return level.add(linked.collection, lookup)
+    part = Part((linked.steps,), ((linked.steps, inner),), target=linked.target)
+    return level.add(linked.collection, part)
 
 
 class _CellNode(Node):
-    """Of tables: each lookup is of the value of a cell."""
+    """Linked documents for tables: each part is the value of a cell."""
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
         if not self.wants_keys:
@@ -83,30 +83,30 @@ class _CellNode(Node):
 
     def _read(self, raw: bytes, first: str) -> list[Values]:
         """The column of a field, and those of what is asked."""
-        steps: list[Steps] = [(first,), *(lookup.steps[0] for lookup in self.lookups)]
-        targets = [None, *(lookup.target for lookup in self.lookups)]
+        steps: list[Steps] = [(first,), *(part.steps[0] for part in self.parts)]
+        targets = [None, *(part.target for part in self.parts)]
         return read_columns(raw, Table(steps), steps, targets)
 
     def _show(self, columns: list[Values]) -> list[Values]:
         """The columns, with links as they are shown where nothing behind them is asked."""
         return [
-            column if _source_of(lookup) is not None else show_links(column)
-            for column, lookup in zip(columns, self.lookups, strict=True)
+            column if _origin_of(part) is not None else show_links(column)
+            for column, part in zip(columns, self.parts, strict=True)
         ]
 
     def wishes(self, columns: list[Values]) -> Iterator[Wish]:
-        for lookup, values in zip(self.lookups, columns, strict=True):
-            source = _source_of(lookup)
-            if source is not None:
-                yield source, values
+        for part, values in zip(self.parts, columns, strict=True):
+            origin = _origin_of(part)
+            if origin is not None:
+                yield origin, values
 
     def finish(self, columns: list[Values], resolved: Iterator[Values]) -> None:
-        for number, lookup in enumerate(self.lookups):
-            if _source_of(lookup) is not None:
+        for number, part in enumerate(self.parts):
+            if _origin_of(part) is not None:
                 columns[number] = next(resolved)
 
 
-def _source_of(lookup: Lookup) -> Source | None:
+def _origin_of(part: Part) -> Origin | None:
     """Where what is behind the link of a cell comes from; None where nothing behind it is asked."""
-    ((_, source),) = lookup.inner
-    return source
+    ((_, origin),) = part.inner
+    return origin

@@ -15,7 +15,7 @@ from app.resources.codec import decode_all
 from app.resources.rendering import Presenter, may_hold_not_finite, to_json
 from app.spreadsheets.columns import Column, Linked, Values
 from app.store.linked import link_places
-from app.transfers.link_levels import BatchSize, Followed, Level, Lookup, Node, Source, Wish
+from app.transfers.link_levels import BatchSize, Followed, Level, Node, Origin, Part, Wish
 from app.transfers.link_targets import identify
 from app.transfers.linked_cells import show_links
 from app.transfers.linked_reads import LinkedReads
@@ -61,7 +61,7 @@ class LinkedDocuments:
         self._levels = Level(partial(_make_node, presenters), reads, self.batch)
         kept = {names(column.steps) for column in columns if column.linked is None}
         behind = dict(_group(columns))
-        self._sources = {
+        self._origins = {
             steps: _add(self._levels, further, keeps_key=steps in kept)
             for steps, further in behind.items()
         }
@@ -73,7 +73,7 @@ class LinkedDocuments:
     def follow(self, raw: bytes) -> FollowedDocuments:
         """Asks for what the links in some BSON lead to."""
         documents, places, columns = self._find_links(raw)
-        wishes = list(zip(self._sources.values(), columns, strict=False))
+        wishes = list(zip(self._origins.values(), columns, strict=False))
         return FollowedDocuments(documents, places, columns, self._levels.follow(wishes))
 
     def place(
@@ -81,7 +81,7 @@ class LinkedDocuments:
     ) -> list[Document]:
         """The documents of the BSON, presentable but for what has no JSON."""
         columns = followed.columns
-        shown = map(show_links, columns[len(self._sources) :])
+        shown = map(show_links, columns[len(self._origins) :])
         values = [*self._levels.resolve(followed.links), *shown]
         for places, placed in zip(followed.places, values, strict=True):
             places.put(placed)
@@ -127,7 +127,7 @@ def _group(columns: Iterable[Column | Linked]) -> list[tuple[Steps, list[Linked]
     return list(behind.items())
 
 
-def _add(level: Level, behind: Sequence[Linked], *, keeps_key: bool) -> Source:
+def _add(level: Level, behind: Sequence[Linked], *, keeps_key: bool) -> Origin:
     """Where what several columns want behind the same link will come from."""
     steps = [names(linked.steps) for linked in behind]
     links = {names(linked.steps) for linked in behind if linked.inner is None}
@@ -136,7 +136,7 @@ def _add(level: Level, behind: Sequence[Linked], *, keeps_key: bool) -> Source:
         for path, further in _group(behind)
     )
     kept = [("_id",), *steps] if keeps_key else steps
-    return level.add(behind[0].collection, Lookup(tuple(kept), inner, keeps_key))
+    return level.add(behind[0].collection, Part(tuple(kept), inner, keeps_key))
 
 
 def _without(present: Presenter | None, done: Set[str]) -> Presenter | None:
@@ -155,7 +155,7 @@ def _make_node(presenters: Presenters, collection: str) -> "_DocumentNode":
 
 
 class _DocumentNode(Node):
-    """Of documents: each lookup is of a part of the document, as JSON."""
+    """Linked documents for documents: each part is an object, as JSON."""
 
     def __init__(self, collection: str, present: Presenter | None) -> None:
         super().__init__(collection)
@@ -164,9 +164,9 @@ class _DocumentNode(Node):
 
     def read_columns(self, raw: bytes) -> tuple[list[Any], list[Values]]:
         ids, documents = self._read(raw)
-        if len(self.lookups) == 1:  # just what the projection kept
+        if len(self.parts) == 1:  # just what the projection kept
             return ids, [documents]
-        trees = [_Tree.of(lookup.steps) for lookup in self.lookups]
+        trees = [_Tree.of(part.steps) for part in self.parts]
         return ids, [[tree.part(document) for document in documents] for tree in trees]
 
     def _read(self, raw: bytes) -> tuple[list[Any], list[Document]]:
@@ -188,14 +188,14 @@ class _DocumentNode(Node):
         return ids, documents
 
     def wishes(self, columns: list[Values]) -> Iterator[Wish]:
-        for lookup, documents in zip(self.lookups, columns, strict=True):
-            for source, places in _find_inner(lookup, documents):
-                yield source, places.values()
+        for part, documents in zip(self.parts, columns, strict=True):
+            for origin, places in _find_inner(part, documents):
+                yield origin, places.values()
 
     def finish(self, columns: list[Values], resolved: Iterator[Values]) -> None:
-        for number, lookup in enumerate(self.lookups):
+        for number, part in enumerate(self.parts):
             documents = columns[number]
-            for _, places in _find_inner(lookup, documents):
+            for _, places in _find_inner(part, documents):
                 places.put(next(resolved))
             if self._present is not None:
                 for document in documents:
@@ -204,11 +204,11 @@ class _DocumentNode(Node):
                 columns[number] = [orjson.Fragment(to_json(document)) for document in documents]
 
 
-def _find_inner(lookup: Lookup, documents: Sequence[Any]) -> Iterator[tuple[Source, "_Places"]]:
+def _find_inner(part: Part, documents: Sequence[Any]) -> Iterator[tuple[Origin, "_Places"]]:
     """Where what is behind links in documents comes from, and where in them these links stand."""
-    for steps, source in lookup.inner:
-        if source is not None:
-            yield source, _Places.of(documents, steps)
+    for steps, origin in part.inner:
+        if origin is not None:
+            yield origin, _Places.of(documents, steps)
 
 
 @dataclass

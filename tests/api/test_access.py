@@ -15,7 +15,7 @@ from app.api.callers import EVERYONE, Caller
 from app.query.compile import Compilers
 from app.resources.registry import discover
 from app.resources.views import EVERYTHING, WHOLE, Rights, Rule, Views
-from app.store import linked
+from app.store import joins
 from tests.support.callers import Server, caller_with, serve
 from tests.support.packages import served
 
@@ -374,7 +374,7 @@ async def test_an_export_of_many_pages_has_each_document_once(
 async def test_a_rule_that_asks_for_too_much_names_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linked, "MOST", 1)
+    monkeypatch.setattr(joins, "MOST", 1)
     caller = reader(where=(("berth.name__exists", "true"),), hide=("berth",))
     answer = await server.ask(caller, "/boats/")
     assert answer.status_code == 403

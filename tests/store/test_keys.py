@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, WriteError
 
-from app.errors import Invalid
+from app.errors import Invalid, Unavailable
 from app.query import tokens
 from app.query.compile import Query
 from app.query.ordering import Sort
@@ -26,6 +26,7 @@ from app.query.plan import Plan, make_plan
 from app.resources import elements
 from app.resources.codec import CODEC
 from app.settings import Settings
+from app.store import keyset
 from app.store import pages as paging
 from app.store.documents import Documents
 from app.store.indexes import Indexes, look_at
@@ -447,7 +448,7 @@ def test_an_export_of_a_replaced_collection_is_whole_or_fails(
     sort: Sort,
 ) -> None:
     if not guarded:  # as before MongoDB 6.0
-        monkeypatch.setattr(paging, "COLLECTION_UUIDS", 1_000)
+        monkeypatch.setattr(keyset, "COLLECTION_UUIDS", 1_000)
     monkeypatch.setattr(paging, "FIRST_PAGE", 100)
     monkeypatch.setattr(paging, "PAGE", 100)
     collection.insert_many([{"_id": n, "n": n, "a": n} for n in range(1000)])
@@ -460,6 +461,6 @@ def test_an_export_of_a_replaced_collection_is_whole_or_fails(
         try:
             for page in read:
                 found += [one["n"] for one in bson.decode_all(page.raw)]
-        except (OperationFailure, paging.Unavailable):
+        except (OperationFailure, Unavailable):
             return
     assert sorted(found) == list(range(1000))
