@@ -33,11 +33,11 @@ from app.resources.registry import Resource
 from app.resources.storing import Document, to_bson
 from app.store.client import Connection
 from app.store.codes import Code
-from app.store.commands import RAW
+from app.store.commands import RAW, Words
 from app.store.errors import LOST, translate
 from app.store.exact import CannotTell
 from app.store.indexes import Indexes
-from app.store.links import Links, Words, find_added_references
+from app.store.links import Links, find_added_references
 from app.store.uniqueness import apply
 from app.store.writes import STATEMENT_LIMIT, VALUES_LIMIT, Writes
 
@@ -105,7 +105,7 @@ class Bulk:
         Raises `Unavailable` where no primary comes back in time.
         """
         if not self._database.has_bulks():
-            return [self._one(self._writes.insert, raw) for raw in documents]
+            return [self._write_one(self._writes.insert, raw) for raw in documents]
         added = list(self._links_of(documents))
         if added:
             return self._insert_linked(documents, added)
@@ -120,7 +120,7 @@ class Bulk:
         """All in one transaction with the check of their links; one by one where that fails."""
 
         def write(words: Words) -> None:
-            self._collection.bulk_write(_inserts(documents), ordered=False, **words)
+            self._collection.bulk_write(_make_inserts(documents), ordered=False, **words)
 
         try:
             self._links.write(added, write)
@@ -130,7 +130,7 @@ class Bulk:
 
     def _insert_again(self, raw: bytes) -> Error:
         """Stores a document that may be stored already."""
-        error = self._one(self._writes.insert, raw)
+        error = self._write_one(self._writes.insert, raw)
         return None if isinstance(error, Conflict) and self._is_stored(raw) else error
 
     def _insert(self, documents: Sequence[bytes]) -> list[Error]:
@@ -146,11 +146,11 @@ class Bulk:
                 if report.get("code") in LOST:
                     again.append(number)
                 elif not (is_repeated and self._is_stored(documents[number])):
-                    errors[number] = _error(report)
+                    errors[number] = _translate_report(report)
             if is_lost:
                 again = left
             if again and time.monotonic() > deadline:
-                raise _gone()
+                raise _make_lost()
             left, is_repeated = again, True
             if left:
                 time.sleep(random.uniform(PAUSE / 2, PAUSE))
@@ -161,7 +161,7 @@ class Bulk:
     ) -> tuple[dict[int, Mapping[str, Any]], bool]:
         """What the server says of those that failed, and whether it went in the middle."""
         try:
-            self._collection.bulk_write(_inserts(documents), ordered=False)
+            self._collection.bulk_write(_make_inserts(documents), ordered=False)
         except BulkWriteError as error:
             details: Mapping[str, Any] = error.details or {}
             reports = {report["index"]: report for report in details.get("writeErrors", ())}
@@ -201,13 +201,13 @@ class Bulk:
                 self._links.refuse_missing(added, {})
                 self._insert_or_take_back(documents)
         except BulkWriteError as error:
-            raise _at(error) from error
+            raise _point_into_array(error) from error
 
     def _identity_of(self, raw: bytes) -> tuple[str, Any]:
         return self._resource.name, identity(decode(raw)["_id"])
 
     def _insert_in_order(self, documents: Sequence[bytes], words: Words) -> None:
-        self._collection.bulk_write(_inserts(documents), ordered=True, **words)
+        self._collection.bulk_write(_make_inserts(documents), ordered=True, **words)
 
     def _insert_or_take_back(self, documents: Sequence[bytes]) -> None:
         stored: list[Any] = []
@@ -266,12 +266,12 @@ class Bulk:
             return change
 
         key = decode(update.stored)["_id"]
-        error = self._one(self._writes.patch, [key], None, build, condition)
+        error = self._write_one(self._writes.patch, [key], None, build, condition)
         return error, is_made and error is None
 
     def patch(self, key: Any, patch: Document) -> Error:
         """Changes the document with this `_id`, whatever it is now; why that failed."""
-        return self._one(
+        return self._write_one(
             self._writes.patch, [key], None, lambda raw: self._reach.read_patch(patch, raw)
         )
 
@@ -290,7 +290,7 @@ class Bulk:
         if statements:
             failed, sent.written = self._send_updates(statements)
             for place, report in failed.items():
-                sent.errors[fast[place]] = _error(report)
+                sent.errors[fast[place]] = _translate_report(report)
             if sent.written is None or sent.written + len(failed) < len(fast):
                 sent.doubtful += [
                     number for place, number in enumerate(fast) if place not in failed
@@ -358,11 +358,11 @@ class Bulk:
 
         Why that failed: `NotFound` where there is no such document any more.
         """
-        return self._one(self._writes.delete, [key], None, condition)
+        return self._write_one(self._writes.delete, [key], None, condition)
 
     # --- one by one ---
 
-    def _one(self, write: Callable[..., Any], *args: Any) -> Error:
+    def _write_one(self, write: Callable[..., Any], *args: Any) -> Error:
         """Makes one write, again while there is no primary; why it failed."""
         deadline = time.monotonic() + self._patience
         while True:
@@ -377,13 +377,13 @@ class Bulk:
                         return known
                     raise
                 if time.monotonic() > deadline:
-                    raise _gone() from error
+                    raise _make_lost() from error
                 time.sleep(random.uniform(PAUSE / 2, PAUSE))
             else:
                 return None
 
 
-def _inserts(documents: Iterable[bytes]) -> list[Any]:
+def _make_inserts(documents: Iterable[bytes]) -> list[Any]:
     return [InsertOne(RawBSONDocument(raw, RAW)) for raw in documents]
 
 
@@ -393,7 +393,7 @@ def _is_lost(error: PyMongoError) -> bool:
     return isinstance(error, OperationFailure) and error.code in LOST
 
 
-def _error(report: Mapping[str, Any]) -> RequestError:
+def _translate_report(report: Mapping[str, Any]) -> RequestError:
     """What the server says of one statement, as our error."""
     one = OperationFailure(str(report.get("errmsg")), report.get("code"), dict(report))
     if report.get("code") == Code.DuplicateKey:
@@ -404,19 +404,19 @@ def _error(report: Mapping[str, Any]) -> RequestError:
     raise known
 
 
-def _at(error: BulkWriteError) -> RequestError:
+def _point_into_array(error: BulkWriteError) -> RequestError:
     """What stopped an array, with pointers into it."""
     details: Mapping[str, Any] = error.details or {}
     for report in details.get("writeErrors", ()):
-        known = _error(report)
+        known = _translate_report(report)
         faults = [
             replace(fault, pointer=f"#/{report['index']}{(fault.pointer or '#')[1:]}")
             for fault in known.faults
         ]
         known.faults = tuple(faults)
         return known
-    return _gone()
+    return _make_lost()
 
 
-def _gone() -> Unavailable:
+def _make_lost() -> Unavailable:
     return Unavailable("The database can't be reached, or has no primary at the moment.")

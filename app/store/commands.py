@@ -38,6 +38,7 @@ class RawReply(RawBSONDocument):
         read.update(more)
 
 
+Words = dict[str, Any]  # for the driver: the session, the time limit, the collation
 RAW: CodecOptions[Any] = CODEC.with_options(document_class=RawReply)
 _PAUSE = 0.1  # seconds
 _BATCHES, _ID = (b"\x04firstBatch\0", b"\x04nextBatch\0"), b"\x12id\0"  # an array, and an int64

@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from app.query.plan import Plan
 from app.settings import Settings
 from app.store.collections import Nature, find_nature
-from app.store.commands import RAW, find
+from app.store.commands import RAW, Words, find
 from app.store.exact import Expression, is_same
 from app.store.list_pages import ListPages
 
@@ -26,8 +26,6 @@ _ONE_DOCUMENT: tuple[dict[str, Any], ...] = (
     {"$match": {"_id": {"$in": []}}},
     {"$facet": {"none": [{"$limit": 1}]}},
 )
-
-Words = dict[str, Any]  # for the driver
 
 
 class Documents:

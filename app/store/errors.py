@@ -140,15 +140,15 @@ def translate(
 ) -> DocsheetError | PyMongoError:
     """Our error for the driver's; the driver's where it can only be a mistake of this program."""
     if isinstance(error, DuplicateKeyError):
-        return conflict(error.details or {})
+        return make_duplicate(error.details or {})
     if isinstance(error, BulkWriteError):
-        return _of_bulk(error)
+        return _translate_bulk(error)
     if isinstance(error, DocumentTooLarge):
         return _make_too_large()
     if isinstance(error, ConnectionFailure | WaitQueueTimeoutError | ConfigurationError):
         return make_unavailable(error, writing=writing)
     if isinstance(error, OperationFailure):
-        return _of_code(error, writing, patterns)
+        return _translate_code(error, writing, patterns)
     return error
 
 
@@ -161,7 +161,7 @@ def make_unavailable(reason: object, *, writing: bool = False) -> Unavailable:
     )
 
 
-def conflict(details: Mapping[str, Any]) -> Conflict:
+def make_duplicate(details: Mapping[str, Any]) -> Conflict:
     """409 naming the fields of the unique index, and nothing of the document that has the value."""
     paths = list(details.get("keyPattern") or {}) or ["_id"]
     return make_conflict(paths)
@@ -179,15 +179,15 @@ def is_parallel(error: OperationFailure) -> bool:
     return error.code == Code.BadValue and "parallel arrays" in str(error)
 
 
-def _of_code(
+def _translate_code(
     error: OperationFailure, writing: bool, patterns: tuple[str, ...]
 ) -> DocsheetError | PyMongoError:
     code = error.code or 0
     written = [name for name in patterns if not name.endswith(_LITERAL)]
     if code == Code.MaxTimeMSExpired:
-        return time_limit(writing=writing)
+        return make_time_limit(writing=writing)
     if code == Code.SnapshotTooOld:
-        return _snapshot_too_old()
+        return _make_snapshot_too_old()
     if code == Code.BadValue and "hint provided" in str(error):
         return Unavailable("An index that this order relies on was dropped meanwhile; try again.")
     if code in _PATTERNS and written:
@@ -212,7 +212,7 @@ def _of_code(
 def _find_refusal(error: OperationFailure, code: int) -> DocsheetError | None:
     """What MongoDB refuses because of the document that is written, or of its collection."""
     if code in READ_ONLY:
-        return read_only("a view")
+        return make_read_only("a view")
     if code in _TOO_LARGE:
         return _make_too_large()
     if code == Code.Overflow:
@@ -223,19 +223,19 @@ def _find_refusal(error: OperationFailure, code: int) -> DocsheetError | None:
     if code == Code.DocumentValidationFailure:
         return _explain_validator(error)
     if code in _REFUSED_DATA or is_location(code):
-        detail = f"MongoDB refuses this document: {_words_of(error)}."
+        detail = f"MongoDB refuses this document: {_read_words(error)}."
         return Invalid(detail, Fault(detail, pointer="#"))
     return None
 
 
-def read_only(kind: str) -> MethodNotAllowed:
+def make_read_only(kind: str) -> MethodNotAllowed:
     """405: the collection is one of a kind that takes no writes here."""
     return MethodNotAllowed(
         f"The collection is {kind}, which can only be read.", headers={"Allow": "GET, HEAD"}
     )
 
 
-def time_limit(*, writing: bool = False) -> TimeLimitExceeded | Unavailable:
+def make_time_limit(*, writing: bool = False) -> TimeLimitExceeded | Unavailable:
     """503: the query, or the write, took more of the database's time than it may."""
     if writing:
         return Unavailable(
@@ -249,7 +249,7 @@ def time_limit(*, writing: bool = False) -> TimeLimitExceeded | Unavailable:
     )
 
 
-def _snapshot_too_old() -> SnapshotTooOld:
+def _make_snapshot_too_old() -> SnapshotTooOld:
     return SnapshotTooOld(
         "The snapshot that this export reads has left the database's window; use consistency=none, "
         "or widen minSnapshotHistoryWindowInSeconds on the server (embedded: "
@@ -291,7 +291,7 @@ def _explain_bad_pattern(error: OperationFailure, patterns: list[str]) -> Invali
 
 def _make_bad_rule(error: OperationFailure) -> Forbidden:
     """403: nobody asked for a regular expression, so that it is one of the caller's rules."""
-    _log.error("a role has a regular expression that the database refuses: %s", _words_of(error))
+    _log.error("a role has a regular expression that the database refuses: %s", _read_words(error))
     return Forbidden(
         "A rule of your role has a regular expression that MongoDB refuses; an administrator can "
         "change it."
@@ -303,7 +303,7 @@ def _make_too_large() -> Invalid:
     return Invalid(detail, Fault(detail, pointer="#"))
 
 
-def _words_of(error: OperationFailure) -> str:
+def _read_words(error: OperationFailure) -> str:
     """MongoDB's own message without documents, which may hold fields that aren't shown."""
     words = str((error.details or {}).get("errmsg") or error)
     words = words.removeprefix("Plan executor error during findAndModify :: caused by :: ")
@@ -339,11 +339,11 @@ def _text_of(value: object) -> str:
     return f": {value}" if isinstance(value, str | int | float | bson.Decimal128) else ""
 
 
-def _of_bulk(error: BulkWriteError) -> DocsheetError | PyMongoError:
+def _translate_bulk(error: BulkWriteError) -> DocsheetError | PyMongoError:
     details = error.details or {}
     for failed in details.get("writeErrors", ()):
         if failed.get("code") == Code.DuplicateKey:
-            return conflict(failed)
+            return make_duplicate(failed)
     for failed in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
         one = OperationFailure(str(failed.get("errmsg")), failed.get("code"), failed)
         return translate(one, writing=True)

@@ -20,7 +20,7 @@ from app.query.ordering import Index
 from app.resources.registry import Resource
 from app.store.codes import Code
 from app.store.collections import Nature, find_nature
-from app.store.errors import read_only
+from app.store.errors import make_read_only
 
 _log = logging.getLogger("docsheet.database")
 _CONFLICTS = (Code.IndexOptionsConflict, Code.IndexKeySpecsConflict)
@@ -56,7 +56,7 @@ class Indexes:
     def refuse_writes(self) -> None:
         """Raises `MethodNotAllowed` for a view, `Unavailable` before the indexes were looked at."""
         if self.nature.read_only:
-            raise read_only(self.nature.read_only)
+            raise make_read_only(self.nature.read_only)
         if not self.made:
             raise Unavailable(
                 "Nothing is written here yet: the indexes are being made; try again soon."

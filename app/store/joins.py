@@ -14,12 +14,12 @@ from pymongo.collection import Collection
 from app.errors import Forbidden, Invalid, RequestError
 from app.query.conditions import Filter, Join, Selection, join_filters
 from app.resources.links import list_stored_forms
+from app.store.commands import Words
 
 # Linked documents of a condition: their `_id`s, each in two forms, are a part of the command.
 MOST = 50_000
 
 Collections = Callable[[str], Collection[Any]]
-Words = dict[str, Any]  # for the driver: the session, the time limit
 
 
 def resolve_all(collections: Collections, selection: Selection, words: Words) -> Filter:

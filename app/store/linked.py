@@ -19,8 +19,8 @@ from app.resources.links import identity, leads_to
 from app.resources.rendering import presenter
 from app.resources.storing import Document
 from app.store.collections import read_nature
-from app.store.commands import find, read_on
-from app.store.joins import Collections, Words, resolve_all
+from app.store.commands import Words, find, read_on
+from app.store.joins import Collections, resolve_all
 from app.store.sessions import start_session_beside
 
 KEYS = 1_000  # `_id`s of one command

@@ -29,6 +29,7 @@ from app.resources.registry import Resource
 from app.resources.rendering import to_json
 from app.spelling import SHOWN
 from app.store.client import Connection
+from app.store.commands import Words
 from app.store.reach import Reach
 
 T = TypeVar("T")
@@ -37,8 +38,6 @@ SLOTS = 4
 TARGETS = 1024  # that have slots of their own; past them some share theirs
 COUNTED = 1_000  # documents that link to one, up to which they are counted
 _TRANSIENT = "TransientTransactionError"
-
-Words = dict[str, Any]  # for the driver: the session, where there is one
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Links:
     def refuse_missing(self, references: Iterable[Reference], words: Words) -> None:
         """Raises `Invalid` with a pointer to each link that leads nowhere."""
         missing = self.find_missing(references, words)
-        faults = [fault_of(one) for one in missing if not self._is_expected(one)]
+        faults = [make_fault(one) for one in missing if not self._is_expected(one)]
         if faults:
             raise make_invalid_body(faults)
 
@@ -154,8 +153,8 @@ class Links:
         def check(words: Words) -> None:
             self.refuse_missing(references, words)
 
-        slots = {_slot(one.collection, one.key, random.randrange(SLOTS)) for one in references}
-        return self._together(slots, check, work)
+        slots = {_find_slot(one.collection, one.key, random.randrange(SLOTS)) for one in references}
+        return self._run_together(slots, check, work)
 
     def delete(self, resource: Resource, key: Any, work: Callable[[Words], T]) -> T:
         """Runs a delete, if nothing links to the document; raises `Linked`."""
@@ -163,10 +162,10 @@ class Links:
         def check(words: Words) -> None:
             self.refuse_linked(resource, key, words)
 
-        slots = {_slot(resource.name, key, number) for number in range(SLOTS)}
-        return self._together(slots, check, work)
+        slots = {_find_slot(resource.name, key, number) for number in range(SLOTS)}
+        return self._run_together(slots, check, work)
 
-    def _together(
+    def _run_together(
         self, slots: set[int], check: Callable[[Words], None], work: Callable[[Words], T]
     ) -> T:
         if not self._database.has_transactions():
@@ -216,7 +215,7 @@ def _make_linked(places: list[str], has_others: bool) -> Linked:
     return Linked(f"{listed} {verb} to this document; change or delete {them} first.")
 
 
-def fault_of(reference: Reference) -> Fault:
+def make_fault(reference: Reference) -> Fault:
     """What is wrong with a link that leads nowhere."""
     key = to_json(reference.key).decode()[:SHOWN]
     detail = f"There is no document in {reference.collection!r} with the _id {key} to link to."
@@ -240,7 +239,7 @@ def _field_of(reference: Reference) -> tuple[str, ...]:
     return tuple(step for step in reference.steps if isinstance(step, str))
 
 
-def _slot(collection: str, key: Any, number: int) -> int:
+def _find_slot(collection: str, key: Any, number: int) -> int:
     text = repr((collection, identity(key))).encode("utf-8", "surrogatepass")
     target = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest()) % TARGETS
     return target * SLOTS + number

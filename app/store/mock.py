@@ -22,7 +22,8 @@ from app.resources.storing import to_bson
 from app.settings import Settings
 from app.store.client import Database
 from app.store.collections import Nature
-from app.store.documents import NUMBER, Documents, Words
+from app.store.commands import Words
+from app.store.documents import NUMBER, Documents
 from app.store.exact import Expression
 from app.store.keyset import Page
 from app.store.linked import LinkedReader, make_keys

@@ -30,10 +30,11 @@ from app.resources.registry import Resource
 from app.resources.storing import to_bson
 from app.store.client import Connection
 from app.store.codes import Code
+from app.store.commands import Words
 from app.store.documents import Documents
 from app.store.exact import CannotTell, is_equal
 from app.store.indexes import Indexes
-from app.store.links import Links, Words, find_added_references
+from app.store.links import Links, find_added_references
 from app.store.reach import Within
 from app.store.stored import Stored
 from app.store.uniqueness import apply, refuse_equal_values

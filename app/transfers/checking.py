@@ -18,7 +18,7 @@ from app.spreadsheets.format import Rows
 from app.spreadsheets.ingest import CellFault, Ingest, Record
 from app.store.client import Connection
 from app.store.errors import make_conflict
-from app.store.links import Links, fault_of, find_added_references
+from app.store.links import Links, find_added_references, make_fault
 from app.transfers.keys import ID, Key, identities
 from app.transfers.named_links import Known, NamedLinks
 from app.transfers.own_links import OwnLinks, WaitingRows
@@ -188,7 +188,7 @@ class Checker:
         self, unique: UniqueValues, entries: Sequence[tuple[Any, ...]]
     ) -> Iterator[Document]:
         projection = dict.fromkeys((*unique.paths, "_id"), 1)
-        for condition in unique.conditions(entries) if entries else ():
+        for condition in unique.conditions(entries):
             yield from self._collection.find(condition, projection, **self._connection.time_limit)
 
     def _check_links(self, rows: Sequence[Row]) -> None:
@@ -201,7 +201,7 @@ class Checker:
         for row in rows:
             for reference in added[row.place]:
                 if id(reference) in missing:
-                    faults = self._faults_of(row, Invalid("", fault_of(reference)))
+                    faults = self._faults_of(row, Invalid("", make_fault(reference)))
                     if self._own is not None and reference.collection == self._resource.name:
                         row.hopes += [(reference.key, fault) for fault in faults]
                     else:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import IO, Any
 
 from bson import Binary
-from pymongo import IndexModel, ReadPreference
+from pymongo import IndexModel
 
 from app.errors import NotFound
 from app.spreadsheets.format import MIB
@@ -26,9 +26,7 @@ class KeptFiles:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._collection = database.collection(COLLECTION).with_options(
-            read_preference=ReadPreference.PRIMARY
-        )
+        self._collection = database.collection(COLLECTION)
 
     async def prepare(self) -> None:
         """Makes the index by which files are forgotten."""

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 
 from bson import ObjectId
 from pydantic import TypeAdapter
-from pymongo import IndexModel, ReadPreference, ReturnDocument
+from pymongo import IndexModel, ReturnDocument
 
 from app.store.client import Database
 from app.transfers.inspections import Found
@@ -144,9 +144,7 @@ class KeptImports:
         self._database = database
         self._seconds = seconds
         self.files = KeptFiles(database)
-        self._collection = database.collection(COLLECTION).with_options(
-            read_preference=ReadPreference.PRIMARY
-        )
+        self._collection = database.collection(COLLECTION)
 
     async def prepare(self) -> None:
         """Makes the indexes by which uploads are forgotten."""

@@ -3,7 +3,7 @@
 It is `_id`, or what a unique index is of: two documents never have the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,19 +54,29 @@ class Key:
 
     def conditions(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
         """The filters that find the documents with these keys."""
-        listed = list(keys)
-        if len(self.paths) == 1:
-            if listed:
-                yield {self.paths[0]: {"$in": [value for (value,) in listed]}}
-            return
-        for begin in range(0, len(listed), _CLAUSES):
-            part = listed[begin : begin + _CLAUSES]
-            yield {"$or": [dict(zip(self.paths, values, strict=True)) for values in part]}
+        return match_values(self.paths, keys)
+
+
+def match_values(paths: Sequence[str], entries: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
+    """The filters that find the documents with these values at the paths; none for no values."""
+    listed = list(entries)
+    if len(paths) == 1:
+        if listed:
+            yield {paths[0]: {"$in": [value for (value,) in listed]}}
+        return
+    for begin in range(0, len(listed), _CLAUSES):
+        part = listed[begin : begin + _CLAUSES]
+        yield {"$or": [dict(zip(paths, values, strict=True)) for values in part]}
 
 
 def identities(values: Iterable[Any]) -> tuple[Any, ...]:
     """Equal for values that MongoDB holds to be the same, and fit for a dict."""
     return tuple(map(identity, values))
+
+
+def write_text(value: Any) -> str:
+    """A value of JSON as the text that a cell would have for it."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def possible_keys(resource: Resource) -> list[tuple[str, ...]]:
@@ -127,7 +137,7 @@ def _read_part(record: Record, path: str) -> Any:
 
 
 def _readings(path: str, field: Field, value: Any) -> list[Any]:
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = write_text(value)
     if path != "_id":
         return field.readings(text)
     keys, error = read_key(field, text)

@@ -16,7 +16,7 @@ from app.spreadsheets.kinds import SHOWN
 from app.store.client import Connection
 from app.store.reach import Reach
 from app.store.uniqueness import values_at
-from app.transfers.keys import possible_keys
+from app.transfers.keys import possible_keys, write_text
 
 Known = dict[Any, Any]  # by the identity of what a cell may mean the `_id` as JSON
 Name = tuple[str, Any]  # a unique field, and the identity of a value of it
@@ -129,7 +129,7 @@ def _replace(record: Record, column: _Column, known: Known) -> None:
     for one in _make_list(value):
         key = _find_key(target, one, known)
         if key is None:
-            text = _text(one)[:SHOWN]
+            text = write_text(one)[:SHOWN]
             detail = (
                 f"{target.title}: There is no document in {column.collection!r} with the "
                 f"{target.through} {text!r} to link to."
@@ -148,10 +148,6 @@ def _make_list(value: Any) -> list[Any]:
 
 def _readings(target: Target, value: Any) -> Iterator[Any]:
     try:
-        yield from target.field.single.readings(_text(value))
+        yield from target.field.single.readings(write_text(value))
     except ValueError:
         return
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()

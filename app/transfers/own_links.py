@@ -22,7 +22,7 @@ from app.resources.storing import Document
 from app.spreadsheets.ingest import CellFault, Record
 from app.store.uniqueness import values_at
 from app.transfers.distinct import Distinct
-from app.transfers.keys import ID, Key
+from app.transfers.keys import ID, Key, write_text
 from app.transfers.named_links import Known, Name, NamedLinks
 from app.transfers.report import RowFaults
 from app.transfers.rows import Row
@@ -228,7 +228,7 @@ class WaitingRows:
             found = self._resource.shape.find(path)
             value = record.values.get(path)
             if found is not None and value is not None:
-                text = value if isinstance(value, str) else orjson.dumps(value).decode()
+                text = write_text(value)
                 yield path, identity(found.field.readings(text)[0])
 
 

@@ -4,7 +4,7 @@ import datetime
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from pymongo import IndexModel, ReadPreference
+from pymongo import IndexModel
 
 from app.errors import Conflict
 from app.store.client import Database
@@ -43,10 +43,7 @@ class Records:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Whatever MONGO_URI prefers: a secondary may not have it yet when the last byte arrives.
-        self._collection = database.collection(COLLECTION).with_options(
-            read_preference=ReadPreference.PRIMARY
-        )
+        self._collection = database.collection(COLLECTION)
 
     async def prepare(self) -> None:
         """Makes the TTL index (https://www.mongodb.com/docs/manual/core/index-ttl/)."""

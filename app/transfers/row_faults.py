@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import orjson
-
 from app.resources.faults import Steps, read_pointer
 from app.spreadsheets.ingest import CellFault, Ingest, Record
 from app.spreadsheets.kinds import SHOWN, show
 from app.transfers.differences import json_at
+from app.transfers.keys import write_text
 
 
 class RowFaultFinder:
@@ -54,5 +53,4 @@ def join_faults(cells: list[CellFault], model: list[CellFault]) -> list[CellFaul
 
 def _show(value: Any) -> str:
     """A value of JSON as a text for people."""
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text[:SHOWN]
+    return write_text(value)[:SHOWN]

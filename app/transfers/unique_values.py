@@ -10,9 +10,7 @@ from app.resources.storing import Document
 from app.store.bulk import Update
 from app.store.uniqueness import values_at
 from app.transfers.distinct import Distinct
-from app.transfers.keys import identities
-
-_CLAUSES = 200  # of one question by several fields
+from app.transfers.keys import identities, match_values
 
 
 class UniqueValues:
@@ -58,13 +56,7 @@ class UniqueValues:
 
     def conditions(self, entries: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
         """The filters that find the documents with these values."""
-        listed = list(entries)
-        if len(self.paths) == 1:
-            yield {self.paths[0]: {"$in": [value for (value,) in listed]}}
-            return
-        for begin in range(0, len(listed), _CLAUSES):
-            part = listed[begin : begin + _CLAUSES]
-            yield {"$or": [dict(zip(self.paths, values, strict=True)) for values in part]}
+        return match_values(self.paths, entries)
 
     def add(self, key: tuple[Any, ...], place: int) -> int | None:
         """The place of the row that had this value before; None where none had it."""
