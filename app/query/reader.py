@@ -21,7 +21,9 @@ from app.resources.moments import to_milliseconds
 from app.spelling import show, suggest_nearest
 
 _SUGGESTED = 10  # unknown parameters of one request for which the nearest name is looked for
-_OF_EXPORTS = frozenset(one.name for one in PARAMETERS if "export" in one.takers)
+_OF_LISTS, _OF_EXPORTS = (
+    frozenset(one.name for one in PARAMETERS if taker in one.takers) for taker in ("list", "export")
+)
 
 
 class QueryReader:
@@ -61,6 +63,10 @@ class QueryReader:
             self._fault(name, f"there is no such parameter here.{suggestion}")
         elif (lookup := self._names.find_lookup(name)) is not None:
             self._filters.setdefault(name, (lookup, []))[1].append(value)
+        elif name in _OF_LISTS and name in _OF_EXPORTS:
+            self._fault(name, "this is for lists and exports")
+        elif name in _OF_LISTS:
+            self._fault(name, "this is for lists")
         elif name in _OF_EXPORTS:
             self._fault(name, "this is for exports, such as …/export/csv")
         else:

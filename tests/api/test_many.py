@@ -109,6 +109,16 @@ def test_conditions_and_max_affected_are_required(
     assert users.count_documents({"name": {"$ne": "Y"}}) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("sort", "lists and exports"), ("fields", "lists"), ("columns", "exports, such as …")],
+)
+def test_a_parameter_of_others_says_whose_it_is(http: httpx.Client, name: str, place: str) -> None:
+    answer = http.delete(f"/users/?age=1&max_affected=5&{name}=name")
+    assert faults(answer) == [name]
+    assert f"{name}: this is for {place}" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 def test_where_more_match_nothing_is_written(http: httpx.Client, users: Any, method: str) -> None:
     fill(users)
