@@ -68,8 +68,14 @@ def guard_column(values: list[Any], texts: list[str]) -> list[str]:
 
 
 def zone(name: str) -> datetime.tzinfo:
-    """The time zone of that IANA name; raises `Invalid` where there is none."""
+    """The time zone of that IANA name; raises `Invalid` where there is none.
+
+    Each begins with a capital; beside them lie `localtime`, of this machine, and `right/UTC`, which
+    counts leap seconds.
+    """
     try:
+        if not name[:1].isupper():
+            raise KeyError(name)
         return datetime.UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         detail = (
