@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from app.api.cutting import Cutting, drop_unused
 from app.api.descriptions import (
@@ -162,8 +163,30 @@ def _reference(name: str) -> Schema:
 # --- models ---
 
 
-class _AnythingElse(GenerateJsonSchema):
-    """Takes a type of a user's own, which JSON Schema has no word for, as any value."""
+class _Bodies(GenerateJsonSchema):
+    """Makes the schemas of what may be sent.
+
+    A type of a user's own, which JSON Schema has no word for, is any value.
+    """
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        """A model with its excluded fields, which Beanie takes out of a document's schema."""
+        described = super().model_schema(schema)
+        excluded = [
+            info.alias or attribute
+            for attribute, info in schema["cls"].model_fields.items()
+            if info.exclude and is_stored(attribute, info)
+        ]
+        if excluded:
+            fields = self.generate_inner(schema["schema"])["properties"]
+            hidden = {name: {**fields[name], "writeOnly": True} for name in excluded}
+            known = described["properties"] | hidden
+            described["properties"] = {name: known[name] for name in fields if name in known}
+        return described
+
+    def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
+        """A duration: as ISO 8601 writes it, or its seconds."""
+        return {"anyOf": [{"type": "string", "format": "duration"}, {"type": "number"}]}
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
         """The schema that takes everything; the model's validator says what is wrong."""
@@ -177,7 +200,7 @@ def _add_models(views: list[View], schemas: dict[str, Schema]) -> dict[str, str]
     """
     inputs: list[Any] = [(view.resource.model, "validation") for view in views]
     references, definitions = models_json_schema(
-        inputs, ref_template="#/components/schemas/{model}", schema_generator=_AnythingElse
+        inputs, ref_template="#/components/schemas/{model}", schema_generator=_Bodies
     )
     schemas |= definitions.get("$defs", {})
     for schema in definitions.get("$defs", {}).values():
