@@ -66,7 +66,7 @@ def _accept(scope: Scope) -> str:
     return accept.decode("latin-1")
 
 
-def is_own(resource: Resource) -> bool:
+def is_auth_resource(resource: Resource) -> bool:
     """Whether a resource is one of our own: the address of no other one has a slash."""
     return resource.address.startswith(_OWN)
 
@@ -79,6 +79,6 @@ def is_issued(resource: Resource) -> bool:
 def path_of_pages(resource: Resource) -> str:
     """The path below which the pages of a resource are, as routes have it: `/ui/users`."""
     address = resource.address
-    if is_own(resource):
+    if is_auth_resource(resource):
         address = _ADMINISTRATION + address.removeprefix(_OWN)
     return f"{UI}/{address}"

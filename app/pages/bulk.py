@@ -16,7 +16,7 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.access import Access
 from app.api.many import read_common_patch
-from app.api.pages import is_own
+from app.api.pages import is_auth_resource
 from app.api.router import ResourceRouter
 from app.errors import Conflict, Invalid
 from app.pages import addresses
@@ -248,7 +248,7 @@ def offers_ticks(access: Access) -> bool:
     """Whether the rows of a table can be ticked: something can be done with several."""
     resource, may = access.view.resource, access.view.rights.may
     writes = not resource.options.read_only and (may("update") or may("delete"))
-    return not is_own(resource) and (writes or may("export"))
+    return not is_auth_resource(resource) and (writes or may("export"))
 
 
 def _list_writable(access: Access) -> Iterator[FieldPath]:

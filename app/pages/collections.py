@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
-from app.api.pages import is_own
+from app.api.pages import is_auth_resource
 from app.api.router import ResourceRouter
 from app.api.saved_lists import FoundView, SavedLists
 from app.errors import Fault
@@ -158,7 +158,7 @@ class Collections:
 
     async def _list_views(self, request: Request, resource: Resource) -> Sequence[FoundView]:
         """The saved views of the collection; of our own collections there are none."""
-        if is_own(resource):
+        if is_auth_resource(resource):
             return ()
         was_changed = bool(self._screens.look(request).done)  # which another process may have done
         find = self._saved.list if was_changed else self._saved.list_recent
@@ -198,7 +198,12 @@ def _remember_seen(
     request: Request, response: Response, resource: Resource, seen: Sequence[str]
 ) -> None:
     address = resource.address
-    if is_own(resource) or seen[:1] == (address,) or "|" in address or not address.isascii():
+    if (
+        is_auth_resource(resource)
+        or seen[:1] == (address,)
+        or "|" in address
+        or not address.isascii()
+    ):
         return
     others = [one for one in seen if one != address]
     remember(request, response, SEEN, "|".join([address, *others][:MOST_SEEN]))

@@ -4,7 +4,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from app.api.pages import is_own
+from app.api.pages import is_auth_resource
 from app.pages.languages import N_, Language
 from app.resources.fields import Field
 from app.resources.registry import Resource
@@ -22,7 +22,7 @@ _WORDS = frozenset((*WHAT, *MEANS))
 
 def are_own(resource: Resource, field: Field) -> bool:
     """Whether the values of a field of this resource are such words."""
-    return is_own(resource) and bool(field.choices)
+    return is_auth_resource(resource) and bool(field.choices)
 
 
 def say(words: Language, value: Any) -> str:

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from app.api import requests
 from app.api.downloads import Downloads
 from app.api.import_runs import ImportRuns
-from app.api.pages import NEXT, UI, check_next, is_issued, is_own, path_of_pages
+from app.api.pages import NEXT, UI, check_next, is_auth_resource, is_issued, path_of_pages
 from app.api.router import ResourceRouter
 from app.api.routing import Handler, Route
 from app.api.saved_lists import SavedLists
@@ -112,10 +112,10 @@ class Pages:
             Route(f"{path}/table/facets", {"GET": of(self._facets.show)}),
             *self._routes_of_downloads(path, of),
         ]
-        if not is_own(router.resource):
+        if not is_auth_resource(router.resource):
             routes += self._routes_of_views(path, of)
             routes += self._routes_of_many(router, of)
-        if not (router.resource.options.read_only or is_own(router.resource)):
+        if not (router.resource.options.read_only or is_auth_resource(router.resource)):
             show, choose, do = map(of, (self._imports.show, self._imports.choose, self._imports.do))
             routes += [
                 Route(f"{path}/import", {"GET": choose, "POST": of(self._imports.upload)}),

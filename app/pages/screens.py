@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.api.callers import NOBODY, Caller
-from app.api.pages import UI, is_issued, is_own, path_of_pages
+from app.api.pages import UI, is_auth_resource, is_issued, path_of_pages
 from app.pages import addresses
 from app.pages.assets import Assets
 from app.pages.cells import Cells
@@ -81,7 +81,7 @@ class Screen:
     def name_of(self, resource: Resource) -> str:
         """What a collection is called, in the reader's language where it is one of our own."""
         name = name_of(resource)
-        return self.language.gettext(name) if is_own(resource) else name
+        return self.language.gettext(name) if is_auth_resource(resource) else name
 
     @property
     def ways(self) -> Sequence[tuple[str, str, str]]:
@@ -182,8 +182,8 @@ class Screens:
             path,
             here,
             (request.method == "POST" and _find_form(request, root)) or here,
-            tuple(one for one in readable if not is_own(one)),
-            tuple(one for one in readable if is_own(one)) if caller.is_admin else (),
+            tuple(one for one in readable if not is_auth_resource(one)),
+            tuple(one for one in readable if is_auth_resource(one)) if caller.is_admin else (),
             DONE_WORDS.get(request.cookies.get(DONE, ""), ""),
         )
 

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from pydantic.fields import FieldInfo
 
-from app.api.pages import is_own
+from app.api.pages import is_auth_resource
 from app.pages.languages import N_
 from app.resources.annotations import find_stored_name
 from app.resources.fields import Shape
@@ -64,7 +64,7 @@ def name_of(resource: Resource) -> str:
 
     What our own are called is a message, which `Screen.name_of` has in the reader's language.
     """
-    if is_own(resource):
+    if is_auth_resource(resource):
         return OWN_NAMES[resource.address]
     return resource.model.model_config.get("title") or resource.address
 

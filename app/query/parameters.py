@@ -212,17 +212,11 @@ def read_parameters(
     faults: list[Fault] = []
     given: dict[str, str] = {}
     for name, text in pairs:
-        if name in given:
-            faults.append(fault_of(name, "it is given twice; it can have one value only"))
+        problem = _refuse(name, text, given, known, foreign or {})
+        if problem:
+            faults.append(fault_of(name, problem))
         elif name in known:
             given[name] = text
-        elif foreign and name in foreign:
-            if text:
-                faults.append(fault_of(name, foreign[name]))
-        else:
-            faults.append(
-                fault_of(name, f"there is no such parameter here.{suggest_nearest(name, known)}")
-            )
     values: dict[str, Any] = {}
     for name, parameter in known.items():
         text = given.get(name, "")
@@ -234,6 +228,23 @@ def read_parameters(
     if faults:
         raise make_invalid_query(faults)
     return values
+
+
+def _refuse(
+    name: str,
+    text: str,
+    given: Mapping[str, str],
+    known: Mapping[str, Parameter],
+    foreign: Mapping[str, str],
+) -> str:
+    """Why a parameter can't be there, besides those that were given; empty where it can."""
+    if name in given:
+        return "it is given twice; it can have one value only"
+    if name in known:
+        return ""
+    if name in foreign:
+        return foreign[name] if text else ""
+    return f"there is no such parameter here.{suggest_nearest(name, known)}"
 
 
 def make_invalid_query(faults: Sequence[Fault]) -> Invalid:

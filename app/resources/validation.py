@@ -16,7 +16,7 @@ from app.errors import Fault, Invalid
 from app.resources.annotations import is_stored
 from app.resources.codec import decode
 from app.resources.faults import Steps, faults_of, make_invalid_body, make_unknown_field
-from app.resources.fields import Shape, find_nested_models, once, shape_of
+from app.resources.fields import Field, Shape, find_nested_models, once, shape_of
 from app.resources.leniency import (
     CANNOT_JUDGE,
     make_lenient_validator,
@@ -232,19 +232,29 @@ def validator_of(model: type[pydantic.BaseModel], attribute: str) -> SchemaValid
 def find_unknown_fields(shape: Shape, body: Document, above: Steps) -> Iterator[Fault]:
     """A fault for each field that the model, or one inside it, doesn't know."""
     for name, value in body.items():
-        known = shape.fields.get(name)
+        known, steps = shape.fields.get(name), (*above, name)
         if known is None:
             if not shape.open or not is_step(name):
-                yield make_unknown_field(shape, (*above, name))
-        elif known.shape is not None:
-            for steps, inner in _objects(value, (*above, name)):
-                yield from find_unknown_fields(known.shape, inner, steps)
-        elif (
-            known.values is not None and known.values.shape is not None and isinstance(value, dict)
-        ):
-            for key, deep in value.items():
-                for steps, inner in _objects(deep, (*above, name, key)):
-                    yield from find_unknown_fields(known.values.shape, inner, steps)
+                yield make_unknown_field(shape, steps)
+            continue
+        for model, place, inner in _nested_objects(known, value, steps):
+            yield from find_unknown_fields(model, inner, place)
+
+
+def _nested_objects(
+    known: Field, value: Any, steps: Steps
+) -> Iterator[tuple[Shape, Steps, Document]]:
+    """The objects that a nested model describes: the value, what is in its lists, in a map."""
+    if known.shape is not None:
+        for place, inner in _objects(value, steps):
+            yield known.shape, place, inner
+    elif known.kind == "lists" and len(known.shapes) == 1 and isinstance(value, list):
+        for number, deep in enumerate(value):
+            for place, inner in _objects(deep, (*steps, number)):
+                yield known.shapes[0], place, inner
+    elif known.values is not None and isinstance(value, dict):
+        for key, deep in value.items():
+            yield from _nested_objects(known.values, deep, (*steps, key))
 
 
 def _objects(value: Any, steps: Steps) -> Iterator[tuple[Steps, Document]]:

@@ -7,7 +7,7 @@ from typing import Any
 import bson
 import pytest
 from beanie import BackLink, DecimalAnnotation, Document, Link
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import Invalid
 from app.resources.codec import CODEC
@@ -223,3 +223,39 @@ def test_decimal_number_of_too_many_digits_is_named() -> None:
         read_document(SHELF, {"price": "1" * 40})
     assert [fault.pointer for fault in caught.value.faults] == ["#/price"]
     assert "34 digits" in caught.value.faults[0].detail
+
+
+class Closed(BaseModel):
+    x: int = 1
+
+
+class OpenAround(Document):
+    """An open model, in which nested ones are closed: they know their fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    one: Closed | None = None
+    listed: list[Closed] = Field([])
+    mapped: dict[str, Closed] = Field({})
+    maps: dict[str, dict[str, Closed]] = Field({})
+    lists: list[list[Closed]] = Field([])
+    map_of_lists: dict[str, list[Closed]] = Field({})
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"one": {"y": 1}}, "#/one/y"),
+        ({"listed": [{}, {"y": 1}]}, "#/listed/1/y"),
+        ({"mapped": {"a": {"y": 1}}}, "#/mapped/a/y"),
+        ({"maps": {"a": {"b": {"y": 1}}}}, "#/maps/a/b/y"),
+        ({"lists": [[], [{"x": 2}, {"y": 1}]]}, "#/lists/1/1/y"),
+        ({"map_of_lists": {"a": [{"y": 1}]}}, "#/map_of_lists/a/0/y"),
+    ],
+)
+def test_an_unknown_field_of_a_closed_model_is_refused_also_in_an_open_one(
+    body: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_document(make_resource(OpenAround), {"free": {"y": 1}, **body})
+    assert [fault.pointer for fault in refused.value.faults] == [place]
