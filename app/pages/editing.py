@@ -16,10 +16,11 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
+from app.api.pages import is_own
 from app.api.router import ResourceRouter
 from app.errors import BadRequest, PreconditionFailed, RequestError, TooLarge, Unavailable
 from app.pages import addresses
-from app.pages.changes import Json, list_changes, make_patch, merge, needs_null
+from app.pages.changes import Change, Json, list_changes, make_patch, merge, needs_null
 from app.pages.document_screens import (
     BELOW,
     DocumentScreens,
@@ -121,8 +122,26 @@ class Editing(DocumentScreens):
         try:
             word = await self._write(request, access, draft, changed)
         except PreconditionFailed:
-            return await self._show_conflict(request, access, draft, changed)
+            again = await self._catch_up(request, access, draft, changed)
+            if again is None:
+                return await self._show_conflict(request, access, draft, changed)
+            return await self._store(request, access, *again)
         return self._screens.go(request, self.own_address(request), word)
+
+    async def _catch_up(
+        self, request: Request, access: Access, draft: Draft, mine: Json
+    ) -> tuple[Draft, Json] | None:
+        """The form as it would be with what is stored now; None where there is something to pick.
+
+        So it is where others changed what the reader doesn't see, or the server has noted a moment.
+        """
+        stored = await find_document(request, access, BELOW)
+        theirs = as_json(access, stored)
+        changes = list(list_changes(draft.original, mine, theirs))
+        if any(_can_pick(access, one) for one in changes):
+            return None
+        merged = merge(theirs, [one for one in changes if one.is_mine])
+        return replace(draft, original=theirs, etag=stored.etag), merged
 
     async def _write(self, request: Request, access: Access, draft: Draft, changed: Json) -> str:
         """Writes what a form changed, and nothing else; the word for what was done."""
@@ -321,6 +340,14 @@ class Editing(DocumentScreens):
         elif not access.view.rights.may("read"):
             address = f"{address}new"
         return self._screens.go(request, address, "created")
+
+
+def _can_pick(access: Access, change: Change) -> bool:
+    """Whether a change is another's that the reader may refuse."""
+    permissions = access.repository.reach.to_update
+    if permissions is None or not is_own(access.view.whole):
+        return change.is_theirs
+    return change.is_theirs and not permissions.write.at(change.steps).is_none
 
 
 async def _read_other(access: Access, text: str) -> Json:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from app.resources.moments import now
 from tests.pages.test_hidden import list_addresses, name_kind
 from tests.support.accounts import ADDRESS, HASHER, PASSWORD, Served, serve
 from tests.support.forms import TYPE, Form, encode, read_form
@@ -100,6 +101,20 @@ async def test_an_account_is_made_changed_and_deleted(
     audit = served.database["docsheet.audit"]
     written = [one["what"] for one in audit.find({"target": "Anna", "account": "root"})]
     assert written == ["account made", "account changed", "account changed", "account deleted"]
+
+
+async def test_an_account_that_was_seen_while_its_form_was_open_is_no_conflict(
+    served: Served, admin: httpx.AsyncClient
+) -> None:
+    key, accounts = served.add("anna", "viewer"), served.database["docsheet.accounts"]
+    for change, status in (({"last_seen": now()}, 303), ({"name": "Ann"}, 412)):
+        form = await open_form(admin, f"/ui/admin/accounts/{key}/edit")
+        accounts.update_one({"_id": key}, {"$set": {**change, "password": "unseen"}})
+        answer = await press(admin, form.set("/role", "editor"))
+        assert answer.status_code == status, read(answer)
+        found = accounts.find_one({"_id": key}, {"role": 1, **dict.fromkeys(change, 1)})
+        assert found == {"_id": key, "role": "editor" if status == 303 else "viewer", **change}
+        accounts.update_one({"_id": key}, {"$set": {"role": "viewer"}})
 
 
 async def test_what_is_wrong_with_an_account_is_said_beside_its_field(
