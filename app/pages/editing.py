@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
-from app.api.pages import is_own
+from app.api.pages import is_auth_resource
 from app.api.router import ResourceRouter
 from app.errors import BadRequest, PreconditionFailed, RequestError, TooLarge, Unavailable
 from app.pages import addresses
@@ -345,7 +345,7 @@ class Editing(DocumentScreens):
 def _can_pick(access: Access, change: Change) -> bool:
     """Whether a change is another's that the reader may refuse."""
     permissions = access.repository.reach.to_update
-    if permissions is None or not is_own(access.view.whole):
+    if permissions is None or not is_auth_resource(access.view.whole):
         return change.is_theirs
     return change.is_theirs and not permissions.write.at(change.steps).is_none
 
