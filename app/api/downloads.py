@@ -14,7 +14,7 @@ from app.api import requests
 from app.api.access import Access
 from app.api.callers import caller_of
 from app.api.descriptions import Answer, Description, Schema, describe_in_path
-from app.api.headers import make_file_headers
+from app.api.headers import NO_STORE, make_file_headers
 from app.api.journal import Journal
 from app.api.media_types import JSON
 from app.api.negotiation import accepts_gzip
@@ -131,8 +131,7 @@ class Downloads(Part):
                 f"Nothing is known of an export {export_id!r}; they are remembered for a while "
                 "only."
             )
-        headers = {"Cache-Control": "no-store"}
-        return Response(orjson.dumps(record.show()), 200, headers, JSON)
+        return Response(orjson.dumps(record.show()), 200, NO_STORE, JSON)
 
     async def answer(
         self,

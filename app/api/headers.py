@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from app.settings import Settings
 
 Header = tuple[bytes, bytes]
+NO_STORE = {"Cache-Control": "no-store"}  # no cache keeps it (RFC 9111, 5.2.2.5)
 # Of addresses, other sites learn nothing; pages of our own get them whole. With `no-referrer` a
 # browser would hide the origin of a form of our own (https://fetch.spec.whatwg.org/#origin-header).
 ALWAYS: tuple[Header, ...] = (
@@ -65,7 +66,7 @@ def make_file_headers(name: str, media_type: str) -> dict[str, str]:
     return {
         "Content-Type": media_type,
         "Content-Disposition": name_file(name),
-        "Cache-Control": "no-store",
+        **NO_STORE,
     }
 
 

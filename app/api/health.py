@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from app.api import requests
 from app.api.descriptions import Answer, Description
+from app.api.headers import NO_STORE
 from app.api.media_types import JSON
 from app.api.parts import Part
 from app.api.routing import Route
@@ -86,4 +87,4 @@ class Health(Part):
 
 
 def _json(body: Any) -> Response:
-    return Response(orjson.dumps(body), 200, {"Cache-Control": "no-store"}, JSON)
+    return Response(orjson.dumps(body), 200, NO_STORE, JSON)

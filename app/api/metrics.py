@@ -19,6 +19,7 @@ from starlette.types import Scope
 from app.api import requests
 from app.api.callers import caller_of
 from app.api.descriptions import Answer, Description
+from app.api.headers import NO_STORE
 from app.api.observers import Count, Observer
 from app.api.parts import Part
 from app.api.routing import Route
@@ -104,7 +105,7 @@ class Metrics(Observer, Part):
         self._sample()
         accept = request.headers.get("accept", "")
         body, media_type = await asyncio.to_thread(self._write, accept)
-        return Response(body, 200, {"Content-Type": media_type, "Cache-Control": "no-store"})
+        return Response(body, 200, {"Content-Type": media_type, **NO_STORE})
 
     def _write(self, accept: str) -> tuple[bytes, str]:
         """All numbers, in the format that is accepted."""

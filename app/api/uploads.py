@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import requests
 from app.api.access import Access
-from app.api.headers import make_file_headers
+from app.api.headers import NO_STORE, make_file_headers
 from app.api.import_runs import Files, ImportRuns, Origin, finish
 from app.api.media_types import JSON
 from app.api.multipart import Upload, new_file, new_upload, receive
@@ -162,8 +162,7 @@ def _report_answer(request: Request, ended: Ended) -> Response:
     if ended.error is not None:
         ended.error.members = members
         return problem(ended.error, request.scope)
-    headers = {"Cache-Control": "no-store"}
-    return Response(orjson.dumps(members), 200, headers, JSON)
+    return Response(orjson.dumps(members), 200, NO_STORE, JSON)
 
 
 def _sheet_answer(resource: Resource, asked: Import, ended: Ended, file: IO[bytes]) -> Response:

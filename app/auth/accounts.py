@@ -19,12 +19,11 @@ from app.auth.scopes import Scopes, cut, limit, read_scopes, scopes_of
 from app.errors import Conflict
 from app.resources.moments import now
 from app.resources.registry import Resource
+from app.resources.storing import Document
 from app.resources.views import EVERYTHING, Grants
 from app.store.client import Connection, Database
 
 CALLERS = 100  # that are kept of one account, by their scopes
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, repr=False)

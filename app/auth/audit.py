@@ -24,6 +24,7 @@ from app.api.proxies import client_address
 from app.auth.documents import Entry, What
 from app.errors import RequestError
 from app.resources.moments import now
+from app.resources.storing import Document
 from app.store.client import Database
 
 COLLECTION: str = Entry.Settings.name
@@ -34,8 +35,6 @@ CLOSE_SECONDS = 3.0  # that the server's end waits for entries
 MAX_WAITING = 10_000  # entries, beyond which they go to the log at once
 KINDS = frozenset(get_args(What))
 _log = logging.getLogger("docsheet.audit")
-
-Document = dict[str, Any]
 
 
 class PendingEntry:

@@ -20,6 +20,7 @@ from app.api.access import Access
 from app.api.bodies import read_model
 from app.api.callers import ADMIN, Caller, caller_of
 from app.api.descriptions import Answer, Description, Model, Schema
+from app.api.headers import NO_STORE
 from app.api.media_types import JSON
 from app.api.router import EXPORT, ResourceRouter, RouterServices
 from app.api.routing import Describe, Handler, Route
@@ -53,7 +54,6 @@ from app.resources.views import Action
 from app.store.client import Database
 from app.store.stored import Stored
 
-NOT_STORED = {"Cache-Control": "no-store"}
 Handlers = dict[str, Handler]
 Of = Callable[[Compiler], Sequence[Description]]
 Secret = dict[str, str]
@@ -258,7 +258,7 @@ class IssuedRouter(AuthRouter):
         headers = {
             "Location": f"{root}/{address}/{write_key(self.resource.key, shown['_id'])}",
             "ETag": stored.etag,
-            **NOT_STORED,
+            **NO_STORE,
         }
         return Response(to_json({**shown, **secret}), 201, headers, JSON)
 

@@ -15,6 +15,7 @@ from app.api import requests
 from app.api.access import Accesses
 from app.api.callers import Caller, caller_of
 from app.api.descriptions import Answer, Content, Description, Schema
+from app.api.headers import NO_STORE
 from app.api.media_types import JSON, PROBLEM
 from app.api.routing import Route
 from app.api.schemas import PROBLEM_DETAILS
@@ -31,7 +32,7 @@ from app.resources.registry import Resource
 TAG = "accounts"
 FORM = "application/x-www-form-urlencoded"
 FORM_LIMIT = 64 * 1024  # bytes
-NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749, 5.1
+NOT_STORED = {**NO_STORE, "Pragma": "no-cache"}  # RFC 6749, 5.1
 WRONG = "There is no account with this name and this password."
 
 Form = dict[str, str]

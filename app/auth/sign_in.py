@@ -18,10 +18,11 @@ from starlette.types import Scope
 
 from app.api.callers import Means
 from app.api.proxies import client_address
-from app.auth.accounts import Accounts, Document, KnownAccount
+from app.auth.accounts import Accounts, KnownAccount
 from app.auth.audit import Audit
 from app.auth.passwords import AT_ONCE, is_right
 from app.auth.throttle import Attempt, Throttle
+from app.resources.storing import Document
 
 REMEMBERED_SECONDS = 60.0  # that a right password need not be checked again
 NOTED_SECONDS = 3600.0  # between two entries of the audit for the same name from one address

@@ -18,7 +18,6 @@ from app.auth.resources import ACCOUNTS
 from app.auth.signing import rotate
 from app.commands.auth_database import (
     MAX_LISTED,
-    Document,
     find_account,
     find_auth_resource,
     open_auth_database,
@@ -29,7 +28,7 @@ from app.commands.terminal import can_ask
 from app.errors import StartError
 from app.resources.documents import read_document
 from app.resources.patches import read_patch
-from app.resources.storing import to_bson
+from app.resources.storing import Document, to_bson
 from app.settings import read_settings
 from app.store.client import Connection
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
@@ -13,13 +12,12 @@ from app.commands.database import open_database, translate_errors
 from app.commands.terminal import out
 from app.errors import Conflict, Invalid, StartError
 from app.resources.registry import Resource
+from app.resources.storing import Document
 from app.settings import Settings
 from app.store.client import Connection, direct_connection
 from app.store.indexes import Indexes, make_indexes
 
 MAX_LISTED = 10_000  # documents that are listed
-
-Document = dict[str, Any]
 
 
 @contextmanager

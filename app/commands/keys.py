@@ -14,7 +14,6 @@ from app.auth.roles import Roles
 from app.auth.scopes import read_scopes
 from app.commands.auth_database import (
     MAX_LISTED,
-    Document,
     find_account,
     open_auth_database,
     say,
@@ -24,6 +23,7 @@ from app.errors import StartError
 from app.resources.links import list_stored_forms
 from app.resources.moments import now
 from app.resources.registry import Resource, discover
+from app.resources.storing import Document
 from app.settings import read_settings
 from app.store.client import Connection
 

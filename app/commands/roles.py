@@ -14,7 +14,6 @@ from app.auth.resources import ACCOUNTS, ROLES
 from app.auth.roles import BUILT_IN_RULES, Roles
 from app.commands.auth_database import (
     MAX_LISTED,
-    Document,
     find_auth_resource,
     open_auth_database,
     say,
@@ -24,6 +23,7 @@ from app.commands.files import STDOUT
 from app.errors import StartError
 from app.resources.documents import read_document
 from app.resources.registry import discover
+from app.resources.storing import Document
 from app.settings import Settings, read_settings
 from app.store.client import Connection
 

@@ -17,7 +17,6 @@ from app.auth.roles import Roles
 from app.auth.shares import DAY, MAX_SECONDS, end, make_token
 from app.commands.auth_database import (
     MAX_LISTED,
-    Document,
     find_account,
     open_auth_database,
     say,
@@ -29,6 +28,7 @@ from app.query.compile import Compilers
 from app.query.plan import make_plan
 from app.resources.moments import now
 from app.resources.registry import discover
+from app.resources.storing import Document
 from app.resources.views import Views
 from app.settings import Settings, read_settings
 from app.spreadsheets.formats import FORMATS

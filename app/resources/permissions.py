@@ -17,9 +17,9 @@ from app.resources.extents import ALL, NONE, Extent, extent_of, find_uncovered
 from app.resources.faults import Steps, make_invalid_body, pointer, read_pointer
 from app.resources.fields import Field, Shape
 from app.resources.keeping import KEPT, Kept
+from app.resources.storing import Document
 from app.resources.views import Rights
 
-Document = dict[str, Any]
 Decision = Literal["write", "skip", "inside", "refuse"]
 
 _UNSEEN = "A field that you can't see does not allow this."

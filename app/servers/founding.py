@@ -9,19 +9,16 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from pymongo import MongoClient
 
 from app.errors import StartError
 from app.servers.process import POLL_SECONDS
-from app.servers.wire import hello
+from app.servers.wire import Document, hello
 
 SET = "rs0"
 LAZILY_SECONDS = 0.1  # between two looks at what takes long, as an election
-
-Document = dict[str, Any]
 
 
 def make_initiation(hosts: Sequence[str]) -> Document:

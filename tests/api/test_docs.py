@@ -7,7 +7,7 @@ import httpx
 import pytest
 from mongomock_motor import AsyncMongoMockClient
 
-from app.api.docs import PROBLEMS
+from app.api.problem_texts import PROBLEMS
 from app.application import create_app
 from app.errors import RequestError
 from app.settings import Settings
