@@ -37,7 +37,7 @@ from app.resources.registry import Resource
 
 # Links and forms in an element with these attributes replace the list alone, and the address.
 LISTING = Markup(
-    'hx-boost="true" hx-target="#list" hx-select="#list" hx-select-oob="#actions" '
+    'hx-boost="true" hx-target="#list" hx-select="#list" hx-select-oob="#actions, #preferences" '
     'hx-swap="outerHTML show:none" hx-push-url="true" hx-sync="#search:replace" '
     'hx-indicator="#list"'
 )

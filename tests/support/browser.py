@@ -3,14 +3,16 @@
 The synchronous one keeps an event loop running, and no asynchronous test could run beside it.
 """
 
+import asyncio
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, Route, ViewportSize, async_playwright
 
 VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
 ABORTED = ("htmx:sendAbort", "htmx:afterRequest")  # of a request that a newer one replaced
@@ -57,6 +59,22 @@ async def open_page(browser: Browser, address: str, **words: Any) -> AsyncIterat
     finally:
         await context.close()
     assert not complaints, complaints
+
+
+@asynccontextmanager
+async def hold(page: Page, pattern: str | re.Pattern[str]) -> AsyncIterator[None]:
+    """What is asked for at such addresses is answered when the block has ended, not before."""
+    is_over = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await is_over.wait()
+        await route.continue_()
+
+    await page.route(pattern, wait)
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def _complain(line: Any, complaints: list[str]) -> None:

@@ -157,16 +157,24 @@ document.addEventListener("click", (event) => {
 // --- links: what may be meant by what is typed ---
 
 let asking = 0;
+let picking = new AbortController();
 
-document.addEventListener("input", (event) => {
-  const { pick } = event.target.dataset;
-  if (pick === undefined) return;
+document.addEventListener("input", ({ target }) => {
+  if (target.dataset.pick === undefined) return;
   clearTimeout(asking);
-  asking = setTimeout(async () => {
-    const answer = await fetch(`${pick}?${new URLSearchParams({ q: event.target.value })}`);
-    if (answer.ok) event.target.list.innerHTML = await answer.text();
-  }, 300);
+  picking.abort();
+  asking = setTimeout(listPicks, 300, target);
 });
+
+async function listPicks(field) {
+  picking = new AbortController();
+  const { signal } = picking;
+  const query = new URLSearchParams({ q: field.value });
+  const answer = await fetch(`${field.dataset.pick}?${query}`, { signal }).catch(() => null);
+  const options = answer?.ok ? await answer.text().catch(() => null) : null;
+  const list = document.getElementById(field.getAttribute("list")); // of the form that is there now
+  if (options !== null && list !== null && !signal.aborted) list.innerHTML = options;
+}
 
 // --- rows that are ticked ---
 
@@ -203,6 +211,7 @@ function onChange(event) {
 document.addEventListener("input", onChange);
 document.addEventListener("htmx:beforeRequest", onChange); // a button adds a row, or removes one
 let isThere = false; // whether the server has just answered
+let isSaving = false; // whether that is being asked
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -214,12 +223,15 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   const size = String(new URLSearchParams(new FormData(form))).length;
   if (size > Number(form.dataset.most)) showProblem(form.dataset.tooLarge);
-  else sendOnceThere(form, event.submitter);
+  else if (!isSaving) sendOnceThere(form, event.submitter);
 });
 
 // A browser that finds no server has its own page for that, in the place of the form.
 async function sendOnceThere(form, button) {
+  isSaving = true;
+  stopSteps();
   const answer = await fetch(form.dataset.guard).catch(() => null);
+  isSaving = false;
   if (answer === null || !answer.ok) {
     showProblem(silence);
     return;
@@ -229,31 +241,83 @@ async function sendOnceThere(form, button) {
 }
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
-// --- what is typed while an answer is under way: the same is asked for again, with it ---
+// --- their buttons, one after the other: each changes what the one before has left ---
 
-let typed = { target: null, timeStamp: 0 };
-let again = null; // what the last of such requests came from
+const MOVES = /^(up|down|drop) /; // after them a row has another number
+let step = null; // the button whose answer is under way, and its request
+let steps = []; // the values of those that were pressed meanwhile
 
-function onAnswer(event) {
-  const { target, requestConfig } = event.detail;
-  const { elt, triggeringEvent } = requestConfig;
-  const isOlder = triggeringEvent?.timeStamp < typed.timeStamp;
-  if (!isOlder || !elt.form?.contains(typed.target) || !target.contains(typed.target)) return;
-  event.preventDefault();
-  again = elt;
-  htmx.trigger(elt, triggeringEvent.type);
+function isStep(element) {
+  return element.matches("button[name=do]");
 }
 
-document.addEventListener("input", (event) => { typed = event; });
+function onStep(event) {
+  const { elt } = event.detail;
+  if (!isStep(elt) || (step === null && !isSaving)) return;
+  event.preventDefault();
+  if (isSaving || elt === step.elt || MOVES.test(step.elt.value)) return;
+  if (!steps.includes(elt.value)) steps.push(elt.value);
+}
+
+function onStepDone({ detail }) {
+  if (detail.xhr !== step?.xhr) return;
+  step = null;
+  if (detail.xhr === dropped) return; // it is asked for again
+  const [value] = steps;
+  steps = detail.successful ? steps.slice(1) : [];
+  const buttons = [...document.querySelectorAll("#form button[name=do]")];
+  if (detail.successful) buttons.find((button) => button.value === value)?.click();
+}
+
+function stopSteps() {
+  steps = [];
+  if (step !== null) htmx.trigger(step.elt, "htmx:abort");
+}
+
+document.addEventListener("htmx:confirm", onStep);
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, xhr } }) => {
+  if (isStep(elt)) step = { elt, xhr };
+});
+document.addEventListener("htmx:afterRequest", onStepDone);
+
+// --- what is typed while an answer is under way: the same is asked for again, with it ---
+
+const typings = new WeakMap(); // when each field was changed
+const issues = new WeakMap(); // how each element asks
+let typed = null; // the last field that was changed
+let dropped = null; // the last request whose answer is not shown for that
+let again = null; // what it came from
+
+function onAnswer(event) {
+  const { target, requestConfig, xhr } = event.detail;
+  const { elt, triggeringEvent, time } = requestConfig;
+  const { form = elt } = elt;
+  const isMove = triggeringEvent?.submitter?.name === "move";
+  if (!form?.elements || (form === elt && !isMove)) return;
+  const isNewer = (field) => typings.get(field) > time && target.contains(field);
+  if (![...form.elements].some(isNewer)) return;
+  event.preventDefault();
+  dropped = xhr;
+  again = elt;
+  const ask = isMove ? () => triggeringEvent.submitter.click() : () => issues.get(elt)(true);
+  setTimeout(ask); // once the request is over
+}
+
+document.addEventListener("input", ({ target }) => {
+  typed = target;
+  typings.set(target, performance.now());
+});
+document.addEventListener("htmx:confirm", ({ detail }) => issues.set(detail.elt, detail.issueRequest));
+document.addEventListener("htmx:configRequest", ({ detail }) => { detail.time = performance.now(); });
 document.addEventListener("htmx:beforeSwap", onAnswer);
 document.addEventListener("htmx:afterSettle", ({ detail }) => {
   const isAgain = again !== null && detail.requestConfig?.elt === again;
-  if (isAgain) document.getElementById(typed.target.id)?.focus({ preventScroll: true });
+  if (isAgain) document.getElementById(typed.id)?.focus({ preventScroll: true });
 });
 
 // --- a form is sent once, however often its button is pressed before the answer is there ---
 
-const AGAIN = 5000; // milliseconds; an answer that is a file leaves the form where it is
+const AGAIN = 60_000; // milliseconds; then it may have been stopped by the reader
 let sent = new WeakMap(); // when each form was sent
 
 document.addEventListener("submit", (event) => {
@@ -284,6 +348,115 @@ function onKey(event) {
 
 document.addEventListener("keydown", onKey);
 
+// --- the table: what was asked for last is shown, with all that was asked for before it ---
+
+const search = document.getElementById("search");
+const box = document.getElementById("keyword");
+let shown = readShown(box?.defaultValue); // the query of the table that is there
+let listed = shown; // that of the lists beside it
+let asked = shown; // that of the table that is under way
+let latest = 0; // when it was asked for
+
+function readShown(keyword) {
+  const query = new URLSearchParams(search === null ? "" : new FormData(search));
+  return setKeyword(query, keyword);
+}
+
+function setKeyword(query, keyword) {
+  if (keyword) query.set("keyword", keyword);
+  else query.delete("keyword");
+  return query;
+}
+
+// What a link or a form asks for that was written when `base` was shown, and what else is asked
+// for by now: the text in the box, and what no answer has come for yet.
+function rebase(query, base) {
+  const wanted = setKeyword(new URLSearchParams(asked), box.value);
+  if (String(wanted) === String(base)) return query;
+  for (const [name, value] of base) if (!query.has(name, value)) wanted.delete(name, value);
+  const news = [...query].filter(([name, value]) => !base.has(name, value));
+  for (const [name] of news) {
+    for (const value of wanted.getAll(name)) if (!base.has(name, value)) wanted.delete(name, value);
+  }
+  for (const [name, value] of news) wanted.append(name, value);
+  return withoutPlace(wanted);
+}
+
+function withoutPlace(query) {
+  query.delete("after");
+  query.delete("skip");
+  return query;
+}
+
+// The query of an address; that of a form's step is the one that it leads back to.
+function rebaseAll(sent, base) {
+  const back = sent.get("back");
+  const query = rebase(new URLSearchParams(back ?? sent), base);
+  if (back === null) return [query, query];
+  const all = new URLSearchParams(sent);
+  all.set("back", query);
+  return [query, all];
+}
+
+function onOrder(event) {
+  const { elt, triggeringEvent } = event.detail;
+  if (search === null || elt.id === "facets") return;
+  if (triggeringEvent.timeStamp < latest) event.preventDefault(); // it waited while one was newer
+  else latest = triggeringEvent.timeStamp;
+}
+
+function onList(detail) {
+  const { elt } = detail;
+  const address = new URL(detail.path, location.href);
+  const sent = new URLSearchParams([...address.searchParams, ...detail.formData]);
+  const isAlone = elt === search && asked === shown;
+  const base = elt.closest("#facets") ? listed : shown;
+  const [query, all] = isAlone ? [sent, sent] : rebaseAll(sent, base);
+  asked = withoutPlace(new URLSearchParams(query));
+  detail.path = `${address.pathname}?${all}`;
+  detail.parameters = {};
+}
+
+// Going back loads the address anew: no answer may change it meanwhile.
+function onBack({ state }) {
+  if (!state?.htmx || search === null) return;
+  latest = Infinity;
+  clearTimeout(resting);
+  counting.abort();
+  htmx.trigger(search, "htmx:abort");
+}
+
+// What leads on from the table, with all that it is asked for, is of what was asked for last.
+function onWayOn({ target }) {
+  const link = target.closest("a[data-asked]");
+  if (link === null) return;
+  const address = new URL(link.href);
+  const query = rebase(address.searchParams, shown);
+  for (const name of ["limit", "count"]) query.delete(name); // which are the table's alone
+  address.search = query;
+  link.href = address;
+}
+
+// A menu that was opened meanwhile stays open, with what was typed into it.
+function keepMenu({ detail }) {
+  const { target, fragment } = detail;
+  for (const menu of target.querySelectorAll("details[id]")) {
+    fragment.querySelector(`#${menu.id}`)?.toggleAttribute("open", menu.open);
+  }
+  for (const field of target.querySelectorAll("input[id]")) {
+    const same = fragment.querySelector(`#${field.id}`);
+    if (same !== null) same.value = field.value;
+  }
+}
+
+document.addEventListener("click", onWayOn, true);
+window.addEventListener("popstate", onBack);
+document.addEventListener("htmx:oobBeforeSwap", keepMenu);
+document.addEventListener("htmx:confirm", onOrder);
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (detail.target.id === "list" && detail.failed) asked = shown;
+});
+
 // --- a search that is being typed: counted when it rests, one step back for all of it ---
 
 const REST = 500; // milliseconds after the last answer
@@ -294,13 +467,14 @@ let counting = new AbortController();
 const TYPING = "Docsheet-Typing"; // the header that says so
 
 function onRequest(event) {
-  const { elt, parameters, headers, triggeringEvent } = event.detail;
+  const { elt, target, parameters, headers, triggeringEvent } = event.detail;
   if (elt.id === "facets") return;
   clearTimeout(resting);
   counting.abort();
   if (parameters.sort === "") delete parameters.sort;
-  if (elt.id !== "search") return;
   if (parameters.keyword === "") delete parameters.keyword;
+  if (target.id === "list") onList(event.detail);
+  if (elt !== search) return;
   if (triggeringEvent.isComposing) event.preventDefault(); // no characters yet
   if (triggeringEvent.type !== "submit") headers[TYPING] = "true";
 }
@@ -309,7 +483,8 @@ function onAddress(event) {
   const { history, requestConfig } = event.detail;
   const wasTyped = isTyped;
   isTyped = TYPING in requestConfig.headers;
-  if (isTyped && wasTyped) history.type = "replace";
+  const isThere = history.path === location.pathname + location.search;
+  if (isThere || (isTyped && wasTyped)) history.type = "replace";
 }
 
 async function countAtRest() {
@@ -375,31 +550,38 @@ function readValue(element) {
   return /^[[{]/.test(text) ? undefined : text;
 }
 
-function addressOf(heading, value, isNot) {
-  const { path, equals = path } = heading.dataset;
-  const search = document.getElementById("search");
-  const query = new URLSearchParams(new FormData(search));
-  if (query.get("keyword") === "") query.delete("keyword");
+let cell = null; // the last one that was opened: its heading's data, and its value
+
+function addressOf({ heading, value }, isNot) {
+  const { path, equals = path } = heading;
+  const query = readShown(box.value);
   if (value === null) query.set(`${path}__exists`, isNot);
   else query.append(isNot ? `${path}__ne` : equals, value);
   return `${search.getAttribute("action")}?${query}`;
 }
 
-function openCell(cell, element) {
+function openCell(place, element) {
   const dialog = document.getElementById("cell");
-  const heading = [...cell.closest("table").tHead.rows].pop().cells[cell.cellIndex];
-  if (dialog === null || !heading.dataset.path || "odd" in cell.dataset) return;
-  if (element === cell && cell.querySelector("details, a + a")) return; // of several values none
+  const heading = [...place.closest("table").tHead.rows].pop().cells[place.cellIndex];
+  if (dialog === null || !heading.dataset.path || "odd" in place.dataset) return;
+  if (element === place && place.querySelector("details, a + a")) return; // of several values none
   const value = readValue(element);
   if (value === undefined || value?.length > LONGEST) return;
-  const [name, shown] = document.getElementById("cell-title").children;
+  const [name, text] = document.getElementById("cell-title").children;
   name.textContent = heading.innerText;
-  shown.textContent = element.innerText;
+  text.textContent = element.innerText;
+  cell = { heading: heading.dataset, value };
+  leadFromCell();
+  dialog.showModal();
+}
+
+function leadFromCell() {
+  if (cell === null) return;
+  const dialog = document.getElementById("cell");
   for (const link of dialog.querySelectorAll("a")) {
-    link.href = addressOf(heading, value, Boolean(link.dataset.not));
+    link.href = addressOf(cell, Boolean(link.dataset.not));
   }
   htmx.process(dialog);
-  dialog.showModal();
 }
 
 function onCell(event) {
@@ -444,9 +626,13 @@ function onSettle(event) {
   const { requestConfig } = event.detail;
   showTimes(event.target);
   showTicks();
-  const search = document.querySelector("#search [type=search]");
+  if (event.target.id === "list") {
+    asked = shown = readShown(asked.get("keyword"));
+    leadFromCell();
+  }
+  if (event.target.id === "facets") listed = new URLSearchParams(requestConfig.formData);
   const isWrong = document.querySelector("#faults [data-of=keyword]") !== null;
-  search?.setAttribute("aria-invalid", isWrong);
+  box?.setAttribute("aria-invalid", isWrong);
   const isLost = document.activeElement === document.body && event.target.id === "list";
   if (isLost) event.target.focus({ preventScroll: true });
   if (requestConfig && TYPING in requestConfig.headers) {
