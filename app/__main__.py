@@ -8,7 +8,9 @@ Only the command that runs is imported, so that each starts as quickly as it can
 
 import importlib
 import logging
+import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,8 +104,21 @@ def _settings(
     """Settings come from the environment and from .env; docs/operations.md explains each one."""
 
 
+def _open_standard_files() -> None:
+    """Where standard input, output or error is closed, `/dev/null` stands for it.
+
+    Else the next file or connection that is opened would have its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            file = Path(os.devnull).open(mode)  # noqa: SIM115  (for as long as the process lives)
+            os.set_inheritable(file.fileno(), True)
+            setattr(sys, name, file)
+
+
 def main() -> None:
     """The entry point of `docsheet`."""
+    _open_standard_files()
     find_packages_here()
     cli()
 

@@ -3,6 +3,7 @@
 Pure ASGI: a broken transfer stays broken.
 """
 
+import asyncio
 import itertools
 import logging
 import os
@@ -25,8 +26,9 @@ from app.api.problems import problem
 from app.api.proxies import Proxies
 from app.api.redaction import HIDDEN, has_credentials
 from app.api.routing import decode_path
-from app.errors import BadRequest, Fault, Forbidden, NotFound, RequestError
+from app.errors import BadRequest, Fault, Forbidden, NotFound, RequestError, Unavailable
 from app.settings import Settings
+from app.store.errors import MAY_HAVE_HAPPENED
 from app.transfers.traffic import Traffic
 
 SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
@@ -115,6 +117,10 @@ class Gate:
 
         try:
             await self._answer(scope, asked, receive, send_marked)
+        except asyncio.CancelledError:  # by the server, after the grace time
+            if state[STATUS]:
+                raise
+            await refuse(_make_stopped(scope), scope, receive, send_marked)
         finally:
             status = state[STATUS]
             if not status:
@@ -198,6 +204,13 @@ async def refuse(error: RequestError, scope: Scope, receive: Receive, send: Send
         await WebSocket(scope, receive, send).send_denial_response(problem(error, scope))
     else:
         await send({"type": "websocket.close", "code": 1008, "reason": error.title})
+
+
+def _make_stopped(scope: Scope) -> Unavailable:
+    detail = "The server is stopping, so this was broken off; try again soon."
+    if scope.get("method") in _WRITES:
+        detail += MAY_HAVE_HAPPENED
+    return Unavailable(detail)
 
 
 def _hide_token(scope: Scope) -> None:

@@ -11,10 +11,10 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -44,6 +44,8 @@ _log = logging.getLogger("docsheet.server")
 def serve(settings: Settings, console: Console) -> None:
     """Serves until SIGINT or SIGTERM; raises `StartError` for whatever prevents the start."""
     signal.signal(signal.SIGTERM, _leave)  # its default would end us before the database is closed
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # else `nohup` lets it be ignored
+        signal.signal(signal.SIGHUP, _terminate)
     allow_most()
     listening = _listen(settings)
     try:
@@ -114,8 +116,9 @@ def _require_administrator(settings: Settings) -> None:
 
 def _work(traffic: Traffic, settings: Settings, listening: socket.socket, report: Report) -> None:
     """What a worker does: serve, on the port and the database that its parent opened."""
-    # Ctrl-C reaches every process of the terminal; the parent tells us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, or its end, reaches every process of the terminal; the parent tells us.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     start_fork_server(settings.MODELS)
     application = importlib.import_module("app.application")
     try:
@@ -170,6 +173,11 @@ class Server(uvicorn.Server):
 
 def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """The end of the terminal: the same as SIGTERM, whoever handles that by now."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _open_embedded(settings: Settings) -> EmbeddedDatabase | None:
@@ -253,9 +261,17 @@ def _announce(
         *(("Not as declared", note) for note in describe_unserved(settings.MODELS)),
         ("Database", _describe_database(settings, embedded)),
     ]
-    for name, value in lines:
-        console.print(f"{name:<19} {value}")
-    sys.stdout.flush()
+    _show("".join(f"{name:<19} {value}\n" for name, value in lines), console)
+
+
+def _show(text: str, console: Console) -> None:
+    """Writes to standard output; where that fails (a closed pipe), it is given up."""
+    try:
+        console.file.write(text)
+        console.file.flush()
+    except OSError:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), console.file.fileno())
 
 
 def _list_resources(settings: Settings) -> str:

@@ -118,7 +118,7 @@ MISTAKES = frozenset(
 )
 _NOT_WRITTEN = frozenset({Code.UserWritesBlocked})  # nothing was written, for sure
 _LITERAL = ("__contains", "__startswith")  # filters whose patterns are made of literal text
-_MAY_HAVE_HAPPENED = " The write may have happened all the same: read before you repeat it."
+MAY_HAVE_HAPPENED = " The write may have happened all the same: read before you repeat it."
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def translate(
 def make_unavailable(reason: object, *, writing: bool = False) -> Unavailable:
     """503: no server answered, or none is primary."""
     _log.warning("the database can't be reached: %s", reason)
-    may = _MAY_HAVE_HAPPENED if writing else ""
+    may = MAY_HAVE_HAPPENED if writing else ""
     return Unavailable(
         "The database can't be reached, or has no primary at the moment; try again soon." + may
     )
@@ -240,7 +240,7 @@ def make_time_limit(*, writing: bool = False) -> TimeLimitExceeded | Unavailable
     if writing:
         return Unavailable(
             "The database didn't carry out the write in time (PRIMARY_WAIT_SECONDS); it may be "
-            "locked, or too few of its members may answer." + _MAY_HAVE_HAPPENED
+            "locked, or too few of its members may answer." + MAY_HAVE_HAPPENED
         )
     return TimeLimitExceeded(
         "The query took longer than the database may work on one (QUERY_TIME_LIMIT_SECONDS), so it "
@@ -269,7 +269,7 @@ def _make_unavailable_for_now(error: OperationFailure, *, writing: bool) -> Unav
     """503: whatever else the database reports, an operation killed or a disk full."""
     _log.warning("the database reports: %s", error)
     name = (error.details or {}).get("codeName") or f"error {error.code}"
-    may = _MAY_HAVE_HAPPENED if writing and error.code not in _NOT_WRITTEN else ""
+    may = MAY_HAVE_HAPPENED if writing and error.code not in _NOT_WRITTEN else ""
     return Unavailable(
         f"The database can't do this at the moment (it reports {name}); try again soon." + may
     )

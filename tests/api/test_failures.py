@@ -1,5 +1,6 @@
 """What routes raise becomes an answer, unless one has begun."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.failures import STATUS, Failures
+from app.api.middleware import Gate
+from app.settings import Settings
+from app.transfers.traffic import Traffic
 
 Sent = list[Message]
 
@@ -76,3 +80,45 @@ async def test_without_a_handler_for_all_others_they_go_on_untold(
     sent, scope = await ask(Failures({ValueError: tell_value}), error, after=after)
     assert (sent, scope["raised"]) == ([], error)
     assert "told" not in scope["state"]
+
+
+class TestTheServerStops:
+    """After the grace time it cancels what is under way."""
+
+    async def break_off(self, method: str, *, has_begun: bool = False) -> tuple[Sent, bool]:
+        """What is sent, and whether the request's task is cancelled."""
+        sent: Sent = []
+
+        async def hang(scope: Scope, receive: Receive, send: Send) -> None:
+            if has_begun:
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+            await asyncio.Event().wait()
+
+        async def receive() -> Message:
+            return {"type": "http.request"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        gate = Gate(hang, Settings(_env_file=None), Traffic())  # type: ignore[call-arg]
+        headers = [(b"host", b"localhost")]
+        scope = {"type": "http", "scheme": "http", "method": method, "path": "/users/import"}
+        scope |= {"raw_path": b"/users/import", "query_string": b"", "headers": headers}
+        request = asyncio.create_task(gate(scope, receive, send))
+        await asyncio.sleep(0)
+        request.cancel()
+        await asyncio.wait([request])
+        return sent, request.cancelled()
+
+    async def test_whoever_has_no_answer_is_told(self) -> None:
+        (start, body), cancelled = await self.break_off("POST")
+        assert (start["status"], cancelled) == (503, False)
+        assert (b"retry-after", b"5") in start["headers"]
+        assert b"The server is stopping" in body["body"]
+        assert b"The write may have happened all the same" in body["body"]
+        (_, body), _ = await self.break_off("GET")
+        assert b"may have happened" not in body["body"]
+
+    async def test_an_answer_that_has_begun_breaks(self) -> None:
+        (start,), cancelled = await self.break_off("GET", has_begun=True)
+        assert (start["status"], cancelled) == (200, True)

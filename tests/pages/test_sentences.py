@@ -39,6 +39,10 @@ CASES = {
         "应为日期，月份应为 1 到 12。"
     ),
     'must be a JSON object, such as {"name":"value"}.': '必须是 JSON 对象，如 {"name":"value"}。',
+    "The server is stopping, so this was broken off; try again soon. The write may have happened "
+    "all the same: read before you repeat it.": (
+        "服务器正在停止，这次请求已中断；请稍后再试。写入也许已经完成：重试之前请先查看。"
+    ),
     "A sentence: that nobody has translated.": "A sentence: that nobody has translated.",
     "": "",
 }

@@ -15,6 +15,7 @@ import pytest
 from app.serving.descriptors import allow_most
 from tests.support.mongod import require_mongod
 from tests.support.nursery import nursery
+from tests.support.ports import free_ports
 from tests.support.processes import find_processes
 from tests.support.server import DOCSHEET, ROOT, LiveServer
 from tests.support.waiting import LONGEST, wait_for
@@ -162,7 +163,30 @@ def until_gone(folder: Path) -> None:
     wait_for(lambda: not mongods_of(folder), otherwise="the mongod did not end")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("redirection", [">&- 2>&- <&-", "| true"])
+def test_a_server_whose_output_nobody_reads_serves(tmp_path: Path, redirection: str) -> None:
+    """It is closed, or goes into a pipe that is closed."""
+    (port,) = free_ports(1)
+    command = f"{DOCSHEET} serve & echo $! >pid; wait $!; echo $? >status"
+    environment = {**os.environ, "PORT": str(port), "MONGO_URI": "mongodb://127.0.0.1:1"}
+    environment["PRIMARY_WAIT_SECONDS"] = "1"
+    shell = subprocess.Popen(
+        ["bash", "-c", f"( {command} ) {redirection}"], cwd=tmp_path, env=environment
+    )
+    wait_for(lambda: answers(port))
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    shell.wait(LONGEST)
+    assert (tmp_path / "status").read_text() == "0\n"
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_ends_server_and_mongod(tmp_path: Path, number: signal.Signals) -> None:
     with embedded(tmp_path) as server:
         assert len(mongods_of(tmp_path)) == 1
@@ -173,7 +197,8 @@ def test_signal_ends_server_and_mongod(tmp_path: Path, number: signal.Signals) -
             == 201
         )
         server.process.send_signal(number)
-        assert server.process.wait(LONGEST) in (0, -number, 128 + number)
+        ends = (0,) if number == signal.SIGHUP else (0, -number, 128 + number)
+        assert server.process.wait(LONGEST) in ends
         assert "Traceback" not in server.log
         until_gone(tmp_path)
 
