@@ -16,6 +16,7 @@
         ├── Gone                   410
         ├── PreconditionFailed     412
         ├── TooLarge               413
+        ├── AddressTooLong         414
         ├── UnsupportedMedia       415
         ├── Invalid                422
         ├── TooManyRequests        429, with Retry-After
@@ -158,6 +159,12 @@ class TooLarge(RequestError):
     """The body is larger than the limit."""
 
     status, title, problem = 413, "Content Too Large", "too-large"
+
+
+class AddressTooLong(RequestError):
+    """The address has more characters than are read."""
+
+    status, title = 414, "URI Too Long"
 
 
 class UnsupportedMedia(RequestError):

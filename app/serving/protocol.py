@@ -16,13 +16,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.headers import ALWAYS
 from app.api.relay import TRANSPORT
-from app.errors import BadRequest, RequestError, Unavailable
+from app.errors import AddressTooLong, BadRequest, RequestError, Unavailable
 from app.serving.descriptors import Places
 
 _log = logging.getLogger("docsheet.access")
 _request_line = re.compile(rb"([A-Z]+) ([^ ]+) (HTTP/1\.[01])").fullmatch
 _is_key = re.compile(rb"[A-Za-z0-9+/]{22}==").fullmatch  # 16 bytes
 _places = Places()
+LONGEST = 65_535  # characters of an address: httptools reads no more
 
 
 def _is_handshake(method: str, headers: list[tuple[bytes, bytes]]) -> bool:
@@ -68,11 +69,21 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         cast("dict[str, Any]", self.scope)[TRANSPORT] = self.transport
 
+    def on_url(self, url: bytes) -> None:
+        """Takes a piece of the address; raises `ValueError` past the longest."""
+        super().on_url(url)
+        if len(self.url) > LONGEST:
+            raise ValueError("the address is too long")
+
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP with a problem (RFC 9457), as everything else."""
+        error: RequestError = BadRequest("This is no HTTP request that can be read.")
+        if len(getattr(self, "url", b"")) > LONGEST:
+            detail = f"The address has more than {LONGEST:,} characters; ask in several requests."
+            error = AddressTooLong(detail)
         request_id = secrets.token_hex(8)
-        _log.info("unreadable 400 %s %s", request_id, msg)
-        self._end(BadRequest("This is no HTTP request that can be read."), request_id)
+        _log.info("unreadable %d %s %s", error.status, request_id, msg)
+        self._end(error, request_id)
 
     def _end(self, error: RequestError, request_id: str = "") -> None:
         """Answers with an error, whatever was asked for, and ends the connection."""

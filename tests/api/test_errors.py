@@ -133,6 +133,14 @@ def test_what_is_no_http_is_a_problem_too(server: LiveServer, sent: bytes) -> No
     assert server.logged(request_id.decode())
 
 
+def test_an_address_that_is_too_long_says_so(server: LiveServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"GET /users/?name=" + b"x" * 66_000)  # its end is not waited for
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 414 URI Too Long\r\n")
+    assert "65,535 characters" in json.loads(body)["detail"]
+
+
 async def test_what_nobody_expected_is_told_without_its_trace(
     mock_http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
