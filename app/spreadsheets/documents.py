@@ -77,22 +77,32 @@ class DocumentReader:
             yield Rows(numbers, documents)
 
     def _lines(self) -> Iterator[Piece]:
-        number, rest = 0, b""
+        number = size = 0
+        pieces: list[bytes] = []  # of the line that has not ended, and its size so far
         while block := self._file.read(_BLOCK):
-            text = rest + block
+            pieces.append(block)
+            size += len(block)
+            if b"\n" not in block:
+                self._check_size(number + 1, size)
+                continue
+            text = b"".join(pieces)
             has_long = _LONG in text.translate(_DIGITS)
             *lines, rest = text.split(b"\n")
             for line in lines:
                 number += 1
                 if line and not line.isspace():
                     yield number, _line(line, has_long), len(line)
-            if len(rest) > self._limits.record:
-                raise BadRequest(
-                    f"Line {number + 1} has more than {self._limits.record:,} bytes, more than any "
-                    "document can have."
-                )
+            pieces, size = [rest], len(rest)
+        rest = b"".join(pieces)
         if rest and not rest.isspace():
             yield number + 1, _line(rest, True), len(rest)
+
+    def _check_size(self, number: int, size: int) -> None:
+        if size > self._limits.record:
+            raise BadRequest(
+                f"Line {number} has more than {self._limits.record:,} bytes, more than any "
+                "document can have."
+            )
 
     def _elements(self) -> Iterator[Piece]:
         text = _Text(self._file, self._limits.record)

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from app.errors import BadRequest
 
 _CHUNK = 1024 * 1024  # bytes
+LINE = 64 * 1024 * 1024  # bytes of a line, of which no row has as many
 _HEAD = 4096  # bytes that show whether every second one is zero
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -130,5 +131,16 @@ def _ends_as_letter(sign: str) -> bool:
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a file; raises `BadRequest` for a line that no memory should hold."""
+    size = 0  # of the line that has not ended
     while chunk := file.read(_CHUNK):
+        size += len(chunk)
+        end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
+        if end >= 0:
+            size = len(chunk) - end
+        if size > LINE:
+            raise BadRequest(
+                f"A line of the file has more than {LINE:,} bytes, more than any row can have; is "
+                "this file really a CSV?"
+            )
         yield chunk

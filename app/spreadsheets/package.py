@@ -22,6 +22,7 @@ from app.spreadsheets.workbook import number_name
 CHUNK = 64 * 1024  # bytes of XML parsed at a time
 TOKEN = 4 * MIB  # bytes of one tag, which expat holds in memory
 PARTS = 10_000  # of one package
+DEEPEST = 1_000  # tags that are open at once, of each of which expat holds a little
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # [MS-OFFCRYPTO] 2.3.4.4
@@ -36,6 +37,7 @@ _decimals = re.compile(r"[#0,?]*0(?:\.(0+))?(E\+0+)?").fullmatch
 
 Start = Callable[[str, list[str]], object]
 End = Callable[[str], object]
+Depth = Callable[[], int]  # how many tags are open
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,15 @@ class Package:
             pass
 
     def walk(
-        self, part: str, start: Start, end: End, text: Callable[[str], object] | None = None
+        self,
+        part: str,
+        start: Start,
+        end: End,
+        text: Callable[[str], object] | None = None,
+        depth: Depth | None = None,
     ) -> Iterator[None]:
         """Walks through a part, a piece at a time: the handlers were called for what was read."""
-        parser = PartParser(part, start, end, text)
+        parser = PartParser(part, start, end, text, depth)
         for chunk in self.chunks(part):
             parser.feed(chunk)
             yield
@@ -229,12 +236,23 @@ class Package:
 
 
 class PartParser:
-    """Expat for one part, of which nothing is trusted; raises `BadRequest` for what is broken."""
+    """Expat for one part, of which nothing is trusted; raises `BadRequest` for what is broken.
+
+    `depth` is for handlers that are called often, and count the open tags themselves.
+    """
 
     def __init__(
-        self, part: str, start: Start, end: End, text: Callable[[str], object] | None = None
+        self,
+        part: str,
+        start: Start,
+        end: End,
+        text: Callable[[str], object] | None = None,
+        depth: Depth | None = None,
     ) -> None:
+        if depth is None:
+            start, end, depth = _count_depth(start, end)
         self._part = part
+        self._depth = depth
         self._given = 0  # bytes
         self._parser: Any = expat.ParserCreate()
         self._parser.ordered_attributes = True
@@ -253,6 +271,11 @@ class PartParser:
             raise BadRequest(
                 f"A tag in {self._part} of the workbook is longer than {TOKEN:,} bytes."
             )
+        if self._depth() > DEEPEST:
+            raise BadRequest(
+                f"In {self._part} of the workbook more than {DEEPEST:,} tags are inside of each "
+                "other, which no program writes."
+            )
 
     def finish(self) -> None:
         """Says that the part has ended."""
@@ -265,6 +288,23 @@ class PartParser:
             raise make_read_error(
                 f"{self._part}: {expat.errors.messages[error.code]}, line {error.lineno}"
             ) from None
+
+
+def _count_depth(start: Start, end: End) -> tuple[Start, End, Depth]:
+    """The same handlers, and how many tags are open."""
+    depth = 0
+
+    def begin(name: str, attributes: list[str]) -> None:
+        nonlocal depth
+        depth += 1
+        start(name, attributes)
+
+    def finish(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        end(name)
+
+    return begin, finish, lambda: depth
 
 
 def make_read_error(why: object) -> BadRequest:

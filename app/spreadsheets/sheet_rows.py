@@ -11,7 +11,7 @@ from itertools import chain
 from openpyxl.cell.cell import ERROR_CODES
 
 from app.spreadsheets.cell import DATE, Broken, Cell, Serial, Shown
-from app.spreadsheets.package import TOKEN, make_read_error
+from app.spreadsheets.package import TOKEN, Depth, End, Start, make_read_error
 from app.spreadsheets.plain_rows import (
     PlainCell,
     find_end,
@@ -163,7 +163,7 @@ class ParsedSheet:
     def __init__(self, cells: CellMaker, number: int) -> None:
         self.pieces: list[str] = []  # of the text that is being read
         self._done: list[Row] = []
-        self.begin, self.end = self._handlers(cells, number)
+        self.begin, self.end, self.depth = self._handlers(cells, number)
 
     @property
     def size(self) -> int:
@@ -178,7 +178,7 @@ class ParsedSheet:
 
     def _handlers(  # noqa: C901 - what it calls would cost a call for each tag
         self, cells: CellMaker, number: int
-    ) -> tuple[Callable[[str, list[str]], None], Callable[[str], None]]:
+    ) -> tuple[Start, End, Depth]:
         """Closures, for they are called some ten times for each cell."""
         pieces, done = self.pieces, self._done
         positions = Positions()
@@ -189,10 +189,12 @@ class ParsedSheet:
         kind = style = raw = ""
         text: str | None = None
         has_formula = phonetic = False
+        depth = 0
 
         def begin(name: str, attributes: list[str]) -> None:
             nonlocal prefix, CELL, VALUE, TEXT_TAG, ROW, FORMULA, PHONETIC
-            nonlocal row, number, position, kind, style, raw, text, has_formula, phonetic
+            nonlocal row, number, position, kind, style, raw, text, has_formula, phonetic, depth
+            depth += 1
             if name == CELL:
                 kind = style = raw = ""
                 text = None
@@ -229,7 +231,8 @@ class ParsedSheet:
                 FORMULA, PHONETIC = prefix + "f", prefix + "rPh"
 
         def end(name: str) -> None:
-            nonlocal raw, text, phonetic
+            nonlocal raw, text, phonetic, depth
+            depth -= 1
             if name == TEXT_TAG:
                 if not phonetic:
                     read = pieces[0] if len(pieces) == 1 else "".join(pieces)
@@ -256,7 +259,7 @@ class ParsedSheet:
             elif name == PHONETIC:
                 phonetic = False
 
-        return begin, end
+        return begin, end, lambda: depth
 
 
 def column_of(letters: str) -> int:

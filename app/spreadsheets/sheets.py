@@ -99,7 +99,8 @@ class XlsxReader:
         plain = PlainSheet(chunks, cells)
         yield from plain
         parsed = ParsedSheet(cells, plain.number)
-        parser = PartParser(sheet.part, parsed.begin, parsed.end, parsed.pieces.append)
+        begin, end, depth = parsed.begin, parsed.end, parsed.depth
+        parser = PartParser(sheet.part, begin, end, parsed.pieces.append, depth)
         for chunk in chain([plain.rest], chunks):
             parser.feed(chunk)
             yield from parsed.take()

@@ -48,9 +48,11 @@ class SharedStrings:
         pieces: list[str] = []
         parts: list[str] = []
         phonetic = False
+        depth = 0
 
         def start(name: str, attributes: list[str]) -> None:
-            nonlocal phonetic
+            nonlocal phonetic, depth
+            depth += 1
             name = name.rpartition(":")[2]
             if name == "t":
                 pieces.clear()
@@ -60,7 +62,8 @@ class SharedStrings:
                 phonetic = True
 
         def end(name: str) -> None:
-            nonlocal phonetic
+            nonlocal phonetic, depth
+            depth -= 1
             name = name.rpartition(":")[2]
             if name == "t":
                 if not phonetic:
@@ -70,7 +73,7 @@ class SharedStrings:
             elif name == "rPh":
                 phonetic = False
 
-        for _ in package.walk(part, start, end, pieces.append):
+        for _ in package.walk(part, start, end, pieces.append, lambda: depth):
             if sum(map(len, pieces)) + sum(map(len, parts)) > package.longest_text:
                 raise make_read_error(
                     "a text of its shared strings is longer than any cell can hold"

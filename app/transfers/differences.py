@@ -166,7 +166,8 @@ class Differences:
         if isinstance(cell, Cut):
             return True  # only its beginning is here, by which nobody can tell
         if type(cell) is str:
-            return self._texts[type(value)](value) == cell
+            text = self._texts[type(value)](value)
+            return text == cell or _is_saved_so(text, cell, value)
         if type(cell) is bool:
             return value is cell
         if isinstance(cell, Serial):
@@ -183,6 +184,21 @@ class Differences:
         else:
             return False
         return abs((local - _EPOCH) / _DAY - days) < _MILLISECOND
+
+
+def _is_saved_so(text: str, cell: str, value: Any) -> bool:
+    """Whether spreadsheets save a text as another one, for a number or for its line ends."""
+    if type(value) is float:
+        number = _read_number(cell)
+        return number is not None and _is_number(number, value)
+    return "\r\n" in text and text.replace("\r\n", "\n") == cell
+
+
+def _read_number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
 
 
 def _is_number(cell: float, value: Any) -> bool:

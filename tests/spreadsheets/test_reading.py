@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.errors import BadRequest, RequestError, TooLarge, UnsupportedMedia
+from app.spreadsheets.encodings import LINE
 from app.spreadsheets.format import Limits, ReadOptions, Unreadable
 from app.spreadsheets.formats import FORMATS
 from app.spreadsheets.reading import find_format, open_reader
@@ -143,6 +144,10 @@ def test_a_csv_that_cannot_be_read_says_why_and_where(data: bytes, detail: str) 
     error = refused(data, limits=SMALL)
     assert isinstance(error, BadRequest)
     assert detail in error.detail
+
+
+def test_a_line_of_a_csv_that_no_memory_should_hold() -> None:
+    assert "A line of the file has more than" in refused(b"a,b\n" + b"," * (LINE + 2**20)).detail
 
 
 @pytest.mark.parametrize("format", ["csv", "ndjson", "json"])

@@ -252,6 +252,31 @@ def test_shared_and_rich_texts_prefixes_errors_and_formulas() -> None:
         assert [type(cell) for cell in found[1][2]] == [Broken, int, Broken]
 
 
+def test_a_workbook_may_name_shared_strings_that_it_has_not() -> None:
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(made(sheet_of(HEADER)))) as old,
+        zipfile.ZipFile(file, "w") as new,
+    ):
+        for name in old.namelist():
+            if name != "xl/strings.xml":
+                new.writestr(name, old.read(name))
+    assert read(file.getvalue())[0] == ["a", "b"]
+
+
+def test_dates_in_iso_8601_are_dates_and_pairs_of_surrogates_are_characters() -> None:
+    rows = (
+        '<row><c t="d"><v>2026-01-02T12:00:00.000</v></c><c t="d"><v>1899-12-31</v></c></row>'
+        '<row><c t="d"><v>2026-01-02T12:00:00Z</v></c><c t="d"><v>soon</v></c></row>'
+        '<row><c t="str"><v>_xD83D__xDE00_</v></c><c t="str"><v>_xDE00_</v></c></row>'
+    )
+    assert cells(made(sheet_of(HEADER + rows))) == [
+        [Serial(46024.5), Serial(1)],
+        ["2026-01-02T12:00:00Z", "soon"],
+        ["\U0001f600", "\ude00"],
+    ]
+
+
 def test_shared_strings_past_the_limit_are_read_from_disk() -> None:
     def fill(book: openpyxl.Workbook) -> None:
         assert book.active is not None
@@ -359,6 +384,9 @@ BOMB = '<!DOCTYPE w [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
         (made(sheet_of(f'<row><c t="str{"x" * 5_000_000}"/></row>')), "longer than"),
         (made(sheet_of(f"<row><c t=\"str\"><v>{'x' * 20_000_000}</v></c></row>")), "longer than"),
         (made(sheet_of(HEADER), f"<si><t>{'x' * 20_000_000}</t></si>"), "longer than"),
+        (made(sheet_of(HEADER).partition("</sheetD")[0] + "<a>" * 100_000), "inside of each other"),
+        (made(sheet_of(HEADER), "<si>" * 100_000), "inside of each other"),
+        (made(sheet_of(HEADER), **{"xl/styles.xml": "<a>" * 100_000}), "inside of each other"),
     ],
 )  # fmt: skip
 def test_a_workbook_that_cannot_be_read_says_why(data: bytes, detail: str) -> None:

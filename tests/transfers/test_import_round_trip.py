@@ -310,6 +310,15 @@ def test_a_file_that_lacks_what_the_model_adds_is_unchanged_when_it_is_sent_agai
     assert (report.unchanged, report.failed) == (1, 0)
 
 
+def test_what_spreadsheets_save_otherwise_is_the_same(connection: Connection) -> None:
+    before = fill(connection, [{"text": "a\r\nb", "real": 1 / 3, "anything": 2.0}])
+    key = decode(before[0])["_id"]
+    for text, real, counts in (("a\nb", "0.333333333333333", (1, 0)), ("a\nc", "0.3333", (0, 1))):
+        data = f'_id,text,real,anything\n{key},"{text}",{real},2'.encode()
+        report = run(connection, data, format="csv", mode="upsert").report
+        assert (report.unchanged, report.updated) == counts
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_empty_collection_gets_equal_documents(connection: Connection, format: str) -> None:
     @FAST
