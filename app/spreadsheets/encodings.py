@@ -15,8 +15,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ZIP = b"PK\x03\x04"
 _SURELY = 100  # Chinese characters more than others, after which nothing else is looked for
 _WEIGHT = 5  # of a character without a meaning: Chinese texts have hardly any
+_LOOKED_AT = 1_000  # characters of a chunk of which the rare ones are counted
+_FEW = 7  # characters that may all be rare, as those of one name
+_RARE_SHARE = 0.8  # of the characters: texts in traditional characters have some 0.6
 _foreign = re.compile(r"[^\0-\x7f]").findall
 _beside_letters = re.compile(r"(?<=[A-Za-z])[^\0-\x7f]|[^\0-\x7f](?=[A-Za-z])").findall
 _private = re.compile(r"[\ue000-\uf8ff]").findall
@@ -34,6 +38,10 @@ def find_encoding(file: BinaryIO) -> str:
     head = file.read(_HEAD)
     if not head:
         raise BadRequest("The file is empty: it has no bytes at all.")
+    if head.startswith(_ZIP):
+        raise BadRequest(
+            "This file is no CSV but a ZIP file, as a workbook is; a workbook must be named .xlsx."
+        )
     encoding = _find_mark(head) or _find_wide(head)
     for candidate in (encoding,) if encoding else ("utf-8", "gb18030"):
         if _decodes(file, candidate) and (candidate != "gb18030" or _is_chinese(file)):
@@ -110,18 +118,33 @@ def _is_chinese(file: BinaryIO) -> bool:
     """Whether what GB18030 makes of the bytes are texts: it decodes most of Windows-1252 as well.
 
     There an accented letter and the one after it, as in `Müller`, become one rare character in the
-    middle of a word; Big5 becomes characters without a meaning.
+    middle of a word; Big5 becomes characters without a meaning; Shift-JIS and Windows-1251 become
+    characters that are hardly ever used.
     """
     decoder = codecs.getincrementaldecoder("gb18030")()
     file.seek(0)
-    odd = all_of_them = 0
+    odd = all_of_them = rare = looked_at = 0
     for chunk in _chunks(file):
         text = decoder.decode(chunk)
-        all_of_them += len(_foreign(text))
+        foreign = _foreign(text)
+        all_of_them += len(foreign)
+        sample = foreign[:_LOOKED_AT]
+        looked_at += len(sample)
+        rare += sum(map(_is_rare, sample))
         odd += _WEIGHT * len(_private(text)) + sum(map(_ends_as_letter, _beside_letters(text)))
         if all_of_them - 2 * odd > _SURELY:
             break
+    if looked_at >= _FEW and rare > _RARE_SHARE * looked_at:
+        return False
     return not odd or 2 * odd < all_of_them
+
+
+def _is_rare(sign: str) -> bool:
+    """Whether a character is none of the 3,755 most frequent of GB 2312, and no sign of its."""
+    encoded = sign.encode("gb18030")
+    is_first_level = len(encoded) == 2 and 0xB0 <= encoded[0] <= 0xD7 and encoded[1] > 0xA0
+    is_sign = len(encoded) == 2 and 0xA1 <= encoded[0] <= 0xA9 and encoded[1] > 0xA0
+    return not is_first_level and not is_sign
 
 
 def _ends_as_letter(sign: str) -> bool:

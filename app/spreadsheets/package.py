@@ -25,6 +25,7 @@ PARTS = 10_000  # of one package
 DEEPEST = 1_000  # tags that are open at once, of each of which expat holds a little
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ZIP = b"PK"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # [MS-OFFCRYPTO] 2.3.4.4
 _BROKEN = "The workbook is broken or was cut off: {0}. Save it again as .xlsx and send it whole."
 # The built-in formats of numbers, and those of dates (ECMA-376, 18.8.30).
@@ -59,7 +60,7 @@ class Package:
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise make_read_error(error) from None
+            raise make_read_error(_explain_no_zip(file) or error) from None
         self._names = {info.filename.lower(): info for info in self._zip.infolist()}
         self._check_sizes()
         self._refuse_others()
@@ -344,6 +345,14 @@ def _format(built_in: int, code: str | None) -> int | None:
         return GENERAL
     places = len(digits[1] or "")
     return SCIENTIFIC - places if digits[2] else places
+
+
+def _explain_no_zip(file: BinaryIO) -> str:
+    """What is wrong with a file that has not even the begin of a workbook."""
+    file.seek(0)
+    if file.read(len(_ZIP)) == _ZIP:
+        return ""
+    return "it is no ZIP file, as a workbook is; a CSV must be named .csv"
 
 
 def _refuse_ole(file: BinaryIO) -> None:

@@ -47,7 +47,19 @@ def test_the_encoding_is_found(encoding: str) -> None:
     assert read(TEXT.encode(encoding)) == (["姓名", "年龄"], ROWS)
 
 
-@pytest.mark.parametrize("text", ["喆", "王瑄", "A4 喆", "陳水扁 體育", "Ö王", "王小明 naïve"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "喆",
+        "王瑄",
+        "A4 喆",
+        "陳水扁 體育",
+        "繁體中文測試，電腦軟體",
+        "喆瑄淼鑫垚",
+        "Ö王",
+        "王小明 naïve",
+    ],
+)
 def test_rare_characters_are_read_as_chinese(text: str) -> None:
     assert read(f"a\n{text}\n".encode("gb18030"))[1] == [(2, [text])]
 
@@ -60,6 +72,8 @@ def test_rare_characters_are_read_as_chinese(text: str) -> None:
         ("Málaga Peñón", "latin-1"),
         ("José,", "cp1252"),
         ("中華民國臺灣台北市信義區", "big5"),
+        ("日本語テキスト", "shift-jis"),
+        ("Екатеринбург ул", "cp1251"),
     ],
 )
 def test_what_other_encodings_have_written_is_not_read_as_chinese(text: str, encoding: str) -> None:
@@ -138,6 +152,7 @@ def test_exactly_what_the_export_has_guarded_loses_its_mark() -> None:
         (b"a\n" + b"x" * 2_000, "a cell has more than 1,000 characters"),
         (",".join(map(str, range(20_000))).encode(), "The first row has 20,000 titles"),
         (b"a,b\n1,\xff\xff\xff\n", "no text in UTF-8 or GB18030"),
+        (b"PK\x03\x04\x14\0", "is no CSV but a ZIP file"),
     ],
 )
 def test_a_csv_that_cannot_be_read_says_why_and_where(data: bytes, detail: str) -> None:

@@ -361,7 +361,7 @@ BOMB = '<!DOCTYPE w [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
     ("data", "detail"),
     [
         (b"", "no bytes at all"),
-        (b"name,email\n", "broken or was cut off"),
+        (b"name,email\n", "a CSV must be named .csv"),
         (made(sheet_of(HEADER))[:-30], "broken or was cut off"),
         (made(ENTITY + sheet_of(HEADER)), "entities"),
         (made(BOMB + sheet_of(HEADER.replace(">a<", ">&b;<"))), "entities"),
