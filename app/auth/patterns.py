@@ -1,6 +1,7 @@
 """The regular expressions of rules: MongoDB alone knows which it takes (PCRE2)."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from app.auth.documents import Role
@@ -21,9 +22,10 @@ def trust(name: str, pattern: str) -> str:
 
 
 def judge_by(connection: Connection) -> Judge:
-    """What asks this database for each; it waits for no loop."""
+    """What asks this database for each, once; it waits for no loop."""
     roles = connection.collection(ROLES)
 
+    @cache
     def judge(name: str, pattern: str) -> str:
         condition = {"$and": [_NONE, {"name": ignore_case(pattern)}]}
         try:
