@@ -1,6 +1,6 @@
 """What the routes of a resource say of themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from app.api.descriptions import (
@@ -23,9 +23,15 @@ from app.spreadsheets.format import Format
 from app.spreadsheets.formats import FORMATS
 
 _ACTIONS: dict[str, Action] = {  # by the first word of an operation's name
-    "list": "read", "read": "read", "create": "create", "replace": "update", "patch": "update",
-    "delete": "delete", "export": "export", "import": "import",
-}  # fmt: skip
+    "list": "read",
+    "read": "read",
+    "create": "create",
+    "replace": "update",
+    "patch": "update",
+    "delete": "delete",
+    "export": "export",
+    "import": "import",
+}
 _TAGS = "ETags, with commas, or *."
 _IF_MATCH = describe_in_header(
     "If-Match", f"Only if the document is in one of these states: {_TAGS}"
@@ -36,58 +42,58 @@ _IF_NONE_MATCH = describe_in_header(
 _CONDITIONS = (_IF_MATCH, _IF_NONE_MATCH)
 _WRITE = (400, 403, 404, 405, 409, 412, 413, 415, 422, 501, 503)
 _AFFECTED_REFERENCE: Schema = {"$ref": "#/components/schemas/Affected"}
-_OF_MANY: dict[str, Schema] = {"Affected": AFFECTED, "AffectedProblem": AFFECTED_PROBLEM}
+_AFFECTED_SCHEMAS: dict[str, Schema] = {
+    "Affected": AFFECTED,
+    "AffectedProblem": AFFECTED_PROBLEM,
+}
+_AFFECTED_ANSWERS = {200: Answer("What was written.", {JSON: _AFFECTED_REFERENCE})}
 _OCTETS: Schema = {"type": "string", "format": "binary"}
 
 
 def of_list(compiler: Compiler) -> Description:
     """`GET /users/`."""
-    name, path = compiler.resource.name, f"/{compiler.resource.address}/"
     page = Answer(
         "A page of documents.",
-        {JSON: Model(name, "Stored", many=True)},
+        {JSON: Model(compiler.resource.name, "Stored", many=True)},
         ("Link", "X-Total-Count", "X-Count-Strategy"),
     )
     return _describe(
-        compiler, "get", path, "list", "List documents", {200: page},
-        (400, 422, 503), describe_in_query(compiler, "list"),
-    )  # fmt: skip
+        compiler,
+        "get",
+        _collection_path(compiler),
+        "list",
+        summary="List documents",
+        answers={200: page},
+        problems=(400, 422, 503),
+        parameters=describe_in_query(compiler, "list"),
+    )
 
 
 def of_collection(compiler: Compiler) -> list[Description]:
     """`/users/`: a list; a new document, unless the resource is only read."""
-    name, path = compiler.resource.name, f"/{compiler.resource.address}/"
-    created = Answer(
-        "The new document; of an array the documents in its order, without the headers.",
-        {JSON: Model(name, "Stored", either=True)},
-        ("ETag", "Location"),
+    return _describe_possible(
+        compiler,
+        {"read": [of_list], "create": [_create], "update": [_patch_many], "delete": [_delete_many]},
     )
-    affected = {200: Answer("What was written.", {JSON: _AFFECTED_REFERENCE})}
-    patch: Content = {MERGE_PATCH: Model(name, "Patch"), JSON: Model(name, "Patch")}
-    described = [of_list(compiler)] if _is_possible(compiler, "read") else []
-    if _is_possible(compiler, "create"):
-        described.append(_describe(
-            compiler, "post", path, "create", "Create a document, or up to 1,000 at once",
-            {201: created}, (400, 403, 405, 409, 413, 415, 422, 503),
-            body={JSON: Model(name, either=True)},
-        ))  # fmt: skip
-    if _is_possible(compiler, "update"):
-        described.append(_describe_many(_describe(
-            compiler, "patch", path, "patch_many", "Change every document that matches", affected,
-            (400, 403, 405, 409, 412, 413, 415, 422, 503),
-            describe_in_query(compiler, "many"), patch,
-        )))  # fmt: skip
-    if _is_possible(compiler, "delete"):
-        described.append(_describe_many(_describe(
-            compiler, "delete", path, "delete_many", "Delete every document that matches",
-            affected, (400, 403, 405, 409, 412, 422, 503), describe_in_query(compiler, "many"),
-        )))  # fmt: skip
-    return described
 
 
-def _describe_many(description: Description) -> Description:
-    """The same with the schemas of what is written to many documents, whole or in part."""
-    return replace(description, problem="AffectedProblem", schemas=_OF_MANY)
+def of_document(compiler: Compiler) -> list[Description]:
+    """`/users/{_id}`: one document; its writes, unless the resource is only read."""
+    return _describe_possible(
+        compiler, {"read": [_read], "update": [_replace, _patch], "delete": [_delete]}
+    )
+
+
+def _describe_possible(
+    compiler: Compiler, described: Mapping[Action, list[Callable[[Compiler], Description]]]
+) -> list[Description]:
+    """What the caller may have of the operations of each action."""
+    return [
+        describe(compiler)
+        for action, operations in described.items()
+        if _is_possible(compiler, action)
+        for describe in operations
+    ]
 
 
 def _is_possible(compiler: Compiler, action: Action) -> bool:
@@ -97,39 +103,138 @@ def _is_possible(compiler: Compiler, action: Action) -> bool:
     return is_offered and compiler.view.rights.may(action)
 
 
-def of_document(compiler: Compiler) -> list[Description]:
-    """`/users/{_id}`: one document; its writes, unless the resource is only read."""
-    name, path = compiler.resource.name, f"/{compiler.resource.address}/{{_id}}"
+def _create(compiler: Compiler) -> Description:
+    name = compiler.resource.name
+    created = Answer(
+        "The new document; of an array the documents in its order, without the headers.",
+        {JSON: Model(name, "Stored", either=True)},
+        ("ETag", "Location"),
+    )
+    return _describe(
+        compiler,
+        "post",
+        _collection_path(compiler),
+        "create",
+        summary="Create a document, or up to 1,000 at once",
+        answers={201: created},
+        problems=(400, 403, 405, 409, 413, 415, 422, 503),
+        body={JSON: Model(name, either=True)},
+    )
+
+
+def _patch_many(compiler: Compiler) -> Description:
+    described = _describe(
+        compiler,
+        "patch",
+        _collection_path(compiler),
+        "patch_many",
+        summary="Change every document that matches",
+        answers=_AFFECTED_ANSWERS,
+        problems=(400, 403, 405, 409, 412, 413, 415, 422, 503),
+        parameters=describe_in_query(compiler, "many"),
+        body=_patch_body(compiler),
+    )
+    return _with_affected(described)
+
+
+def _delete_many(compiler: Compiler) -> Description:
+    described = _describe(
+        compiler,
+        "delete",
+        _collection_path(compiler),
+        "delete_many",
+        summary="Delete every document that matches",
+        answers=_AFFECTED_ANSWERS,
+        problems=(400, 403, 405, 409, 412, 422, 503),
+        parameters=describe_in_query(compiler, "many"),
+    )
+    return _with_affected(described)
+
+
+def _with_affected(description: Description) -> Description:
+    """The same with the schemas of what is written to many documents, whole or in part."""
+    return replace(description, problem="AffectedProblem", schemas=_AFFECTED_SCHEMAS)
+
+
+def _read(compiler: Compiler) -> Description:
+    shown: Content = {JSON: Model(compiler.resource.name, "Stored")}
+    return _describe(
+        compiler,
+        "get",
+        _document_path(compiler),
+        "read",
+        summary="Read one document",
+        answers={
+            200: Answer("The document.", shown, ("ETag",)),
+            304: Answer("The client has this document already.", headers=("ETag",)),
+        },
+        problems=(400, 404, 412, 422, 503),
+        parameters=[*_key_and_conditions(compiler), *of_parameters(compiler, "read")],
+    )
+
+
+def _replace(compiler: Compiler) -> Description:
+    return _describe(
+        compiler,
+        "put",
+        _document_path(compiler),
+        "replace",
+        summary="Replace a document",
+        answers=_changed(compiler),
+        problems=_WRITE,
+        parameters=_key_and_conditions(compiler),
+        body={JSON: Model(compiler.resource.name)},
+    )
+
+
+def _patch(compiler: Compiler) -> Description:
+    return _describe(
+        compiler,
+        "patch",
+        _document_path(compiler),
+        "patch",
+        summary="Change a document",
+        answers=_changed(compiler),
+        problems=_WRITE,
+        parameters=_key_and_conditions(compiler),
+        body=_patch_body(compiler),
+    )
+
+
+def _delete(compiler: Compiler) -> Description:
+    return _describe(
+        compiler,
+        "delete",
+        _document_path(compiler),
+        "delete",
+        summary="Delete a document",
+        answers={204: Answer("It is deleted.")},
+        problems=(400, 403, 404, 405, 409, 412, 422, 501, 503),
+        parameters=_key_and_conditions(compiler),
+    )
+
+
+def _changed(compiler: Compiler) -> dict[int, Answer]:
+    shown: Content = {JSON: Model(compiler.resource.name, "Stored")}
+    return {200: Answer("The document as it is now.", shown, ("ETag",))}
+
+
+def _patch_body(compiler: Compiler) -> Content:
+    patch = Model(compiler.resource.name, "Patch")
+    return {MERGE_PATCH: patch, JSON: patch}
+
+
+def _collection_path(compiler: Compiler) -> str:
+    return f"/{compiler.resource.address}/"
+
+
+def _document_path(compiler: Compiler) -> str:
+    return f"/{compiler.resource.address}/{{_id}}"
+
+
+def _key_and_conditions(compiler: Compiler) -> list[Schema]:
     key = describe_in_path("_id", value_schema(compiler.resource.key), "The key.")
-    conditional = [key, *_CONDITIONS]
-    whole: Content = {JSON: Model(name)}
-    patch: Content = {MERGE_PATCH: Model(name, "Patch"), JSON: Model(name, "Patch")}
-    shown: Content = {JSON: Model(name, "Stored")}
-    read = {
-        200: Answer("The document.", shown, ("ETag",)),
-        304: Answer("The client has this document already.", headers=("ETag",)),
-    }
-    changed = {200: Answer("The document as it is now.", shown, ("ETag",))}
-    deleted = {204: Answer("It is deleted.")}
-    described = []
-    if _is_possible(compiler, "read"):
-        described.append(_describe(
-            compiler, "get", path, "read", "Read one document", read,
-            (400, 404, 412, 422, 503), [*conditional, *of_parameters(compiler, "read")],
-        ))  # fmt: skip
-    if _is_possible(compiler, "update"):
-        described += [
-            _describe(compiler, "put", path, "replace", "Replace a document", changed,
-                      _WRITE, conditional, whole),
-            _describe(compiler, "patch", path, "patch", "Change a document", changed,
-                      _WRITE, conditional, patch),
-        ]  # fmt: skip
-    if _is_possible(compiler, "delete"):
-        described.append(_describe(
-            compiler, "delete", path, "delete", "Delete a document", deleted,
-            (400, 403, 404, 405, 409, 412, 422, 501, 503), conditional,
-        ))  # fmt: skip
-    return described
+    return [key, *_CONDITIONS]
 
 
 def of_reverse(target: Compiler, other: Compiler, name: str) -> list[Description]:
@@ -182,19 +287,30 @@ def of_import(compiler: Compiler) -> list[Description]:
     refused = {PROBLEM: {"$ref": "#/components/schemas/ImportProblem"}, **sheets}
     headers = ("Cache-Control", "Content-Disposition")
     imported = _describe(
-        compiler, "post", path, "import",
-        f"Import a file: the part `file` of a form, or the body as {named}",
-        {200: Answer("What was done; as CSV or XLSX the rows that are wrong.", report, headers),
-         422: Answer("Nothing was written; as CSV or XLSX all rows.", refused, headers)},
-        (400, 403, 405, 409, 413, 415, 503), of_parameters(compiler, "import", options), body,
-    )  # fmt: skip
+        compiler,
+        "post",
+        path,
+        "import",
+        summary=f"Import a file: the part `file` of a form, or the body as {named}",
+        answers={
+            200: Answer("What was done; as CSV or XLSX the rows that are wrong.", report, headers),
+            422: Answer("Nothing was written; as CSV or XLSX all rows.", refused, headers),
+        },
+        problems=(400, 403, 405, 409, 413, 415, 503),
+        parameters=of_parameters(compiler, "import", options),
+        body=body,
+    )
     names = {"type": "string", "enum": ["csv", "xlsx", "excel"]}
     empty = _describe(
-        compiler, "get", f"{path}/{{format}}", "import_form", "An empty file to fill in",
-        {200: Answer("The file.", sheets, ("Content-Disposition", "Cache-Control"))},
-        (400, 404, 422),
-        [describe_in_path("format", names, "The format.")],
-    )  # fmt: skip
+        compiler,
+        "get",
+        f"{path}/{{format}}",
+        "import_form",
+        summary="An empty file to fill in",
+        answers={200: Answer("The file.", sheets, ("Content-Disposition", "Cache-Control"))},
+        problems=(400, 404, 422),
+        parameters=[describe_in_path("format", names, "The format.")],
+    )
     schemas = {"ImportReport": IMPORT_REPORT, "ImportProblem": IMPORT_PROBLEM}
     return [replace(imported, problem="ImportProblem", schemas=schemas), empty]
 
@@ -226,18 +342,23 @@ def of_exports(compiler: Compiler) -> list[Description]:
 
 def _export(compiler: Compiler, word: str, found: Format) -> Description:
     headers = (
-        "X-Export-Id", "Content-Disposition", "Cache-Control", "Content-Encoding", "Vary",
-        "X-Total-Count", "X-Count-Strategy",
-    )  # fmt: skip
+        "X-Export-Id",
+        "Content-Disposition",
+        "Cache-Control",
+        "Content-Encoding",
+        "Vary",
+        "X-Total-Count",
+        "X-Count-Strategy",
+    )
     return _describe(
         compiler,
         "get",
         f"/{compiler.resource.address}/export/{word}",
         f"export_{word}",
-        f"Download as {word.upper()}",
-        {200: Answer("The file.", _file(found), headers)},
-        (400, 404, 422, 503, 505),
-        describe_in_query(compiler, "export", sorted(found.takes)),
+        summary=f"Download as {word.upper()}",
+        answers={200: Answer("The file.", _file(found), headers)},
+        problems=(400, 404, 422, 503, 505),
+        parameters=describe_in_query(compiler, "export", sorted(found.takes)),
     )
 
 
@@ -260,6 +381,7 @@ def _describe(
     method: str,
     path: str,
     word: str,
+    *,
     summary: str,
     answers: Mapping[int, Answer],
     problems: tuple[int, ...],
@@ -269,6 +391,14 @@ def _describe(
     name = compiler.resource.name
     action = _ACTIONS[word.partition("_")[0]]
     return Description(
-        method, path, f"{word}_{name}", summary, answers, problems, parameters or [], body, name,
+        method,
+        path,
+        f"{word}_{name}",
+        summary,
+        answers,
+        problems,
+        parameters or [],
+        body,
+        name,
         scope=f"{compiler.resource.address}:{action}",
-    )  # fmt: skip
+    )
