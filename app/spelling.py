@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
+ALIKE = 0.6  # of what two words have, what they must have in common
 SHOWN = 60  # characters of a text that a message repeats
 
 
@@ -13,6 +14,10 @@ def show(text: str) -> str:
 
 def suggest_nearest(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` with the nearest of the known words, whatever the case, or nothing."""
-    words = {one.lower(): one for one in known}
-    found = difflib.get_close_matches(word.lower(), words, 1, 0.6)
+    words, word = {one.lower(): one for one in known}, word.lower()
+    # The likeness of two words is twice what they have in common by what they have in all.
+    longest = max(map(len, words), default=0)
+    if 2 * longest < ALIKE * (len(word) + longest):
+        return ""  # and a long one would take seconds to look at
+    found = difflib.get_close_matches(word, words, 1, ALIKE)
     return f" Did you mean {words[found[0]]!r}?" if found else ""
