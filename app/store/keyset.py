@@ -49,6 +49,10 @@ class Page:
         """How many documents it has."""
         return len(self.begins)
 
+    def key(self, number: int) -> bytes:
+        """The `_id` of a document of it, as a value of BSON."""
+        return elements.field(self.raw, "_id", self.begins[number]) or elements.NULL_VALUE
+
     def cut(self, size: int) -> "Page":
         """The first documents of it, where it has more than that."""
         if size >= self.documents:
@@ -101,7 +105,7 @@ class KeysetReader:
         position = self.find_shown_position(page, number)
         if position is not None:
             return position
-        found = self.positions(self.key(page, number), 1)
+        found = self.positions(page.key(number), 1)
         if not found:
             raise Unavailable(
                 "The document at which a page ended was deleted meanwhile; try again."
@@ -113,10 +117,6 @@ class KeysetReader:
         if self.is_placed or self.plan.projection is None:
             return ordering.position(self.plan.whole_sort, page.raw, page.begins[number])
         return None
-
-    def key(self, page: Page, number: int) -> bytes:
-        """The `_id` of a document of a page."""
-        return elements.field(page.raw, "_id", page.begins[number]) or elements.NULL_VALUE
 
     def positions(
         self,

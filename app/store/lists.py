@@ -78,9 +78,6 @@ class ListReader(Protocol):
     def find_shown_position(self, page: Page, number: int) -> bytes | None:
         """The same as far as the page itself says it."""
 
-    def key(self, page: Page, number: int) -> bytes:
-        """The `_id` of a document of a page."""
-
     def positions(
         self, key: bytes, limit: int, *, from_key: bool = False, within: Filter | None = None
     ) -> list[bytes]:
@@ -223,7 +220,7 @@ class Lists:
             shown = self._count_shown(reader, page, before, limit)
             last = None
         place = Place(last or reader.position(page, limit - 1), shown)
-        token = tokens.write_token(place, reader.key(page, limit - 1), fingerprint)
+        token = tokens.write_token(place, page.key(limit - 1), fingerprint)
         return page.cut(limit), token
 
     def _is_between_equals(self, reader: ListReader, page: Page, limit: int) -> bool:
@@ -323,7 +320,7 @@ def _write_token(
 ) -> str:
     """The token of the place at which a document of the page stands."""
     place = Place(reader.position(page, number), shown, backwards)
-    return tokens.write_token(place, reader.key(page, number), fingerprint)
+    return tokens.write_token(place, page.key(number), fingerprint)
 
 
 def _project(plan: Plan, query: Query) -> Plan:

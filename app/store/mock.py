@@ -184,9 +184,7 @@ class MockReader:
         if self.plan.projection is None:
             raw = page.raw[page.begins[number] :]
         else:
-            (key,) = bson.decode(
-                elements.make_document([("", self.key(page, number))]), CODEC
-            ).values()
+            (key,) = bson.decode(elements.make_document([("", page.key(number))]), CODEC).values()
             raw = self.find_one(key)
         return ordering.position(self.plan.whole_sort, raw) or b""
 
@@ -198,10 +196,6 @@ class MockReader:
     def find_shown_position(self, page: Page, number: int) -> bytes | None:
         """Never known: so a mock's order is taken as it is."""
         return None
-
-    def key(self, page: Page, number: int) -> bytes:
-        """The `_id` of a document of a page."""
-        return elements.field(page.raw, "_id", page.begins[number]) or elements.NULL_VALUE
 
     def positions(
         self,

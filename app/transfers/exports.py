@@ -144,29 +144,6 @@ def _export(
     return project(export)
 
 
-def project(export: Export) -> Export:
-    """The export with the projections of its columns, flattened by the database where possible."""
-    if export.columns is None:
-        return export
-    found = FORMATS[export.format]
-    steps = [column.steps for column in export.columns]
-    if not found.tabular:  # where elements that have nothing at a path are skipped
-        steps = [tuple(step for step in path if step is not None) for path in steps]
-    plan = replace(export.plan, projection=inclusion([("_id",), *steps]))
-    if found.tabular and export.unwind is None and plan.order is not None:
-        flat = flatten(
-            [
-                Wanted(column.steps, True, False)
-                if column.linked is not None
-                else Wanted(column.steps, column.many, column.kind == "text")
-                for column in export.columns
-            ]
-        )
-        if flat.computed:
-            plan = replace(plan, flat=flat)
-    return replace(export, plan=plan)
-
-
 def _presenters(columns: Iterable[Column], shapes: Shapes) -> dict[str, Presenter | None]:
     """What makes the linked documents presentable to which the columns reach."""
     found: dict[str, Presenter | None] = {}
@@ -223,3 +200,26 @@ def _options(words: dict[str, Any]) -> Options:
     """The options of the format; those that it doesn't take have their defaults."""
     known = {option.name for option in fields(Options)}
     return Options(**{name: value for name, value in words.items() if name in known})
+
+
+def project(export: Export) -> Export:
+    """The export with the projections of its columns, flattened by the database where possible."""
+    if export.columns is None:
+        return export
+    found = FORMATS[export.format]
+    steps = [column.steps for column in export.columns]
+    if not found.tabular:  # where elements that have nothing at a path are skipped
+        steps = [tuple(step for step in path if step is not None) for path in steps]
+    plan = replace(export.plan, projection=inclusion([("_id",), *steps]))
+    if found.tabular and export.unwind is None and plan.order is not None:
+        flat = flatten(
+            [
+                Wanted(column.steps, True, False)
+                if column.linked is not None
+                else Wanted(column.steps, column.many, column.kind == "text")
+                for column in export.columns
+            ]
+        )
+        if flat.computed:
+            plan = replace(plan, flat=flat)
+    return replace(export, plan=plan)

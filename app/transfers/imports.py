@@ -33,7 +33,15 @@ from app.transfers.import_options import Import
 from app.transfers.import_writing import Operation, Writer
 from app.transfers.keys import Key, choose_key
 from app.transfers.named_links import list_behind_links
-from app.transfers.report import Counts, FaultLog, Report, RowFaults, make_report, merge_in_order
+from app.transfers.report import (
+    SHOWN,
+    Counts,
+    FaultLog,
+    Report,
+    RowFaults,
+    make_report,
+    merge_in_order,
+)
 from app.transfers.row_changes import list_changes
 from app.transfers.row_faults import RowFaultFinder
 from app.transfers.rows import Row
@@ -259,7 +267,7 @@ class _Run:
         else:
             counts.updated += 1
         if self._asked.dry_run:
-            if len(counts.changes) < 100:
+            if len(counts.changes) < SHOWN:
                 counts.changes += list_changes(self._reach, row)
             return None
         return Operation(
