@@ -43,9 +43,8 @@ class Export:
     present: Presenter | None
     gzip: bool = False
     snapshot: bool = True
-    linked: Mapping[str, Presenter | None] = field(
-        default_factory=dict
-    )  # where columns reach through links
+    # Of the collections to which columns reach through links.
+    linked: Mapping[str, Presenter | None] = field(default_factory=dict)
     # What linked documents must meet to be shown, by collection, where there is something.
     below: Mapping[str, Selection] = field(default_factory=dict)
     links: Links = ()  # the resource's fields that hold links
@@ -212,14 +211,13 @@ def project(export: Export) -> Export:
         steps = [tuple(step for step in path if step is not None) for path in steps]
     plan = replace(export.plan, projection=inclusion([("_id",), *steps]))
     if found.tabular and export.unwind is None and plan.order is not None:
-        flat = flatten(
-            [
-                Wanted(column.steps, True, False)
-                if column.linked is not None
-                else Wanted(column.steps, column.many, column.kind == "text")
-                for column in export.columns
-            ]
-        )
-        if flat.computed:
-            plan = replace(plan, flat=flat)
+        flat = flatten(list(map(_describe, export.columns)))
+        plan = replace(plan, flat=flat if flat.computed else None)
     return replace(export, plan=plan)
+
+
+def _describe(column: Column) -> Wanted:
+    """A column as far as flattening depends on it; links that are reached through are any cells."""
+    if column.linked is not None:
+        return Wanted(column.steps, many=True, text=False)
+    return Wanted(column.steps, column.many, column.kind == "text")

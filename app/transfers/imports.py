@@ -10,17 +10,16 @@ server, a thread for a mock.
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from typing import BinaryIO
 
 from pymongo.errors import PyMongoError
 
 from app.errors import BadRequest, Fault, Invalid, RequestError
 from app.resources.writable import make_importable
-from app.spreadsheets.corrections import Corrections, CsvCorrections, XlsxCorrections
 from app.spreadsheets.format import Reader, Rows
 from app.spreadsheets.formats import FORMATS
-from app.spreadsheets.ingest import CellFault, Ingest, error_title
+from app.spreadsheets.ingest import Ingest, error_title
 from app.spreadsheets.reading import open_reader
 from app.store.bulk import Bulk
 from app.store.client import Connection
@@ -29,6 +28,7 @@ from app.store.indexes import Indexes
 from app.store.links import Links
 from app.store.reach import Reach
 from app.transfers.checking import Checker
+from app.transfers.correction_sheet import write_sheet
 from app.transfers.import_options import Import
 from app.transfers.import_writing import Operation, Writer
 from app.transfers.keys import Key, choose_key
@@ -176,7 +176,7 @@ class _Run:
             return Ended(make_report(counts, self._wrong, dry_run=True))
         if is_refused:
             report = make_report(counts, self._wrong)
-            return Ended(report, Invalid(_refusal(report)))
+            return Ended(report, Invalid(_explain_refusal(report)))
         return self._write()
 
     # --- checking ---
@@ -306,40 +306,13 @@ class _Run:
 
     def try_to_write_sheet(self, reader: Reader, file: BinaryIO) -> bool:
         """Whether there was room on the disk for the sheet; without it the report is the answer."""
+        logs = [self._wrong] if self._lost is None else [self._wrong, self._lost]
+        words = {"title": error_title(self._shape), "name": self._resource.name}
         try:
-            self._write_sheet(reader, file)
+            write_sheet(self._asked, reader, merge_in_order(*logs), file, **words)
         except OSError:
             return False
         return True
-
-    def _write_sheet(self, reader: Reader, file: BinaryIO) -> None:
-        """Writes the rows as they came, with their faults: all, or after `skip` the failed ones."""
-        assert reader.header is not None
-        every = self._asked.on_error == "abort"
-        sheet = self._corrections(reader, file)
-        faults = merge_in_order(self._wrong, *([self._lost] if self._lost is not None else ()))
-        following = next(faults, None)
-        for place, row in enumerate(_cells(reader)):
-            found: list[CellFault] = []
-            while following is not None and following.place == place:
-                found += following.faults
-                following = next(faults, None)
-            if found or every:
-                sheet.add(row, [self._translate(fault) for fault in found])
-        sheet.finish()
-
-    def _translate(self, fault: CellFault) -> CellFault:
-        return replace(fault, detail=self._asked.translate(fault.detail))
-
-    def _corrections(self, reader: Reader, file: BinaryIO) -> Corrections:
-        assert reader.header is not None
-        title = error_title(self._shape)
-        if self._asked.sheet == "xlsx":
-            return XlsxCorrections(file, reader.header, title, self._resource.name, reader.cut)
-        formulas = self._asked.options.formulas
-        delimiter = reader.findings.get("delimiter", ",")  # as it came: one's Excel asks for it
-        words = {"delimiter": delimiter, "formulas": formulas}
-        return CsvCorrections(file, reader.header, title, **words)
 
 
 def _join(batches: list[Rows]) -> Rows:
@@ -348,12 +321,7 @@ def _join(batches: list[Rows]) -> Rows:
     return Rows(numbers, [row for rows in batches for row in rows.rows], batches[0].sheet)
 
 
-def _cells(reader: Reader) -> Iterator[Any]:
-    for rows in reader:
-        yield from rows.rows
-
-
-def _refusal(report: Report) -> str:
+def _explain_refusal(report: Report) -> str:
     failed = f"{report.failed:,} of {report.rows:,} rows" if report.rows > 1 else "The row"
     first = report.errors[0]
     return (
