@@ -74,7 +74,7 @@ def _read(
 
 
 class LinkedReader:
-    """Reads parts of linked documents, where it has a session in a snapshot like that one's.
+    """Reads parts of linked documents; where it has a session, in the snapshot which that shows.
 
     The first read is to come after one in that session; from then on another thread may use it.
     """

@@ -15,7 +15,7 @@ from typing import Any
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
-from app.query.conditions import Filter
+from app.query.conditions import Filter, join_filters
 from app.query.plan import Plan
 from app.spreadsheets.chunks import Batch, Tally, chunks
 from app.spreadsheets.columns import Column
@@ -72,7 +72,7 @@ def _resolve(plan: Plan, collection: Collection[Any], words: dict[str, Any]) -> 
     if not plan.joins:
         return plan
     filters = [resolve(collection.database.get_collection, join, words) for join in plan.joins]
-    return replace(plan, filter={"$and": [plan.filter, *filters]}, joins=())
+    return replace(plan, filter=join_filters([plan.filter, *filters]), joins=())
 
 
 def _resolve_rules(
