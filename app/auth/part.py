@@ -22,16 +22,17 @@ from app.auth.audit import Audit
 from app.auth.authenticator import Authentication, Authenticator
 from app.auth.patterns import judge_by
 from app.auth.profile_pages import ProfilePages
+from app.auth.profile_routes import ProfileRoutes
 from app.auth.repositories import ChangeContext
 from app.auth.resources import ACCOUNTS, KEYS, ROLES, SHARES, list_auth_resources
 from app.auth.roles import Roles
 from app.auth.routers import make_auth_routers
-from app.auth.routes import Callers
 from app.auth.scopes import Scopes
 from app.auth.security import describe_security, secure
 from app.auth.services import AuthServices
 from app.auth.shares import Shared
 from app.auth.sign_in_page import SignInPage
+from app.auth.token_routes import TokenRoutes
 from app.resources.registry import Resource
 from app.settings import Settings
 from app.store.client import Database
@@ -132,8 +133,9 @@ class Auth(Part):
         self, accesses: Accesses, routers: Iterable[ResourceRouter], screens: ScreenRenderer
     ) -> list[Route]:
         """What signs in, and out, and is one's own; `screens` shows them."""
-        callers = Callers(lambda: self._services, accesses)
+        tokens = TokenRoutes(lambda: self._services)
+        profile = ProfileRoutes(lambda: self._services, accesses)
         by_name: dict[str, Any] = {router.resource.name: router for router in routers}
         pages = SignInPage(lambda: self._services, screens)
-        own = ProfilePages(lambda: self._services, callers, by_name[KEYS], by_name[SHARES], screens)
-        return [*callers.routes(), *pages.routes(), *own.routes()]
+        own = ProfilePages(lambda: self._services, profile, by_name[KEYS], by_name[SHARES], screens)
+        return [*tokens.routes(), *profile.routes(), *pages.routes(), *own.routes()]

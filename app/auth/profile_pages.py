@@ -19,8 +19,9 @@ from app.api.callers import ADMIN, caller_of
 from app.api.pages import UI, ScreenRenderer, path_of_pages
 from app.api.problems import make_invalid
 from app.api.routing import Handler, Route
+from app.auth.forms import NOT_STORED, Form, read_form
+from app.auth.profile_routes import ProfileRoutes, read_change
 from app.auth.routers import IssuedRouter, KeyRouter, ShareRouter
-from app.auth.routes import NOT_STORED, Callers, Form, read_change, read_form
 from app.auth.scopes import ACTIONS, METRICS, covers
 from app.auth.services import AuthServices
 from app.errors import Conflict, Fault, Forbidden, Invalid, RequestError, TooManyRequests
@@ -75,13 +76,13 @@ class ProfilePages:
     def __init__(
         self,
         find_services: Callable[[], AuthServices],
-        callers: Callers,
+        profile: ProfileRoutes,
         keys: KeyRouter,
         shares: ShareRouter,
         screens: ScreenRenderer,
     ) -> None:
         self._find_services = find_services
-        self._callers = callers
+        self._profile = profile
         self._keys = keys
         self._shares = shares
         self._screens = screens
@@ -112,7 +113,7 @@ class ProfilePages:
             "me.html",
             error.status if error is not None else HTTPStatus.OK,
             error.headers if error is not None else None,
-            me=await self._callers.describe(caller_of(request.scope)),
+            me=await self._profile.describe(caller_of(request.scope)),
             actions=ACTIONS,
             faults=Faults(error, ("old", "new", "again")),
             keys=await self._list_mine(request, self._keys),
@@ -137,14 +138,14 @@ class ProfilePages:
     async def change_password(self, request: Request) -> Response:
         """`POST /ui/me/password`: another password of one's own."""
         requests.refuse_parameters(request)
-        known = await self._callers.require_password(request)
+        known = await self._profile.require_password(request)
         form = await read_form(request)
         try:
             if form.get("new", "") != form.get("again", ""):
                 detail = "It is not the same as the new password above it."
                 raise Invalid(detail, Fault(detail, pointer="#/again"))
             change = read_change({"old": form.get("old", ""), "new": form.get("new", "")})
-            await self._callers.change(request, known, change)
+            await self._profile.change(request, known, change)
         except RequestValidationError as error:
             return await self._show(request, make_invalid(error))
         except SHOWN_BESIDE_THE_FORM as error:
@@ -209,7 +210,7 @@ class ProfilePages:
     ) -> Response:
         caller = caller_of(request.scope)
         ticked = _list_ticked(form)
-        resources = [one.resource for one in self._callers.list_rights(caller)]
+        resources = [one.resource for one in self._profile.list_rights(caller)]
         served = [None, *(one for one in resources if not one.address.startswith("auth/"))]
         rows = [Boxes(one, list(_list_boxes(one, caller.scopes, ticked))) for one in served]
         others = [one for one in (METRICS, ADMIN) if covers(caller.scopes, one)]

@@ -12,10 +12,11 @@ from app.api import requests
 from app.api.pages import NEXT, UI, ScreenRenderer, check_next
 from app.api.routing import Route
 from app.auth.authenticator import refuse_foreign_page
+from app.auth.forms import NOT_STORED, read_form
 from app.auth.redirects import SIGN_IN
-from app.auth.routes import NOT_STORED, WRONG, read_form
 from app.auth.services import AuthServices
 from app.auth.sessions import COOKIE
+from app.auth.token_routes import WRONG
 from app.errors import BadRequest, RequestError, TooManyRequests
 
 SIGN_OUT = f"{UI}/sign-out"
