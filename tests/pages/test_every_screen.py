@@ -6,7 +6,7 @@ from typing import Any
 import bson
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.support.browser import open_page
 from tests.support.server import LiveServer
@@ -84,6 +84,7 @@ async def test_it_fits_and_everyone_can_use_it(
     words: dict[str, Any] = LOOKS[look]
     async with open_page(browser, server.address, **words) as page:
         await page.goto(SCREENS[screen])
+        await wait_for_lists(page)
         await refuse_scroll(page)
         found = await Axe().run(page)
         wrong = [
@@ -92,6 +93,11 @@ async def test_it_fits_and_everyone_can_use_it(
             for node in one["nodes"]
         ]
         assert wrong == []
+
+
+async def wait_for_lists(page: Page) -> None:
+    """Until those beside a table are there."""
+    await expect(page.locator("#facets[hx-trigger^=load]")).to_have_count(0)
 
 
 async def refuse_scroll(page: Page) -> None:

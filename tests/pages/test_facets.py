@@ -206,6 +206,7 @@ async def test_a_cell_leads_to_only_these_and_not_these(page: Browser, users: An
     await expect(page).to_have_url("/ui/users/?fields=name%2Cage&sort=name&age__ne=30")
     await expect(page.locator("tbody tr")).to_have_count(2)
     await page.go_back()
+    await expect(page.locator("tbody tr")).to_have_count(4)  # which the address had loaded anew
     await page.locator(".table").focus()
     for key in ("Enter", "ArrowRight", "ArrowDown", "ArrowDown", "Enter"):  # to the null
         await page.keyboard.press(key)

@@ -1,6 +1,5 @@
 """Conditions in words, and the form that adds one."""
 
-import asyncio
 import datetime
 from collections.abc import Iterator
 from typing import Any
@@ -11,13 +10,13 @@ import httpx
 import pytest
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page as Browser
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 
 from app.pages.filters import write_local
 from app.pages.languages import language
 from app.pages.operators import WORDINGS, describe_condition
 from app.query.operators import OPERATORS
-from tests.support.browser import open_page
+from tests.support.browser import hold, open_page
 from tests.support.html import Page
 from tests.support.server import LiveServer
 
@@ -279,17 +278,10 @@ async def test_a_filter_is_added_changed_and_removed_in_a_browser(
 
 
 async def test_what_is_typed_while_the_next_step_is_asked_for_stays(page: Browser) -> None:
-    is_typed = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await is_typed.wait()
-        await route.continue_()
-
     await page.goto(f"{FORM}?field=age")
-    await page.route("**/table/filter?*", hold)
-    await page.locator("#op").select_option("gte")
-    await page.locator("#value").press_sequentially("4")
-    is_typed.set()
+    async with hold(page, "**/table/filter?*"):
+        await page.locator("#op").select_option("gte")
+        await page.locator("#value").press_sequentially("4")
     await page.locator("#op option[value=gte][selected]").wait_for(state="attached")
     await expect(page.locator("#value")).to_be_focused()
     await page.keyboard.type("0")

@@ -121,6 +121,7 @@ async def test_a_database_that_goes_away_leaves_the_screen_as_it_is(
         uri += "&heartbeatFrequencyMS=500"
         live = stack.enter_context(LiveServer(MONGO_URI=uri, DB_NAME="docsheet", **settings))
         await page.goto(f"{live.address}/ui/users/")
+        await expect(page.locator("#facets details")).to_have_count(1)  # all has been answered
         stopping.close()
         await page.get_by_label("Search", exact=True).fill("a")
         dialog = page.get_by_role("dialog")

@@ -1,11 +1,12 @@
 """Searching in a collection, as one types."""
 
-import asyncio
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, expect
+
+from tests.support.browser import hold, wait_in_page
 
 NAMES = ("Ada", "Adam", "Bea")
 
@@ -71,18 +72,13 @@ async def test_typing_what_is_no_pattern_leaves_the_table(page: Page) -> None:
 
 
 async def test_a_late_answer_never_replaces_a_newer_one(page: Page) -> None:
-    async def delay(route: Route) -> None:
-        if route.request.url.endswith("keyword=ada"):
-            await asyncio.sleep(1)
-        await route.continue_()
-
     await page.goto("/ui/users/")
-    await page.route("**/ui/users/?keyword=*", delay)
-    async with page.expect_request("**/ui/users/?keyword=ada"):
-        await page.locator("#keyword").press_sequentially("ada")
-    await page.locator("#keyword").fill("bea")
-    await expect(page.locator("tbody tr")).to_contain_text(["Bea"])
-    await page.wait_for_timeout(1100)
+    async with hold(page, "**/ui/users/?keyword=ada"):
+        async with page.expect_request("**/ui/users/?keyword=ada"):
+            await page.locator("#keyword").press_sequentially("ada")
+        await page.locator("#keyword").fill("bea")
+        await expect(page.locator("tbody tr")).to_contain_text(["Bea"])
+    await page.evaluate("fetch('/ui/users/?keyword=ad')")  # it is answered after that
     await expect(page.locator("tbody tr")).to_contain_text(["Bea"])
     await expect(page).to_have_url("/ui/users/?keyword=bea")
 
@@ -94,7 +90,7 @@ async def test_what_is_being_composed_is_not_searched_for_before_it_is_done(page
     field = page.locator("#keyword")
     compose = "new InputEvent('input', { bubbles: true, isComposing: true })"
     await field.evaluate(f"one => {{ one.value = 'be'; one.dispatchEvent({compose}); }}")
-    await page.wait_for_timeout(500)
+    await wait_in_page(page, 310)
     assert not [url for url in requests if "keyword=be" in url]
     await field.dispatch_event("compositionend")
     await expect(page.locator("tbody tr")).to_have_count(1)

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from pymongo import MongoClient
 
 from app.resources.moments import now
-from tests.pages.test_every_screen import LOOKS, refuse_scroll
+from tests.pages.test_every_screen import LOOKS, refuse_scroll, wait_for_lists
 from tests.support.accounts import PASSWORD, hash_of
 from tests.support.browser import open_page
 from tests.support.server import LiveServer
@@ -83,7 +83,7 @@ async def test_a_search_after_the_session_ended_leads_to_the_sign_in_and_back(
 async def test_a_form_after_the_session_ended_is_sent_again(page: Page, stored: Any) -> None:
     await page.goto("/ui/users/new")
     await sign_in(page, "root")
-    await page.get_by_label("name", exact=False).first.fill("Bert")
+    await page.locator('[name="/name"]').fill("Bert")
     stored["docsheet.sessions"].delete_many({})
     await page.get_by_role("button", name="Save").last.click()
     await expect(page.locator("h1")).to_have_text("You are not signed in")
@@ -93,7 +93,7 @@ async def test_a_form_after_the_session_ended_is_sent_again(page: Page, stored: 
     await expect((await opening.value).locator("h1")).to_have_text("Collections")
     await page.reload()
     await expect(page.get_by_role("alert").first).to_be_visible()  # for the e-mail is missing
-    await expect(page.get_by_label("name", exact=False).first).to_have_value("Bert")
+    await expect(page.locator('[name="/name"]')).to_have_value("Bert")
 
 
 async def test_a_button_after_the_session_ended_leaves_the_form_as_it_is(
@@ -163,6 +163,7 @@ async def test_everyone_can_use_the_screens_of_accounts(
 
 
 async def refuse_faults(page: Page) -> None:
+    await wait_for_lists(page)
     found = await Axe().run(page)
     assert [
         f"{page.url} {one['id']}: {node['html']}"

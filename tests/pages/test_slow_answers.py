@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.support.browser import hold
+from tests.support.browser import hold, wait_in_page
 
 LISTS = re.compile(r"/ui/users/(table/\w+)?\?")  # the table, whatever is asked for
 # Writes down of each form that is submitted whether it would be sent, or is kept by a script;
@@ -217,8 +217,7 @@ async def test_enter_after_the_name_of_a_linked_document_is_the_last_request(
         await page.locator("#value").select_option("Grade 1")
         await page.locator("#q").press_sequentially("G")
         await page.get_by_role("button", name="Apply").click()
-        # What was set before, in the same page, has run before.
-        await page.evaluate("new Promise((done) => setTimeout(done, 310))")
+        await wait_in_page(page, 310)
     await expect(page).to_have_url(f"/ui/students/?clas={key}")
 
 

@@ -12,12 +12,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Route, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, Route, ViewportSize, async_playwright, expect
 
 VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
 ABORTED = ("htmx:sendAbort", "htmx:afterRequest")  # of a request that a newer one replaced
 HTMX_ERROR = "Response Status Error Code"  # the beginning of what htmx writes into the console
+LONGEST = 30_000  # milliseconds: whatever takes longer does not happen at all
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+expect.set_options(timeout=LONGEST)
 
 
 def find_chromium() -> str:
@@ -49,7 +52,7 @@ async def open_page(browser: Browser, address: str, **words: Any) -> AsyncIterat
     """A page of a new reader; whatever its scripts complain of is an error in the end."""
     options = {"locale": "en", "timezone_id": "Asia/Shanghai", "viewport": VIEWPORT} | words
     context = await browser.new_context(base_url=address, **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(LONGEST)
     page = await context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -59,6 +62,11 @@ async def open_page(browser: Browser, address: str, **words: Any) -> AsyncIterat
     finally:
         await context.close()
     assert not complaints, complaints
+
+
+async def wait_in_page(page: Page, milliseconds: int) -> None:
+    """Until what the page has begun before, to be done after a shorter time, is done."""
+    await page.evaluate("(time) => new Promise((done) => setTimeout(done, time))", milliseconds)
 
 
 @asynccontextmanager
