@@ -26,6 +26,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = needs_mongod
 START = "/ui/users/import"
+UNDER_WAY = 'hx-trigger="every 1s"'  # of the screen that shows how far it is, in each language
 UPLOADS, CHUNKS = "docsheet.uploads", "docsheet.uploads.chunks"
 PEOPLE = (
     "Full name,E-mail,Age (years),Remarks\nAda,ada@example.com,36,x\nBob,bob@example.com,17,y\n"
@@ -53,7 +54,7 @@ class Wizard:
         form = {"version": found[1] if found else "", **words}
         address = f"{self.address}/{step}"
         self.page = self._client.post(address, data=form, follow_redirects=True)
-        while "Look again" in self.page.text:
+        while UNDER_WAY in self.page.text:
             self.page = self._client.get(self.page.url, follow_redirects=True)
         return self
 
@@ -535,7 +536,7 @@ async def test_uploads_are_shared_by_servers_and_by_nobody_else(mongo_uri: str) 
 
 
 async def until_stored(collection: Any, condition: dict[str, Any]) -> None:
-    for _ in range(100):
+    for _ in range(600):
         if collection.count_documents(condition) == 1:
             return
         await asyncio.sleep(0.1)
@@ -543,9 +544,9 @@ async def until_stored(collection: Any, condition: dict[str, Any]) -> None:
 
 
 async def until_ended(http: httpx.AsyncClient, path: str, **words: Any) -> httpx.Response:
-    for _ in range(100):
+    for _ in range(600):
         page = await http.get(path, **words)
-        if "Look again" not in page.text:
+        if UNDER_WAY not in page.text:
             return page
         await asyncio.sleep(0.1)
     raise AssertionError("it has not ended")
