@@ -12,7 +12,7 @@ import pydantic
 from app.errors import Fault, Invalid, RequestError
 from app.resources.fields import Field, Shape
 from app.resources.keeping import KEPT, Kept, is_kept, keep_stored, merge_kept
-from app.resources.keys import LONGEST, is_too_long, refusal
+from app.resources.keys import MAX_KEY_LENGTH, is_too_long, refusal
 from app.resources.kinds import KINDS
 from app.resources.permissions import Permissions
 from app.resources.quick import quick_reader
@@ -91,8 +91,8 @@ def _with_key(resource: Resource, document: Document) -> Document:
     reason = refusal(key)
     if reason is None and is_too_long(resource.key, key):
         reason = (
-            f"An _id can't have more than {LONGEST:,} characters, percent-encoded: no path leads "
-            "to such a document."
+            f"An _id can't have more than {MAX_KEY_LENGTH:,} characters, percent-encoded: no path "
+            "leads to such a document."
         )
     if reason is not None:
         raise Invalid(reason, Fault(reason, pointer="#/_id"))

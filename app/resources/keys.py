@@ -18,7 +18,9 @@ from app.resources.fields import Field
 from app.resources.kinds import KINDS, anything, writers
 
 NO_STEPS = ("", ".", "..")  # what can't be a step of a path (RFC 3986, section 5.2.4)
-LONGEST = 8_000  # characters of a step; servers and clients take addresses so long (RFC 9110, 4.1)
+MAX_KEY_LENGTH = (
+    8_000  # characters of a step; servers and clients take addresses so long (RFC 9110, 4.1)
+)
 _WRITTEN = json_util.RELAXED_JSON_OPTIONS.with_options(
     uuid_representation=UuidRepresentation.STANDARD
 )
@@ -72,9 +74,9 @@ def refusal(key: Any) -> str | None:
 
 def is_too_long(field: Field, key: Any) -> bool:
     """Whether the key is longer in an address than all servers and clients take."""
-    if isinstance(key, str) and len(key) * 12 <= LONGEST:  # 4 bytes each, percent-encoded
+    if isinstance(key, str) and len(key) * 12 <= MAX_KEY_LENGTH:  # 4 bytes each, percent-encoded
         return False
-    return isinstance(key, str | bytes | dict) and len(write_key(field, key)) > LONGEST
+    return isinstance(key, str | bytes | dict) and len(write_key(field, key)) > MAX_KEY_LENGTH
 
 
 class _Keys:

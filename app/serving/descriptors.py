@@ -8,14 +8,16 @@ import logging
 import resource
 import time
 
-MOST = 65_536  # files, which are enough
-KEPT = 128  # of them for our own work: the database's connections, pipes, files of imports
-FEW = 256  # files, with which a server is told to allow more
+MAX_FILES = 65_536  # files, which are enough
+RESERVED_FILES = (
+    128  # of them for our own work: the database's connections, pipes, files of imports
+)
+MIN_FILES = 256  # files, with which a server is told to allow more
 PAUSE_SECONDS = 60.0  # between two lines of the log
 _log = logging.getLogger("docsheet.server")
 
 
-def allow_most(most: int = MOST) -> None:
+def allow_most(most: int = MAX_FILES) -> None:
     """Allows as many files as may be allowed, up to `most`; what starts here inherits that."""
     now, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most if highest == resource.RLIM_INFINITY else min(most, highest)
@@ -26,32 +28,32 @@ def allow_most(most: int = MOST) -> None:
 def describe_few() -> str:
     """What is wrong where only few files may be open; empty where enough are."""
     most = _find_most()
-    if most >= FEW:
+    if most >= MIN_FILES:
         return ""
     return (
         f"This process may have {most} files open at a time (`ulimit -n`), connections among them: "
-        f"allow at least {FEW}."
+        f"allow at least {MIN_FILES}."
     )
 
 
 def _find_most() -> int:
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if most == resource.RLIM_INFINITY else most
+    return MAX_FILES if most == resource.RLIM_INFINITY else most
 
 
-class Places:
-    """The files that connections may take."""
+class DescriptorLimit:
+    """How many files connections may take: all but those that are kept for other work."""
 
     def __init__(self) -> None:
         self._told_at = float("-inf")  # of the monotonic clock
 
-    def has(self, descriptor: int) -> bool:
-        """Whether there is a place for the connection of this number.
+    def allows(self, descriptor: int) -> bool:
+        """Whether a connection may have the descriptor of this number.
 
         A new one has the least number that is free: so as many are open, at least.
         """
         most = _find_most()
-        if descriptor < most - min(KEPT, most // 4):
+        if descriptor < most - min(RESERVED_FILES, most // 4):
             return True
         self._tell(most)
         return False

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol and what it lacks: the transport in the scope, lenient addresses.
 
-With the transport a download can see a client stall, and cut it off. A connection for which there
-is no place is answered with 503.
+With the transport a download can see a client stall, and cut it off. A connection beyond the limit
+of descriptors is answered with 503.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.api.headers import ALWAYS
 from app.api.relay import TRANSPORT
 from app.errors import AddressTooLong, BadRequest, RequestError, Unavailable
-from app.serving.descriptors import Places
+from app.serving.descriptors import DescriptorLimit
 
 _log = logging.getLogger("docsheet.access")
 _request_line = re.compile(rb"([A-Z]+) ([^ ]+) (HTTP/1\.[01])").fullmatch
 _is_key = re.compile(rb"[A-Za-z0-9+/]{22}==").fullmatch  # 16 bytes
-_places = Places()
-LONGEST = 65_535  # characters of an address: httptools reads no more
+_descriptors = DescriptorLimit()
+MAX_ADDRESS_LENGTH = 65_535  # characters of an address: httptools reads no more
 
 
 def _is_handshake(method: str, headers: list[tuple[bytes, bytes]]) -> bool:
@@ -40,7 +40,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins a connection, or ends it where too many files are open."""
         super().connection_made(transport)
-        if not _places.has(transport.get_extra_info("socket").fileno()):
+        if not _descriptors.allows(transport.get_extra_info("socket").fileno()):
             self._end(Unavailable("The server has too many connections; try again soon."))
 
     def data_received(self, data: bytes) -> None:
@@ -72,14 +72,17 @@ class Protocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Takes a piece of the address; raises `ValueError` past the longest."""
         super().on_url(url)
-        if len(self.url) > LONGEST:
+        if len(self.url) > MAX_ADDRESS_LENGTH:
             raise ValueError("the address is too long")
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP with a problem (RFC 9457), as everything else."""
         error: RequestError = BadRequest("This is no HTTP request that can be read.")
-        if len(getattr(self, "url", b"")) > LONGEST:
-            detail = f"The address has more than {LONGEST:,} characters; ask in several requests."
+        if len(getattr(self, "url", b"")) > MAX_ADDRESS_LENGTH:
+            detail = (
+                f"The address has more than {MAX_ADDRESS_LENGTH:,} characters; "
+                "ask in several requests."
+            )
             error = AddressTooLong(detail)
         request_id = secrets.token_hex(8)
         _log.info("unreadable %d %s %s", error.status, request_id, msg)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from app.spreadsheets.package import Package, make_read_error
 
 SHORT = 256  # bytes: longer strings are read anew each time
-KEPT = 10_000  # short strings of the file that are kept in memory
+CACHE_SIZE = 10_000  # short strings of the file that are kept in memory
 
 
 class SharedStrings:
@@ -39,7 +39,7 @@ class SharedStrings:
             length = self._ends[number] - begin
             text = os.pread(self._file.fileno(), length, begin).decode()
             if length <= SHORT:
-                if len(self._recent) >= KEPT:
+                if len(self._recent) >= CACHE_SIZE:
                     self._recent.clear()
                 self._recent[number] = text
         return text
