@@ -15,6 +15,7 @@ import math
 import pathlib
 import re
 import uuid
+import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -221,6 +222,7 @@ _TEXTS: tuple[Any, ...] = (
     str,
     pydantic.SecretStr,
     pydantic.EmailStr,
+    pydantic.NameEmail,
     pydantic.AnyUrl,
     pydantic.PostgresDsn,
     pydantic.MongoDsn,
@@ -235,6 +237,7 @@ _TEXTS: tuple[Any, ...] = (
     pydantic.IPvAnyAddress,
     pydantic.IPvAnyInterface,
     pydantic.IPvAnyNetwork,
+    zoneinfo.ZoneInfo,
 )
 _MOMENTS: tuple[Any, ...] = (
     datetime.datetime,

@@ -6,7 +6,9 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -17,11 +19,26 @@ def find_packages_here() -> None:
     """Lets `MODELS` and `ROUTES` name a package of the folder where the program is started.
 
     `python -m` does so by itself. That folder comes last, so that nothing in it hides a module of
-    Python's, or of ours.
+    Python's, or of ours; but its own `models` go before those that are installed with us.
     """
     for folder in (Path(__file__).parents[2], Path.cwd()):
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
+    if _ModelsHere not in sys.meta_path:
+        sys.meta_path.insert(0, _ModelsHere)
+
+
+class _ModelsHere(MetaPathFinder):
+    """Finds `models` in the folder where the program is started, where that has any."""
+
+    @classmethod
+    def find_spec(
+        cls, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        here = Path.cwd()
+        if name != "models" or not any(Path(here, name).rglob("*.py")):
+            return None
+        return PathFinder.find_spec(name, [str(here)])
 
 
 def import_modules(package: str) -> list[ModuleType]:

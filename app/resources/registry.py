@@ -354,14 +354,24 @@ def _indexes(model: type[Document], settings: Any) -> Iterable[IndexModel]:
         if declared:
             order, options = declared
             yield IndexModel([(info.alias or attribute, order)], **options)
-    for index in getattr(settings, "indexes", None) or ():
-        if isinstance(index, IndexModel):
-            yield index
-        elif isinstance(index, str):
-            yield IndexModel([(index, 1)])
-        elif isinstance(index, list | tuple):
-            yield IndexModel(
-                [(part, 1) if isinstance(part, str) else tuple(part) for part in index]
-            )
-        else:
-            raise DeclarationError(f"{model.__name__}.Settings.indexes: {index!r} is no index.")
+    indexes = getattr(settings, "indexes", None) or ()
+    if isinstance(indexes, str):
+        raise DeclarationError(f"{model.__name__}.Settings.indexes: {indexes!r} is no list.")
+    for index in indexes:
+        try:
+            yield _make_index(index)
+        except (TypeError, ValueError):
+            raise DeclarationError(
+                f"{model.__name__}.Settings.indexes: {index!r} is no index; one is a field's name, "
+                "a list of names and of (name, direction), or an IndexModel."
+            ) from None
+
+
+def _make_index(declared: Any) -> IndexModel:
+    """What a declaration of an index says; raises `TypeError` or `ValueError` where it is none."""
+    if isinstance(declared, IndexModel):
+        return declared
+    if not isinstance(declared, str | list | tuple):
+        raise TypeError
+    parts = [declared] if isinstance(declared, str) else declared
+    return IndexModel([(part, 1) if isinstance(part, str) else tuple(part) for part in parts])

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import enum
 import math
+import zoneinfo
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,13 @@ Document = dict[str, Any]
 _TOO_MANY_DIGITS = "MongoDB holds decimal numbers of up to 34 digits and exponents to 6111."
 _PLAIN = frozenset(
     {str, int, float, bool, type(None), datetime.datetime, bson.ObjectId, bson.Decimal128}
+)
+_TEXTS = (  # of which Beanie knows nothing
+    pydantic.PostgresDsn,
+    pydantic.MongoDsn,
+    pydantic.NatsDsn,
+    pydantic.NameEmail,
+    zoneinfo.ZoneInfo,
 )
 
 
@@ -99,6 +107,8 @@ class _Encoder(Encoder):
             return self._model(obj)
         if isinstance(obj, Mapping):
             return {_name_key(key): self.encode(value) for key, value in obj.items()}
+        if isinstance(obj, _TEXTS):
+            return str(obj)
         return super().encode(obj)
 
     def _model(self, obj: pydantic.BaseModel) -> Document:

@@ -24,7 +24,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from app.errors import SettingError, StartError
 from app.resources.notes import describe_unserved
-from app.resources.packages import import_modules
+from app.resources.packages import find_packages_here, import_modules
 from app.resources.registry import discover
 from app.servers.embedded import STOP_SECONDS, EmbeddedDatabase
 from app.serving.access import describe_access
@@ -119,6 +119,7 @@ def _work(traffic: Traffic, settings: Settings, listening: socket.socket, report
     # Ctrl-C, or its end, reaches every process of the terminal; the parent tells us.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    find_packages_here()
     start_fork_server(settings.MODELS)
     application = importlib.import_module("app.application")
     try:

@@ -2,20 +2,31 @@
 
 import enum
 import uuid
+import zoneinfo
 from typing import Any
 
 import bson
 import pytest
 from beanie import BackLink, DecimalAnnotation, Document, Link
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    MongoDsn,
+    NameEmail,
+    NatsDsn,
+    PostgresDsn,
+    TypeAdapter,
+)
 
 from app.errors import Invalid
 from app.resources.codec import CODEC
 from app.resources.documents import read_document, read_replacement
 from app.resources.faults import pointer
+from app.resources.kinds import kind_of
 from app.resources.patches import Change, _merge, read_patch
 from app.resources.registry import make_resource
-from app.resources.storing import to_bson
+from app.resources.storing import encoder_of, to_bson
 from tests.support.every_type import Coded, Level, Named, Numbered, Open, Thing
 
 
@@ -259,3 +270,19 @@ def test_an_unknown_field_of_a_closed_model_is_refused_also_in_an_open_one(
     with pytest.raises(Invalid) as refused:
         read_document(make_resource(OpenAround), {"free": {"y": 1}, **body})
     assert [fault.pointer for fault in refused.value.faults] == [place]
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [
+        (PostgresDsn, "postgresql://ada@a.example:1,b.example:2/db"),
+        (MongoDsn, "mongodb://a.example:1,b.example:2/db"),
+        (NatsDsn, "nats://a.example:1"),
+        (NameEmail, "Ada <ada@example.com>"),
+        (zoneinfo.ZoneInfo, "Europe/Berlin"),
+    ],
+)
+def test_what_is_read_of_a_text_is_stored_as_that(declared: Any, text: str) -> None:
+    value = TypeAdapter(declared).validate_python(text)
+    assert encoder_of(BaseModel).encode(value) == text
+    assert kind_of(declared) == "text"

@@ -85,6 +85,13 @@ def test_declaration_that_cannot_be_true_hinders_the_start(tmp_path: Path) -> No
     one_sentence(start(tmp_path, spawn=True, MODELS="wrong"), "Thing", "serach", "search")
 
 
+def test_models_where_it_starts_go_before_those_that_are_installed(tmp_path: Path) -> None:
+    """A plain folder does: without `__init__.py`, Python would take another one of this name."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "book.py").write_text("from beanie import Documnt\n")
+    one_sentence(start(tmp_path, spawn=True), "models/book.py, line 1: ImportError")
+
+
 def test_an_address_of_another_machine_is_not_the_ports_fault(tmp_path: Path) -> None:
     one_sentence(start(tmp_path, HOST="192.0.2.1"), "HOST: 192.0.2.1 is no address of this machine")
 
