@@ -104,3 +104,14 @@ async def refuse_scroll(page: Page) -> None:
     """What is too wide scrolls inside itself, never the whole page."""
     width = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert width <= 0
+
+
+async def test_paper_has_the_table_and_its_filters_alone(page: Page, documents: Any) -> None:
+    await page.goto("/ui/users/?age__gte=30")
+    await page.emulate_media(media="print", color_scheme="dark")
+    for place in ("#search", "#actions", "#facets", "#bulk", ".tick", ".pager", ".remove"):
+        await expect(page.locator(place).first).to_be_hidden()
+    for place in (".pill", "thead th", "tbody th", "#count"):
+        await expect(page.locator(place).first).to_be_visible()
+    white = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert white == "rgb(255, 255, 255)"
