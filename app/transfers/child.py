@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from app.errors import RequestError, Unavailable
@@ -207,6 +208,7 @@ class Output:
         self._descriptor = descriptor
         self._shared = mmap.mmap(progress, _numbers.size)
         self.end: Callable[[bool], None] = _nothing_open
+        self._unwatch: Callable[[], None] | None = None
 
     def on_end(self, end: Callable[[bool], None]) -> None:
         """Says how to end what the work has open; called with True where it has to be in haste."""
@@ -220,8 +222,34 @@ class Output:
         """Hands on bytes; waits while the parent takes none."""
         _write_all(self._descriptor, chunk)
 
+    def watch(self, leave: Callable[[], None]) -> None:
+        """Calls `leave` in a thread of its own once the reader is gone, until `close`."""
+        closing = os.eventfd(0)
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLERR)
+        poll.register(closing, select.POLLIN)
+
+        def wait() -> None:
+            if dict(poll.poll()).get(self._descriptor, 0) & select.POLLERR:
+                leave()
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+
+        def unwatch() -> None:
+            os.eventfd_write(closing, 1)
+            thread.join()
+
+        self._unwatch = unwatch
+
     def close(self) -> None:
-        """Says that there are no more bytes."""
+        """Says that there are no more bytes.
+
+        A pipe that another thread polls stays open when it is closed (poll(2) holds it), and its
+        reader would not see the end before that of the process.
+        """
+        if self._unwatch is not None:
+            self._unwatch()
         os.close(self._descriptor)
 
 
@@ -232,15 +260,15 @@ def _nothing_open(hastily: bool) -> None:
 def _main(work: Work[Any], traffic: int, descriptor: int, report: int, progress: int) -> None:
     _adjust_process()
     output = Output(descriptor, progress, traffic)
-    _end_with_reader(descriptor, output)
+    output.watch(partial(_leave, output))  # also while it waits for the database
     outcome: Any
     try:
         outcome = work.run(output)
-        output.close()
     except BrokenPipeError:
         _leave(output)
     except (RequestError, ChildFailed) as error:
         outcome = error
+    output.close()  # the reader takes the outcome after the last byte, and a pipe is soon full
     _send(report, outcome)
     output.end(False)
     os._exit(0)  # the client's threads have nothing left to do
@@ -253,19 +281,6 @@ def _adjust_process() -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     sys.setswitchinterval(SWITCH_SECONDS)
-
-
-def _end_with_reader(descriptor: int, output: Output) -> None:
-    """Ends this process once the pipe's reader is gone, also while it waits for the database."""
-
-    def watch() -> None:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLERR)
-        # Quick work may have closed its end already (POLLNVAL): then nobody has left.
-        if any(event & select.POLLERR for _, event in poll.poll()):
-            _leave(output)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _leave(output: Output) -> NoReturn:

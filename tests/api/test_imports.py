@@ -164,6 +164,19 @@ def test_a_dry_run_writes_nothing_and_lists_changes(http: httpx.Client, users: A
     assert [one["name"] for one in users.find()] == ["Old"]
 
 
+def test_reports_that_are_longer_than_a_pipe_are_answered(http: httpx.Client, users: Any) -> None:
+    """A process that waits for its reader, which waits for its end, would never answer."""
+    rows = "".join(f"Ada,a{number}@example.com,{'x' * 2_000}\n" for number in range(100))
+    text = f"name,email,profile.bio\n{rows}"
+    assert counts(send(http, text)) == (100, 100, 0, 0, 0)
+    changed = report(send(http, text.replace("xx", "yy"), "mode=upsert&dry_run=true"))
+    assert len(changed["changes"]) == 100
+    titles = ",".join(f"title {number}" for number in range(1_000))
+    refused = send(http, f"{titles}\n")
+    assert refused.status_code == 422
+    assert len(refused.json()["errors"]) == 1_000
+
+
 def test_a_sheet_to_correct_as_csv(http: httpx.Client, users: Any) -> None:
     text = "name,email\nAda,ada@example.com\nBob,nobody\n"
     answer = send(http, text, accept=CSV)
