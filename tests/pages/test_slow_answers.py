@@ -117,6 +117,16 @@ async def test_enter_at_once_is_one_search_and_one_step_back(table: Page) -> Non
     await sees(table, "fields=name%2Cage", "Ada", "Adam", "Bea", "Cai")
 
 
+async def test_a_form_comes_with_the_table_that_is_under_way(table: Page) -> None:
+    async with hold(table, LISTS):
+        await table.locator("#keyword").fill("ada")
+        await table.locator("#open-filter").click()
+    await expect(table.locator("#field")).to_be_visible()
+    await expect(table.locator("tbody th + td")).to_have_text(["Ada", "Adam"])
+    await table.get_by_role("link", name="Cancel").click()
+    await sees(table, "fields=name%2Cage&keyword=ada", "Ada", "Adam")
+
+
 async def test_going_back_forgets_what_is_under_way(table: Page) -> None:
     await table.locator("#sort-name").click()
     await expect(table).to_have_url("/ui/users/?fields=name%2Cage&sort=name")

@@ -356,6 +356,7 @@ let shown = readShown(box?.defaultValue); // the query of the table that is ther
 let listed = shown; // that of the lists beside it
 let asked = shown; // that of the table that is under way
 let latest = 0; // when it was asked for
+const WHOLE = "value"; // the target for which a form comes with its table, which is another one now
 
 function readShown(keyword) {
   const query = new URLSearchParams(search === null ? "" : new FormData(search));
@@ -413,6 +414,8 @@ function onList(detail) {
   const base = elt.closest("#facets") ? listed : shown;
   const [query, all] = isAlone ? [sent, sent] : rebaseAll(sent, base);
   asked = withoutPlace(new URLSearchParams(query));
+  const isBehind = String(asked) !== String(shown);
+  if (sent.has("back") && isBehind) detail.headers["HX-Target"] = WHOLE;
   detail.path = `${address.pathname}?${all}`;
   detail.parameters = {};
 }
