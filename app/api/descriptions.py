@@ -102,6 +102,7 @@ STATUSES = {
     410: "The link has expired, or was ended.",
     412: "The document is not in the state that If-Match or If-None-Match asks for.",
     413: "The body is too large.",
+    414: "The address is too long.",
     415: "The body has another media type.",
     422: "What was sent can't be accepted; `errors` says where and why.",
     429: "Too often; `Retry-After` says when to try again.",

@@ -24,7 +24,7 @@ from app.api.health import PROBES
 from app.api.media_types import PROBLEM
 from app.api.routing import Route
 from app.api.schemas import PROBLEM_DETAILS
-from app.errors import TooManyRequests
+from app.errors import AddressTooLong, TooManyRequests
 from app.query.compile import Compilers
 from app.resources.annotations import is_stored
 from app.resources.extents import extent_of
@@ -99,9 +99,8 @@ def _operation(description: Description, names: Mapping[str, str]) -> Schema:
     answers = {
         str(status): _answer(answer, names) for status, answer in description.answers.items()
     }
-    problems = {
-        str(status): _problem(status, description.problem) for status in description.problems
-    }
+    statuses = sorted({*description.problems, AddressTooLong.status})
+    problems = {str(status): _problem(status, description.problem) for status in statuses}
     operation: Schema = {
         "tags": [description.tag],
         "operationId": description.name,
