@@ -5,7 +5,6 @@ A catalogue is gettext's text form (`words/zh.po`); English is the language of t
 
 import datetime
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
@@ -17,10 +16,13 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_compact_decimal, format_decimal
 
+from app.api.negotiation import read_weights
+
 CODES = ("en", "zh")  # the first one where none is asked for
 NAMES = {"en": "English", "zh": "中文"}
 TAGS = {"en": "en", "zh": "zh-CN"}  # as HTML has it (BCP 47)
 CATALOGUES = Path(__file__).parent / "words"
+MAX_ACCEPTED = 1_000  # characters of `Accept-Language` that are read
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -95,17 +97,6 @@ def _read_catalogue(code: str) -> NullTranslations:
 @lru_cache(maxsize=256)
 def choose_language(accepted: str) -> str:
     """The code that `Accept-Language` likes best (RFC 9110, section 12.5.4)."""
-    tags = [tag.replace("-", "_") for tag in _list_accepted(accepted)]
-    return negotiate_locale(tags, CODES) or CODES[0]
-
-
-def _list_accepted(accepted: str) -> Iterable[str]:
-    weighed: list[tuple[float, str]] = []
-    for part in accepted[:1_000].split(","):
-        tag, _, parameter = part.strip().partition(";")
-        weight = parameter.strip().removeprefix("q=")
-        try:
-            weighed.append((float(weight or 1), tag))
-        except ValueError:
-            continue
-    return [tag for weight, tag in sorted(weighed, key=lambda one: -one[0]) if weight > 0]
+    weights = read_weights([accepted[:MAX_ACCEPTED]])
+    liked = sorted((tag for tag in weights if weights[tag] > 0), key=lambda tag: -weights[tag])
+    return negotiate_locale([tag.replace("-", "_") for tag in liked], CODES) or CODES[0]

@@ -9,9 +9,7 @@ import resource
 import time
 
 MAX_FILES = 65_536  # files, which are enough
-RESERVED_FILES = (
-    128  # of them for our own work: the database's connections, pipes, files of imports
-)
+RESERVED_FILES = 128  # of them for our own work: the database, pipes, files of imports
 MIN_FILES = 256  # files, with which a server is told to allow more
 PAUSE_SECONDS = 60.0  # between two lines of the log
 _log = logging.getLogger("docsheet.server")

@@ -72,6 +72,7 @@ def test_what_is_filled_in_is_the_same_in_every_language() -> None:
 def test_the_language_is_the_one_that_the_browser_likes_best() -> None:
     assert choose_language("zh-CN,zh;q=0.9,en;q=0.8") == "zh"
     assert choose_language("zh-TW") == "zh"
+    assert choose_language("ZH-cn") == "zh"
     assert choose_language("en-GB,zh;q=0.5") == "en"
     assert choose_language("fr,zh;q=0.5") == "zh"
     assert choose_language("fr, de;q=x, *") == "en"

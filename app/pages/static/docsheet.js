@@ -486,8 +486,8 @@ function onAddress(event) {
   const { history, requestConfig } = event.detail;
   const wasTyped = isTyped;
   isTyped = TYPING in requestConfig.headers;
-  const isThere = history.path === location.pathname + location.search;
-  if (isThere || (isTyped && wasTyped)) history.type = "replace";
+  const isHere = history.path === location.pathname + location.search;
+  if (isHere || (isTyped && wasTyped)) history.type = "replace";
 }
 
 async function countAtRest() {
