@@ -33,7 +33,7 @@ from app.resources.fields import Field, FieldPath
 
 UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 Write = Callable[[Affected], Awaitable[dict[str, Any]]]
-FEW = 100  # documents beyond which their number has to be typed
+MAX_UNTYPED = 100  # documents beyond which their number has to be typed
 SHOWN = 5  # documents that are named
 _OF_LISTS = ("sort", "fields", "expand", "count", *addresses.PAGING)  # what is no condition
 _SEPARATORS = str.maketrans("", "", " .,'\u2019\u00a0\u202f\uff0c")  # as people type numbers
@@ -60,7 +60,7 @@ class Chosen:
     @property
     def has_to_be_typed(self) -> bool:
         """Whether their number has to be typed."""
-        return self.total is None or self.total > FEW
+        return self.total is None or self.total > MAX_UNTYPED
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Bulk:
         """Writes as many documents as were seen, and reports on it."""
         number = form.get("number", "")
         typed = form.get("confirm", "").translate(_SEPARATORS)
-        if not number.isdecimal() or (int(number) > FEW and typed != number):
+        if not number.isdecimal() or (int(number) > MAX_UNTYPED and typed != number):
             return await self._show(request, access, control=control, fault=NOT_TYPED)
         pairs = _read_conditions(requests.pairs(request))
         if not _has_conditions(access, pairs):

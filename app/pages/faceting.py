@@ -5,7 +5,7 @@ from functools import lru_cache
 from app.resources.fields import FieldPath
 from app.resources.registry import Resource
 
-MOST = 12  # lists beside a table
+MAX_FACETS = 12  # lists beside a table
 MOST_COUNTED = 6  # lists whose values are counted
 TIMES = ("datetime", "date")
 
@@ -16,7 +16,7 @@ def list_fields(resource: Resource) -> tuple[FieldPath, ...]:
     every = [found for found in resource.shape.walk() if _has_list(resource, found)]
     known = [found for found in every if not is_counted(found)]
     counted = [found for found in every if is_counted(found)][:MOST_COUNTED]
-    listed = {found.path for found in [*known, *counted][:MOST]}
+    listed = {found.path for found in [*known, *counted][:MAX_FACETS]}
     return tuple(found for found in every if found.path in listed)
 
 

@@ -34,10 +34,10 @@ from app.resources.kinds import show_link, write_datetime
 from app.store.frequencies import Frequencies
 
 MOST_VALUES = 10  # of such a list
-FEW = 50  # distinct texts of a field, up to which the most frequent ones are of use
+MAX_DISTINCT = 50  # distinct texts of a field, up to which the most frequent ones are of use
 VARIOUS = 1_000  # distinct texts that won't be few soon
 VARIOUS_SECONDS = 600
-LONGEST = 100  # characters of such a text
+MAX_TEXT = 100  # characters of such a text
 SECONDS = 1.0  # after which no more lists are counted
 EVERYTHING = N_("All")
 _RANGES = (N_("Today"), N_("Past 7 days"), N_("This month"), N_("This year"))
@@ -182,7 +182,7 @@ class _Making:
             return await self._list_linked(found, found.field.target.collection, frequencies)
         if frequencies.distinct > VARIOUS:
             self._various.add(collection, found.path)
-        if frequencies.distinct > FEW:
+        if frequencies.distinct > MAX_DISTINCT:
             return []
         texts = [(value, count) for value, count in frequencies.values if _is_short(value)]
         options = [self._option(found, value, value, count) for value, count in texts]
@@ -280,4 +280,4 @@ class _Making:
 
 
 def _is_short(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LONGEST
+    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT

@@ -11,7 +11,7 @@ from app.pages.languages import N_
 from app.resources.limits import list_limits
 
 Gettext = Callable[[str], str]
-LONGEST = 60  # characters of a default that is told
+MAX_DEFAULT = 60  # characters of a default that is told
 _LIMITS = {  # how a person reads a limit; signs are the same in every language
     "a multiple of {}": N_("a multiple of %(value)s"),
     "at least {} long": N_("at least %(value)s long"),
@@ -55,7 +55,7 @@ class Hints:
         if isinstance(default, bool):
             return self._gettext(N_("yes") if default else N_("no"))
         is_plain = default is not PydanticUndefined and isinstance(default, str | int | float)
-        return str(default)[:LONGEST] if is_plain else ""
+        return str(default)[:MAX_DEFAULT] if is_plain else ""
 
 
 def name_nodes(form: Group) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from app.errors import BadRequest
 from app.resources.exact_json import BeyondDouble
 
-MOST = 64 * 1024 * 1024  # bytes that are unpacked
+MAX_UNPACKED = 64 * 1024 * 1024  # bytes that are unpacked
 
 
 def pack(value: Any) -> str:
@@ -21,7 +21,7 @@ def unpack(text: str) -> Any:
     """The value of such a text; raises `BadRequest`."""
     try:
         inflate = zlib.decompressobj()
-        data = inflate.decompress(base64.b64decode(text), MOST)
+        data = inflate.decompress(base64.b64decode(text), MAX_UNPACKED)
         if inflate.unconsumed_tail:
             raise BadRequest("The form is too large.")
         return json.loads(data, parse_constant=lambda word: BeyondDouble(word))

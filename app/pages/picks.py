@@ -13,7 +13,7 @@ from app.pages.addresses import Pairs
 from app.pages.naming import find_name_path, name_document
 from app.resources.rendering import to_json
 
-MOST = 20  # documents to choose from
+MAX_CHOICES = 20  # documents to choose from
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Picks:
             return {}
         access = self._routers[collection].access(request, "read")
         name = "_id" if len(keys) == 1 else "_id__in"
-        found = await self._read(access, [(name, key) for key in keys[:MOST]])
+        found = await self._read(access, [(name, key) for key in keys[:MAX_CHOICES]])
         return {one.key: one.name for one in found}
 
     async def _read(self, access: Access, conditions: Pairs) -> list[Pick]:
         resource = access.view.resource
         path = find_name_path(resource)
-        words = [("limit", str(MOST)), ("count", "none"), ("fields", path or "_id")]
+        words = [("limit", str(MAX_CHOICES)), ("count", "none"), ("fields", path or "_id")]
         try:
             query = access.compiler.list([*conditions, *words])
             page = await access.repository.page(query)

@@ -15,7 +15,7 @@ from app.pages.titles import title_whole
 from app.query.names import Lookup, Names
 from app.resources.kinds import KINDS
 
-LONGEST = 500  # characters of values that go into the address of the form
+MAX_VALUE = 500  # characters of values that go into the address of the form
 Linked = Mapping[tuple[str, str], str]  # what documents are called, by collection and `_id`
 
 
@@ -114,7 +114,7 @@ class Pills:
         return take_off(addresses.without(self._pairs, "after", "skip"), asking.pairs)
 
     def _address_of_form(self, asking: Asking) -> str | None:
-        if sum(map(len, asking.texts)) > LONGEST:
+        if sum(map(len, asking.texts)) > MAX_VALUE:
             return None
         asked = asking.asked
         pairs = [("field", asked.path), ("op", asked.operator.name)]

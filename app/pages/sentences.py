@@ -12,8 +12,8 @@ from babel.messages.pofile import read_po
 
 from app.pages.languages import CATALOGUES, CODES
 
-MOST = 6  # sentences inside of each other
-LONGEST = 4_000  # characters of a sentence that is looked for
+MAX_DEPTH = 6  # sentences inside of each other
+MAX_SENTENCE = 4_000  # characters of a sentence that is looked for
 # `age: must be …`, `tags (tags.0): must be …`, and of a cell `age must be …`.
 _with_name = re.compile(
     r"([^\s:]{1,200}(?: \([^\s()]{1,200}\))?)(?:(: )(.+)| (must be .+))", re.DOTALL
@@ -45,13 +45,13 @@ def _pattern(sentence: str, translated: str) -> Pattern:
 
 def translate(code: str, sentence: str) -> str:
     """The sentence in the language of a code, values and unknown sentences as they are."""
-    if code == CODES[0] or len(sentence) > LONGEST:
+    if code == CODES[0] or len(sentence) > MAX_SENTENCE:
         return sentence
     return _translate(code, sentence, 0)
 
 
 def _translate(code: str, sentence: str, level: int) -> str:
-    if level > MOST or not sentence:
+    if level > MAX_DEPTH or not sentence:
         return sentence
     found = _find(code, sentence, level)
     if found is None:  # inside another one it has no full stop

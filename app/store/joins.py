@@ -17,7 +17,7 @@ from app.resources.links import list_stored_forms
 from app.store.commands import Words
 
 # Linked documents of a condition: their `_id`s, each in two forms, are a part of the command.
-MOST = 50_000
+MAX_LINKED = 50_000
 
 Collections = Callable[[str], Collection[Any]]
 
@@ -34,9 +34,11 @@ def resolve(collections: Collections, join: Join, words: Words) -> Filter:
     Raises `Invalid`, or `Forbidden` for one of a rule, where too many linked documents match.
     """
     condition = resolve_all(collections, Selection(join.filter, join.joins), words)
-    found = collections(join.collection).find(condition, {"_id": 1}, limit=MOST + 1, **words)
-    keys = [document["_id"] for document in found.batch_size(MOST + 2)]  # one reply, of 16 MiB
-    if len(keys) > MOST:
+    found = collections(join.collection).find(condition, {"_id": 1}, limit=MAX_LINKED + 1, **words)
+    keys = [
+        document["_id"] for document in found.batch_size(MAX_LINKED + 2)
+    ]  # one reply, of 16 MiB
+    if len(keys) > MAX_LINKED:
         raise _make_too_many(join)
     forms = [form for key in keys for form in list_stored_forms(join.collection, key)]
     return {join.path: {"$nin" if join.negated else "$in": forms}}
@@ -45,10 +47,10 @@ def resolve(collections: Collections, join: Join, words: Words) -> Filter:
 def _make_too_many(join: Join) -> RequestError:
     if join.of_rule:
         return Forbidden(
-            f"A rule of your role asks for more than {MOST:,} linked documents; an administrator "
-            "can change it."
+            f"A rule of your role asks for more than {MAX_LINKED:,} linked documents; an "
+            "administrator can change it."
         )
     return Invalid(
-        f"More than {MOST:,} documents of {join.collection!r} match what is asked behind "
+        f"More than {MAX_LINKED:,} documents of {join.collection!r} match what is asked behind "
         f"{join.path!r}; ask for fewer of them, or filter {join.collection!r} itself."
     )

@@ -19,7 +19,7 @@ from app.spreadsheets.reading import unpack
 from app.transfers.child import Output
 
 EXAMPLES = 3  # values of a column, or documents
-LONGEST = 80  # characters of an example, and ten times as many of a document
+MAX_EXAMPLE = 80  # characters of an example, and ten times as many of a document
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,13 @@ def _look_into(reader: Reader, format: str, sheets: tuple[str, ...]) -> Found:
 def _choose_examples(rows: Sequence[Any], position: int) -> tuple[str, ...]:
     """The first different values of a column."""
     cells = (row[position] for row in rows if position < len(row))
-    texts = dict.fromkeys(_clean(show(cell))[:LONGEST] for cell in cells if cell != "")
+    texts = dict.fromkeys(_clean(show(cell))[:MAX_EXAMPLE] for cell in cells if cell != "")
     return tuple(islice(texts, EXAMPLES))
 
 
 def _show_document(row: Any) -> str:
     text = orjson.dumps(row, default=str).decode() if isinstance(row, dict) else row.text
-    return _clean(text)[: 10 * LONGEST]
+    return _clean(text)[: 10 * MAX_EXAMPLE]
 
 
 def _clean(text: str) -> str:

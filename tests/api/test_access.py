@@ -374,7 +374,7 @@ async def test_an_export_of_many_pages_has_each_document_once(
 async def test_a_rule_that_asks_for_too_much_names_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joins, "MOST", 1)
+    monkeypatch.setattr(joins, "MAX_LINKED", 1)
     caller = reader(where=(("berth.name__exists", "true"),), hide=("berth",))
     answer = await server.ask(caller, "/boats/")
     assert answer.status_code == 403

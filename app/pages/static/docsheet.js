@@ -535,7 +535,7 @@ document.addEventListener("click", (event) => {
 
 // --- from a cell: only these, not these ---
 
-const LONGEST = 500; // characters of a value that goes into an address
+const MAX_VALUE = 500; // characters of a value that goes into an address
 
 // The value of a cell as a filter has it, null for none, undefined for what no filter finds.
 function readValue(element) {
@@ -569,7 +569,7 @@ function openCell(place, element) {
   if (dialog === null || !heading.dataset.path || "odd" in place.dataset) return;
   if (element === place && place.querySelector("details, a + a")) return; // of several values none
   const value = readValue(element);
-  if (value === undefined || value?.length > LONGEST) return;
+  if (value === undefined || value?.length > MAX_VALUE) return;
   const [name, text] = document.getElementById("cell-title").children;
   name.textContent = heading.innerText;
   text.textContent = element.innerText;
