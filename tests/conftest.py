@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from mongomock_motor import AsyncMongoMockClient
 from pymongo import MongoClient
 
@@ -27,7 +27,13 @@ from tests.support.server import LiveServer
 
 DATABASE = "test"
 # The same examples in each run, and a busy machine is no fault; slow tests draw others each time.
-settings.register_profile("ours", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile(
+    "ours",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    max_examples=50,
+)
 settings.load_profile("ours")
 # httpx would read all the certificates of a file for each client: 25 ms, and no test needs them.
 os.environ.pop("SSL_CERT_FILE", None)

@@ -416,7 +416,7 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(RULES, RULES, BODIES, st.booleans())
 def test_what_may_not_be_written_never_changes(
     update: Rule, read: Rule, body: dict[str, Any], whole: bool

@@ -133,7 +133,6 @@ def sheet_of(rows: str) -> str:
 HEADER = '<row r="1"><c r="A1" t="str"><v>a</v></c><c r="B1" t="str"><v>b</v></c></row>'
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(nasty, nasty), min_size=1, max_size=5))
 def test_what_is_read_is_what_our_encoder_has_written(rows: list[tuple[str, str]]) -> None:
     data = whole(
@@ -455,7 +454,7 @@ STYLES = (
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=3), max_size=6), st.booleans())
 def test_plain_rows_are_read_as_expat_reads_them(rows: list[list[str]], numbered: bool) -> None:
     xml = HEADER.replace("</row>", '<c r="C1" t="str"><v>c</v></c></row>')

@@ -33,7 +33,8 @@ pytestmark = needs_mongod
 RESOURCE = make_resource(Thing)
 FORMATS = ["csv", "xlsx", "ndjson", "json"]
 FAST = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 texts, whole, moments = VALUES["text"], VALUES["int"], VALUES["datetime"]
 words = st.text("abc=+-@'\"_x;,| 中\n\t", max_size=6)

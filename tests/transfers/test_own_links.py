@@ -43,7 +43,7 @@ _rows = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_rows)
 def test_a_row_fails_if_it_leads_to_one_that_fails(
     rows: list[tuple[list[int], int]],

@@ -123,7 +123,7 @@ def make_json(library: dict[str, Resource], asked: str, raw: bytes) -> bytes:
 
 
 @given(documents=st.one_of(books(), books(*TRAPS)), asked=st.sampled_from(ASKED))
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 def test_files_are_those_of_the_drivers_own_references(
     library: dict[str, Resource], documents: list[Document], asked: str
 ) -> None:
