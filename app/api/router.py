@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,13 +18,14 @@ from app.api.downloads import Downloads
 from app.api.journal import Details, Journal, JournalEntry
 from app.api.many import MAX_ERRORS, affect, read_common_patch, read_documents
 from app.api.media_types import JSON
+from app.api.page_links import make_page_headers
 from app.api.pages import path_of_pages
 from app.api.parts import Part
 from app.api.redaction import hide_secrets
 from app.api.routing import Describe, Handler, Route
 from app.api.uploads import Uploads
 from app.errors import Invalid, NotFound
-from app.query.compile import Affected, Compiler, Excerpt, Pairs, Query
+from app.query.compile import Affected, Compiler, Excerpt
 from app.query.conditions import Condition
 from app.resources.keys import write_key
 from app.resources.registry import Resource
@@ -34,12 +34,9 @@ from app.resources.storing import Document
 from app.resources.views import Action
 from app.spreadsheets.formats import FORMATS
 from app.store.client import Database
-from app.store.lists import ListPage
 from app.store.repository import Repository
 from app.store.stored import Stored
 
-LINKS = 8 * 1024  # bytes that the header Link has, unless that to the nearest page is longer
-PAGE_PARAMETERS = ("after", "skip")  # that say which page it is
 EXPORT, IMPORT = "export", "import"  # the steps before a format
 INDEX = "index.html"  # what people try who look for a page
 
@@ -147,7 +144,7 @@ class ResourceRouter(Part):
             for document in page.documents:
                 access.present(document)
         raw = None if query.expand else page.raw
-        headers = _page_headers(request, query, page)
+        headers = make_page_headers(request, query, page)
         return Response(to_json(page.documents, raw), 200, headers, JSON)
 
     async def create(self, request: Request) -> Response:
@@ -391,51 +388,3 @@ def _without_format(request: Request) -> NotFound:
 def _without_file(request: Request) -> NotFound:
     path = request.scope["path"]
     return NotFound(f"POST a file to {path}; {path}/xlsx is an empty one to fill in.")
-
-
-def _page_headers(request: Request, query: Query, page: ListPage) -> dict[str, str]:
-    headers = {}
-    if page.total is not None and page.strategy is not None:
-        headers = {"X-Total-Count": str(page.total), "X-Count-Strategy": page.strategy}
-    places = list_pages(query, page)
-    if places:
-        asked = requests.pairs(request)
-        others = urlencode([(name, value) for name, value in asked if name not in PAGE_PARAMETERS])
-        address = _address(request)
-        links = []
-        for relation, place in places.items():
-            # In no token and no number is there anything to be percent-encoded.
-            parts = [others] if others else []
-            text = "&".join([*parts, *(f"{name}={value}" for name, value in place)])
-            links.append(f'<{address}{"?" if text else ""}{text}>; rel="{relation}"')
-        headers["Link"] = ", ".join(_cut_links(links))
-    return headers
-
-
-def _cut_links(links: list[str]) -> list[str]:
-    """The first of them, and as many more as clients and proxies take in one header."""
-    fitting = sum(length <= LINKS for length in accumulate(map(len, links)))
-    return links[: max(1, fitting)]
-
-
-def list_pages(query: Query, page: ListPage) -> dict[str, Pairs]:
-    """The other pages of a list by their relation (RFC 8288), each as what says where it is."""
-    found: dict[str, Pairs] = {}
-    if page.token is not None:
-        found["next"] = [("after", page.token)]
-    if page.before is not None:
-        found["prev"] = [("after", page.before)]
-    elif query.skip:
-        skip = query.skip - (query.limit or 1)
-        found["prev"] = [("skip", str(skip))] if skip > 0 else []
-    if "prev" in found:
-        found["first"] = []
-    if page.last is not None:
-        found["last"] = [("after", page.last)]
-    return found
-
-
-def _address(request: Request) -> str:
-    """The absolute address of what was asked for, without its query."""
-    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
-    return f"{request.scope['scheme']}://{request.headers.get('host', '')}{raw.decode('ascii')}"

@@ -16,7 +16,8 @@ from starlette.responses import Response
 from app.api import requests
 from app.api.callers import Caller, caller_of
 from app.api.headers import name_file
-from app.api.router import EXPORT, PAGE_PARAMETERS, ResourceRouter
+from app.api.page_links import PAGE_PARAMETERS
+from app.api.router import EXPORT, ResourceRouter
 from app.api.saved_views import ChangedView, NewView, SavedView, SavedViews, make_slug, make_unknown
 from app.api.subrequests import FindRoute, read_address
 from app.errors import Fault, Forbidden, Invalid, NotFound, Unavailable

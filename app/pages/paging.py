@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.api.router import list_pages
+from app.api.page_links import list_pages
 from app.pages import addresses
 from app.pages.addresses import Pairs
 from app.query.compile import Query
