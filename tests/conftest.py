@@ -22,6 +22,7 @@ from app.servers.replica_set import MEMBERS, ReplicaSet
 from app.settings import Settings
 from tests.support.distribution import Distribution, is_on_the_set
 from tests.support.mongod import require_mongod
+from tests.support.patience import be_patient, choose_settings
 from tests.support.ports import free_ports
 from tests.support.server import LiveServer
 
@@ -38,8 +39,11 @@ settings.load_profile("ours")
 # httpx would read all the certificates of a file for each client: 25 ms, and no test needs them.
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+# A machine that stands still for some seconds is no fault either.
+choose_settings()
+be_patient()
 
-LONGEST = ("replica_set", "serving", "servers", "commands")  # folders whose tests wait for servers
+SLOWEST = ("replica_set", "serving", "servers", "commands")  # folders whose tests wait for servers
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,7 +59,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts first what waits longest, so that all processes are done at about the same time."""
-    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+    items.sort(key=lambda item: item.path.parent.name not in SLOWEST)
     items.sort(key=lambda item: not is_on_the_set(item.nodeid))
 
 
@@ -105,7 +109,7 @@ def members(replica_set: ReplicaSet) -> ReplicaSet:
 
 @pytest.fixture(scope="session")
 def server(mongo_uri: str) -> Iterator[LiveServer]:
-    """A live server on the real mongod, with the default settings."""
+    """A live server on the real mongod, with the default settings but for its patience."""
     with LiveServer(MONGO_URI=mongo_uri, DB_NAME=DATABASE) as live:
         yield live
 

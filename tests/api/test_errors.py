@@ -240,12 +240,15 @@ async def test_order_of_what_is_wrong_in_a_write(mock_http: httpx.AsyncClient, m
     assert await status(path, "application/json", "[1]") == (422 if method == "POST" else 404)
 
 
-def test_a_long_query_is_written_at_once() -> None:
-    """Whatever it has in it: the log is written before the next request is answered."""
+def test_a_long_query_is_written_in_one_pass() -> None:
+    """Whatever it has in it: the log is written before the next request is answered.
+
+    Each takes a twentieth of a second at most; what goes through it again and again, minutes.
+    """
     scope = {"method": "GET", "path": "/users/", "state": {"request_id": "1"}}
     for text in ("pass", "pwd", "token", "key_", "eyJ", "eyJ.", "a-", "&pass=", "&token"):
-        query = (text * 20_000).encode()
+        query = (text * 100_000).encode()
         line = LogLine({**scope, "query_string": query}, 422, 1.0)
         began = time.process_time()
         assert " ?" in str(line)
-        assert time.process_time() - began < 1
+        assert time.process_time() - began < 30, text

@@ -6,6 +6,15 @@ import pytest
 
 from app.auth import cache
 from app.auth.cache import Cache
+from tests.support.clock import Clock
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which values are read again."""
+    clock = Clock()
+    monkeypatch.setattr(cache, "time", clock)
+    return clock
 
 
 class Source:
@@ -34,33 +43,24 @@ async def test_who_asks_at_the_same_time_shares_a_reading() -> None:
     assert await values.get("b") == 2
 
 
-async def test_a_value_is_read_again_after_its_seconds() -> None:
-    values: Cache[str, int] = Cache(Source().read, seconds=0.05)
+async def test_a_value_is_read_again_after_its_seconds(clock: Clock) -> None:
+    values: Cache[str, int] = Cache(Source().read, seconds=3)
     assert await values.get("a") == 1
-    await asyncio.sleep(0.06)
+    clock.wait(2.9)
+    assert await values.get("a") == 1
+    clock.wait(0.2)
     assert await values.get("a") == 2
 
 
-async def test_the_seconds_count_from_before_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
-    monkeypatch.setattr(cache, "time", clock)
+async def test_the_seconds_count_from_before_the_reading(clock: Clock) -> None:
     source = Source()
     values: Cache[str, int] = Cache(source.read, seconds=3)
     reading = asyncio.create_task(values.get("a"))
     await source.begun.wait()
-    clock.moment = 2
+    clock.wait(2)
     await reading
-    clock.moment = 3.1
+    clock.wait(1.1)
     assert await values.get("a") == 2
-
-
-class Clock:
-    """Stands for the module `time`."""
-
-    moment = 0.0
-
-    def monotonic(self) -> float:
-        return self.moment
 
 
 async def test_what_is_forgotten_during_a_reading_is_read_again() -> None:

@@ -4,7 +4,6 @@ A request without a body or with a key that isn't there comes as far as its righ
 403 are the doors, whatever else is answered lies behind them.
 """
 
-import asyncio
 import base64
 import datetime
 import json
@@ -23,7 +22,7 @@ from app.api.routing import Route
 from app.auth.keys import digest, make_id
 from app.auth.sessions import COOKIE
 from app.resources.moments import now
-from tests.support.accounts import ADDRESS, Served, basic, serve
+from tests.support.accounts import ADDRESS, Served, answers, basic, serve
 
 MISSING = "0123456789abcdef01234567"
 READ, CREATE, UPDATE, DELETE, EXPORT, IMPORT = (
@@ -243,11 +242,7 @@ async def disable(served: Served, account: Any, kind: Kind) -> None:
         answer = await client.patch(f"/auth/accounts/{account}", json={"disabled": True})
     assert answer.status_code == 200
     async with served.client(**kind.headers) as client:
-        for _ in range(100):
-            if (await client.get("/auth/me")).status_code == 401:
-                return
-            await asyncio.sleep(0.1)
-    raise AssertionError("a disabled account is still answered")
+        await answers(client, "/auth/me", 401)
 
 
 async def revoked(served: Served) -> dict[str, str]:
@@ -333,9 +328,9 @@ async def test_the_cookie_is_a_caller_as_any_other(mock: Served) -> None:
         form = {"username": "viewer", "password": "correct horse"}
         assert (await client.post("/ui/sign-in", data=form)).status_code == 303
         assert COOKIE in client.cookies
-        answers: list[httpx.Response] = [
+        found: list[httpx.Response] = [
             await client.get("/users/"),
             await client.post("/users/", json={}),
             await client.get("/auth/accounts/"),
         ]
-    assert [answer.status_code for answer in answers] == [200, 403, 403]
+    assert [answer.status_code for answer in found] == [200, 403, 403]

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.auth import documents
+from app.resources.moments import now
 from tests.support.accounts import KEYS, Served, answers
 
 
@@ -182,13 +184,16 @@ async def test_a_key_is_cut_when_its_accounts_role_changes(served: Served) -> No
         assert answer.status_code in (403, 404)
 
 
-async def test_a_key_that_has_expired_serves_no_more(served: Served) -> None:
+async def test_a_key_that_has_expired_serves_no_more(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ann = served.add("ann")
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1.5)
+    later = now() + datetime.timedelta(hours=1)
     async with served.client(**served.key(ann)) as client:
-        key = (await make(client, expires=soon.isoformat())).json()
+        key = (await make(client, expires=later.isoformat())).json()
     async with served.client(**basic_of(key)) as client:
         assert (await client.get("/users/")).status_code == 200
+        monkeypatch.setattr(documents, "now", lambda: later + datetime.timedelta(seconds=1))
         await answers(client, "/users/", 401)
 
 

@@ -36,10 +36,12 @@ async def test_a_lock_that_is_held_is_waited_for_then_refused(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     uri = request.getfixturevalue("mongo_uri") if kind == "mongod" else ""
-    async with open_database(uri, settings_of(PRIMARY_WAIT_SECONDS=0.3)) as database:
+    async with open_database(uri) as database:
         async with ChangeLock(database).hold():
+            impatient = ChangeLock(database)
+            impatient._wait = 0.3
             with pytest.raises(Unavailable, match="Others are changing accounts"):
-                async with ChangeLock(database).hold():
+                async with impatient.hold():
                     pass
         async with ChangeLock(database).hold():
             pass

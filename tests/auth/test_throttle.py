@@ -36,7 +36,7 @@ async def test_after_ten_failures_the_right_password_is_refused_too(served: Serv
         answer = await client.post("/auth/token", data=FORM)
         assert answer.status_code == 429
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert 590 <= int(answer.headers["Retry-After"]) <= 600
+        assert 500 < int(answer.headers["Retry-After"]) <= 600
         basic_ = await client.get("/users/", headers=basic("root"))
         assert basic_.status_code == 429
         page = await client.post(
@@ -184,9 +184,10 @@ async def second_server(one: Served, uri: str) -> AsyncIterator[Served]:
 
 
 async def test_the_window_moves(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
     async with served.client() as client:
         assert [await ask(client, WRONG) for _ in range(10)] == [400] * 10
-        now = time.time()
         monkeypatch.setattr(time, "time", lambda: now + throttle.WINDOW - 5)
         assert await ask(client, FORM) == 429
         monkeypatch.setattr(time, "time", lambda: now + throttle.WINDOW + 5)
@@ -210,9 +211,11 @@ async def fail_before_the_clock_is_set_back(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By less than the window the failures count still, and by more they do not."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setattr(throttle, "STEP", 0.0)
     async with served.client() as client:
         assert [await ask(client, WRONG) for _ in range(10)] == [400] * 10
-        now = time.time()
         monkeypatch.setattr(time, "time", lambda: now - throttle.WINDOW + 5)
         assert await ask(client, FORM) == 429
         monkeypatch.setattr(time, "time", lambda: now - throttle.WINDOW - 60)

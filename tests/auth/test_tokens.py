@@ -15,6 +15,7 @@ import pytest
 from app.auth import signing
 from app.store.client import Connection
 from tests.support.accounts import PASSWORD, Served, basic, serve
+from tests.support.waiting import LONGEST
 
 FORM = {"grant_type": "password", "username": "root", "password": PASSWORD}
 
@@ -268,8 +269,8 @@ async def is_refused(client: Any, header: dict[str, str]) -> bool:
 
 
 async def until(check: Any) -> None:
-    """Waits until it is so, for the five seconds in which every change counts."""
-    deadline = time.monotonic() + 5
+    """Waits until it is so."""
+    deadline = time.monotonic() + LONGEST
     while not await check():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)

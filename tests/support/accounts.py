@@ -22,6 +22,7 @@ from app.auth.keys import digest, make_id, make_secret
 from app.resources.moments import now
 from app.settings import Settings
 from tests.support.databases import lend
+from tests.support.waiting import LONGEST
 
 PASSWORD = "correct horse"
 ADDRESS = "http://localhost"
@@ -97,8 +98,8 @@ class Served:
 
 
 async def answers(client: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
-    """The answer with this status, which comes within the five seconds that a change may take."""
-    deadline = time.monotonic() + 5
+    """The answer with this status, which comes once a change counts."""
+    deadline = time.monotonic() + LONGEST
     while (answer := await client.get(path)).status_code != status:
         assert time.monotonic() < deadline, (answer.status_code, answer.text)
         await asyncio.sleep(0.1)

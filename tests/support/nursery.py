@@ -24,6 +24,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from tests.support.patience import be_patient
+
 ROOT = Path(__file__).parents[2]
 MESSAGE = 1024 * 1024  # bytes
 
@@ -173,6 +175,7 @@ def main(descriptor: int) -> None:
     gc.disable()
     for name in PRELOADED:
         importlib.import_module(name)
+    be_patient()
     gc.freeze()  # no child seeks garbage in what was imported
     gc.enable()
     ended, wakeup = os.pipe()
