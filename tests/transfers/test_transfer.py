@@ -124,11 +124,12 @@ async def test_nothing_is_known_of_one_that_fails_before_its_first_byte() -> Non
 
 
 @pytest.mark.mongod
-def test_an_export_of_a_locked_database_comes_at_once(
-    server: LiveServer, users: Any, mongo_uri: str
-) -> None:
+def test_an_export_of_a_locked_database_comes_at_once(users: Any, mongo_uri: str) -> None:
+    """It does not wait until the database takes writes again."""
     users.insert_many([{"name": f"n{n}", "email": f"{n}@x.com"} for n in range(20)])
+    name = users.database.name
     with (
+        LiveServer(spawn=True, MONGO_URI=mongo_uri, DB_NAME=name) as server,
         MongoClient[dict[str, Any]](mongo_uri) as client,
         httpx.Client(base_url=server.address, timeout=60) as http,
     ):
@@ -138,7 +139,6 @@ def test_an_export_of_a_locked_database_comes_at_once(
         finally:
             client.admin.command("fsyncUnlock")
         assert (answer.status_code, len(answer.text.splitlines())) == (200, 21)
-        assert answer.elapsed.total_seconds() < 10
         export_id = answer.headers["x-export-id"]
         assert server.logged(f"export {export_id} is complete, which is not recorded yet")
 
