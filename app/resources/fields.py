@@ -95,8 +95,9 @@ class Field:
 
     `kind` names one of `KINDS`. `many` says that it is a list of such values. `model` is the nested
     model of an `object`, `values` what each value of a `map` is, `target` where a `link` leads.
-    `models` are those that a value of an `any` may be. `text_type` is what was declared for a text
-    other than `str` alone. `narrowing` is what of the nested models is for a reader.
+    `models` are those that a value of an `any` may be, `members` what a union of several kinds
+    names. `text_type` is what was declared for a text other than `str` alone. `narrowing` is what
+    of the nested models is for a reader.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Field:
     excluded: bool = False
     target: Target | None = None
     models: tuple[type[pydantic.BaseModel], ...] = ()
+    members: "tuple[Field, ...]" = ()
     text_type: TextType | None = dataclasses.field(default=None, compare=False)
     narrowing: Narrowing | None = None
 
@@ -459,7 +461,8 @@ def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str)
         return Field(name, "float")
     if len(kinds) == 1 and many == {False} and kinds.isdisjoint(("object", "map", "link")):
         return Field(name, found[0].kind, excluded=excluded)
-    return Field(name, "any", excluded=excluded, models=models)
+    known = () if "any" in kinds else tuple(found)
+    return Field(name, "any", excluded=excluded, models=models, members=known)
 
 
 def models_in(field: Field) -> tuple[type[pydantic.BaseModel], ...]:

@@ -180,10 +180,10 @@ class Ingest:
         return Record(number, faults=faults, document=document)
 
     def _check_untitled(self, record: Record, row: list[Cell]) -> None:
-        for position in (*self._untitled, len(self.header or ())):
+        width = len(self.header or ())
+        for position in (*self._untitled, width):
             if position < len(row) and row[position] != "":
-                where = f"column {letters(position)}"
-                detail = f"The {where} has no title in the first row, so that nothing may be in it."
+                detail = _explain_untitled(position, width)
                 record.faults.append(CellFault("", show(row[position]), detail, position))
 
 
@@ -397,6 +397,14 @@ def _overlaps(targets: list[Target]) -> Iterator[str]:
                     "keep one."
                 )
                 break
+
+
+def _explain_untitled(position: int, width: int) -> str:
+    if position < width:
+        name = letters(position)
+        return f"The column {name} has no title in the first row, so that nothing may be in it."
+    last = letters(width - 1)
+    return f"The row has a cell to the right of {last}, the last column with a title."
 
 
 def _fill(row: list[Cell], width: int) -> list[Cell]:

@@ -310,6 +310,50 @@ class _Untyped(_Typed):
         return value if math.isfinite(value) else text
 
 
+class _Union(_Typed):
+    """A field of several kinds: a cell is read as one of these alone, a text is for the model.
+
+    As a text of JSON counts, in a file of texts, what is a number or a truth value and may be one.
+    """
+
+    def __init__(self, field: Field, zone: datetime.tzinfo, *, typed: bool) -> None:
+        super().__init__(field, zone)
+        self._typed = typed
+        self._nested = any(member.many or member.kind in _NESTED for member in field.members)
+        self._kinds = {member.kind for member in field.members if not member.many}
+        self._as_text = _Text(field, zone)
+
+    def text(self, text: str) -> Any:
+        if not self._typed and text in ("true", "false") and "bool" in self._kinds:
+            return text == "true"
+        if not self._typed and _number(text):
+            return self._read_number(text)
+        return super().text(text) if self._nested else text
+
+    def number(self, number: float) -> Any:
+        if self._kinds & _FRACTIONS:
+            return super().number(number)
+        if "int" not in self._kinds or number != int(number):
+            return self._as_text.number(number)
+        _refuse_lost_digits(number)
+        return int(number)
+
+    def flag(self, flag: bool) -> Any:
+        return flag if "bool" in self._kinds else self._as_text.flag(flag)
+
+    def serial(self, days: Serial) -> str:
+        return super().serial(days) if "datetime" in self._kinds else self._as_text.serial(days)
+
+    def _read_number(self, text: str) -> Any:
+        """The number that a text is, where the field may be such a number; else the text."""
+        if text.lstrip("-").isdigit() and self._kinds & _NUMBERS:
+            return int(text) if int(text) in INT64 else text
+        if not self._kinds & _FRACTIONS:
+            return text
+        value = float(text)
+        return value if math.isfinite(value) else text
+
+
 class _Choice(CellKind):
     """Of an enumeration: the choice that has this text, whatever the case of its letters."""
 
@@ -336,6 +380,9 @@ class _Choice(CellKind):
         raise ValueError(f"must be one of: {shown}{', …' if len(self._exact) > 20 else ''}")
 
 
+_FRACTIONS = frozenset({"float", "duration", "decimal"})  # kinds whose JSON may be any number
+_NUMBERS = _FRACTIONS | {"int"}
+_NESTED = frozenset({"object", "map", "lists", "link"})  # whose JSON is an object or a list
 _KINDS: dict[str, type[CellKind]] = {  # a kind that is not here is a text, read by its own line
     "bool": _Flag,
     "int": _Whole,
@@ -367,6 +414,8 @@ def reader_of(field: Field, zone: datetime.tzinfo, *, typed: bool) -> CellKind:
         return _List(field, zone)
     if field.choices:
         return _Choice(field)
+    if field.members:
+        return _Union(field, zone, typed=typed)
     if field.kind == "any" and not typed:
         return _Untyped(field, zone)
     return kind_of_cells(field.kind)(field, zone)

@@ -4,8 +4,10 @@ Nothing of a part is trusted: sizes and ratios have limits, document types and e
 and everything broken is a `BadRequest` that says what to do.
 """
 
+import lzma
 import posixpath
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -27,6 +29,18 @@ DEEPEST = 1_000  # tags that are open at once, of each of which expat holds a li
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = b"PK"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # [MS-OFFCRYPTO] 2.3.4.4
+# What reading a part of a broken ZIP raises; `ValueError` for a name or a place that can't be.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 _BROKEN = "The workbook is broken or was cut off: {0}. Save it again as .xlsx and send it whole."
 # The built-in formats of numbers, and those of dates (ECMA-376, 18.8.30).
 _DECIMALS = {1: 0, 2: 2, 3: 0, 4: 2, 11: SCIENTIFIC - 2, 37: 0, 38: 0, 39: 2, 40: 2}
@@ -156,7 +170,7 @@ class Package:
             with self._open(part) as stream:
                 while chunk := stream.read(CHUNK):
                     yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        except _UNREADABLE as error:
             raise make_read_error(f"{part}: {error}") from None
 
     def _open(self, part: str) -> IO[bytes]:
@@ -289,6 +303,8 @@ class PartParser:
             raise make_read_error(
                 f"{self._part}: {expat.errors.messages[error.code]}, line {error.lineno}"
             ) from None
+        except (LookupError, ValueError) as error:  # an encoding that expat doesn't know
+            raise make_read_error(f"{self._part}: {error}") from None
 
 
 def _count_depth(start: Start, end: End) -> tuple[Start, End, Depth]:

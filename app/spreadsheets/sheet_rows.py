@@ -83,7 +83,10 @@ class CellMaker:
 
     def _find_shared(self, raw: str) -> str:
         try:
-            text = self._strings[int(raw)]
+            number = int(raw)
+            if number < 0:  # Python counts from the end
+                raise IndexError(number)
+            text = self._strings[number]
         except (ValueError, IndexError):
             raise make_read_error(f"it has no shared string {raw}") from None
         return self._mark(text) if len(text) >= _POSSIBLY_CUT else text
@@ -298,7 +301,7 @@ def _number(raw: str, format: int | None, days: int) -> Cell:
         value = float(raw)
     except ValueError:
         raise make_read_error(f"{raw!r} is no number") from None
-    if value - value != 0:
+    if value - value != 0 or "_" in raw:  # Python reads 1_0 as 10
         raise make_read_error(f"{raw!r} is no number")
     if format is None:
         return value

@@ -61,6 +61,15 @@ class Person(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
 
 
+class Several(pydantic.BaseModel):
+    number_or_text: int | str | None = None
+    real_or_text: float | str | None = None
+    flag_or_text: bool | str | None = None
+    day_or_text: datetime.date | str | None = None
+    moment_or_number: datetime.datetime | int | None = None
+    model_or_text: Address | list[int] | str | None = None
+
+
 class Erring(pydantic.BaseModel):
     name: str
     error: str | None = None
@@ -198,7 +207,7 @@ def test_a_cell_without_a_title_is_a_fault_unless_it_is_empty() -> None:
     assert [[fault.detail for fault in record.faults] for record in records] == [
         [],
         ["The column B has no title in the first row, so that nothing may be in it."],
-        ["The column D has no title in the first row, so that nothing may be in it."],
+        ["The row has a cell to the right of C, the last column with a title."],
     ]
 
 
@@ -415,6 +424,47 @@ CELLS: list[tuple[str, Any, Any]] = [  # field, cell, value (or a part of what i
     ("anything", True, True),
     ("anything", Serial(46024.5), "2026-01-02T04:00:00Z"),
 ]
+TYPED_UNIONS: list[tuple[str, Any, Any]] = [  # in a workbook: field, cell, value
+    ("number_or_text", 5, 5),
+    ("number_or_text", Shown(5.0, 2), 5),
+    ("number_or_text", "5", "5"),
+    ("number_or_text", Shown(1.5, 2), "1.50"),
+    ("number_or_text", True, "TRUE"),
+    ("number_or_text", Serial(46024), "2026-01-02"),
+    ("number_or_text", 1.10101199003071e17, Bad("110101199003071000", LOST)),
+    ("number_or_text", "[1]", "[1]"),
+    ("number_or_text", " ", " "),
+    ("real_or_text", 1.5, 1.5),
+    ("real_or_text", 5, 5),
+    ("flag_or_text", True, True),
+    ("flag_or_text", 1, "1"),
+    ("day_or_text", Serial(46024), "2026-01-02"),
+    ("moment_or_number", Serial(46024.5), "2026-01-02T12:00:00Z"),
+    ("model_or_text", '{"city":"c"}', {"city": "c"}),
+    ("model_or_text", "[1]", [1]),
+    ("model_or_text", "{x", "{x"),
+]
+UNIONS: list[tuple[str, Any, Any]] = [  # in a file of texts
+    ("number_or_text", "5", 5),
+    ("number_or_text", "-5", -5),
+    ("number_or_text", "007", "007"),
+    ("number_or_text", "1.50", "1.50"),
+    ("number_or_text", "1E5", "1E5"),
+    ("number_or_text", "true", "true"),
+    ("number_or_text", '{"a":1}', '{"a":1}'),
+    ("number_or_text", str(2**63), str(2**63)),
+    ("real_or_text", "1.5", 1.5),
+    ("real_or_text", "5", 5),
+    ("real_or_text", "1e999", "1e999"),
+    ("flag_or_text", "true", True),
+    ("flag_or_text", "TRUE", "TRUE"),
+    ("flag_or_text", "1", "1"),
+    ("day_or_text", "2026-01-02", "2026-01-02"),
+    ("day_or_text", "2026", "2026"),
+    ("moment_or_number", "7", 7),
+    ("model_or_text", "[1]", [1]),
+    ("model_or_text", "5", "5"),
+]
 
 
 def same(value: Any, expected: Any) -> bool:
@@ -437,6 +487,13 @@ def test_a_cell_is_read_by_the_type_of_its_field(field: str, cell: Any, value: A
 def test_a_text_for_anything_is_the_json_that_it_is(cell: str, value: Any) -> None:
     read = CellReader(SHAPE.fields["anything"], zone("UTC"), typed=False)
     assert same(read.column([cell])[0], value)
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_cell_for_several_kinds_is_one_of_these(typed: bool) -> None:
+    for name, cell, value in TYPED_UNIONS if typed else UNIONS:
+        read = CellReader(shape_of(Several).fields[name], zone("UTC"), typed=typed)
+        assert same(read.column([cell])[0], value), (name, cell)
 
 
 def test_values_of_rows_are_never_one_list() -> None:

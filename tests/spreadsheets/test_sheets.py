@@ -126,10 +126,31 @@ def made_of(sheet: bytes) -> bytes:
     return file.getvalue()
 
 
+def with_moved_directory(data: bytes) -> bytes:
+    """The ZIP file with another place of its directory, so that entries lie before its start."""
+    return data[:-6] + (2**16).to_bytes(4, "little") + data[-2:]
+
+
+def with_broken_lzma(data: bytes) -> bytes:
+    """The workbook packed by LZMA, with a byte of its sheet changed."""
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        offset = new.getinfo("xl/one.xml").header_offset
+    broken = bytearray(file.getvalue())
+    broken[offset + 30 + len("xl/one.xml") + 12] ^= 0xFF
+    return bytes(broken)
+
+
 def sheet_of(rows: str) -> str:
     return f'<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>'
 
 
+SHARED = "<si><t>last</t></si>"
 HEADER = '<row r="1"><c r="A1" t="str"><v>a</v></c><c r="B1" t="str"><v>b</v></c></row>'
 
 
@@ -370,7 +391,14 @@ BOMB = '<!DOCTYPE w [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
         (made(sheet_of(HEADER.replace('r="1"', 'r="2"'))), "must be in row 1"),
         (made(sheet_of(HEADER.replace(">b<", ">a<"))), "same title"),
         (made(sheet_of(HEADER + '<row><c t="s"><v>7</v></c></row>')), "no shared string 7"),
+        (made(sheet_of(HEADER + '<row><c t="s"><v>-1</v></c></row>'), SHARED), "shared string -1"),
         (made(sheet_of(HEADER + "<row><c><v>x</v></c></row>")), "'x' is no number"),
+        (made(sheet_of(HEADER + "<row><c><v>1_0.5</v></c></row>")), "'1_0.5' is no number"),
+        (made('<?xml version="1.0" encoding="UTF-9"?>' + sheet_of(HEADER)), "encoding: UTF-9"),
+        (made('<?xml version="1.0" encoding="GBK"?>' + sheet_of(HEADER)), "multi-byte encodings"),
+        (export("xlsx", Two, []).replace(b"xl/workbook", b"xl/w\x8crkbook", 1), "was cut off"),
+        (with_moved_directory(made(sheet_of(HEADER))), "was cut off"),
+        (with_broken_lzma(made(sheet_of(HEADER))), "was cut off"),
         (made(sheet_of(HEADER + "<row><c><v>inf</v></c></row>")), "'inf' is no number"),
         (made(sheet_of(HEADER + '<row r="1"/>')), "no number of a row"),
         (made(sheet_of(HEADER + '<row><c r="ZZZZ2"><v>1</v></c></row>')), "no column"),
