@@ -39,6 +39,7 @@ _LOOK_SECONDS = 1.0
 _LEAST_SECONDS = 0.5  # that a write has once there is a primary
 _TURN_SECONDS = 2.0  # that a search waits for its turn
 CLOSE_SECONDS = 2.0
+_HEARTBEAT_MS = 2_000  # a server that hangs is known for it after this and connectTimeoutMS
 HEARTBEATS = "docsheet.heartbeats"  # a collection with one document
 SNAPSHOTS = 13  # the wire version of MongoDB 5.0, the first with snapshot reads
 
@@ -163,7 +164,7 @@ class Database(Connection):
     def look_for_primary(self) -> None:
         """Lets the driver look for a server that takes writes at once.
 
-        By itself it asks one that went away every ten seconds.
+        By itself it asks one that went away only with the next heartbeat.
         """
         if self._looking is None or self._looking.done():
             loop = asyncio.get_running_loop()
@@ -284,10 +285,12 @@ def direct_connection(settings: Settings, uri: str) -> Iterator[Connection]:
 def client_options(settings: Settings) -> dict[str, Any]:
     """The driver's options for this program, for Motor and PyMongo alike.
 
-    The codec is that of every read.
+    The codec is that of every read. An interval of heartbeats in MONGO_URI is kept.
     """
     wait = settings.PRIMARY_WAIT_SECONDS
+    own = "heartbeatfrequencyms=" in settings.MONGO_URI.lower()
     return {
+        **({} if own else {"heartbeatFrequencyMS": _HEARTBEAT_MS}),
         "appname": "docsheet",
         "tz_aware": True,
         "uuidRepresentation": "standard",

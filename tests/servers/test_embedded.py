@@ -1,5 +1,6 @@
 """The embedded database through everything that happens to a folder and a process."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -12,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
-from app.errors import StartError
+from app.errors import StartError, Unavailable
 from app.servers import embedded
 from app.servers.embedded import EmbeddedDatabase
 from app.servers.process import Mongod
@@ -114,11 +116,29 @@ async def test_a_killed_mongod_is_started_again_with_all_documents(
     assert mongod_of(folder).pid is None
 
 
+@pytest.mark.slow
+async def test_a_paused_mongod_is_found_to_hang(folder: Path) -> None:
+    with start(folder) as database:
+        insert(database)
+        paused = mongod_of(folder).pid
+        assert paused is not None
+        async with connected(database, MONGO_URI="", PRIMARY_WAIT_SECONDS=0.5) as client:
+            count = client.collection("things").count_documents
+            os.kill(paused, signal.SIGSTOP)
+            with pytest.raises(Unavailable):
+                await asyncio.wait_for(client.run(count, {}), LONGEST)
+            os.kill(paused, signal.SIGCONT)
+            wait_for(client.has_primary)
+            assert await client.run(count, {}) == 1
+
+
 @asynccontextmanager
-async def connected(database: EmbeddedDatabase) -> AsyncIterator[Database]:
+async def connected(database: EmbeddedDatabase, **chosen: Any) -> AsyncIterator[Database]:
     """A server's connection; left to itself the driver would ask again after ten minutes."""
     uri = f"{database.uri}&heartbeatFrequencyMS=600000"
-    settings = Settings(DB_NAME="test", PRIMARY_WAIT_SECONDS=60, _env_file=None)  # type: ignore[call-arg]
+    options = {"MONGO_URI": uri, "DB_NAME": "test", "PRIMARY_WAIT_SECONDS": 60, **chosen}
+    settings = Settings(_env_file=None, **options)  # type: ignore[arg-type,call-arg]
+    uri = settings.MONGO_URI or database.uri
     client = Database(connect(settings, uri), settings, uri)
     await client.open()
     yield client
