@@ -25,6 +25,7 @@ from app.pages.facets import Facets
 from app.pages.filters import Filters
 from app.pages.forms import read_form
 from app.pages.home import Home
+from app.pages.import_uploads import ImportUploads
 from app.pages.importing import Importing
 from app.pages.imports import Imports
 from app.pages.languages import CODES
@@ -59,6 +60,7 @@ class Pages:
         self._administration = Administration(self.screens)
         self._has_accounts = settings.has_accounts
         self.importing = Importing(settings, runs)
+        self._import_uploads = ImportUploads(self.screens, self.importing, settings)
         self._imports = Imports(self.screens, self.importing, settings)
         self.home = Home(routers, self.screens, saved, has_docs=settings.DOCS != "off")
         self._collections = Collections(routers, self.screens, saved)
@@ -116,12 +118,7 @@ class Pages:
             routes += self._routes_of_views(path, of)
             routes += self._routes_of_many(router, of)
         if not (router.resource.options.read_only or is_auth_resource(router.resource)):
-            show, choose, do = map(of, (self._imports.show, self._imports.choose, self._imports.do))
-            routes += [
-                Route(f"{path}/import", {"GET": choose, "POST": of(self._imports.upload)}),
-                Route(f"{path}/import/{{token}}", {"GET": of(self._imports.resume)}),
-                Route(f"{path}/import/{{token}}/{{step}}", {"GET": show, "POST": do}),
-            ]
+            routes += self._routes_of_imports(path, of)
         if not router.resource.options.read_only:
             routes += self._routes_of_writing(router, of)
         # What is not another screen below the collection is a document.
@@ -145,6 +142,15 @@ class Pages:
         return [
             Route(f"{path}/download", {"GET": of(screens.show), "POST": of(screens.choose)}),
             Route(f"{path}/download/{{id}}/{{format}}", {"GET": of(screens.start)}),
+        ]
+
+    def _routes_of_imports(self, path: str, of: Callable[[OfResource], Handler]) -> list[Route]:
+        """The routes of the steps of an import."""
+        uploads, imports, path = self._import_uploads, self._imports, f"{path}/import"
+        return [
+            Route(path, {"GET": of(uploads.show), "POST": of(uploads.upload)}),
+            Route(f"{path}/{{token}}", {"GET": of(imports.resume)}),
+            Route(f"{path}/{{token}}/{{step}}", {"GET": of(imports.show), "POST": of(imports.do)}),
         ]
 
     def _routes_of_many(
