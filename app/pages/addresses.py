@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from app.api.pages import path_of_pages
 from app.resources.fields import Field
@@ -79,3 +83,9 @@ def value_of(pairs: Pairs, name: str) -> str:
 def list_conditions(pairs: Pairs) -> list[tuple[str, str]]:
     """The pairs that say which documents, and in which order: what an export takes as well."""
     return without(pairs, *_OF_PAGE)
+
+
+def lead_to(request: Request, address: str) -> Response:
+    """The way to another screen, with GET; its address is below the application's root."""
+    root = request.scope.get("root_path", "")
+    return RedirectResponse(f"{root}{address}", HTTPStatus.SEE_OTHER)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.api import requests
 from app.api.router import ResourceRouter
@@ -86,9 +86,8 @@ class Chooser:
         usual = [column.path for column in choose_columns(resource, None)]
         fields = "" if list(chosen) == usual else ",".join(chosen)
         pairs = addresses.replace_pair(back, "fields", fields)
-        root = request.scope.get("root_path", "")
         address = addresses.with_pairs(addresses.of_collection(resource), pairs)
-        return RedirectResponse(f"{root}{address}", HTTPStatus.SEE_OTHER)
+        return addresses.lead_to(request, address)
 
 
 def _read(pairs: Pairs) -> dict[str, str]:

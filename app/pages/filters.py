@@ -12,7 +12,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.api import requests
 from app.api.access import Access
@@ -138,9 +138,8 @@ class Filters:
             fault = error.faults[0].detail.removeprefix(f"{added[0][0]}: ")
             return await self._show(request, access, draft, replace(form, fault=fault))
         pairs = add_pairs(names, take_off(draft.back, draft.old), added)
-        root = request.scope.get("root_path", "")
         address = addresses.with_pairs(addresses.of_collection(access.view.resource), pairs)
-        return RedirectResponse(f"{root}{address}", HTTPStatus.SEE_OTHER)
+        return addresses.lead_to(request, address)
 
     async def _show(
         self, request: Request, access: Access, draft: Draft, form: FilterForm

@@ -1,15 +1,14 @@
 """The steps of an import: which one is due, their addresses, and what all their screens have."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.api.access import Access
-from app.api.pages import path_of_pages
+from app.pages import addresses
 from app.pages.languages import N_
 from app.pages.screens import Screens
 from app.resources.registry import Resource
@@ -98,15 +97,11 @@ def _list_steps(resource: Resource, current: str, kept: Kept | None) -> list[Ste
 
 def address_of(resource: Resource) -> str:
     """The address of the imports of a resource, below the application's root."""
-    return f"{quote(path_of_pages(resource))}/{IMPORT}"
+    return f"{addresses.of_collection(resource)}{IMPORT}"
 
 
 def go(request: Request, access: Access, kept: Kept, step: str) -> Response:
     """Leads to a step of an import, with GET."""
-    return redirect(request, f"{address_of(access.view.resource)}/{quote(kept.token)}/{step}")
-
-
-def redirect(request: Request, address: str) -> Response:
-    """Leads to an address below the application's root, with GET."""
-    root = request.scope.get("root_path", "")
-    return RedirectResponse(f"{root}{address}", HTTPStatus.SEE_OTHER)
+    return addresses.lead_to(
+        request, f"{address_of(access.view.resource)}/{quote(kept.token)}/{step}"
+    )

@@ -19,6 +19,7 @@ from app.api.headers import make_file_headers
 from app.api.import_runs import may_use
 from app.api.router import ResourceRouter
 from app.errors import Invalid, NotFound, RequestError
+from app.pages import addresses
 from app.pages.forms import read_form
 from app.pages.import_plans import (
     ENCODINGS,
@@ -39,7 +40,6 @@ from app.pages.import_steps import (
     can_show,
     current_step,
     go,
-    redirect,
     render_step,
 )
 from app.pages.importing import Importing
@@ -114,7 +114,7 @@ class Imports:
     async def _forget(self, request: Request, access: Access, kept: Kept) -> Response:
         if kept.run is None or kept.run.state != "running":
             await self._importing.kept.forget(kept)
-            return redirect(request, address_of(access.view.resource))
+            return addresses.lead_to(request, address_of(access.view.resource))
         return go(request, access, kept, current_step(kept))
 
     # --- Match ---

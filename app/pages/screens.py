@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from app.api.callers import NOBODY, Caller
 from app.api.pages import UI, is_auth_resource, is_issued, path_of_pages
@@ -214,8 +214,7 @@ class Screens:
 
     def go(self, request: Request, address: str, done: str) -> Response:
         """The way to another screen, which says what was done: one of `DONE_WORDS`."""
-        root = request.scope.get("root_path", "")
-        response = RedirectResponse(f"{root}{address}", HTTPStatus.SEE_OTHER)
+        response = addresses.lead_to(request, address)
         remember(request, response, DONE, done, seconds=MINUTE)
         return response
 
