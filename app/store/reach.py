@@ -21,6 +21,7 @@ from app.resources.patches import Change, read_patch
 from app.resources.permissions import Permissions
 from app.resources.registry import Resource
 from app.resources.storing import Document
+from app.resources.validation import hide_excluded
 from app.resources.views import Ruled, Views, make_forbidden
 from app.store.client import Connection
 from app.store.documents import Documents
@@ -126,6 +127,10 @@ class Reach:
         if self.to_update is None:
             return True
         return not self.to_update.read.at(tuple(path.split("."))).is_none
+
+    def writes_unseen(self, patch: Document) -> bool:
+        """Whether a merge patch has values that the caller can't see where they are stored."""
+        return hide_excluded(self.view.resource, patch) != patch
 
     def find_seen(self, paths: Sequence[str]) -> list[str]:
         """Those of some paths whose values are seen."""

@@ -147,6 +147,7 @@ class _Run:
         self._shape = importable.shape
         self._bulk = Bulk(connection, self._resource, indexes, self._links)
         self._counts = Counts()
+        self._concealed = 0  # of the updated rows, those that would change nothing
         self._wrong = FaultLog(whole=asked.sheet is not None)  # by the check
         self._lost: FaultLog | None = None  # while writing
         self._operations: Spool[Operation] = Spool()
@@ -260,7 +261,11 @@ class _Run:
             self._wrong.add(faults)
             return None
         if row.insert is None and row.update is None:
-            counts.unchanged += 1
+            if row.is_concealed:
+                self._concealed += 1
+                counts.updated += 1
+            else:
+                counts.unchanged += 1
             return None
         if row.insert is not None:
             counts.inserted += 1
@@ -289,6 +294,7 @@ class _Run:
             turns=self._turns,
         )
         writer.written.rows, writer.written.unchanged = counts.rows, counts.unchanged
+        writer.written.updated = self._concealed
         due = counts.inserted + counts.updated
         operations = filter(self._is_right, self._operations)
         error = writer.write(operations, lambda done: self._tell(counts.rows, due, done))

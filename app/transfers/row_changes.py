@@ -175,12 +175,14 @@ class KeyedChanges(Inserts):
         except RequestError as error:
             row.faults = self._faults.of_error(row.record, row.cells, error)
             return
-        if change:
-            row.update = Update(raw, change, patch)
-            whole = change.whole
-            row.after = apply(change, decode(raw)) if whole is None else decode(whole)
-            if row.record.document is not None:
-                self._refuse_loss(row, patch, raw)
+        if not change:
+            row.is_concealed = self._reach.writes_unseen(patch)
+            return
+        row.update = Update(raw, change, patch)
+        whole = change.whole
+        row.after = apply(change, decode(raw)) if whole is None else decode(whole)
+        if row.record.document is not None:
+            self._refuse_loss(row, patch, raw)
 
     def _refuse_loss(self, row: Row, patch: Document, raw: bytes) -> None:
         """Adds a fault where a document would only take fields from the elements of a list."""

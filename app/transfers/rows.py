@@ -16,7 +16,8 @@ class Row:
     whose document another writer inserts first); `after` is the document as it will be. `hopes`
     are its links to documents that aren't stored, but may be other rows: the `_id`, and what is
     wrong if it is none of a row. `own_id` is the `_id`, as JSON, that a new document gets because
-    other rows name it.
+    other rows name it. `is_concealed` is one that would change
+    nothing, which its caller can't be told.
     """
 
     place: int
@@ -30,3 +31,4 @@ class Row:
     key: tuple[Any, ...] | None = None
     hopes: list[tuple[Any, CellFault]] = field(default_factory=list)
     own_id: Any = None
+    is_concealed: bool = False

@@ -651,6 +651,31 @@ async def test_changes_and_counts_tell_nothing_of_what_is_not_seen(server: Serve
         assert "970041" not in str(shown)
 
 
+@pytest.mark.parametrize(
+    ("hidden", "row", "known"),
+    [
+        ("badge", "number,badge\n1,{}\n", 880701),
+        ("badge", '{{"number": 1, "badge": {}}}', 880701),
+        ("about.age", "number,about.age\n1,{}\n", 970041),
+        ("about.age", '{{"number": 1, "about": {{"age": {}}}}}', 970041),
+        ("", '{{"number": 1, "password": "{}"}}', "password-Ann"),  # nobody sees an excluded field
+    ],
+)
+async def test_whether_a_value_that_is_not_seen_is_the_stored_one_is_not_told(
+    server: Server, hidden: str, row: str, known: Any
+) -> None:
+    caller = EVERYONE
+    if hidden:
+        caller = writer(read=hide(hidden), update=WHOLE, import_=True)
+    media_type = "application/x-ndjson" if row.startswith("{") else "text/csv"
+    counts = []
+    for value, query in ((known, "&dry_run=true"), (known, ""), (5, "&dry_run=true"), (5, "")):
+        address = f"mode=update&key=number{query}"
+        answer = await load(server, caller, row.format(value), address, media_type)
+        counts.append([answer.json()[word] for word in ("updated", "unchanged", "failed")])
+    assert counts == [[1, 0, 0]] * 4
+
+
 async def test_a_sheet_with_whole_parents_gives_no_hidden_value_away(server: Server) -> None:
     caller = writer(read=hide("about.age"), create=WHOLE, update=hide("about.age"), import_=True)
     query = "mode=update&key=number&dry_run=true"
