@@ -98,6 +98,7 @@ class Authenticator:
         key = await self._services.keys.check(identifier, secret)
         known = await self._services.accounts.get(key.account) if key else None
         if key is None or known is None:
+            await self._services.refused_keys.note(identifier, scope)
             return None
         scope[CREDENTIAL] = identifier
         return known.call("key", key.scopes)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.cache import Cache
-from app.auth.documents import KEY_PREFIX, SEEN_SECONDS, Key, is_past
+from app.auth.documents import KEY_PREFIX, SEEN_SECONDS, Account, Key, is_past
 from app.auth.scopes import Scopes
 from app.resources.moments import now
-from app.store.client import Database
+from app.store.client import Connection, Database
 
 COLLECTION: str = Key.Settings.name
+ACCOUNTS: str = Account.Settings.name
 BYTES = 32  # of a secret
 
 
@@ -62,6 +63,10 @@ class Keys:
         stored = key.digest if key is not None else ""
         return key if is_right(secret, stored) else None
 
+    async def find_owner(self, identifier: str) -> str | None:
+        """The name of the account of a key, also of one that serves no more; None for no key."""
+        return await self._database.run(_find_owner, self._database, identifier)
+
     def forget(self, identifier: str) -> None:
         """Reads a key anew when it is asked for again."""
         self._cache.forget(identifier)
@@ -70,9 +75,8 @@ class Keys:
         found = await self._database.run(self._find, identifier)
         if found is None:
             return None
-        account = getattr(found["account"], "id", found["account"])  # a link, as Beanie stores it
         scopes = frozenset(found.get("scopes") or ())
-        return KnownKey(account, found["digest"], scopes or None)
+        return KnownKey(_id_of(found["account"]), found["digest"], scopes or None)
 
     def _find(self, identifier: str) -> dict[str, Any] | None:
         """What is stored of a key that serves; now and then with a note that it was used."""
@@ -82,3 +86,16 @@ class Keys:
         if is_past(found.get("last_used"), SEEN_SECONDS):
             self._collection.update_one({"_id": identifier}, {"$set": {"last_used": now()}})
         return found
+
+
+def _find_owner(database: Connection, identifier: str) -> str | None:
+    found = database.collection(COLLECTION).find_one({"_id": identifier}, {"account": 1})
+    if found is None:
+        return None
+    owner = database.collection(ACCOUNTS).find_one({"_id": _id_of(found["account"])}, {"name": 1})
+    return str(owner["name"]) if owner is not None else None
+
+
+def _id_of(account: Any) -> Any:
+    """The `_id` of an account, of which Beanie stores a link."""
+    return getattr(account, "id", account)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.auth.accounts import Accounts
 from app.auth.audit import Audit
 from app.auth.keys import Keys
+from app.auth.refused_keys import RefusedKeys
 from app.auth.sessions import Sessions
 from app.auth.sign_in import RememberedPasswords, SignIn
 from app.auth.signing import Signing
@@ -26,6 +27,7 @@ class AuthServices:
     audit: Audit
     sign_in: SignIn
     remembered: RememberedPasswords
+    refused_keys: RefusedKeys
 
     @classmethod
     def make(
@@ -34,14 +36,16 @@ class AuthServices:
         """Those of a database, for callers of these resources; sign-ins are in the audit."""
         accounts = Accounts(database, resources)
         sign_in = SignIn(accounts, Throttle(database), audit)
+        keys = Keys(database)
         return cls(
             accounts,
-            Keys(database),
+            keys,
             Sessions(database),
             TokenMaker(database, Signing(database)),
             audit,
             sign_in,
             RememberedPasswords(accounts, sign_in),
+            RefusedKeys(keys, audit),
         )
 
     async def prepare(self) -> None:

@@ -39,7 +39,7 @@ ACCOUNTS: str = Account.Settings.name
 ENDED = "docsheet.shares.ended"  # digests of those that were ended, for a while
 REMEMBERED_DAYS = 365  # that one that is over says so
 DAY = 24 * 3600  # seconds
-MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 60, 365 * DAY, 7 * DAY  # seconds that a share lasts
+MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 1, 365 * DAY, 7 * DAY  # seconds that a share lasts
 
 Call = Callable[[Any, Scopes], Awaitable[Caller | None]]
 

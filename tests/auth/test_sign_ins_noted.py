@@ -1,5 +1,6 @@
 """What the audit says of sign-ins, and that no secret is in it, in the database or in the log."""
 
+import datetime
 import logging
 from typing import Any
 
@@ -56,6 +57,32 @@ async def test_sign_ins_by_every_means_are_noted(served: Served) -> None:
         ("password changed", "anna", {}),
         ("signed out", "anna", {}),
         ("signed in", "anna", {"with": "password"}),
+    ]
+
+
+async def test_a_refused_key_is_noted_once_for_each_network(served: Served) -> None:
+    anna = served.add("anna")
+    gone = served.key(anna, expires=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+    (ended,) = served.database["docsheet.keys"].find()
+    served.key(anna)
+    live = served.database["docsheet.keys"].find_one({"_id": {"$ne": ended["_id"]}})
+    wrong = basic(live["_id"], MARKED)
+    for address in ("10.0.0.9", "10.0.0.9", "2001:db8::1", "2001:db8::2"):
+        async with served.client(address) as client:
+            for headers in (wrong, {"Authorization": f"Bearer {live['_id']}.{MARKED}"}):
+                assert (await client.get("/users/", headers=headers)).status_code == 401
+    async with served.client(**gone) as client:
+        assert (await client.get("/users/")).status_code == 401
+        for number in range(3):
+            await client.get("/users/", headers=basic(f"key_{MARKED}{number}", "x"))
+    found = served.database["docsheet.audit"].find(sort=[("at", 1), ("_id", 1)])
+    shown = [(one["what"], one["account"], one["target"], one["details"]) for one in found]
+    details = {"with": "key"}
+    assert shown == [
+        ("sign-in failed", "anna", live["_id"], details),
+        ("sign-in failed", "anna", live["_id"], details),
+        ("sign-in failed", "anna", ended["_id"], details),
+        ("sign-in failed", None, None, details),
     ]
 
 
