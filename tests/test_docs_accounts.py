@@ -36,7 +36,7 @@ def test_the_example_of_a_token_works(mongo_uri: str, tmp_path: Path) -> None:
         with LiveServer(MONGO_URI=mongo_uri, DB_NAME="test_docs", AUTH="on") as live:
             here = command.replace("\\\n> ", "").replace("http://127.0.0.1:8000", live.address)
             done = subprocess.run(
-                here, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60
+                here, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=300
             )
         client.drop_database("test_docs")
     tokens = json.loads(done.stdout)

@@ -53,7 +53,7 @@ def server(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def http(server: LiveServer, database: Any) -> Iterator[httpx.Client]:
     for name in ("authors", "books"):
         database.client[DATABASE][name].delete_many({})
-    with httpx.Client(base_url=server.address, timeout=30) as client:
+    with httpx.Client(base_url=server.address, timeout=60) as client:
         for collection, body in bodies():
             assert client.post(f"/{collection}/", json=body).status_code == 201
         yield client

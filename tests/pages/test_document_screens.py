@@ -123,12 +123,12 @@ async def test_by_the_keyboard_alone(page: Page, users: Any) -> None:
     await page.keyboard.press("ControlOrMeta+A")
     await page.keyboard.type("old")
     await page.keyboard.press("Enter")
-    await expect(age).to_be_focused()
     await expect(age).to_have_attribute("aria-invalid", "true")
     await expect(age).to_have_accessible_description(
         "whole number · ≥ 0 · ≤ 150 Input should be a valid integer, unable to parse string as an "
         'integer (what was sent: "old").'
     )
+    await expect(age).to_be_focused()  # on the page that came
     await page.keyboard.press("ControlOrMeta+A")
     await page.keyboard.type("37")
     await page.keyboard.press("Enter")
@@ -184,6 +184,7 @@ async def test_what_is_not_saved_is_not_left_by_a_click(page: Page, users: Any) 
     await box(page, "email").fill("ada")
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(box(page, "email")).to_have_attribute("aria-invalid", "true")
+    await page.wait_for_load_state()  # with its scripts
     async with page.expect_event("dialog"):
         await page.get_by_role("link", name="Docsheet").click()
     assert asked == ["beforeunload"] * 2

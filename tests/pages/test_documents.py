@@ -43,7 +43,7 @@ ADA = {"name": "Ada", "email": "ada@example.com", "age": 36}
 def typed(mongo_uri: str) -> Iterator[httpx.Client]:
     """A client of a server whose documents have fields of every type."""
     words = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "MODELS": "tests.support.every_type"}
-    with LiveServer(**words) as live, httpx.Client(base_url=live.address, timeout=30) as client:
+    with LiveServer(**words) as live, httpx.Client(base_url=live.address, timeout=60) as client:
         client.cookies.set("zone", "Asia/Shanghai")
         yield client
 
@@ -89,7 +89,7 @@ def keys(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[h
     (folder / "models" / "__init__.py").touch()
     (folder / "models" / "member.py").write_text(MEMBERS)
     words = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "BODY_LIMIT_MIB": str(LIMIT / 2**20)}
-    with LiveServer(folder, **words) as live, httpx.Client(base_url=live.address) as client:
+    with LiveServer(folder, **words) as live, httpx.Client(base_url=live.address, timeout=60) as client:
         yield client
 
 

@@ -58,6 +58,7 @@ async def test_a_workbook_is_downloaded_with_its_progress_and_proof(
     told = page.get_by_text("begins like a formula")
     await expect(told).to_be_visible()
     assert await told.evaluate("cell => cell.scrollWidth <= cell.clientWidth")  # all of it
+    await page.wait_for_load_state()  # with the scripts
     async with page.expect_download() as started:
         await page.get_by_role("link", name="Excel workbook").click()
     download = await started.value

@@ -17,6 +17,7 @@ from app.resources.registry import discover
 from app.store import frequencies
 from app.store.documents import Documents
 from app.store.frequencies import count_frequencies
+from tests.support.browser import travel
 from tests.support.html import Element, Page
 from tests.support.server import LiveServer
 
@@ -31,7 +32,7 @@ def things(mongo_uri: str) -> Iterator[tuple[httpx.Client, Any]]:
     settings = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "MODELS": "tests.support.every_type"}
     with (
         LiveServer(**settings) as live,
-        httpx.Client(base_url=live.address, timeout=30) as client,
+        httpx.Client(base_url=live.address, timeout=60) as client,
         MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as mongo,
     ):
         yield client, mongo[DATABASE]["things"]
@@ -190,7 +191,7 @@ async def test_a_click_filters_and_the_lists_follow(page: Browser, users: Any) -
     await expect(page).to_have_url("/ui/users/?sort=-age&name=x")
     await expect(page.locator("tbody tr")).to_have_count(2)
     await expect(page.locator("#facets [aria-current]").first).to_have_text("x")
-    await page.go_back()
+    await travel(page, "back")
     await expect(page.locator("tbody tr")).to_have_count(3)
 
 
@@ -205,7 +206,7 @@ async def test_a_cell_leads_to_only_these_and_not_these(page: Browser, users: An
     await page.get_by_role("link", name="Not these").click()
     await expect(page).to_have_url("/ui/users/?fields=name%2Cage&sort=name&age__ne=30")
     await expect(page.locator("tbody tr")).to_have_count(2)
-    await page.go_back()
+    await travel(page, "back")
     await expect(page.locator("tbody tr")).to_have_count(4)  # which the address had loaded anew
     await page.locator(".table").focus()
     for key in ("Enter", "ArrowRight", "ArrowDown", "ArrowDown", "Enter"):  # to the null

@@ -16,7 +16,7 @@ from app.pages.filters import write_local
 from app.pages.languages import language
 from app.pages.operators import WORDINGS, describe_condition
 from app.query.operators import OPERATORS
-from tests.support.browser import hold, open_page
+from tests.support.browser import hold, open_page, travel
 from tests.support.html import Page
 from tests.support.server import LiveServer
 
@@ -32,7 +32,7 @@ def types(mongo_uri: str) -> Iterator[httpx.Client]:
     settings = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "MODELS": "tests.support.every_type"}
     with (
         LiveServer(**settings) as live,
-        httpx.Client(base_url=live.address, timeout=30) as client,
+        httpx.Client(base_url=live.address, timeout=60) as client,
     ):
         yield client
 
@@ -273,7 +273,7 @@ async def test_a_filter_is_added_changed_and_removed_in_a_browser(
     await expect(page.locator("tbody tr")).to_have_count(2)
     await page.locator(".remove").click()
     await expect(page.locator("tbody tr")).to_have_count(3)
-    await page.go_back()
+    await travel(page, "back")
     await expect(page.locator("tbody tr")).to_have_count(2)
 
 

@@ -6,6 +6,8 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.support.browser import travel
+
 
 @pytest.fixture
 def people(users: Any) -> list[str]:
@@ -22,12 +24,6 @@ async def sees(page: Page, names: list[str]) -> None:
     rows = page.locator("tbody tr")
     await expect(rows).to_have_count(len(names))
     await expect(rows).to_contain_text([f"{name}@example.com" for name in names])
-
-
-async def go(page: Page, step: str) -> None:
-    """As the browser's button does it; htmx then loads the address anew."""
-    await page.wait_for_load_state()
-    await page.evaluate(f"setTimeout(() => history.{step}(), 50)")
 
 
 async def test_to_the_last_page_and_back(page: Page, people: list[str]) -> None:
@@ -64,11 +60,11 @@ async def test_the_back_button_leads_back_through_the_pages(page: Page, people: 
     await page.get_by_label("Rows on a page").select_option("20")
     await page.get_by_role("button", name="Show").click()
     await expect(page.locator("tbody tr")).to_have_count(15)
-    await go(page, "back")
+    await travel(page, "back")
     await sees(page, [*people[12:18], *people[:4]])
-    await go(page, "back")
+    await travel(page, "back")
     await sees(page, [*people[18:], *people[9:12]])
-    await go(page, "forward")
+    await travel(page, "forward")
     await sees(page, [*people[12:18], *people[:4]])
     await expect(page.get_by_label("Rows on a page")).to_have_value("10")
 

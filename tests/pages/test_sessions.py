@@ -103,6 +103,7 @@ async def test_a_button_after_the_session_ended_leaves_the_form_as_it_is(
     await sign_in(page, "root")
     name = page.locator('[name="/name"]')
     await name.fill("Bert")
+    await page.wait_for_load_state()  # with the scripts
     stored["docsheet.sessions"].delete_many({})
     await page.locator('button[value^="fill"], button[value^="add"]').first.click()
     dialog = page.get_by_role("dialog")

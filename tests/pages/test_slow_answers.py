@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.support.browser import hold, wait_in_page
+from tests.support.browser import hold, travel, wait_in_page
 
 LISTS = re.compile(r"/ui/users/(table/\w+)?\?")  # the table, whatever is asked for
 # Writes down of each form that is submitted whether it would be sent, or is kept by a script;
@@ -18,6 +18,24 @@ SHOW_SUBMITS = """() => {
     shown.submits += event.defaultPrevented ? " kept" : " sent";
     event.preventDefault();
   });
+}"""
+# The page's clock shows ten seconds more than before, and stands still.
+LATER = "() => { const moment = Date.now() + 10_000; Date.now = () => moment; }"
+# What would be done after 300 ms or later is done when `go()` is called.
+STOP_TIMERS = """() => {
+  const { setTimeout, clearTimeout } = window;
+  const late = new Map();
+  let last = 0;
+  window.setTimeout = (work, time, ...words) => {
+    if (!(time >= 300)) return setTimeout(work, time, ...words);
+    late.set(--last, () => work(...words));
+    return last;
+  };
+  window.clearTimeout = (id) => late.delete(id) || clearTimeout(id);
+  window.go = () => {
+    Object.assign(window, { setTimeout, clearTimeout });
+    for (const work of late.values()) work();
+  };
 }"""
 
 
@@ -31,9 +49,14 @@ def people(users: Any) -> Any:
 @pytest.fixture
 async def table(page: Page, people: Any) -> Page:
     """The table of the people, with the lists beside it."""
-    await page.goto("/ui/users/?fields=name%2Cage")
-    await expect(page.locator("#facets li").first).to_be_visible()
+    await open_with_lists(page, "/ui/users/?fields=name%2Cage")
     return page
+
+
+async def open_with_lists(page: Page, address: str) -> None:
+    """Goes there; all that a table asks for by itself is answered."""
+    await page.goto(address)
+    await expect(page.locator("#facets li").first).to_be_visible()
 
 
 async def sees_rows(page: Page, query: str, *names: str) -> None:
@@ -62,7 +85,7 @@ async def test_a_sort_keeps_what_was_typed_just_before(table: Page) -> None:
         await table.locator("#sort-name").click()
         await table.locator("#sort-name").click()
     await sees(table, "fields=name%2Cage&keyword=ada&sort=name", "Ada", "Adam")
-    await table.go_back()
+    await travel(table, "back")
     await sees(table, "fields=name%2Cage", "Ada", "Adam", "Bea", "Cai")
 
 
@@ -104,16 +127,18 @@ async def test_lists_that_are_still_those_of_before_lose_nothing(table: Page) ->
 async def test_enter_at_once_is_one_search_and_one_step_back(table: Page) -> None:
     asked: list[str] = []
     table.on("request", lambda request: asked.append(request.url))
+    await table.evaluate(STOP_TIMERS)
     await table.locator("#keyword").fill("ada")
     await table.keyboard.press("Enter")
     await sees(table, "fields=name%2Cage&keyword=ada", "Ada", "Adam")
+    await table.evaluate("go()")  # of what was typed
     await table.keyboard.press("Enter")
     await table.locator("#keyword").press_sequentially("m")
     await sees(table, "fields=name%2Cage&keyword=adam", "Adam")
     assert len([one for one in asked if re.search(r"users/\?.*keyword=ada(&|$)", one)]) == 2
-    await table.go_back()
+    await travel(table, "back")
     await sees(table, "fields=name%2Cage&keyword=ada", "Ada", "Adam")
-    await table.go_back()
+    await travel(table, "back")
     await sees(table, "fields=name%2Cage", "Ada", "Adam", "Bea", "Cai")
 
 
@@ -136,7 +161,7 @@ async def test_going_back_forgets_what_is_under_way(table: Page) -> None:
         async with table.expect_request("**/ui/users/?fields=name%2Cage"):
             await table.evaluate("history.back()")
     await sees(table, "fields=name%2Cage", "Ada", "Adam", "Bea", "Cai")
-    await table.go_forward()
+    await travel(table, "forward")
     await sees(table, "fields=name%2Cage&sort=name", "Ada", "Adam", "Bea", "Cai")
 
 
@@ -146,8 +171,9 @@ async def test_what_is_done_with_all_that_match_is_of_the_search_under_way(table
         await table.get_by_role("link", name="With all documents").click()
     await expect(table.locator("h1")).to_have_text("1 document")
     await table.goto("/ui/users/")
-    await table.locator("#keyword").fill("cai")
-    await table.get_by_role("link", name="Download").click()
+    async with hold(table, LISTS):
+        await table.locator("#keyword").fill("cai")
+        await table.get_by_role("link", name="Download").click()
     await expect(table.locator("#amount")).to_have_text("1 document")
 
 
@@ -192,13 +218,12 @@ async def test_a_column_that_is_ticked_while_another_moves_stays(table: Page) ->
 
 
 async def test_a_newer_step_replaces_one_that_is_asked_for_again(table: Page) -> None:
-    await table.goto("/ui/users/table/filter?back=fields%3Dname,age&field=age")
-    async with hold(table, LISTS):
+    await open_with_lists(table, "/ui/users/table/filter?back=fields%3Dname,age&field=age")
+    async with hold(table, LISTS) as held:
         await table.locator("#op").select_option("gte")
         await table.locator("#value").fill("4")
-    async with hold(table, LISTS):
         async with table.expect_request(LISTS):
-            pass
+            await held.release()
         await table.get_by_role("link", name="Cancel").click()
     await sees(table, "fields=name%2Cage", "Ada", "Adam", "Bea", "Cai")
 
@@ -274,12 +299,13 @@ async def test_saving_goes_before_a_row_that_is_under_way(form: Page, people: An
 
 async def test_a_form_is_sent_once_however_long_it_takes(form: Page) -> None:
     await form.evaluate(SHOW_SUBMITS)
+    await form.evaluate(LATER)
     submits = " kept sent"  # first it is seen whether the server is there
     for _ in range(3):
         await form.get_by_role("button", name="Save", exact=True).click()
         await expect(form.locator("html")).to_have_attribute("data-submits", submits)
         submits += " kept kept"
-        await form.evaluate("() => { const { now } = Date; Date.now = () => now() + 10_000 }")
+        await form.evaluate(LATER)
 
 
 async def test_the_picks_of_the_last_letters_are_offered(page: Page, database: Any) -> None:

@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Page, Route, ViewportSize, async_playw
 VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
 ABORTED = ("htmx:sendAbort", "htmx:afterRequest")  # of a request that a newer one replaced
 HTMX_ERROR = "Response Status Error Code"  # the beginning of what htmx writes into the console
-LONGEST = 30_000  # milliseconds: whatever takes longer does not happen at all
+LONGEST = 60_000  # milliseconds: whatever takes longer does not happen at all
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 expect.set_options(timeout=LONGEST)
@@ -40,7 +40,9 @@ async def start_browser() -> AsyncIterator[Browser]:
     path = find_chromium()
     async with async_playwright() as playwright:
         # Who runs as root in a container has no sandbox.
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=2 * LONGEST
+        )
         try:
             yield browser
         finally:
@@ -69,20 +71,52 @@ async def wait_in_page(page: Page, milliseconds: int) -> None:
     await page.evaluate("(time) => new Promise((done) => setTimeout(done, time))", milliseconds)
 
 
-@asynccontextmanager
-async def hold(page: Page, pattern: str | re.Pattern[str]) -> AsyncIterator[None]:
-    """What is asked for at such addresses is answered when the block has ended, not before."""
-    is_over = asyncio.Event()
+async def travel(page: Page, way: str) -> None:
+    """One step `back` or `forward`, as the browser's button does it; htmx loads the address anew.
 
-    async def wait(route: Route) -> None:
-        await is_over.wait()
+    Before the scripts of a page are there nobody would, and on the page of before nothing is true
+    of the one that comes.
+    """
+    await page.wait_for_load_state()
+    async with page.expect_event("load"):
+        await page.evaluate(f"setTimeout(() => history.{way}())")
+
+
+class Held:
+    """Requests whose answers wait."""
+
+    def __init__(self) -> None:
+        self._gates: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+        self._is_over = False
+
+    async def wait(self, route: Route) -> None:
+        """Goes on when it is let go."""
+        if not self._is_over:
+            gate = asyncio.Event()
+            self._gates.put_nowait(gate)
+            await gate.wait()
         await route.continue_()
 
-    await page.route(pattern, wait)
+    async def release(self) -> None:
+        """Lets the oldest one go, as soon as there is one."""
+        (await self._gates.get()).set()
+
+    def release_all(self) -> None:
+        """Lets them go, and whatever comes later."""
+        self._is_over = True
+        while not self._gates.empty():
+            self._gates.get_nowait().set()
+
+
+@asynccontextmanager
+async def hold(page: Page, pattern: str | re.Pattern[str]) -> AsyncIterator[Held]:
+    """What is asked for at such addresses is answered when the block has ended, not before."""
+    held = Held()
+    await page.route(pattern, held.wait)
     try:
-        yield
+        yield held
     finally:
-        is_over.set()
+        held.release_all()
 
 
 def _complain(line: Any, complaints: list[str]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ with Turns(int(sys.argv[1])).turn():
 READ_ONCE = """
 import sys
 from app.transfers import traffic as room
-room.RECENT = 60.0
+room.RECENT = 600.0
 traffic = room.Traffic(int(sys.argv[1]))
 span = traffic.begin()
 print("mine", flush=True)
@@ -77,12 +78,13 @@ def hold(traffic: Traffic, program: str = HOLD_TURN) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def passing(turns: Turns) -> Iterator[threading.Event]:
-    """A thread that lets reads pass; the event says that it goes on."""
+    """A thread that lets reads pass, by its clock after a second of work; the event: it goes on."""
     went_on = threading.Event()
+    clock = count().__next__
 
     def let_pass() -> None:
         for _ in range(2):  # the first goes on at once
-            turns.let_pass()
+            turns.let_pass(clock)
         went_on.set()
 
     thread = threading.Thread(target=let_pass)
@@ -93,10 +95,10 @@ def passing(turns: Turns) -> Iterator[threading.Event]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever lets reads pass waits as long as there are any."""
+    """Whoever lets reads pass waits as long as there are any, and all are of late."""
     monkeypatch.setattr(room, "LONGEST", 60.0)
-    monkeypatch.setattr(room, "SHARE", 1_000_000)
-    monkeypatch.setattr(room, "RECENT", 60.0)
+    monkeypatch.setattr(room, "SHARE", 1e12)
+    monkeypatch.setattr(room, "RECENT", 600.0)
 
 
 def test_a_read_goes_first_until_it_is_answered(patient: None) -> None:
@@ -192,7 +194,9 @@ def test_one_child_has_the_turn_and_its_end_gives_it_back(patient: None) -> None
 
 
 @pytest.mark.parametrize("beside_reads", [False, True])
-def test_threads_of_a_child_share_a_turn_where_it_is_quiet(beside_reads: bool) -> None:
+def test_threads_of_a_child_share_a_turn_where_it_is_quiet(
+    patient: None, beside_reads: bool
+) -> None:
     traffic = Traffic()
     turns = turns_of(traffic)
     entered = threading.Event()
@@ -297,9 +301,14 @@ def test_an_export_takes_nothing_while_a_read_is_open(users: Any, patient: None)
     parts: list[bytes] = []
     thread = threading.Thread(target=lambda: parts.extend(reading.chunks))
     thread.start()
-    wait_for(lambda: reading.turns.taken)
+    begun = (1, 1, 1)  # the first comes at once
+
+    def is_begun() -> bool:
+        return (reading.turns.taken, reading.turns.passed, len(parts)) == begun
+
+    wait_for(is_begun)
     time.sleep(0.1)
-    assert (reading.turns.taken, reading.turns.passed, len(parts)) == (1, 1, 1)
+    assert is_begun()
     traffic.end(span)
     thread.join()
     assert b"".join(parts).count(b"\n") == 3_000
@@ -307,7 +316,7 @@ def test_an_export_takes_nothing_while_a_read_is_open(users: Any, patient: None)
 
 
 @pytest.mark.mongod
-def test_pages_are_small_while_reads_come(users: Any) -> None:
+def test_pages_are_small_while_reads_come(users: Any, patient: None) -> None:
     traffic = Traffic()
     alone = Reading(users, traffic)
     assert b"".join(alone.chunks).count(b"\n") == 3_000
@@ -349,7 +358,9 @@ def connection(mongo_uri: str) -> Iterator[Connection]:
 
 
 @pytest.mark.mongod
-def test_reads_do_not_change_by_what_documents_are_found(connection: Connection) -> None:
+def test_reads_do_not_change_by_what_documents_are_found(
+    connection: Connection, patient: None
+) -> None:
     resource = discover("models")["users"]
     lines = [f'{{"name": "N{number}", "email": "n{number}@example.com"}}' for number in range(99)]
     lines.append('{"_id": {"$oid": "0123456789abcdef01234567"}, "name": "N", "email": "n@x.com"}')
@@ -390,9 +401,10 @@ def test_an_import_takes_nothing_while_a_read_is_open(
 
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(load)
-        wait_for(lambda: told)
+        begun = (1, [(50, 0, 0)])  # the first rows come at once
+        wait_for(lambda: (turns.passed, told) == begun)
         time.sleep(0.1)
-        assert (turns.passed, told) == (1, [(50, 0, 0)])
+        assert (turns.passed, told) == begun
         traffic.end(span)
         assert running.result().report.inserted == 300
     assert [written for _, due, written in told if due] == [0, 100, 200]
