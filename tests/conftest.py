@@ -25,6 +25,7 @@ from tests.support.mongod import require_mongod
 from tests.support.patience import be_patient, choose_settings
 from tests.support.ports import free_ports
 from tests.support.server import LiveServer
+from tests.support.waiting import wait_for
 
 DATABASE = "test"
 # The same examples in each run, and a busy machine is no fault; slow tests draw others each time.
@@ -111,6 +112,7 @@ def members(replica_set: ReplicaSet) -> ReplicaSet:
 def server(mongo_uri: str) -> Iterator[LiveServer]:
     """A live server on the real mongod, with the default settings but for its patience."""
     with LiveServer(MONGO_URI=mongo_uri, DB_NAME=DATABASE) as live:
+        wait_for(lambda: httpx.get(f"{live.address}/readyz", timeout=60).is_success)
         yield live
 
 

@@ -12,6 +12,7 @@ from app.resources.moments import now
 from tests.pages.test_hidden import list_addresses, name_kind
 from tests.support.accounts import ADDRESS, HASHER, PASSWORD, Served, serve
 from tests.support.forms import TYPE, Form, encode, read_form
+from tests.support.waiting import until
 
 MISSING = "0123456789abcdef01234567"
 BROWSER = {"Accept": "text/html", "Origin": ADDRESS}
@@ -99,7 +100,9 @@ async def test_an_account_is_made_changed_and_deleted(
     assert (await delete(admin, address)).status_code == 303
     assert (await admin.get(address)).status_code == 404
     audit = served.database["docsheet.audit"]
-    written = [one["what"] for one in audit.find({"target": "Anna", "account": "root"})]
+    of_anna = {"target": "Anna", "account": "root"}
+    await until(lambda: audit.count_documents(of_anna) >= 4)
+    written = [one["what"] for one in audit.find(of_anna)]
     assert written == ["account made", "account changed", "account changed", "account deleted"]
 
 
@@ -223,7 +226,9 @@ async def test_the_audit_is_read_in_the_language_of_the_reader(
         assert "<data" not in (await admin.get(address)).text
 
 
-async def test_the_audit_is_read_only(admin: httpx.AsyncClient) -> None:
+async def test_the_audit_is_read_only(served: Served, admin: httpx.AsyncClient) -> None:
+    audit = served.database["docsheet.audit"]
+    await until(lambda: audit.count_documents({"what": "signed in"}))
     page = await admin.get("/ui/admin/audit/?what=signed+in")
     (key,) = set(re.findall(r"/ui/admin/audit/([0-9a-f]{24})", page.text))
     entry = await admin.get(f"/ui/admin/audit/{key}")

@@ -89,7 +89,10 @@ def keys(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[h
     (folder / "models" / "__init__.py").touch()
     (folder / "models" / "member.py").write_text(MEMBERS)
     words = {"MONGO_URI": mongo_uri, "DB_NAME": DATABASE, "BODY_LIMIT_MIB": str(LIMIT / 2**20)}
-    with LiveServer(folder, **words) as live, httpx.Client(base_url=live.address, timeout=60) as client:
+    with (
+        LiveServer(folder, **words) as live,
+        httpx.Client(base_url=live.address, timeout=60) as client,
+    ):
         yield client
 
 

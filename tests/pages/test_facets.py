@@ -80,13 +80,18 @@ def test_choices_and_booleans_are_all_there_and_the_current_one_is_marked(
 
 def test_times_are_ranges_of_the_readers_days(things: tuple[httpx.Client, Any]) -> None:
     client, collection = things
-    collection.delete_many({})
-    now = datetime.datetime.now(datetime.UTC)
-    collection.insert_one({"moment": now})
-    collection.insert_one({"moment": now - datetime.timedelta(days=800)})
+    before = datetime.datetime.now(datetime.UTC)
     lists = read(client, THINGS, Cookie="zone=Asia/Shanghai")
+    after = datetime.datetime.now(datetime.UTC)
     names = ["All", "Today", "Past 7 days", "This month", "This year"]
     assert [one.text for one in lists["moment"]] == names
+    (_, begin), (_, end) = query_of(lists["moment"][1])
+    today = datetime.datetime.fromisoformat(begin)
+    assert today <= after
+    assert before < datetime.datetime.fromisoformat(end) == today + datetime.timedelta(days=1)
+    collection.delete_many({})
+    collection.insert_one({"moment": today})
+    collection.insert_one({"moment": today - datetime.timedelta(days=800)})
     for link in lists["moment"][1:]:
         (_, begin), (_, end) = query_of(link)
         assert begin.endswith("T16:00:00Z")
@@ -202,7 +207,7 @@ async def test_a_cell_leads_to_only_these_and_not_these(page: Browser, users: An
     await expect(page.locator("#facets details").first).to_be_visible()  # nothing moves any more
     await page.get_by_role("cell", name="old").click()  # no filter finds what is of another type
     await expect(page.locator("#cell")).to_be_hidden()
-    await page.get_by_role("cell", name="30").first.click()
+    await page.get_by_role("cell", name="30", exact=True).first.click()
     await page.get_by_role("link", name="Not these").click()
     await expect(page).to_have_url("/ui/users/?fields=name%2Cage&sort=name&age__ne=30")
     await expect(page.locator("tbody tr")).to_have_count(2)

@@ -13,9 +13,11 @@ from app.resources.patches import Change
 from app.resources.registry import discover
 from app.resources.storing import to_bson
 from app.settings import Settings
+from app.store import writes
 from app.store.bulk import Bulk
 from app.store.client import Database, connect
 from app.store.repository import Repository
+from tests.support.clock import Clock
 from tests.support.mongod import needs_mongod
 
 pytestmark = needs_mongod
@@ -26,7 +28,7 @@ ADA = {"_id": KEY, "name": "Ada", "email": "ada@example.com", "profile": {"age":
 
 @pytest.fixture
 async def stored(mongo_uri: str) -> AsyncIterator[Database]:
-    settings = Settings(DB_NAME="test_repository", PRIMARY_WAIT_SECONDS=2, _env_file=None)  # type: ignore[call-arg]
+    settings = Settings(DB_NAME="test_repository", PRIMARY_WAIT_SECONDS=60, _env_file=None)  # type: ignore[call-arg]
     database = Database(connect(settings, mongo_uri), settings)
     await database.open()
     yield database
@@ -107,9 +109,13 @@ async def test_document_that_goes_meanwhile_is_not_found(
 
 
 async def test_document_that_others_never_leave_alone_is_503_in_time(
-    repository: Repository, users: Any
+    repository: Repository, users: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = Clock()
+    monkeypatch.setattr(writes, "time", clock)
+
     def build(raw: bytes) -> Change:
+        clock.wait(10)
         users.update_one({"_id": KEY}, {"$inc": {"counter": 1}})
         return Change({"name": "never"})
 

@@ -5,18 +5,20 @@ import base64
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import bson
 import httpx
+import pytest
 from mongomock_motor import AsyncMongoMockClient
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pymongo import MongoClient
 
+from app.api import parts
 from app.application import Application, create_app
 from app.auth.keys import digest, make_id, make_secret
 from app.resources.moments import now
@@ -146,5 +148,8 @@ async def serve_again(other: Served, uri: str, **chosen: Any) -> AsyncIterator[S
 async def _run(app: Application, database: Any) -> AsyncIterator[Served]:
     served = Served(app, database)
     served.add("root", "admin")
-    async with app.router.lifespan_context(app):
+    async with AsyncExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(parts, "FIRST_SECONDS", 60.0)  # all indexes are made before it begins
+            await stack.enter_async_context(app.router.lifespan_context(app))
         yield served

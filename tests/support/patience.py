@@ -18,6 +18,7 @@ LIMITS = {
     "app.api.health": ("BEAT_SECONDS", "ANSWER_SECONDS"),
     "app.api.limits": ("WAIT_SECONDS",),
     "app.auth.audit": ("WAIT_SECONDS",),
+    "app.pages.facets": ("SECONDS",),
     "app.store.client": ("_TURN_SECONDS",),
     "app.transfers.transfer": ("FIRST_RECORD_SECONDS", "RECORD_SECONDS"),
 }
@@ -34,5 +35,6 @@ def be_patient() -> None:
     for module, names in LIMITS.items():
         for name in names:
             setattr(importlib.import_module(module), name, LONGEST)
+    importlib.import_module("app.store.frequencies").MILLISECONDS = int(1000 * LONGEST)
     for phase in ("connect", "read", "write", "pool"):  # httpx's own is five seconds
         setattr(DEFAULT_TIMEOUT_CONFIG, phase, LONGEST)

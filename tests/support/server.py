@@ -17,7 +17,7 @@ from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 DOCSHEET = Path(sys.executable).with_name("docsheet")  # the command, as it is installed
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 class LiveServer:

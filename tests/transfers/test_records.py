@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from app.application import create_app
 from app.settings import Settings
 from app.store.mock import make_database
 from app.transfers.records import COLLECTION, GONE, Record, Records
-from tests.support.waiting import LONGEST
+from tests.support.waiting import until
 
 SETTINGS = Settings(DB_NAME="test", _env_file=None)  # type: ignore[call-arg]
 
@@ -60,7 +59,7 @@ async def test_the_record_of_a_stalled_export_is_refreshed(monkeypatch: pytest.M
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http,
     ):
         export = asyncio.create_task(_get(app, "/users/export/csv", send))
-        await _until(lambda: len(sent) == 2)
+        await until(lambda: len(sent) == 2)
         path = f"/exports/{dict(sent[0]['headers'])[b'x-export-id'].decode()}"
         seen = set()
         while len(seen) < 3:
@@ -95,9 +94,3 @@ async def _get(app: Any, path: str, send: Any) -> None:
         "server": ("localhost", 80),
     }
     await app(scope, receive, send)
-
-
-async def _until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LONGEST):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ from app.transfers import transfer as transfers
 from app.transfers.records import Record
 from app.transfers.transfer import Transfer
 from tests.support.server import LiveServer
-from tests.support.waiting import wait_for
+from tests.support.waiting import until, wait_for
 
 
 class Bytes:
@@ -93,7 +93,7 @@ async def test_a_database_that_can_not_write_holds_no_file(
     assert records.states == []
     records.gate.set()
     if error is None:  # the database writes again: in order, the last one last
-        await asyncio.sleep(0.05)
+        await until(lambda: len(records.states) == 2)
         assert records.states == ["running", "complete"]
 
 
