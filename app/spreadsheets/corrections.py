@@ -22,7 +22,7 @@ from app.errors import Fault, Invalid
 from app.spreadsheets.cell import PADDED, SCIENTIFIC, Broken, Cell, Cut, Serial, Shown
 from app.spreadsheets.cells import guard
 from app.spreadsheets.ingest import CellFault
-from app.spreadsheets.kinds import show
+from app.spreadsheets.kinds import show, write_shown
 from app.spreadsheets.workbook import (
     NOTE_TITLES,
     NOTES,
@@ -222,6 +222,8 @@ def _as_csv(cell: Cell) -> str:
         return cell.code
     if isinstance(cell, bool):
         return "true" if cell else "false"
+    if isinstance(cell, Shown):  # a CSV has no format that would show the zeros
+        return write_shown(cell)
     return cell if isinstance(cell, str) else show(cell)
 
 

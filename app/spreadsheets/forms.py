@@ -21,7 +21,7 @@ from app.resources.limits import list_limits
 from app.spreadsheets.cells import guard
 from app.spreadsheets.columns import Column, parse_columns
 from app.spreadsheets.kinds import kind_of_cells
-from app.spreadsheets.workbook import ROWS, letters, sheet_name, to_xml
+from app.spreadsheets.workbook import ROWS, letters, number_name, sheet_name, to_xml
 
 LIST = 255  # characters of a drop-down list that is written in its own cell (Excel's limit)
 NOTE = 1_000  # characters of a note
@@ -70,7 +70,7 @@ def write_xlsx(form: Sequence[Entry], name: str) -> bytes:
     """The workbook to fill in."""
     book = Workbook()
     sheet: Any = book.active
-    sheet.title = sheet_name(name)[:31]
+    sheet.title = number_name(sheet_name(name), 1)
     sheet.freeze_panes = "A2"
     lists = _Lists(book)
     for position, entry in enumerate(form):

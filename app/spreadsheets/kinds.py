@@ -104,7 +104,7 @@ class _Text(CellKind):
     def number(self, number: float) -> str:
         """What the sheet shows of a number: the zeros before and after it that its format adds."""
         _refuse_lost_digits(number)
-        return _write_shown(number) if isinstance(number, Shown) else _digits(number)
+        return write_shown(number) if isinstance(number, Shown) else _digits(number)
 
 
 class _Flag(CellKind):
@@ -453,7 +453,8 @@ def _round(number: float) -> decimal.Decimal:
     return decimal.Decimal(int(exact)) if exact == int(exact) and abs(exact) < _TOO_LONG else exact
 
 
-def _write_shown(number: Shown) -> str:
+def write_shown(number: Shown) -> str:
+    """A number with the zeros that its format shows: `007`, `1.50`; nothing is ever rounded."""
     if number.format >= PADDED and number.is_integer():
         return f"{int(number):0{number.format - PADDED + (number < 0)}}"
     if 0 <= number.format < PADDED:

@@ -11,7 +11,7 @@ import python_calamine
 
 from app.errors import Invalid
 from app.resources.fields import shape_of
-from app.spreadsheets.cell import Broken, Cut, Serial, Shown
+from app.spreadsheets.cell import PADDED, Broken, Cut, Serial, Shown
 from app.spreadsheets.corrections import CsvCorrections, XlsxCorrections
 from app.spreadsheets.format import ReadOptions
 from app.spreadsheets.formats import FORMATS
@@ -101,6 +101,13 @@ def test_what_was_corrected_is_an_import() -> None:
     assert (second.values, second.empty) == ({"name": "007", "age": 5}, ["day", "note"])
 
 
+@pytest.mark.parametrize("format", ["csv", "xlsx"])
+def test_a_text_keeps_the_zeros_that_its_cell_showed(format: str) -> None:
+    rows = [([Shown(7.0, PADDED + 3), Shown(30.0, 2), "", Shown(1.5, 2)], [])]
+    [record] = records(format, text(rows) if format == "csv" else workbook(rows))
+    assert record.values == {"name": "007", "age": 30, "note": "1.50"}
+
+
 def test_an_error_of_a_formula_is_none_the_less_an_error() -> None:
     *_, last = records("xlsx", workbook())
     assert [fault.column for fault in last.faults] == ["age"]
@@ -141,7 +148,7 @@ def test_csv_names_the_columns_and_guards_again() -> None:
     assert rows[1][4] == "age must be a whole number (64 bits)."
     assert rows[4] == [
         "true",
-        "1.5",
+        "1.50",
         "2026-01-02T12:00:00",
         "06:00:00",
         f"{FAULT.detail} {ROW.detail}",

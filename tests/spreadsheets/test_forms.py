@@ -66,6 +66,12 @@ def test_the_header_has_what_can_be_imported_and_required_titles_are_bold() -> N
     assert book.get_sheet_by_index(0).to_python() == [TITLES]
 
 
+def test_the_sheet_has_a_name_that_excel_takes() -> None:
+    data = write_xlsx(entries(SHAPE, None), "people" + "😀" * 20)
+    name, *_ = openpyxl.load_workbook(io.BytesIO(data)).sheetnames
+    assert name == "people" + "😀" * 12  # 30 of the 31 UTF-16 units; half a sign is none
+
+
 def test_choices_and_truth_values_are_drop_down_lists() -> None:
     book = opened()
     lists = {str(one.sqref): one.formula1 for one in book["people"].data_validations.dataValidation}
