@@ -71,11 +71,13 @@ class Targets:
         return self._find(rows, position, self.cells if keeps_key else ())
 
     def _find(self, rows: dict[Any, Any], position: int, otherwise: Sequence[Any]) -> Values:
-        found = map(rows.get, self.ids)
         if otherwise:
-            pairs = zip(found, otherwise, strict=True)
+            pairs = zip(map(rows.get, self.ids), otherwise, strict=True)
             return [key if row is None else row[position] for row, key in pairs]
-        return [None if row is None else row[position] for row in found]
+        if len(rows) < len(self.ids) // 2:
+            values = {one: row[position] for one, row in rows.items() if row is not None}
+            return list(map(values.get, self.ids))
+        return [None if row is None else row[position] for row in map(rows.get, self.ids)]
 
 
 def _group_by_id(ids: Iterable[Any], keys: Iterable[Any]) -> dict[Any, Any]:

@@ -23,11 +23,8 @@ from app.transfers.references import (
     TAKEN,
     Links,
     are_keys,
-    count_references,
-    find_links,
-    mark,
+    edits,
     take_keys,
-    without_marks,
 )
 
 Document = dict[str, Any]
@@ -95,15 +92,14 @@ class LinkedDocuments:
 
     def _find_links(self, raw: bytes) -> tuple[list[Document], list["_Places"], list[Values]]:
         """The documents, where in them links stand, and these links."""
-        targets = list(self._targets.values())
-        marked = mark(raw, targets)
-        if marked is not None:
-            text, count = marked
-            documents = decode_all(text)
-            places = self._find_places(documents)
-            columns = find_links([one.values() for one in places], targets)
-            if count_references(columns) == count:
-                return documents, places, list(map(without_marks, columns))
+        steps, targets = list(self._targets), list(self._targets.values())
+        for edit in edits(raw, steps, targets):
+            with suppress(InvalidBSON):
+                documents = decode_all(edit.raw)
+                places = self._find_places(documents)
+                columns = edit.find_links([one.values() for one in places], targets)
+                if columns is not None:
+                    return documents, places, columns
         documents = decode_all(raw)
         places = self._find_places(documents)
         return documents, places, [one.values() for one in places]

@@ -12,6 +12,7 @@ import re
 import struct
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
@@ -19,11 +20,13 @@ from operator import itemgetter
 from typing import Any
 
 import bson
+from bson.errors import InvalidBSON
 
 from app.query.flatten import Steps
 from app.resources.codec import decode_all
 from app.resources.elements import BINARY, BOOLEAN, OBJECT_ID
 from app.spreadsheets.columns import Table, Values
+from app.transfers.reference_lists import hide_lists, name_lists, read_hidden
 
 KEY_BYTES = 12  # of an ObjectId
 _REFERENCE, _MARKED = b"\x02$ref\0", b"\x02\x1eref\0"
@@ -67,12 +70,21 @@ class Links(list[Any]):
     """
 
     def __init__(
-        self, cells: Values, collection: str, keys: list[Any], lengths: list[int | None] | None
+        self,
+        cells: Values,
+        collection: str,
+        keys: list[Any],
+        lengths: list[int | None] | None,
+        marks: int,
+        lists: int = 0,
     ) -> None:
+        """`marks` of the links are marked; `lists` of the cells are hidden."""
         super().__init__(cells)
         self.collection = collection
         self.keys = keys
         self.lengths = lengths
+        self.marks = marks
+        self.lists = lists
 
     def arrange(self, values: Values) -> Values:
         """A value for each link, in the shape of the cells."""
@@ -105,14 +117,53 @@ def read_columns(
 
     `targets` says to which collection the links of a column lead, None where it has none.
     """
-    marked = None if _overlap(columns) else mark(raw, targets)
-    if marked is not None:
-        text, count = marked
-        values = table.columns_of(decode_all(text, modern=modern))
-        found = find_links(values, targets)
-        if count_references(found) == count:
-            return [without_marks(column) for column in found]
+    if not _overlap(columns):
+        for edit in edits(raw, columns, targets):
+            with suppress(InvalidBSON):
+                values = table.columns_of(decode_all(edit.raw, modern=modern))
+                found = edit.find_links(values, targets)
+                if found is not None:
+                    return found
     return table.columns_of(decode_all(raw, modern=modern))
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Some BSON in which so many references are marked, and so many lists hidden."""
+
+    raw: bytes
+    marks: int
+    lists: int = 0
+
+    def find_links(
+        self, columns: Sequence[Values], targets: Sequence[str | None]
+    ) -> list[Values] | None:
+        """The columns of what was decoded, those of links as `Links`; None where it isn't right."""
+        found = find_links(columns, targets)
+        if count_lists(found) != self.lists:
+            return None
+        if not self.marks:
+            return found
+        if count_references(found) != self.marks:
+            return None
+        return list(map(without_marks, found))
+
+
+def edits(raw: bytes, columns: Sequence[Steps], targets: Sequence[str | None]) -> Iterator[Edit]:
+    """Ways to decode some BSON with references at low cost, the cheapest first; each may fail.
+
+    A column with a target ends at a link, or at a list of them.
+    """
+    lists = name_lists(raw, columns, targets)
+    references = {name: mark_of(target).stored for name, target in lists.items()}
+    text, hidden = hide_lists(raw, references)
+    if hidden:
+        pairs = zip(columns, targets, strict=True)
+        others = [target for steps, target in pairs if steps[-1] not in hidden]
+        yield Edit(*(mark(text, others) or (text, 0)), sum(hidden.values()))
+    marked = mark(raw, targets)
+    if marked is not None:
+        yield Edit(*marked)
 
 
 def mark(raw: bytes, targets: Iterable[str | None]) -> tuple[bytes, int] | None:
@@ -162,15 +213,34 @@ def find_links(columns: Sequence[Values], targets: Sequence[str | None]) -> list
 
 
 def _find_links(cells: Values, collection: str) -> Links | None:
-    if list not in set(map(type, cells)):
+    types = set(map(type, cells))
+    if bytes in types:
+        return _find_hidden(cells, collection)
+    if list not in types:
         keys = _read_keys(cells, collection)
-        return None if keys is None else Links(cells, collection, keys, None)
+        return None if keys is None else Links(cells, collection, keys, None, _count_keys(keys))
     lists = [cell for cell in cells if cell is not None]
     if set(map(type, lists)) != {list}:
         return None
     keys = _read_keys(list(chain.from_iterable(lists)), collection)
     lengths = [None if cell is None else len(cell) for cell in cells]
-    return None if keys is None else Links(cells, collection, keys, lengths)
+    return None if keys is None else Links(cells, collection, keys, lengths, _count_keys(keys))
+
+
+def _find_hidden(cells: Values, collection: str) -> Links | None:
+    """The links of lists that were hidden; their references may have been marked then."""
+    known = mark_of(collection)
+    for reference, is_marked in ((known.stored, False), (known.marked, True)):
+        found = read_hidden(cells, reference, KEY_BYTES)
+        if found is not None:
+            keys, lengths = found
+            lists = sum(map(bool, lengths))
+            return Links(cells, collection, keys, lengths, len(keys) * is_marked, lists)
+    return None
+
+
+def _count_keys(keys: list[Any]) -> int:
+    return len(keys) - keys.count(None)
 
 
 def _read_keys(cells: Values, collection: str) -> list[Any] | None:
@@ -239,8 +309,14 @@ def count_references(columns: Iterable[Values]) -> int:
 
 def _count(column: Values) -> int:
     if type(column) is Links:
-        return len(column.keys) - column.keys.count(None)
+        return column.marks
     return sum(map(_is_marked, _each(column)))
+
+
+def count_lists(columns: Iterable[Values]) -> int:
+    """How many hidden lists there are in cells."""
+    links = {id(column): column for column in columns if type(column) is Links}
+    return sum(one.lists for one in links.values())
 
 
 def without_marks(column: Values) -> Values:

@@ -15,7 +15,7 @@ from app.spreadsheets.columns import Table
 from app.spreadsheets.format import Options
 from app.spreadsheets.formats import FORMATS
 from app.store.linked import make_keys
-from app.transfers import linked_documents, references
+from app.transfers import linked_documents, reference_lists, references
 from app.transfers.linked_cells import LinkedCells
 from app.transfers.linked_documents import LinkedDocuments
 from app.transfers.references import (
@@ -42,6 +42,7 @@ AUTHORS = [
 ]
 MARK = mark_of("authors")
 LENGTH = int.from_bytes(MARK.stored[:4], "little")
+LIST = bson.encode({"": [to(KEYS[0]), to(KEYS[1])]})[6:-1]
 TRAPS = [  # which look like references, or like marks, to whoever looks at bytes
     (MARK.stored + KEYS[0].binary + b"\0").decode("latin-1"),
     MARK.stored + KEYS[0].binary,
@@ -56,6 +57,14 @@ TRAPS = [  # which look like references, or like marks, to whoever looks at byte
     "\x1eref",
     "\x02$ref",
     to(bson.ObjectId(f"{0x1E726566:024x}")),
+    (b"\x04editors\0" + LIST).decode("latin-1"),
+    b"\x04editors\0" + LIST,
+    b"\x04editors\0" + b"\xff\xff\xff\xff" + LIST[4:],
+    LIST[5:],  # what becomes of a list
+    {"x\x04editors": LENGTH, "0": to(KEYS[0])},
+    {"editors": [to(KEYS[0])]},
+    [to(KEYS[0])] * 12,
+    [to(KEYS[0]), [to(KEYS[1])]],
 ]
 LINKS = [
     *map(to, KEYS),
@@ -132,7 +141,7 @@ def test_files_are_those_of_the_drivers_own_references(
     found = make_file(library, asked, raw), make_json(library, whole, raw)
     with pytest.MonkeyPatch.context() as patch:
         for module in (linked_documents, references):
-            patch.setattr(module, "mark", lambda *_: None)
+            patch.setattr(module, "edits", lambda *_: ())
         assert found == (make_file(library, asked, raw), make_json(library, whole, raw))
 
 
@@ -140,7 +149,7 @@ def test_files_are_those_of_the_drivers_own_references(
 def test_json_of_whole_documents(library: dict[str, Resource], documents: list[Document]) -> None:
     raw = encode(documents)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(linked_documents, "mark", lambda *_: None)
+        patch.setattr(linked_documents, "edits", lambda *_: ())
         expected = make_json(library, "", raw)
     assert make_json(library, "", raw) == expected
 
@@ -172,6 +181,34 @@ def test_links_by_other_keys_are_read_without_references_too() -> None:
     assert (author.show(), editors.show()) == ([0, 1, 2], [[], ["k"], ["k", "k"]])
 
 
+def decoded(patch: pytest.MonkeyPatch) -> list[int]:
+    """How many times some BSON is decoded, as it grows."""
+    sizes: list[int] = []
+
+    def decode(raw: bytes, **words: Any) -> list[Document]:
+        sizes.append(len(raw))
+        return decode_all(raw, **words)
+
+    patch.setattr(references, "decode_all", decode)
+    return sizes
+
+
+@pytest.mark.parametrize("key", [KEYS[0], 1])
+@pytest.mark.parametrize("most", [12, 2 * reference_lists.LENGTHS])
+def test_lists_are_decoded_once(monkeypatch: pytest.MonkeyPatch, key: Any, most: int) -> None:
+    times = decoded(monkeypatch)
+    documents = [{"author": to(key), "editors": [to(key)] * number} for number in range(most)]
+    _, editors, _ = read([*documents, {"editors": None}, {"author": None}])
+    assert type(editors) is Links
+    assert editors.lengths == [*range(most), None, None]
+    assert make_keys(editors.keys) == [key] * sum(range(most))
+    assert len(times) == 1
+
+
+def references_of(links: Links) -> list[Any]:
+    return [None if key is None else to(key) for key in make_keys(links.keys)]
+
+
 @pytest.mark.parametrize("trap", TRAPS)
 @pytest.mark.parametrize("key", [KEYS[0], 1])
 def test_what_looks_like_a_reference_comes_back(trap: Any, key: Any) -> None:
@@ -179,12 +216,18 @@ def test_what_looks_like_a_reference_comes_back(trap: Any, key: Any) -> None:
         [{"author": to(key)}, {"author": trap}],
         [{"author": to(key), "title": trap}, {}],
         [{"author": to(key), "title": [trap]}, {}],
+        [{"editors": [to(key)], "title": trap}, {}],
+        [{"editors": [to(key)], "title": [trap]}, {"editors": [trap]}],
+        [{"editors": [to(key), to(key)]}, {"editors": trap}],
     ):
         expected = [bson.decode(bson.encode(one), CODEC) for one in documents]
-        author, _, title = read(documents)
+        author, editors, title = read(documents)
+        if type(editors) is Links:
+            editors = editors.arrange(references_of(editors))
+        assert editors == [one.get("editors") for one in expected]
         if type(author) is Links:
             assert all(type(one.get("author")) in (bson.DBRef, type(None)) for one in expected)
-            author = [None if key is None else to(key) for key in make_keys(author.keys)]
+            author = references_of(author)
         assert author == [one.get("author") for one in expected]
         assert title == [one.get("title") for one in expected]
 
