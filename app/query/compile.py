@@ -185,7 +185,7 @@ class Compiler:
         conditions = reader.conditions()
         most = reader.value("max_affected")
         is_dry = reader.value("dry_run")
-        if most is None:
+        if not reader.has("max_affected"):
             reader.refuse("max_affected", "it is required: how many documents may be written")
         if not conditions:
             reader.refuse("keyword", "a condition is required: this, or a filter")

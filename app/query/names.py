@@ -105,7 +105,7 @@ class Names:
 
     def _filters(self, parameters: Collection[str] = ()) -> dict[str, Lookup]:
         every: dict[str, Lookup] = {}
-        for found in self.resource.shape.walk():
+        for found in self.resource.shape.walk(unions=True):
             for operator in OPERATORS.values():
                 if operator.fits(found.field):
                     taken = found.path in _PARAMETERS or found.path in parameters

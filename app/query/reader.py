@@ -87,6 +87,10 @@ class QueryReader:
 
     # --- parameters ---
 
+    def has(self, name: str) -> bool:
+        """Whether a parameter was sent with a value, right or wrong."""
+        return self.text(name) is not None
+
     def text(self, name: str) -> str | None:
         """The text of a parameter, None where it is absent or empty."""
         return self._values.get(name) or None

@@ -55,11 +55,13 @@ def _problem(found: FieldPath) -> str | None:
     """Why documents can't be sorted by this; None where they can."""
     if found.through_list or found.field.many:
         return "goes through a list, which has no one place in an order"
-    if found.field.filters == Filters.PRESENCE or found.field.has_excluded:
+    is_object = found.field.filters == Filters.PRESENCE and not found.field.of_models
+    if is_object or found.field.has_excluded:
         return "holds objects; sort by one of its fields"
     return None
 
 
 def _suggest(resource: Resource, path: str) -> str:
-    sortable = [found.path for found in resource.shape.walk() if _problem(found) is None]
+    walked = resource.shape.walk(unions=True)
+    sortable = [found.path for found in walked if _problem(found) is None]
     return suggest_nearest(path, sortable)

@@ -37,7 +37,7 @@ from app.resources.annotations import (
     unwrap,
 )
 from app.resources.kinds import KINDS, Filters, anything, kind_of, show_link
-from app.resources.texts import TextType
+from app.resources.texts import TextType, read_config
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -95,9 +95,9 @@ class Field:
 
     `kind` names one of `KINDS`. `many` says that it is a list of such values. `model` is the nested
     model of an `object`, `values` what each value of a `map` is, `target` where a `link` leads.
-    `models` are those that a value of an `any` may be, `members` what a union of several kinds
-    names. `text_type` is what was declared for a text other than `str` alone. `narrowing` is what
-    of the nested models is for a reader.
+    `models` are those that a value of an `any` may be, and nothing else where it is `of_models`.
+    `members` are what a union of several kinds names. `text_type` is what was declared for a text
+    other than `str` alone. `narrowing` is what of the nested models is for a reader.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Field:
     excluded: bool = False
     target: Target | None = None
     models: tuple[type[pydantic.BaseModel], ...] = ()
+    of_models: bool = False
     members: "tuple[Field, ...]" = ()
     text_type: TextType | None = dataclasses.field(default=None, compare=False)
     narrowing: Narrowing | None = None
@@ -116,7 +117,7 @@ class Field:
     @property
     def filters(self) -> Filters:
         """Which filters the field takes."""
-        return KINDS[self.kind].filters
+        return Filters.PRESENCE if self.of_models else KINDS[self.kind].filters
 
     @property
     def show(self) -> Callable[[Any], Any] | None:
@@ -158,6 +159,13 @@ class Field:
             return self.values.shapes
         models = (self.model,) if self.model is not None else self.models
         return tuple(_shape_of(model, self.narrowing) for model in models)
+
+    @property
+    def inner(self) -> "Mapping[str, Field]":
+        """The fields of the nested model by stored name, or those of all that a value may be."""
+        if self.shape is not None:
+            return self.shape.fields
+        return _merge_fields(self.shapes) if self.of_models and self.values is None else {}
 
     @property
     def has_excluded(self) -> bool:
@@ -222,19 +230,22 @@ class Shape:
                 field = None
             elif field.values is not None:
                 field = replace(field.values, name=step)
+            elif field.of_models:
+                field = None if numbered else field.inner.get(step)
             else:
                 field = _below_any(field, step) if field.kind == "any" and not numbered else None
         if field is None or field.excluded:
             return None
         return FieldPath(path, field, through_list)
 
-    def walk(self, *, excluded: bool = False) -> Iterator[FieldPath]:
+    def walk(self, *, excluded: bool = False, unions: bool = False) -> Iterator[FieldPath]:
         """Every path that is declared, parents before children, in declared order.
 
         Excluded fields are skipped unless `excluded` asks for them. A model inside itself is named,
-        and not walked again.
+        and not walked again; with `unions` so are the models of which a value is one.
         """
-        yield from _walk(self, "", False, (), excluded)
+        for field in self.fields.values():
+            yield from _walk(field, "", False, (self.model,), excluded, unions)
 
     def list_flat(self, prefix: str = "", above: tuple[type, ...] = ()) -> Iterator[FieldPath]:
         """The paths of one flat row: nested models flattened, a list or a map in one piece."""
@@ -265,6 +276,15 @@ def _below_any(field: Field, name: str) -> Field | None:
     return replace(field.single, name=name, models=tuple(models))
 
 
+def _merge_fields(shapes: Iterable[Shape]) -> dict[str, Field]:
+    """The fields of a value of one of these shapes; excluded where one of them excludes it."""
+    found: dict[str, list[Field]] = {}
+    for shape in shapes:
+        for name, field in shape.fields.items():
+            found.setdefault(name, []).append(field)
+    return {name: _merge(name, fields) for name, fields in found.items()}
+
+
 def _has_excluded(shape: Shape, above: tuple[type, ...]) -> bool:
     if shape.model in above:
         return False
@@ -284,16 +304,23 @@ def is_number(step: str) -> bool:
 
 
 def _walk(
-    shape: Shape, prefix: str, through_list: bool, above: tuple[type, ...], excluded: bool
+    field: Field,
+    prefix: str,
+    through_list: bool,
+    above: tuple[type, ...],
+    excluded: bool,
+    unions: bool,
 ) -> Iterator[FieldPath]:
-    for field in shape.fields.values():
-        if field.excluded and not excluded:
-            continue
-        yield FieldPath(prefix + field.name, field, through_list)
-        inner = field.shape
-        if inner is not None and inner.model not in (*above, shape.model):
-            path, models = f"{prefix}{field.name}.", (*above, shape.model)
-            yield from _walk(inner, path, through_list or field.many, models, excluded)
+    if field.excluded and not excluded:
+        return
+    path = prefix + field.name
+    yield FieldPath(path, field, through_list)
+    models = tuple(shape.model for shape in field.shapes) if field.shape or unions else ()
+    if not set(models).isdisjoint(above):
+        return
+    for inner in field.inner.values() if models else ():
+        through = through_list or field.many
+        yield from _walk(inner, f"{path}.", through, (*above, *models), excluded, unions)
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
@@ -308,6 +335,7 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
     Raises `DeclarationError` for a field that MongoDB or the contract can't hold.
     """
     custom = getattr(getattr(model, "Settings", None), "bson_encoders", {})
+    config = read_config(model)
     fields: dict[str, Field] = {}
     for attribute, info in model.model_fields.items():
         if not is_stored(attribute, info):
@@ -321,10 +349,20 @@ def shape_of(model: type[pydantic.BaseModel]) -> Shape:
             Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
         )
         field = _field(name, annotation, custom, f"{model.__name__}.{attribute}")
+        field = _configure(field, config) if config else field
         fields[name] = replace(field, excluded=field.excluded or bool(info.exclude))
     if "_id" in fields:
         fields = {"_id": fields.pop("_id"), **fields}
     return Shape(model, fields, open=model.model_config.get("extra") == "allow")
+
+
+def _configure(field: Field, config: pydantic.ConfigDict) -> Field:
+    """The field in a model that says how it writes its texts."""
+    if field.values is not None:
+        return replace(field, values=_configure(field.values, config))
+    if field.kind != "text" or field.choices:
+        return field
+    return replace(field, text_type=(field.text_type or TextType(str)).configure(config))
 
 
 def narrow_shape(shape: Shape, narrowing: Narrowing) -> Shape:
@@ -448,8 +486,11 @@ def _target(linked: tuple[Any, ...], where: str) -> Target:
 
 def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str) -> Field:
     found = [_field(name, member, custom, where) for member in members]
-    if not found:
-        return Field(name, "any")
+    return _merge(name, found) if found else Field(name, "any")
+
+
+def _merge(name: str, found: list[Field]) -> Field:
+    """The field that holds a value of any of these."""
     if len(found) == 1:
         return found[0]
     if all(field == found[0] for field in found):
@@ -462,7 +503,9 @@ def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str)
     if len(kinds) == 1 and many == {False} and kinds.isdisjoint(("object", "map", "link")):
         return Field(name, found[0].kind, excluded=excluded)
     known = () if "any" in kinds else tuple(found)
-    return Field(name, "any", excluded=excluded, models=models, members=known)
+    of_models = many == {False} and all(one.kind == "object" or one.of_models for one in found)
+    whole = Field(name, "any", excluded=excluded, models=models, of_models=of_models)
+    return replace(whole, members=known)
 
 
 def models_in(field: Field) -> tuple[type[pydantic.BaseModel], ...]:

@@ -79,8 +79,11 @@ def identity(key: Any) -> Any:
 
 
 def link_paths(shape: Shape) -> tuple[LinkPath, ...]:
-    """The fields of a shape that hold links, also inside nested models and lists of them."""
-    paths = shape.walk(excluded=True)
+    """The fields of a shape that hold links, also inside nested models, unions and lists of them.
+
+    Those in a dict have no path of their own.
+    """
+    paths = shape.walk(excluded=True, unions=True)
     return tuple(LinkPath(known.path, known.field) for known in paths if known.field.kind == "link")
 
 
@@ -164,37 +167,64 @@ def paths_through(shape: Shape, shapes: Shapes, path: str, *, numbered: bool = F
             break
         before, known, level = f"{before}{link.path}.", linked, level + 1
         link, rest = first_link(known, rest, numbered=numbered)
-    paths = [before + found.path for found in known.walk()]
+    paths = [before + found.path for found in known.walk(unions=not numbered)]
     for one in link_paths(known) if level < MAX_LEVELS else ():
         behind = shapes.get(one.target.collection)
         if behind is not None and known.find(one.path) is not None:
-            paths += [f"{before}{one.path}.{found.path}" for found in behind.walk()]
+            walked = behind.walk(unions=not numbered)
+            paths += [f"{before}{one.path}.{found.path}" for found in walked]
     return paths
 
 
-def references(shape: Shape, document: dict[str, Any], above: Steps = ()) -> Iterator[Reference]:
+def list_targets(
+    shape: Shape, before: str = "", above: tuple[type, ...] = ()
+) -> Iterator[tuple[str, Target]]:
+    """Where the documents of this shape may link to, on any level: those in dicts included.
+
+    Each with the path of its field; a model inside itself is looked through once.
+    """
+    if shape.model in above:
+        return
+    for name, field in shape.fields.items():
+        innermost = field
+        while innermost.values is not None:
+            innermost = innermost.values
+        if innermost.target is not None:
+            yield before + name, innermost.target
+        for inner in field.shapes:
+            yield from list_targets(inner, f"{before}{name}.", (*above, shape.model))
+
+
+def references(
+    shape: Shape, document: dict[str, Any], above: Steps = (), *, bare: bool = True
+) -> Iterator[Reference]:
     """Every link of a document as it is stored.
 
-    What is stored in place of one and can't be one is passed over.
+    What is stored in place of one and can't be one is passed over, and so is a bare `_id` unless
+    `bare`.
     """
     for name, field in shape.fields.items():
         if name in document:
-            yield from _references(field, document[name], (*above, name))
+            yield from _references(field, document[name], (*above, name), bare)
 
 
-def _references(field: Field, value: Any, steps: Steps) -> Iterator[Reference]:
+def _references(field: Field, value: Any, steps: Steps, bare: bool) -> Iterator[Reference]:
     if isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _references(field, inner, (*steps, number))
+            yield from _references(field, inner, (*steps, number), bare)
     elif field.values is not None and isinstance(value, dict):
         for key, inner in value.items():
-            yield from _references(field.values, inner, (*steps, key))
+            yield from _references(field.values, inner, (*steps, key), bare)
     elif field.target is not None:
         key = show_link(field.target.collection, value)
-        if key is not value or field.target.key.holds(value):
+        if key is not value or (bare and field.target.key.holds(value)):
             yield Reference(steps, field.target.collection, key)
     elif field.shape is not None and isinstance(value, dict):
-        yield from references(field.shape, value, steps)
+        yield from references(field.shape, value, steps, bare=bare)
+    elif isinstance(value, dict):
+        # Which of the models it is isn't known: in another one, a bare `_id` may be no link.
+        of_each = (references(shape, value, steps, bare=False) for shape in field.shapes)
+        yield from {one.steps: one for found in of_each for one in found}.values()
 
 
 # --- from JSON -----------------------------------------------------------------------------------

@@ -104,7 +104,8 @@ def _indexes_on_no_field(resource: Resource) -> Iterator[str]:
             is_excluded = top is not None and top.excluded
             if "$" in path or is_excluded:
                 continue
-            if resource.shape.find(path, numbered=True) is None:
+            shape = resource.shape
+            if shape.find(path, numbered=True) is None and shape.find(path) is None:
                 near = resource.suggest_nearest(path)
                 yield (
                     f"{_name(resource)} has an index on {path!r}, which is no field of it.{near}"

@@ -67,6 +67,11 @@ class Resource:
         return links.link_paths(self.shape)
 
     @cached_property
+    def has_links(self) -> bool:
+        """Whether its documents may link to others, also in a dict."""
+        return any(links.list_targets(self.shape))
+
+    @cached_property
     def has_excluded(self) -> bool:
         """Whether it has excluded fields, also in a nested model.
 
@@ -142,11 +147,11 @@ def _refuse_doubled(resource: Resource, others: Iterable[Resource]) -> None:
 def _refuse_unserved_targets(resources: Collection[Resource]) -> None:
     served = {resource.name for resource in resources}
     for resource in resources:
-        for link in resource.links:
-            if link.target.collection not in served:
-                where = f"{locate(resource.model)}: {resource.model.__name__}.{link.path}"
+        for path, target in links.list_targets(resource.shape):
+            if target.collection not in served:
+                where = f"{locate(resource.model)}: {resource.model.__name__}.{path}"
                 raise DeclarationError(
-                    f"{where}: it links to {link.target.model}, which is not served; documents can "
+                    f"{where}: it links to {target.model}, which is not served; documents can "
                     "link to those of a resource only."
                 )
 

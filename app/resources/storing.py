@@ -4,7 +4,6 @@ import datetime
 import decimal
 import enum
 import math
-import zoneinfo
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from app.resources.faults import Steps, make_invalid_body, pointer
 from app.resources.fields import once
 from app.resources.kinds import INT64
 from app.resources.registry import Resource
+from app.resources.texts import UNKNOWN_TO_BEANIE
 
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of BSON that MongoDB takes
 UNSTORABLE = (OverflowError, UnicodeEncodeError, RecursionError, bson.errors.BSONError)
@@ -27,13 +27,6 @@ Document = dict[str, Any]
 _TOO_MANY_DIGITS = "MongoDB holds decimal numbers of up to 34 digits and exponents to 6111."
 _PLAIN = frozenset(
     {str, int, float, bool, type(None), datetime.datetime, bson.ObjectId, bson.Decimal128}
-)
-_TEXTS = (  # of which Beanie knows nothing
-    pydantic.PostgresDsn,
-    pydantic.MongoDsn,
-    pydantic.NatsDsn,
-    pydantic.NameEmail,
-    zoneinfo.ZoneInfo,
 )
 
 
@@ -107,7 +100,7 @@ class _Encoder(Encoder):
             return self._model(obj)
         if isinstance(obj, Mapping):
             return {_name_key(key): self.encode(value) for key, value in obj.items()}
-        if isinstance(obj, _TEXTS):
+        if isinstance(obj, UNKNOWN_TO_BEANIE):
             return str(obj)
         return super().encode(obj)
 

@@ -112,7 +112,7 @@ class Bulk:
         return self._insert(documents)
 
     def _links_of(self, documents: Iterable[bytes]) -> Iterable[Reference]:
-        if self._resource.links:
+        if self._resource.has_links:
             for raw in documents:
                 yield from references(self._resource.shape, decode(raw))
 
@@ -186,7 +186,7 @@ class Bulk:
         `Forbidden` or `Invalid` with pointers such as `#/3/email`.
         """
         self._reach.refuse_all_new(documents)
-        own = {self._identity_of(raw) for raw in documents} if self._resource.links else set()
+        own = {self._identity_of(raw) for raw in documents} if self._resource.has_links else set()
         added = [
             Reference((number, *one.steps), one.collection, one.key)
             for number, raw in enumerate(documents)
@@ -344,7 +344,7 @@ class Bulk:
         )
 
     def _adds_links(self, update: Update) -> bool:
-        if not self._resource.links:
+        if not self._resource.has_links:
             return False
         shape = self._resource.shape
         before = references(shape, decode(update.stored))

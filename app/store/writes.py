@@ -171,7 +171,7 @@ class Writes:
 
     def _links_of(self, raw: bytes) -> list[Reference]:
         """The links of a new document, but for those to itself."""
-        if not self._resource.links:
+        if not self._resource.has_links:
             return []
         document = decode(raw)
         own = (self._resource.name, identity(document["_id"]))
@@ -180,7 +180,7 @@ class Writes:
 
     def _find_added_links(self, stored: Stored, new: bytes | Change) -> list[Reference]:
         """The links that a write adds to a document."""
-        if not self._resource.links:
+        if not self._resource.has_links:
             return []
         before = decode(stored.raw)
         if not isinstance(new, bytes):

@@ -193,7 +193,7 @@ class Checker:
 
     def _check_links(self, rows: Sequence[Row]) -> None:
         """Adds a fault to each row that links to what isn't there, and can't be another row."""
-        if not self._resource.links:
+        if not self._resource.has_links:
             return
         added: dict[int, list[Reference]] = {row.place: self._find_added_links(row) for row in rows}
         every = [reference for listed in added.values() for reference in listed]

@@ -116,7 +116,7 @@ class Writer:
         Some are under way at once: the database commits one while it takes the next. Once the
         import has stopped no more are sent, and those under way are still told.
         """
-        is_plain = self._connection.has_bulks() and not self._resource.links
+        is_plain = self._connection.has_bulks() and not self._resource.has_links
         at_once = SENDERS if is_plain else 1
         with ThreadPoolExecutor(at_once, thread_name_prefix="import") as senders:
             under_way: deque[tuple[list[Operation], Future[list[Outcome]]]] = deque()

@@ -95,7 +95,7 @@ def test_a_unique_value_for_two_fails_for_one(http: httpx.Client, users: Any) ->
         ("age=1&max_affected=0", ["max_affected"]),
         ("age=1&max_affected=100001", ["max_affected"]),
         ("age=1&max_affected=5&limit=5", ["limit"]),
-        ("agee=1&max_affected=5", ["agee"]),
+        ("agee=1&max_affected=5", ["agee", "keyword"]),
         ("age=&max_affected=5", ["keyword"]),
     ],
 )
@@ -105,7 +105,7 @@ def test_conditions_and_max_affected_are_required(
     fill(users, 2)
     body = {"json": {"name": "Y"}} if method == "PATCH" else {}
     answer = http.request(method, f"/users/?{query}", **body)  # type: ignore[arg-type]
-    assert set(places) <= set(faults(answer))
+    assert faults(answer) == places
     assert users.count_documents({"name": {"$ne": "Y"}}) == 2
 
 

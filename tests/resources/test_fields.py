@@ -105,6 +105,7 @@ class Contact(Document):
     code: Annotated[str | None, pydantic.Field(max_length=5)] = None
     upper: Annotated[str, AfterValidator(str.upper)] = ""
     plain: str = ""
+    person: pydantic.NameEmail | None = None
     matrix: list[list[int]] = []  # noqa: RUF012
     span: Any = None
 
@@ -124,10 +125,27 @@ CONTACT = make_resource(Contact)
         ("code", "too long", ["too long"]),
         ("upper", "abc", ["ABC", "abc"]),
         ("plain", "X@EXAMPLE.com", ["X@EXAMPLE.com"]),
+        ("person", "Ada <ada@EXAMPLE.com>", ["Ada <ada@example.com>", "Ada <ada@EXAMPLE.com>"]),
     ],
 )
 def test_text_is_found_as_the_model_writes_it(name: str, text: str, values: list[str]) -> None:
     assert CONTACT.shape.fields[name].readings(text) == values
+
+
+class Trimmed(Document):
+    model_config = pydantic.ConfigDict(str_strip_whitespace=True, str_to_lower=True)
+
+    name: str = ""
+    names: list[str] = []  # noqa: RUF012
+    names_by: dict[str, str] = {}  # noqa: RUF012
+    email: EmailStr | None = None
+
+
+@pytest.mark.parametrize("path", ["name", "names", "names_by.a"])
+def test_text_is_found_as_the_configuration_of_the_model_writes_it(path: str) -> None:
+    found = make_resource(Trimmed).shape.find(path)
+    assert found is not None
+    assert found.field.readings(" Ada ") == ["ada", " Ada "]
 
 
 def test_list_of_lists_takes_no_filter_that_finds_nothing() -> None:
