@@ -28,7 +28,7 @@ def cors_server(mongo_uri: str) -> Iterator[LiveServer]:
 
 @pytest.fixture
 def cors(cors_server: LiveServer, users: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=cors_server.address, timeout=30) as client:
+    with httpx.Client(base_url=cors_server.address, timeout=60) as client:
         yield client
 
 

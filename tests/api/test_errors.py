@@ -123,7 +123,7 @@ def test_type_of_a_problem_leads_to_a_page(http: httpx.Client) -> None:
      b"POST /users/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n"],
 )  # fmt: skip
 def test_what_is_no_http_is_a_problem_too(server: LiveServer, sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(sent)
         head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
     assert b" 400 " in head.splitlines()[0]
@@ -134,7 +134,7 @@ def test_what_is_no_http_is_a_problem_too(server: LiveServer, sent: bytes) -> No
 
 
 def test_an_address_that_is_too_long_says_so(server: LiveServer) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"GET /users/?name=" + b"x" * 66_000)  # its end is not waited for
         head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 414 URI Too Long\r\n")

@@ -28,7 +28,7 @@ def things(mongo_uri: str) -> Iterator[tuple[httpx.Client, Any]]:
         LiveServer(
             MONGO_URI=mongo_uri, DB_NAME=DATABASE, MODELS="tests.support.every_type"
         ) as live,
-        httpx.Client(base_url=live.address, timeout=30) as client,
+        httpx.Client(base_url=live.address, timeout=60) as client,
         MongoClient[dict[str, Any]](
             mongo_uri, tz_aware=True, uuidRepresentation="standard"
         ) as mongo,
@@ -41,7 +41,7 @@ def counted(mongo_uri: str) -> Iterator[tuple[httpx.Client, Any]]:
     """The same for fields with the names of parameters, and for dicts."""
     with (
         LiveServer(MONGO_URI=mongo_uri, DB_NAME=DATABASE, MODELS="tests.query.samples") as live,
-        httpx.Client(base_url=live.address, timeout=30) as client,
+        httpx.Client(base_url=live.address, timeout=60) as client,
         MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as mongo,
     ):
         yield client, mongo[DATABASE]["counted"]
@@ -639,7 +639,7 @@ def pages(mongo_uri: str) -> Iterator[tuple[httpx.Client, Any]]:
     """The same for texts that are stored in another form than they are sent."""
     with (
         LiveServer(MONGO_URI=mongo_uri, DB_NAME=DATABASE, MODELS="tests.support.spelled") as live,
-        httpx.Client(base_url=live.address, timeout=30) as client,
+        httpx.Client(base_url=live.address, timeout=60) as client,
         MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as mongo,
     ):
         yield client, mongo[DATABASE]["pages"]

@@ -14,6 +14,7 @@ USER = {"name": "Ada", "email": "ada@example.com"}
 
 
 def test_probes_are_200_where_all_is_well(http: httpx.Client) -> None:
+    wait_for(lambda: http.get("/readyz").status_code == 200)
     for address in ("/livez", "/readyz"):
         answer = http.get(address)
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -24,7 +25,7 @@ def test_probes_are_200_where_all_is_well(http: httpx.Client) -> None:
 def test_unreachable_database_is_503_and_never_a_hang() -> None:
     with (
         LiveServer(MONGO_URI=CLOSED, PRIMARY_WAIT_SECONDS=0.3) as server,
-        httpx.Client(base_url=server.address, timeout=20) as http,
+        httpx.Client(base_url=server.address, timeout=60) as http,
     ):
         assert http.get("/livez").status_code == 200
         ready = http.get("/readyz")
@@ -67,7 +68,7 @@ def test_index_that_cannot_be_made_stops_only_what_adds_to_its_resource(
     other["broken"].insert_many([{"code": "a"}, {"code": "a"}])
     with (
         LiveServer(tmp_path, MONGO_URI=mongo_uri, DB_NAME="indexes", MODELS="two") as server,
-        httpx.Client(base_url=server.address, timeout=20) as http,
+        httpx.Client(base_url=server.address, timeout=60) as http,
     ):
         ready = http.get("/readyz")
         assert ready.status_code == 503

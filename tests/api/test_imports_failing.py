@@ -6,7 +6,7 @@ import resource
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from app.servers.process import Mongod, find_mongod
 from app.store.codes import Code
 from app.transfers.import_writing import SENDERS
 from tests.api.test_imports import CSV, PATH, counts, people
+from tests.api.test_imports_broken import begin
+from tests.support.exports import export_processes
 from tests.support.faulty import CACHE, faulty_mongod, initiate, wait_for_primary
 from tests.support.mongod import needs_mongod
 from tests.support.ports import free_ports
@@ -125,12 +127,40 @@ def sending(live: LiveServer, client: Any, text: str, query: str) -> Iterator[li
     times = client.admin.command(point)["count"] + 1
     thread.start()
     try:
-        words = {"waitForFailPoint": "failCommand", "timesEntered": times, "maxTimeMS": 30_000}
+        words = {"waitForFailPoint": "failCommand", "timesEntered": times, "maxTimeMS": 60_000}
         client.admin.command(words)
         yield answers
     finally:
         thread.join()
         client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+@contextmanager
+def held(client: Any, command: str) -> Iterator[dict[str, Any]]:
+    """The next of these commands is not answered before the end; what waits until it has come."""
+    data = {"failCommands": [command], "blockConnection": True, "blockTimeMS": 600_000}
+    point = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data}
+    times = client.admin.command(point)["count"] + 1
+    try:
+        yield {"waitForFailPoint": "failCommand", "timesEntered": times, "maxTimeMS": 60_000}
+    finally:
+        match = {f"command.{command}": {"$exists": True}}
+        for one in client.admin.aggregate([{"$currentOp": {}}, {"$match": match}]):
+            client.admin.command("killOp", op=one["opid"])
+
+
+@pytest.mark.parametrize("query", ["", "mode=upsert"])
+def test_a_client_that_leaves_during_the_check_writes_nothing(
+    live: LiveServer, client: Any, users: Any, query: str
+) -> None:
+    body = people(ROWS).encode()
+    with held(client, "find") as until_it_came:
+        with begin(live, body, len(body), query):
+            client.admin.command(until_it_came)
+            assert export_processes(live)
+        wait_for(lambda: not export_processes(live))
+    assert users.count_documents({}) == 0
+    assert counts(post(live, people(3))) == (3, 3, 0, 0, 0)
 
 
 def store(users: Any, number: int) -> None:
@@ -226,7 +256,8 @@ def small_files(server: LiveServer, size: int) -> Iterator[None]:
         yield
     finally:
         for pid, limits in before.items():
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+            with suppress(ProcessLookupError):  # the one of an import has ended
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("form", [False, True])

@@ -20,7 +20,7 @@ def school(server: LiveServer, database: Any) -> Iterator[httpx.Client]:
     """An HTTP client; there is a class, a teacher and two courses."""
     for name in ("students", "courses", "teachers", "classes"):
         database[name].delete_many({})
-    with httpx.Client(base_url=server.address, timeout=30) as client:
+    with httpx.Client(base_url=server.address, timeout=60) as client:
         yield client
 
 

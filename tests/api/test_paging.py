@@ -70,7 +70,7 @@ def paging(mongo_uri: str) -> Iterator[Any]:
 
 @pytest.fixture
 def client(live: LiveServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.address, timeout=30) as client:
+    with httpx.Client(base_url=live.address, timeout=60) as client:
         yield client
 
 

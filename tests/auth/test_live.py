@@ -40,7 +40,7 @@ def live(mongo_uri: str, accounts: Any) -> Iterator[LiveServer]:
 def statuses(live: LiveServer, headers: dict[str, str]) -> set[int]:
     """What many connections are answered, so that no process is missed."""
     return {
-        httpx.get(f"{live.address}/users/", headers=headers, timeout=30).status_code
+        httpx.get(f"{live.address}/users/", headers=headers, timeout=60).status_code
         for _ in range(ASKED)
     }
 
@@ -53,7 +53,7 @@ def refused_soon(live: LiveServer, headers: dict[str, str]) -> bool:
 
 @pytest.mark.slow
 def test_all_processes_know_a_token_and_that_it_has_ended(live: LiveServer, accounts: Any) -> None:
-    tokens = httpx.post(f"{live.address}/auth/token", data=FORM, timeout=30).json()
+    tokens = httpx.post(f"{live.address}/auth/token", data=FORM, timeout=60).json()
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert statuses(live, {}) == {401}
     assert statuses(live, header) == {200}
@@ -75,5 +75,5 @@ def test_all_processes_know_a_token_and_that_it_has_ended(live: LiveServer, acco
 def test_a_fuzzer_that_has_signed_in_finds_nothing_undocumented(
     live: LiveServer, tmp_path: Path
 ) -> None:
-    tokens = httpx.post(f"{live.address}/auth/token", data=FORM, timeout=30).json()
+    tokens = httpx.post(f"{live.address}/auth/token", data=FORM, timeout=60).json()
     fuzz(live, tmp_path, Authorization=f"Bearer {tokens['access_token']}")

@@ -157,7 +157,7 @@ def targets(stored: Any) -> None:
 
 @pytest.fixture
 def http(server: LiveServer, stored: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.address, timeout=30) as client:
+    with httpx.Client(base_url=server.address, timeout=60) as client:
         yield client
 
 

@@ -120,7 +120,7 @@ def test_a_server_killed_in_mid_writes_leaves_nothing_half_written(
         # The collection's own count, which `auto` shows, is off on members that other tests killed
         # with -9.
         listed = httpx.get(
-            f"{second.address}/users/", params={"limit": 1000, "count": "exact"}, timeout=10
+            f"{second.address}/users/", params={"limit": 1000, "count": "exact"}, timeout=60
         )
         assert int(listed.headers["X-Total-Count"]) == users.count_documents({})
         assert all(

@@ -43,7 +43,7 @@ def workers(live: LiveServer) -> list[int]:
 def accepts(live: LiveServer, connections: int = 40) -> None:
     """Every new connection, to whichever worker it goes, is answered."""
     for _ in range(connections):
-        assert httpx.get(f"{live.address}/readyz", timeout=30).status_code == 200
+        assert httpx.get(f"{live.address}/readyz", timeout=60).status_code == 200
 
 
 def test_one_port_one_database_and_one_owner(shared: LiveServer, folder: Path) -> None:
@@ -59,7 +59,7 @@ def test_tokens_etags_and_records_are_the_same_on_all(shared: LiveServer) -> Non
     """A connection of its own for each request: they go to all workers."""
 
     def ask(method: str, path: str, **words: object) -> httpx.Response:
-        return httpx.request(method, shared.address + path, timeout=30, **words)  # type: ignore[arg-type]
+        return httpx.request(method, shared.address + path, timeout=60, **words)  # type: ignore[arg-type]
 
     for number in range(6):
         ask(

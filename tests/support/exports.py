@@ -9,6 +9,7 @@ import httpx
 
 from tests.support.processes import children
 from tests.support.server import LiveServer
+from tests.support.waiting import wait_for
 
 BIG = "big"  # the database whose users give files that no pipe and no socket can hold
 ORIGIN = "https://app.example.org"
@@ -41,8 +42,14 @@ def download(http: httpx.Client, path: str) -> Iterator[httpx.Response]:
 
 
 def record(http: httpx.Client, answer: httpx.Response) -> dict[str, Any]:
-    """The record of an export."""
-    found: dict[str, Any] = http.get(f"/exports/{answer.headers['x-export-id']}").json()
+    """The record of an export, once it says how that ended."""
+    found: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        found.update(http.get(f"/exports/{answer.headers['x-export-id']}").json())
+        return found.get("state", "running") != "running"
+
+    wait_for(has_ended, otherwise=f"its end is not recorded: {found}")
     return found
 
 
