@@ -53,6 +53,14 @@ async def table(page: Page, people: Any) -> Page:
     return page
 
 
+@pytest.fixture
+async def filter_form(table: Page) -> Page:
+    """A form in which the value of a filter is missing."""
+    address = "/ui/users/table/filter?back=fields%3Dname,age&field=age"
+    await open_with_lists(table, address)
+    return table
+
+
 async def open_with_lists(page: Page, address: str) -> None:
     """Goes there; all that a table asks for by itself is answered."""
     await page.goto(address)
@@ -217,15 +225,55 @@ async def test_a_column_that_is_ticked_while_another_moves_stays(table: Page) ->
     await expect(table.get_by_role("checkbox", name="email")).to_be_checked()
 
 
-async def test_a_newer_step_replaces_one_that_is_asked_for_again(table: Page) -> None:
-    await open_with_lists(table, "/ui/users/table/filter?back=fields%3Dname,age&field=age")
-    async with hold(table, LISTS) as held:
-        await table.locator("#op").select_option("gte")
-        await table.locator("#value").fill("4")
-        async with table.expect_request(LISTS):
+async def test_a_newer_step_replaces_one_that_is_asked_for_again(filter_form: Page) -> None:
+    async with hold(filter_form, LISTS) as held:
+        await filter_form.locator("#op").select_option("gte")
+        await filter_form.locator("#value").fill("4")
+        async with filter_form.expect_request(LISTS):
             await held.release()
-        await table.get_by_role("link", name="Cancel").click()
-    await sees(table, "fields=name%2Cage", "Ada", "Adam", "Bea", "Cai")
+        await filter_form.get_by_role("link", name="Cancel").click()
+    await sees(filter_form, "fields=name%2Cage", "Ada", "Adam", "Bea", "Cai")
+
+
+async def test_a_sort_and_a_search_keep_the_filter_that_is_being_applied(filter_form: Page) -> None:
+    async with hold(filter_form, LISTS):
+        await filter_form.locator("#value").fill("40")
+        await filter_form.get_by_role("button", name="Apply").click()
+        await filter_form.locator("#sort-name").click()
+        async with filter_form.expect_request(re.compile("keyword%3Da")):
+            await filter_form.locator("#keyword").fill("a")
+    await sees(filter_form, "fields=name%2Cage&age=40&sort=name&keyword=a", "Adam", "Cai")
+    await filter_form.locator("#sort-name").click()
+    await sees(filter_form, "fields=name%2Cage&age=40&sort=-name&keyword=a", "Cai", "Adam")
+
+
+async def test_a_sort_keeps_the_columns_that_are_being_chosen(table: Page) -> None:
+    await open_with_lists(table, "/ui/users/table/columns?back=fields%3Dname,age")
+    async with hold(table, LISTS):
+        await table.get_by_role("checkbox", name="email").check()
+        await table.get_by_role("button", name="Show these columns").click()
+        await table.locator("#sort-name").click()
+    await sees(table, "fields=name%2Cage%2Cemail&sort=name", "Ada", "Adam", "Bea", "Cai")
+
+
+async def test_a_filter_that_is_refused_leaves_the_sort(filter_form: Page) -> None:
+    async with hold(filter_form, LISTS):
+        await filter_form.locator("#value").fill("old")
+        await filter_form.get_by_role("button", name="Apply").click()
+        await filter_form.locator("#sort-name").click()
+    await expect(filter_form.locator("#value-fault")).to_be_visible()
+    await expect(filter_form.locator("[aria-sort=ascending]")).to_have_text("name")
+    await filter_form.locator("#sort-name").click()
+    await sees(filter_form, "fields=name%2Cage&sort=-name", "Cai", "Bea", "Adam", "Ada")
+
+
+async def test_a_filter_that_is_cancelled_while_it_is_applied_is_none(filter_form: Page) -> None:
+    async with hold(filter_form, LISTS):
+        await filter_form.locator("#value").fill("40")
+        await filter_form.get_by_role("button", name="Apply").click()
+        await filter_form.get_by_role("link", name="Cancel").click()
+        await filter_form.locator("#sort-name").click()
+    await sees(filter_form, "fields=name%2Cage&sort=name", "Ada", "Adam", "Bea", "Cai")
 
 
 async def test_a_linked_document_that_is_chosen_stays_when_others_are_found(

@@ -356,6 +356,7 @@ let shown = readShown(box?.defaultValue); // the query of the table that is ther
 let listed = shown; // that of the lists beside it
 let asked = shown; // that of the table that is under way
 let latest = 0; // when it was asked for
+let applied = null; // its path, if that is the form of a filter or of columns, which is applied
 const WHOLE = "value"; // the target for which a form comes with its table, which is another one now
 
 function readShown(keyword) {
@@ -414,10 +415,23 @@ function onList(detail) {
   const base = elt.closest("#facets") ? listed : shown;
   const [query, all] = isAlone ? [sent, sent] : rebaseAll(sent, base);
   asked = withoutPlace(new URLSearchParams(query));
+  address.search = all;
+  const isOfForm = all.has("back") || elt.closest(".panel") !== null;
+  const { pathname, searchParams } = isOfForm || !applied ? address : applyAgain(query);
   const isBehind = String(asked) !== String(shown);
-  if (sent.has("back") && isBehind) detail.headers["HX-Target"] = WHOLE;
-  detail.path = `${address.pathname}?${all}`;
+  if (searchParams.has("back") && isBehind) detail.headers["HX-Target"] = WHOLE;
+  detail.path = `${pathname}?${searchParams}`;
   detail.parameters = {};
+  const isApplied = ["add", "show"].some((name) => searchParams.has(name));
+  applied = searchParams.has("back") && isApplied ? detail.path : null;
+}
+
+// What a form makes of the query is known when it is answered. What is asked for until then is
+// what it leads back to now, and the same is asked of the form again.
+function applyAgain(query) {
+  const again = new URL(applied, location.href);
+  again.searchParams.set("back", query);
+  return again;
 }
 
 // Going back loads the address anew: no answer may change it meanwhile.
@@ -458,6 +472,8 @@ document.addEventListener("htmx:oobBeforeSwap", keepMenu);
 document.addEventListener("htmx:confirm", onOrder);
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (detail.target.id === "list" && detail.failed) asked = shown;
+  const isOver = detail.successful || detail.failed; // it was not aborted
+  if (isOver && detail.requestConfig.path === applied) applied = null;
 });
 
 // --- a search that is being typed: counted when it rests, one step back for all of it ---
