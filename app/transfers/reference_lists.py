@@ -40,8 +40,13 @@ def name_lists(
         for steps, target in paths
         if times[steps[-1]] == 1
         and all(type(step) is str for step in steps)
-        and raw.find(_head(ARRAY, str(steps[-1])), 0, BEGINNING) >= 0
+        and has_at_beginning(raw, ARRAY, str(steps[-1]))
     }
+
+
+def has_at_beginning(raw: bytes, kind: int, name: str) -> bool:
+    """Whether the beginning of some BSON has a field of this type and name."""
+    return raw.find(_head(kind, name), 0, BEGINNING) >= 0
 
 
 def hide_lists(raw: bytes, references: Mapping[str, bytes]) -> tuple[bytes, dict[str, int]]:

@@ -11,7 +11,7 @@ reference, in a text say, is counted too, and then the documents are decoded as 
 import re
 import struct
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -24,9 +24,9 @@ from bson.errors import InvalidBSON
 
 from app.query.flatten import Steps
 from app.resources.codec import decode_all
-from app.resources.elements import BINARY, BOOLEAN, OBJECT_ID
+from app.resources.elements import ARRAY, BINARY, BOOLEAN, OBJECT, OBJECT_ID
 from app.spreadsheets.columns import Table, Values
-from app.transfers.reference_lists import hide_lists, name_lists, read_hidden
+from app.transfers.reference_lists import has_at_beginning, hide_lists, name_lists, read_hidden
 
 KEY_BYTES = 12  # of an ObjectId
 _REFERENCE, _MARKED = b"\x02$ref\0", b"\x02\x1eref\0"
@@ -44,11 +44,15 @@ _pack = struct.Struct("<i").pack
 
 @dataclass(frozen=True)
 class Mark:
-    """How references by ObjectId to one collection begin, as stored and marked, up to the key."""
+    """How references by ObjectId to one collection begin, as stored and marked, up to the key.
+
+    `renamed` is how they are marked where others are.
+    """
 
     name: str
     stored: bytes
     marked: bytes
+    renamed: bytes
 
 
 @cache
@@ -59,7 +63,8 @@ def mark_of(collection: str) -> Mark:
     target = _REFERENCE + _pack(len(text) + 1) + text + b"\0" + bytes([OBJECT_ID]) + b"$id\0"
     length = _pack(4 + len(target) + KEY_BYTES + 1)
     binary = bytes([BINARY]) + name.encode() + b"\0" + _pack(KEY_BYTES) + b"\0"
-    return Mark(name, length + target, length + binary)
+    stored = length + target
+    return Mark(name, stored, length + binary, stored.replace(_REFERENCE, _MARKED))
 
 
 class Links(list[Any]):
@@ -158,12 +163,27 @@ def edits(raw: bytes, columns: Sequence[Steps], targets: Sequence[str | None]) -
     references = {name: mark_of(target).stored for name, target in lists.items()}
     text, hidden = hide_lists(raw, references)
     if hidden:
-        pairs = zip(columns, targets, strict=True)
-        others = [target for steps, target in pairs if steps[-1] not in hidden]
+        others = _find_others(raw, columns, targets, hidden)
         yield Edit(*(mark(text, others) or (text, 0)), sum(hidden.values()))
     marked = mark(raw, targets)
     if marked is not None:
         yield Edit(*marked)
+
+
+def _find_others(
+    raw: bytes, columns: Sequence[Steps], targets: Sequence[str | None], hidden: Container[Any]
+) -> list[str | None]:
+    """Where those links lead that aren't hidden, of fields that the BSON's beginning has."""
+    return [
+        target
+        for steps, target in zip(columns, targets, strict=True)
+        if target is not None
+        and steps[-1] not in hidden
+        and (
+            has_at_beginning(raw, OBJECT, str(steps[-1]))
+            or has_at_beginning(raw, ARRAY, str(steps[-1]))
+        )
+    ]
 
 
 def mark(raw: bytes, targets: Iterable[str | None]) -> tuple[bytes, int] | None:
@@ -230,12 +250,12 @@ def _find_links(cells: Values, collection: str) -> Links | None:
 def _find_hidden(cells: Values, collection: str) -> Links | None:
     """The links of lists that were hidden; their references may have been marked then."""
     known = mark_of(collection)
-    for reference, is_marked in ((known.stored, False), (known.marked, True)):
+    for reference in (known.stored, known.marked, known.renamed):
         found = read_hidden(cells, reference, KEY_BYTES)
         if found is not None:
             keys, lengths = found
-            lists = sum(map(bool, lengths))
-            return Links(cells, collection, keys, lengths, len(keys) * is_marked, lists)
+            marks = len(keys) if reference != known.stored else 0
+            return Links(cells, collection, keys, lengths, marks, sum(map(bool, lengths)))
     return None
 
 

@@ -209,6 +209,17 @@ def references_of(links: Links) -> list[Any]:
     return [None if key is None else to(key) for key in make_keys(links.keys)]
 
 
+@pytest.mark.parametrize("author", [None, to(KEYS[0]), to(1), to(KEYS[0], "elsewhere"), KEYS[0]])
+def test_lists_are_decoded_once_beside_any_link(
+    monkeypatch: pytest.MonkeyPatch, author: Any
+) -> None:
+    times = decoded(monkeypatch)
+    columns = read([{"author": author, "editors": [to(KEYS[1])]}, {"editors": [to(KEYS[2])] * 2}])
+    assert type(columns[1]) is Links
+    assert columns[1].keys == [KEYS[1].binary, KEYS[2].binary, KEYS[2].binary]
+    assert len(times) == 1
+
+
 @pytest.mark.parametrize("trap", TRAPS)
 @pytest.mark.parametrize("key", [KEYS[0], 1])
 def test_what_looks_like_a_reference_comes_back(trap: Any, key: Any) -> None:
