@@ -26,6 +26,8 @@ from app.resources.registry import discover, make_resource
 from app.settings import Settings
 from tests.support.compilers import compiler_of
 
+READ_LATER = sys.version_info >= (3, 14)  # types of fields, when all classes are there (PEP 649)
+NO_NOPE = "line 2: A.x: no file of these models declares the name 'Nope'."
 NOWHERE: Any = Link[ForwardRef("Nowhere")]  # type: ignore[type-var]
 
 
@@ -220,9 +222,9 @@ def test_package_that_is_not_there_is_named() -> None:
         ("from given.nope import X", "line 2: ModuleNotFoundError: No module named 'given.nope'."),
         ("from beanie import Documnt",
          "line 2: ImportError: cannot import name 'Documnt' from 'beanie'."),
-        ("class A(Document):\n    x: Nope", "line 3: NameError: name 'Nope' is not defined."),
-        ("class A(Document):\n    x: 'Nope'",
-         "line 2: A.x: no file of these models declares the name 'Nope'."),
+        ("class A(Document):\n    x: Nope", NO_NOPE if READ_LATER else
+         "line 3: NameError: name 'Nope' is not defined."),
+        ("class A(Document):\n    x: 'Nope'", NO_NOPE),
         ("from functools import partial\nclass A(Document):\n    x: partial",
          "line 3: PydanticSchemaGenerationError: Unable to generate pydantic-core schema"),
         ("raise ValueError", "line 2: ValueError."),
