@@ -192,10 +192,12 @@ async def test_a_click_filters_and_the_lists_follow(page: Browser, users: Any) -
         {"name": place, "email": f"{n}@example.com", "age": n} for n, place in enumerate(places)
     )
     await page.goto("/ui/users/?sort=-age")
-    await page.locator("#facets").get_by_role("link", name="x", exact=True).click()
+    value = page.locator("#facets").get_by_role("link", name="x", exact=True)
+    await value.click()
     await expect(page).to_have_url("/ui/users/?sort=-age&name=x")
     await expect(page.locator("tbody tr")).to_have_count(2)
     await expect(page.locator("#facets [aria-current]").first).to_have_text("x")
+    await expect(value).to_be_focused()
     await travel(page, "back")
     await expect(page.locator("tbody tr")).to_have_count(3)
 

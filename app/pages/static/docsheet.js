@@ -538,11 +538,21 @@ document.addEventListener("change", ({ target }) => {
 
 const LISTED = "listed"; // what they wait for
 let isUnfolded = matchMedia("(min-width: 48rem)").matches;
+let focused = ""; // the id of what has the focus in lists that are being replaced
+
+function onLists({ target }) {
+  const { activeElement } = document;
+  const isInside = target.id === "facets" && target.contains(activeElement);
+  focused = isInside ? activeElement.id : "";
+}
 
 function unfold() {
   document.querySelector("#facets > details")?.toggleAttribute("open", isUnfolded);
+  if (focused !== "") document.getElementById(focused)?.focus({ preventScroll: true });
+  focused = "";
 }
 
+document.addEventListener("htmx:beforeSwap", onLists);
 document.addEventListener("htmx:afterSwap", unfold);
 document.addEventListener("click", (event) => {
   const details = event.target.closest("#facets summary")?.parentElement;
