@@ -118,7 +118,7 @@ def _check_packed(upload: Upload) -> None:
 
 def _make_too_large(limit: int) -> TooLarge:
     return TooLarge(
-        f"The file is larger than the {limit / MIB:g} MiB that are accepted (IMPORT_LIMITMIB).",
+        f"The file is larger than the {limit / MIB:g} MiB that are accepted (IMPORT_LIMIT_MIB).",
         headers=_CLOSE,
     )
 

@@ -1,5 +1,6 @@
 """Where in a body something is wrong: pydantic's errors as our faults (RFC 6901 pointers)."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 from urllib.parse import quote, unquote
@@ -16,6 +17,7 @@ from app.spelling import suggest_nearest
 
 # The errors of pydantic's own checks; all others are raised by functions.
 _OF_VALUES = frozenset(get_args(ErrorType)) - {"value_error", "assertion_error"}
+_python_decimal = re.compile(r"Decimal\('([^']*)'\)")
 Steps = tuple[str | int, ...]
 
 
@@ -138,7 +140,7 @@ def _sentence(one: ErrorDetails, *, repeat: bool) -> str:
     if one["type"] in ("bytes_type", "bytes_invalid_encoding"):
         return "This must be bytes in base64 (RFC 4648)."
     text = (
-        one["msg"]
+        _write_limits(one)
         .removeprefix("Value error, ")
         .removeprefix("Assertion failed, ")
         .removesuffix(".")
@@ -152,6 +154,12 @@ def _sentence(one: ErrorDetails, *, repeat: bool) -> str:
         )
         return f"{text} (what was sent: {shown})."
     return text + "."
+
+
+def _write_limits(one: ErrorDetails) -> str:
+    """What pydantic says; a limit of an optional decimal is Python in it: `Decimal('1.5')`."""
+    is_own = one["type"] in _OF_VALUES
+    return _python_decimal.sub(r"\1", one["msg"]) if is_own else one["msg"]
 
 
 def _dumps(value: Any) -> bool:

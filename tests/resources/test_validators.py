@@ -1,11 +1,12 @@
 """Validators of a model that can't judge what they are handed, because it or another is wrong."""
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import bson
 import pytest
-from beanie import Document
-from pydantic import BeforeValidator, ValidationInfo, WrapValidator, field_validator
+from beanie import DecimalAnnotation, Document
+from pydantic import BeforeValidator, Field, ValidationInfo, WrapValidator, field_validator
 
 from app.errors import Invalid
 from app.resources.documents import read_document, read_replacement
@@ -31,6 +32,7 @@ class Trip(Document):
     code: Annotated[str | None, BeforeValidator(lowered)] = None
     name: Annotated[str | None, WrapValidator(handled)] = None
     loose: Annotated[Any, BeforeValidator(lowered)] = ""
+    fee: DecimalAnnotation | None = Field(None, le=Decimal("9.50"))
 
     @field_validator("end")
     @classmethod
@@ -69,6 +71,11 @@ def test_wrong_value_is_at_fault_and_not_the_validator_that_relies_on_it(
 ) -> None:
     assert places(read_document, body) == pointers
     assert places(read_replacement, body, stored(start=1, end=2)) == pointers
+
+
+def test_limit_of_a_decimal_is_told_as_a_number() -> None:
+    with pytest.raises(Invalid, match=r"less than or equal to 9\.50 \(what was sent"):
+        read_document(TRIP, {"start": 1, "end": 2, "fee": "9.51"})
 
 
 def test_patch_beside_a_value_that_another_validator_relies_on() -> None:
