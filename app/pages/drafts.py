@@ -1,5 +1,6 @@
 """A form of a document that was sent: what it was made of, and what its buttons make of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,9 @@ from app.errors import BadRequest, RequestError
 from app.pages.changes import Json
 from app.pages.document_forms import FormMaker, fill, forget
 from app.pages.form_actions import act
-from app.pages.form_nodes import Group, Leaf, Reading
+from app.pages.form_nodes import Group, Leaf, Node, Path, Reading
+from app.pages.inputs import Key
+from app.pages.languages import N_
 from app.pages.packing import unpack
 from app.pages.preferences import is_zone
 from app.resources.extents import ALL
@@ -17,6 +20,10 @@ from app.resources.permissions import Permissions
 
 SAVE, RESOLVE, GO_ON, FIND = "save", "resolve", "go on", "find"  # buttons
 EVERYTHING = Permissions(ALL, ALL)
+NO_SUCH_LINK = N_(
+    "This names no single document; choose one of those that are found, or type its _id."
+)
+_has_spaces = re.compile(r"[\s:]").search
 _MAKING = {"reset": forget, "fill": fill}  # buttons after which a part of the form is made anew
 
 
@@ -76,9 +83,19 @@ def place_faults(reading: Reading, error: RequestError) -> list[str]:
     rest = []
     for fault in error.faults:
         steps = tuple(map(str, read_pointer(fault.pointer))) if fault.pointer else ()
-        node = reading.find(steps)
+        node, inner = reading.find(steps)
         if node is not None:
-            node.errors.append(fault.detail)
+            node.errors.append(_say(node, inner, fault.detail))
         else:
             rest.append(fault.detail)
     return rest if error.faults else [error.detail]
+
+
+def _say(node: Node, inner: Path, detail: str) -> str:
+    """What is wrong in a control: where in its JSON, and of a link how documents are found."""
+    if not isinstance(node, Leaf):
+        return detail
+    if isinstance(node.input, Key) and not node.input.takes(node.text):
+        return NO_SUCH_LINK
+    place = ".".join(inner)
+    return f"{place}: {detail}" if place and not _has_spaces(place) else detail

@@ -59,6 +59,12 @@ class Place:
         return not (self.is_required or self.is_hidden or self.is_row)
 
     @property
+    def can_be_forgotten(self) -> bool:
+        """Whether null may be stored for what is not shown."""
+        takes = self.info is not None and takes_null(self.info)
+        return takes and self.is_hidden and not self.is_row
+
+    @property
     def takes_empty_text(self) -> bool:
         """Whether the model has nothing against an empty text."""
         limits = dict(list_limits(self.info)) if self.info is not None else {}
@@ -85,12 +91,12 @@ class Reading:
         node.errors.append(sentence)
         self.is_readable = False
 
-    def find(self, path: Path) -> "Node | None":
-        """The node of a place, or of the nearest one around it."""
+    def find(self, path: Path) -> "tuple[Node | None, Path]":
+        """The node of a place, or of the nearest one around it; and the steps on from there."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.nodes:
-                return self.nodes[path[:length]]
-        return None
+                return self.nodes[path[:length]], path[length:]
+        return None, path
 
 
 @dataclass

@@ -19,7 +19,7 @@ from app.errors import BadRequest
 from app.pages.languages import N_
 from app.resources.exact_json import BeyondDouble
 from app.resources.fields import Field
-from app.resources.kinds import write_datetime
+from app.resources.kinds import KINDS, write_datetime
 
 _number = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch  # RFC 8259
 _day = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
@@ -251,6 +251,14 @@ class Key(Input):
         assert field.target is not None
         self.collection = field.target.collection
         self._key = input_of(field.target.key, "UTC")
+        self._kind = KINDS[field.target.key.kind]
+
+    def takes(self, text: str) -> bool:
+        """Whether a text can be such an `_id`."""
+        try:
+            return self._kind.read is None or self._kind.read(text.strip()) is not None
+        except ValueError:
+            return False
 
     def fits(self, value: Any) -> bool:
         return self._key.fits(value)

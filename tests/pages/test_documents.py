@@ -321,6 +321,15 @@ def test_json_is_checked(typed: httpx.Client, things: Any) -> None:
     assert read_form(answer).get("/anything") == "{oops"
 
 
+def test_what_is_wrong_inside_of_json_is_told_with_its_place(
+    typed: httpx.Client, things: Any
+) -> None:
+    things.insert_one({"_id": KEY})
+    answer = edit(typed, "things").set("/grid", '[[1], ["x"]]').send(typed)
+    assert answer.status_code == 422
+    assert "1.0: Input should be a valid integer" in answer.text
+
+
 def test_a_conflict_shows_both_sides_and_a_person_picks(http: httpx.Client, users: Any) -> None:
     users.insert_one({"_id": KEY, **ADA, "profile": {"bio": "old"}})
     form = edit(http, "users").set("/name", "mine").set("/age", "40").set("/profile/bio", "mine")
@@ -406,6 +415,11 @@ def test_what_is_excluded_is_written_and_never_shown(keys: httpx.Client, members
     assert members.find_one()["pin"] == "secret"
     assert edit(keys, "members").set("/pin", "new").send(keys).status_code == 303
     assert members.find_one()["pin"] == "new"
+    form = edit(keys, "members").press(keys, "null /pin")
+    assert form.press(keys, "reset /pin").send(keys).status_code == 303
+    assert members.find_one()["pin"] == "new"
+    assert form.send(keys).status_code == 303
+    assert members.find_one().get("pin") is None
 
 
 def test_a_page_shows_all_that_is_stored(typed: httpx.Client, things: Any, stores: Any) -> None:
@@ -649,6 +663,7 @@ def test_a_link_may_be_typed_as_what_the_document_is_called(
     answer = edit(http, "students").set("/clas", "1").send(http)
     assert answer.status_code == 422
     assert ("do", f"pick /clas {KEY}") in read_form(answer).buttons
+    assert "This names no single document; choose one of those that are found" in answer.text
     for one in (classes, students):
         one.delete_many({})
 
