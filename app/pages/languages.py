@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
+from typing import Literal
 
 from babel import Locale, negotiate_locale
 from babel.dates import format_timedelta
@@ -69,7 +70,10 @@ class Language:
 
     def duration(self, seconds: float) -> str:
         """So long: `3 minutes`."""
-        return format_timedelta(datetime.timedelta(seconds=seconds), locale=self.locale)
+        style: Literal["long", "narrow"] = "narrow" if self.code == "zh" else "long"
+        return format_timedelta(
+            datetime.timedelta(seconds=seconds), format=style, locale=self.locale
+        )
 
 
 @lru_cache(maxsize=10_000)

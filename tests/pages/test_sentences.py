@@ -1,10 +1,13 @@
 """What other rooms say of a mistake is said in the reader's language."""
 
 import re
+from typing import Any, get_args
 
 import httpx
 import pytest
 from babel.messages.pofile import read_po
+from pydantic_core import PydanticKnownError
+from pydantic_core.core_schema import ErrorType
 
 from app.pages.languages import CATALOGUES
 from app.pages.sentences import translate
@@ -43,6 +46,14 @@ CASES = {
     "all the same: read before you repeat it.": (
         "服务器正在停止，这次请求已中断；请稍后再试。写入也许已经完成：重试之前请先查看。"
     ),
+    "value is not a valid email address: The email address contains invalid characters before the "
+    '@-sign: SPACE (what was sent: "a b@example.com").': (
+        '不是有效的邮箱地址：@ 符号前面含有不允许的字符：空格（收到的是："a b@example.com"）。'
+    ),
+    'Input should be a valid URL, relative URL without a base (what was sent: "x").': (
+        '应为网址，开头缺少 http:// 或 https://（收到的是："x"）。'
+    ),
+    "breed: This field is required.": "breed：此项必填。",
     "A sentence: that nobody has translated.": "A sentence: that nobody has translated.",
     "": "",
 }
@@ -52,6 +63,29 @@ CASES = {
 def test_a_sentence_is_translated_with_its_values(sentence: str, translated: str) -> None:
     assert translate("zh", sentence) == translated
     assert translate("en", sentence) == sentence
+
+
+# Pydantic's own errors, but for those that no JSON makes.
+CONTEXT = {
+    **dict.fromkeys(("gt", "ge", "lt", "le", "multiple_of", "max_digits", "decimal_places"), 2),
+    **dict.fromkeys(("min_length", "max_length", "actual_length", "expected_version"), 2),
+    **dict.fromkeys(("whole_digits", "tz_expected", "tz_actual"), 2),
+    **dict.fromkeys(("expected_tags", "expected_schemes", "expected"), "'A' or 'B'"),
+    **dict.fromkeys(("discriminator", "tag", "class_name", "class", "pattern", "error"), "'A'"),
+    "field_type": "List",
+}
+NOT_OF_JSON = re.compile(
+    ".*(attribute|argument|json_|python|recursion|dataclass|named_tuple|factory|iterat|frozen_dict"
+    "|ordered|counter|hashable|bytes_type|bytes_invalid|value_error|assertion|sentinel|ellipsis"
+    "|datetime_object|subclass|callable|fraction|complex).*"
+)
+KINDS_OF_ERRORS = [kind for kind in get_args(ErrorType) if not NOT_OF_JSON.fullmatch(kind)]
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_ERRORS)
+def test_an_error_of_pydantic_is_told_in_chinese(kind: Any) -> None:
+    told = translate("zh", PydanticKnownError(kind, CONTEXT).message())
+    assert re.findall("[a-z]{3,}", told) == []
 
 
 REFUSING = [kind for kind in KINDS.values() if kind.read not in (None, str)]
