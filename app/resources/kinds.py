@@ -140,7 +140,7 @@ def show_date(value: Any) -> Any:
 
 def read_duration(text: str) -> float:
     """`PT1H30M` (ISO 8601) or seconds, as which Beanie stores it."""
-    if _NUMBER(text):
+    if _NUMBER(text) and math.isfinite(float(text)):
         return float(text)
     try:
         return _DURATION.validate_python(text).total_seconds()

@@ -12,13 +12,14 @@ from app.errors import Invalid, RequestError
 from app.resources.codec import decode
 from app.resources.links import Reference, references
 from app.resources.permissions import name_equal
-from app.resources.storing import Document
+from app.resources.storing import Document, to_bson
 from app.resources.views import Ruled
 from app.spreadsheets.format import Rows
 from app.spreadsheets.ingest import CellFault, Ingest, Record
 from app.store.client import Connection
 from app.store.errors import make_conflict
 from app.store.links import Links, find_added_references, make_fault
+from app.store.matching import find_matching
 from app.transfers.keys import ID, Key, identities
 from app.transfers.named_links import Known, NamedLinks
 from app.transfers.own_links import OwnLinks, WaitingRows
@@ -51,6 +52,7 @@ class Checker:
         self._reach = links.reach
         self._resource = resource = links.reach.view.whole
         self._collection = connection.collection(resource.name)
+        self._documents = connection.documents(resource.name)
         self._links = links
         self._ingest = ingest
         self._faults = faults
@@ -169,8 +171,18 @@ class Checker:
             may_be_unseen = self._reach.has_conditions("read")
             rows = [one for one in rows if one.key is None or (may_be_unseen and not one.update)]
         return [
-            (row, values, identities(values)) for row in rows for values in _new_values(unique, row)
+            (row, values, identities(values))
+            for row in self._find_counted(unique, rows)
+            for values in _new_values(unique, row)
         ]
+
+    def _find_counted(self, unique: UniqueValues, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows whose documents, as they will be, the index counts."""
+        if not unique.partial or not rows:
+            return rows
+        raws = [_bytes_after(row) for row in rows]
+        found = find_matching(self._documents, raws, unique.partial)
+        return [row for number, row in enumerate(rows) if number in found]
 
     def _check_stored(self, unique: UniqueValues, entries: Sequence[_Entry]) -> None:
         """Adds a fault to each row with a value that another stored document has."""
@@ -244,6 +256,13 @@ class Checker:
 def _new_values(unique: UniqueValues, row: Row) -> list[tuple[Any, ...]]:
     assert row.after is not None
     return unique.new_values(row.after, row.update)
+
+
+def _bytes_after(row: Row) -> bytes:
+    if row.insert is not None:
+        return row.insert
+    assert row.after is not None
+    return to_bson(row.after)
 
 
 def _is_write(row: Row) -> bool:

@@ -44,13 +44,13 @@ class Key:
         first = zip(self.paths, self.fields, parts, strict=True)
         return [tuple(next(iter(_readings(*part))) for part in first)]
 
+    def read_stored(self, document: Document) -> tuple[Any, ...]:
+        """The key that a document has, as it is stored."""
+        return tuple(next(values_at(document, path.split(".")), None) for path in self.paths)
+
     def identify(self, document: Document) -> Any:
         """What identifies a stored document by this key."""
-        return identities(self._value(document, path) for path in self.paths)
-
-    @staticmethod
-    def _value(document: Document, path: str) -> Any:
-        return next(values_at(document, path.split(".")), None)
+        return identities(self.read_stored(document))
 
     def conditions(self, keys: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
         """The filters that find the documents with these keys."""

@@ -106,6 +106,7 @@ class KeyedChanges(Inserts):
         left = [row for row in rows if row.place not in done and not row.faults]
         if self._upserts:
             self._insert(left, keeps_patch=True)
+            self._update_renamed(left)
         else:
             self._refuse(left)
 
@@ -139,6 +140,23 @@ class KeyedChanges(Inserts):
         row.faults = [self._fault(row, self._key.paths[0], detail)]
         return False
 
+    def _update_renamed(self, rows: Sequence[Row]) -> None:
+        """Makes rows updates whose key is stored as a validator of the model writes it."""
+        renamed: list[_Reading] = []
+        for row in rows:
+            if row.key is None or row.after is None:
+                continue
+            key = self._key.read_stored(row.after)
+            identity = identities(key)
+            if identity == identities(row.key):
+                continue
+            row.key = key
+            if self._is_first(row, identity):
+                renamed.append((identity, key, row))
+            else:
+                row.insert = row.patch = row.after = None
+        self._update_stored(renamed)
+
     def _update_stored(self, readings: Sequence[_Reading]) -> set[int]:
         """Makes rows updates of the stored documents with these keys; the places of these rows."""
         rows: dict[Any, list[Row]] = {}
@@ -166,6 +184,7 @@ class KeyedChanges(Inserts):
             yield from self._documents.find_all(join_filters([condition, rule]))
 
     def _update(self, row: Row, raw: bytes) -> None:
+        row.insert = row.patch = row.after = None
         try:
             patch, faults = self._differences.patch(row.record, row.cells, raw)
             row.faults = faults

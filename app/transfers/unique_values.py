@@ -5,6 +5,7 @@ from typing import Any
 
 from pymongo import IndexModel
 
+from app.query.conditions import join_filters
 from app.resources.codec import decode
 from app.resources.storing import Document
 from app.store.bulk import Update
@@ -16,13 +17,14 @@ from app.transfers.keys import identities, match_values
 class UniqueValues:
     """A unique index, and which of its values the rows of the file have had.
 
-    Where a collation says what is equal, or an expression which documents count, only MongoDB can
-    tell, while it writes.
+    Where a collation says what is equal, only MongoDB can tell, while it writes. `partial` is the
+    condition of the documents that count; empty for all of them.
     """
 
     def __init__(self, paths: Sequence[str], **options: Any) -> None:
         self.paths = tuple(paths)
-        self.can_ask = not options.get("partialFilterExpression") and not options.get("collation")
+        self.can_ask = not options.get("collation")
+        self.partial: Document = dict(options.get("partialFilterExpression") or {})
         self._is_sparse = bool(options.get("sparse"))
         self._is_of_one_name = len(self.paths) == 1 and "." not in self.paths[0]
         self._distinct = Distinct()
@@ -47,16 +49,20 @@ class UniqueValues:
         return entries
 
     def new_values(self, after: Document, update: Update | None) -> list[tuple[Any, ...]]:
-        """What a document as it will be adds to the index, if it is new or is changed so."""
+        """What a document as it will be adds to the index, if it is new or is changed so.
+
+        Of a partial index all: nobody asks whether the document counted before.
+        """
         values = self.values(after)
-        if update is None:
+        if update is None or self.partial:
             return values
         before = set(map(identities, self.values(decode(update.stored))))
         return [one for one in values if identities(one) not in before]
 
     def conditions(self, entries: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
         """The filters that find the documents with these values."""
-        return match_values(self.paths, entries)
+        for condition in match_values(self.paths, entries):
+            yield join_filters([condition, self.partial])
 
     def add(self, key: tuple[Any, ...], place: int) -> int | None:
         """The place of the row that had this value before; None where none had it."""

@@ -398,6 +398,7 @@ CELLS: list[tuple[str, Any, Any]] = [  # field, cell, value (or a part of what i
     ("span", "5400.5", 5400.5),
     ("span", Serial(0.0625), 5400.0),
     ("span", 90, 90.0),
+    ("span", "1e400", Bad("1e400", "must be a duration as PT1H30M, or seconds")),
     ("code", "12345678123456781234567812345678", "12345678-1234-5678-1234-567812345678"),
     ("code", "x", Bad("x", "must be a UUID")),
     ("ref", "65A1B2C3D4E5F60718293A4B", "65a1b2c3d4e5f60718293a4b"),
