@@ -231,7 +231,7 @@ class Shape:
             elif field.values is not None:
                 field = replace(field.values, name=step)
             elif field.of_models:
-                field = None if numbered else field.inner.get(step)
+                field = field.inner.get(step)
             else:
                 field = _below_any(field, step) if field.kind == "any" and not numbered else None
         if field is None or field.excluded:

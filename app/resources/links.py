@@ -167,11 +167,11 @@ def paths_through(shape: Shape, shapes: Shapes, path: str, *, numbered: bool = F
             break
         before, known, level = f"{before}{link.path}.", linked, level + 1
         link, rest = first_link(known, rest, numbered=numbered)
-    paths = [before + found.path for found in known.walk(unions=not numbered)]
+    paths = [before + found.path for found in known.walk(unions=True)]
     for one in link_paths(known) if level < MAX_LEVELS else ():
         behind = shapes.get(one.target.collection)
         if behind is not None and known.find(one.path) is not None:
-            walked = behind.walk(unions=not numbered)
+            walked = behind.walk(unions=True)
             paths += [f"{before}{one.path}.{found.path}" for found in walked]
     return paths
 

@@ -262,7 +262,7 @@ class _Names:
         default = parse_columns(shape, declared, None, None, True, shapes)
         self._asked = {column.title: column.path for column in given}
         self._titles = {column.title: column.path for column in default}
-        known = [found.path for found in shape.walk()]
+        known = [found.path for found in shape.walk(unions=True)]
         self._known = known
         self._folded: dict[str, set[str]] = {}
         pairs = [*self._asked.items(), *self._titles.items(), *((path, path) for path in known)]
