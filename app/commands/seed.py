@@ -85,10 +85,23 @@ class _Seeding:
             )
         self._keys[resource.name] = []
         for link in resource.links:
-            target = self._resources[link.target.collection]
-            if target.name not in self._keys and target.options.sample is not None:
-                self.fill(target, math.ceil(count / resource.options.seeds.get(link.path, EACH)))
+            if link.target.collection not in self._keys:
+                each = resource.options.seeds.get(link.path, EACH)
+                self._provide(self._resources[link.target.collection], math.ceil(count / each))
         self._store(resource, count)
+
+    def _provide(self, target: Resource, count: int) -> None:
+        """Stores documents to link to; of a class without samples those that are there serve."""
+        if target.options.sample is not None:
+            self.fill(target, count)
+        else:
+            self._keys[target.name] = self._find_keys(target, count)
+
+    def _find_keys(self, resource: Resource, count: int) -> list[Any]:
+        """The first `_id`s that are stored, as JSON."""
+        collection = self._database[resource.name]
+        found = collection.find({}, {"_id": 1}, sort=[("_id", 1)], limit=count)
+        return [_show(one["_id"]) for one in found]
 
     def _store(self, resource: Resource, count: int) -> None:
         collection = self._database[resource.name]
@@ -101,8 +114,7 @@ class _Seeding:
                 there = _without_lost(collection, bulk, skipped)
                 self._keys[resource.name] += [_show(one["_id"]) for one in there]
         if resource.name in self._targets and not self._keys[resource.name]:
-            others = collection.find({}, {"_id": 1}, sort=[("_id", 1)], limit=count)
-            self._keys[resource.name] = [_show(one["_id"]) for one in others]
+            self._keys[resource.name] = self._find_keys(resource, count)
         more = _describe_skipped(count - stored, self._seed)
         self._console.print(f"{stored:,} documents stored in {resource.name!r}{more}.")
 

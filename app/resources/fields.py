@@ -53,6 +53,7 @@ class Target:
     model: str
     collection: str
     key: "Field"
+    document: type[Document] = dataclasses.field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -481,7 +482,7 @@ def _target(linked: tuple[Any, ...], where: str) -> Target:
             f'declare it as Link["Name"] with the class\'s name.'
         )
     key = _field("_id", key_annotation(model), {}, f"{model.__name__}.id")
-    return Target(model.__name__, collection_of(model), key)
+    return Target(model.__name__, collection_of(model), key, model)
 
 
 def _union(name: str, members: list[Any], custom: Mapping[Any, Any], where: str) -> Field:

@@ -6,7 +6,8 @@ Documents come from `codec.decode`; what JSON has no word for is canonical Exten
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import bson
 import orjson
@@ -14,8 +15,8 @@ from bson import json_util
 from bson.binary import UuidRepresentation
 from bson.datetime_ms import DatetimeMS
 
-from app.resources.fields import Field, Shape
-from app.resources.kinds import word, writers
+from app.resources.fields import Field, Shape, Target, shape_of
+from app.resources.kinds import show_link, word, writers
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 _CANONICAL = json_util.CANONICAL_JSON_OPTIONS.with_options(
@@ -140,10 +141,49 @@ def _tree(shape: Shape, excluded: bool, above: tuple[type, ...]) -> dict[str, An
                 tree[name] = _EXCLUDED
             continue
         known = field.values or field
-        if (show := known.show) is not None:
+        if known.target is not None:
+            tree[name] = _show_links(field, known.target, excluded)
+        elif (show := known.show) is not None:
             tree[name] = show
         elif branch := _branch(field, excluded, above):
             tree[name] = branch
+    return tree
+
+
+class _Links(NamedTuple):
+    """What to do with links: `embedded` in a whole document that stands in the place of one."""
+
+    show: Callable[[Any], Any]
+    embedded: dict[str, Any]
+
+
+def _show_links(field: Field, target: Target, excluded: bool) -> Callable[[Any], Any] | _Links:
+    """What to do with the links of a field.
+
+    Beanie stores a whole document, with what its class excludes, where one was given for a link in
+    a nested model.
+    """
+    shape = shape_of(target.document)
+    show = partial(show_link, target.collection)
+    if not (excluded and shape.has_excluded):
+        return show
+    embedded = _exclude(shape, (shape.model,))
+    return _Links(show, embedded if field.values is None else {"*": embedded})
+
+
+def _exclude(shape: Shape, above: tuple[type, ...]) -> dict[str, Any]:
+    """What takes the excluded fields out of a document, and does nothing else."""
+    tree: dict[str, Any] = {}
+    for name, field in shape.fields.items():
+        known = field.values or field
+        branch: dict[str, Any] = {}
+        for inner in known.shapes:
+            if inner.model not in above:
+                branch = _merge(branch, _exclude(inner, (*above, inner.model)))
+        if field.excluded:
+            tree[name] = _EXCLUDED
+        elif branch:
+            tree[name] = branch if field.values is None else {"*": branch}
     return tree
 
 
@@ -198,6 +238,9 @@ def _present(document: dict[str, Any], tree: dict[str, Any]) -> None:
             del document[name]
         elif type(action) is dict:
             _into(document[name], action)
+        elif type(action) is _Links:
+            _into(document[name], action.embedded)
+            document[name] = _each(document[name], action.show)
         else:
             document[name] = _each(document[name], action)
 

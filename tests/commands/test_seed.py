@@ -44,6 +44,34 @@ def test_a_class_without_a_sample_is_named(seed: Any) -> None:
     assert (status, shown.startswith("docsheet: Thing has no Resource.sample")) == (1, True)
 
 
+def test_a_link_to_a_class_without_a_sample_is_to_what_is_there(
+    seed: Any, users: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "unsampled.py").write_text(
+        "from beanie import Document, Link\n"
+        "class Kind(Document):\n"
+        "    name: str\n"
+        "class Cat(Document):\n"
+        "    kind: Link[Kind] | None = None\n"
+        "    class Resource:\n"
+        "        @staticmethod\n"
+        "        def sample(fake, number):\n"
+        "            return {'kind': fake.linked('kind')}\n"
+    )
+    words = {"MODELS": "unsampled", "PYTHONPATH": str(tmp_path)}
+    cats, kinds = users.database["Cat"], users.database["Kind"]
+    done = (0, "20 documents stored in 'Cat'.")
+    try:
+        assert seed("Cat", "--count", "20", **words) == done
+        assert cats.count_documents({"kind": None}) == 20
+        key = kinds.insert_one({"name": "tabby"}).inserted_id
+        assert seed("Cat", "--count", "20", "--seed", "2", **words) == done
+        assert cats.count_documents({"kind.$id": key}) == 20
+    finally:
+        cats.drop()
+        kinds.drop()
+
+
 def test_a_sample_that_the_model_refuses_is_named(seed: Any, tmp_path: Path) -> None:
     (tmp_path / "refused.py").write_text(
         "from beanie import Document\n"

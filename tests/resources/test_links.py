@@ -95,6 +95,51 @@ def test_a_link_is_shown_as_the_id(library: dict[str, Resource]) -> None:
     assert orjson.loads(to_json(document)) == shown
 
 
+WITH_SECRETS = """
+from beanie import Document, Link
+from pydantic import BaseModel, Field, SecretStr
+
+
+class Home(BaseModel):
+    city: str
+    door: str = Field(exclude=True)
+
+
+class Owner(Document):
+    name: str
+    home: Home
+    pin: SecretStr
+    friend: Link["Owner"] | None = None
+
+
+class Boat(Document):
+    owner: Link[Owner]
+    crew: list[Link[Owner]] = []
+    by_port: dict[str, Link[Owner]] = {}
+"""
+
+
+def test_a_document_in_the_place_of_a_link_has_no_excluded_fields(tmp_path: Path) -> None:
+    (ours,) = served(tmp_path, "secrets_of_linked", {"boats": WITH_SECRETS})
+    home = {"city": "x", "door": "hidden"}
+    embedded = {"_id": KEY, "name": "n", "home": home, "pin": "hidden", "friend": None}
+    boat = {
+        "owner": embedded,
+        "crew": [bson.DBRef("Owner", KEY), embedded],
+        "by_port": {"pin": embedded, "home": bson.DBRef("Owner", KEY)},
+    }
+    document = bson.decode(bson.encode(boat), CODEC)
+    present = presenter(ours["Boat"].shape)
+    assert present is not None
+    present(document)
+    shown = {"_id": ID, "name": "n", "home": {"city": "x"}, "friend": None}
+    assert orjson.loads(to_json(document)) == {
+        "owner": shown,
+        "crew": [ID, shown],
+        "by_port": {"pin": shown, "home": ID},
+    }
+
+
 GARBAGE = [
     bson.DBRef("authors", KEY, "elsewhere"),
     bson.DBRef("authors", KEY, note="x"),
