@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 
 from tests.support.accounts import ACCOUNTS, PASSWORD, Served
+from tests.support.waiting import until
 
 AUDIT = "docsheet.audit"
 USERS = [{"name": name, "email": f"{name}@example.com", "age": age} for name, age in
          (("ann", 30), ("bob", 40))]  # fmt: skip
 
 
-async def entries(served: Served, what: str) -> list[dict[str, Any]]:
-    """The entries of a kind, as an administrator is shown them."""
+async def entries(served: Served, what: str, number: int = 1) -> list[dict[str, Any]]:
+    """The entries of a kind, as an administrator is shown them, once so many have ended."""
+    ended = {"what": what, "details.state": {"$ne": "running"}}
+    await until(lambda: served.database[AUDIT].count_documents(ended) >= number)
     root = served.database[ACCOUNTS].find_one({"name": "root"})["_id"]
     async with served.client(**served.key(root)) as client:
         answer = await client.get("/auth/audit/", params={"what": what, "sort": "_id"})
@@ -67,7 +70,7 @@ async def test_an_import_is_written_down_with_what_came_of_it(served: Served) ->
         for query in ("on_error=skip&dry_run=true", "on_error=skip", ""):
             files = {"file": ("users.csv", file, "text/csv")}
             await client.post(f"/users/import?{query}", files=files)
-    tried, done, refused = [one["details"] for one in await entries(served, "imported")]
+    tried, done, refused = [one["details"] for one in await entries(served, "imported", 3)]
     assert (tried["state"], tried["dry_run"], tried["inserted"]) == ("checked", True, 1)
     assert done.pop("seconds") > 0
     assert done == {
@@ -105,7 +108,7 @@ async def test_writes_of_many_are_written_down_with_how_many_these_were(served: 
     query = "age__gte=30&max_affected=9"
     assert changed["details"] == {"query": query, "fields": ["age"], "state": "written", **counts}
     assert (changed["account"], changed["means"], changed["target"]) == ("ann", "key", "users")
-    first, second = await entries(served, "documents deleted")
+    first, second = await entries(served, "documents deleted", 2)
     assert (first["means"], first["details"]["query"]) == ("key", f"{query}&name=bob")
     assert (second["means"], second["details"]["query"]) == ("session", "name=ann")
     for one in (first["details"], second["details"]):
