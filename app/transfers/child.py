@@ -33,6 +33,7 @@ NICENESS = 10
 # That reading waits for the encoding thread; after 5 ms the database would wait as well.
 SWITCH_SECONDS = 0.0005
 LEAVING_SECONDS = 0.7  # that a child has to end what it has open at the database
+ENDING_SECONDS = 5.0  # that one which has failed has to be gone, so that it is known how
 
 
 class ChildFailed(Exception):
@@ -157,7 +158,7 @@ class Child(Generic[Outcome]):
         self._outcome = outcome
 
     def _cause(self) -> str:
-        self._process.join(LEAVING_SECONDS)
+        self._process.join(ENDING_SECONDS)
         status = self._process.exitcode or 0
         process = f"the {self._work.name}'s process"
         if status < 0:

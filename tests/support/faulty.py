@@ -48,7 +48,7 @@ def initiate(client: Any) -> None:
 
 def wait_for_primary(client: Any) -> None:
     """Waits until the server accepts writes."""
-    wait_for(lambda: client.admin.command("hello")["isWritablePrimary"], 30, "no primary")
+    wait_for(lambda: client.admin.command("hello")["isWritablePrimary"], otherwise="no primary")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import DATABASE
 from tests.support.mongod import needs_mongod
 from tests.support.server import ROOT, LiveServer
+from tests.support.waiting import wait_for
 
 pytestmark = needs_mongod
 LIST = '''
@@ -73,7 +74,9 @@ def test_a_mistake_of_an_encoder_breaks_the_transfer(live: LiveServer, users: An
         pytest.raises(httpx.RemoteProtocolError),
     ):
         list(answer.iter_raw())
-    record = httpx.get(f"{live.address}/exports/{answer.headers['x-export-id']}").json()
+    address = f"{live.address}/exports/{answer.headers['x-export-id']}"
+    wait_for(lambda: httpx.get(address).json()["state"] != "running")
+    record = httpx.get(address).json()
     assert record["state"] == "failed"
     assert "status 1" in record["detail"]
     assert live.logged("an encoder's mistake")
