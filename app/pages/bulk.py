@@ -4,6 +4,7 @@ They are downloaded, deleted, or one of their fields is changed, after the reade
 there are; where these are many, the number has to be typed. No more are written than were seen.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +38,7 @@ MAX_UNTYPED = 100  # documents beyond which their number has to be typed
 SHOWN = 5  # documents that are named
 _OF_LISTS = ("sort", "fields", "expand", "count", *addresses.PAGING)  # what is no condition
 _SEPARATORS = str.maketrans("", "", " .,'\u2019\u00a0\u202f\uff0c")  # as people type numbers
+_of_body = re.compile(r"The body can't be accepted at #/(\S+): (.+)", re.DOTALL).fullmatch
 NOTHING = N_("Nothing is chosen: tick some rows first, or choose all that match.")
 NO_FIELD = N_("Choose a field.")
 NO_VALUE = N_("Type a value, or remove the field.")
@@ -146,7 +148,7 @@ class Bulk:
             is_deleted=control is None,
             outcome=outcome,
             errors=[
-                (addresses.of_document(resource, one["_id"]), one["_id"], one["detail"])
+                (addresses.of_document(resource, one["_id"]), one["_id"], _say(one["detail"]))
                 for one in outcome["errors"]
             ],
         )
@@ -280,6 +282,12 @@ def _read_value(control: Input, text: str) -> Any:
     if control.takes_empty:
         return ""
     raise ValueError(NO_VALUE)
+
+
+def _say(detail: str) -> str:
+    """What is wrong with a document, with the path of the field instead of a place in a body."""
+    found = _of_body(detail)
+    return f"{found[1].replace('/', '.')}: {found[2]}" if found is not None else detail
 
 
 def _nest(path: str, value: Any) -> dict[str, Any]:

@@ -144,6 +144,7 @@ def test_what_the_model_refuses_is_reported(http: httpx.Client, users: Any) -> N
     again = change(http, "email=same@example.com", number="1", field="age", value="old")
     assert report(again)["Failed"] == "1"
     assert "must be a whole number" in again.text or "integer" in again.text
+    assert "<td>age: Input should be" in again.text
     chinese = http.post(
         "/ui/users/bulk/change?age__gte=1",
         data={"number": "3", "do": "change", "shown": "email", "field": "email", "value": "x"},
