@@ -48,6 +48,11 @@ class Faults:
             step = (fault.pointer or "").removeprefix("#/").partition("/")[0]
             self._by_field.setdefault(step if step in fields else "", []).append(fault.detail)
 
+    def __iter__(self) -> Iterator[str]:
+        """All of them, as a person reads them: without their places."""
+        for details in self._by_field.values():
+            yield from details
+
     def at(self, field: str) -> list[str]:
         """The sentences of a field."""
         return self._by_field.get(field, [])

@@ -87,6 +87,7 @@ async def test_another_password_of_ones_own(served: Served) -> None:
             assert answer.status_code == 422
             fault = re.search(rf'id="fault-{field}">\s*<span class="fault">(.+?)<', answer.text)
             assert fault is not None, field
+            assert f"<p>{fault[1]}</p>" in answer.text  # above the form, and no place of a body
             assert "horse" not in answer.text
         right = {"old": PASSWORD, "new": "another horse", "again": "another horse"}
         answer = await client.post("/ui/me/password", data=right)
