@@ -40,6 +40,7 @@ _TRUE = frozenset(re.findall(r"\S+", "true t yes y on 1 x ✓ √ 是 真 对 wa
 _FALSE = frozenset(re.findall(r"\S+", "false f no n off 0 否 假 错 falsch nein faux non"))
 _whole = re.compile(r"([+-]?[0-9]{1,19})\.0+").fullmatch
 _number = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch  # RFC 8259
+_has_digit = re.compile(r"[0-9]").search
 _canonical = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9](\.(?!000)[0-9]{3})?Z"
 ).fullmatch
@@ -151,6 +152,8 @@ class _Real(CellKind):
             value = read_float(text.strip())
         except ValueError as error:
             raise _explain_signs(text, error) from None
+        if math.isinf(value) and _has_digit(text):
+            raise ValueError("is larger than a double can be")
         return value if math.isfinite(value) else write_float(value)
 
     def number(self, number: float) -> float:

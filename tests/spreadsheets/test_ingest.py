@@ -337,6 +337,8 @@ CELLS: list[tuple[str, Any, Any]] = [  # field, cell, value (or a part of what i
     ("size", "1e3", 1000.0),
     ("size", "NaN", "NaN"),
     ("size", "-Infinity", "-Infinity"),
+    ("size", "1e999", Bad("1e999", "is larger than a double can be")),
+    ("size", "-1e999", Bad("-1e999", "is larger than a double can be")),
     ("size", 3, 3.0),
     ("size", "1,5", Bad("1,5", "must be a number, written as 1234.5")),
     *[
