@@ -160,11 +160,8 @@ class Checker:
     def _find_added_values(self, unique: UniqueValues, rows: Sequence[Row]) -> list[_Entry]:
         """What rows add to an index; nothing where they were found by that, or make their own key.
 
-        An index of which only MongoDB can tell what is equal has nothing here. A row that was not
-        found may have the key of a document that its caller can't see.
+        A row that was not found may have the key of a document that its caller can't see.
         """
-        if not unique.can_ask:
-            return []
         if unique.paths == ID:
             rows = [row for row in rows if row.update is None and _has_id(row.record)]
         if self._key is not None and unique.paths == self._key.paths:
@@ -186,6 +183,9 @@ class Checker:
 
     def _check_stored(self, unique: UniqueValues, entries: Sequence[_Entry]) -> None:
         """Adds a fault to each row with a value that another stored document has."""
+        if unique.collation:
+            self._check_stored_collated(unique, entries)
+            return
         asking: dict[Any, list[Row]] = {}
         for row, _, key in entries:
             asking.setdefault(key, []).append(row)
@@ -193,15 +193,30 @@ class Checker:
             for values in unique.values(document):
                 for row in asking.get(identities(values), ()):
                     if not row.faults and not _is_own(row, document):
-                        error = self._conceal(row, make_conflict(unique.paths))
-                        row.faults = self._faults_of(row, error)
+                        self._refuse_taken(row, unique)
+
+    def _check_stored_collated(self, unique: UniqueValues, entries: Sequence[_Entry]) -> None:
+        """The same, each row by a question of its own, where some row has a value of another."""
+        if next(self._having(unique, [values for _, values, _ in entries]), None) is None:
+            return
+        for row, values, _ in entries:
+            found = () if row.faults else self._having(unique, [values])
+            if any(not _is_own(row, document) for document in found):
+                self._refuse_taken(row, unique)
+
+    def _refuse_taken(self, row: Row, unique: UniqueValues) -> None:
+        error = self._conceal(row, make_conflict(unique.paths))
+        row.faults = self._faults_of(row, error)
 
     def _having(
         self, unique: UniqueValues, entries: Sequence[tuple[Any, ...]]
     ) -> Iterator[Document]:
         projection = dict.fromkeys((*unique.paths, "_id"), 1)
+        words: dict[str, Any] = {**self._connection.time_limit}
+        if unique.collation:
+            words["collation"] = unique.collation
         for condition in unique.conditions(entries):
-            yield from self._collection.find(condition, projection, **self._connection.time_limit)
+            yield from self._collection.find(condition, projection, **words)
 
     def _check_links(self, rows: Sequence[Row]) -> None:
         """Adds a fault to each row that links to what isn't there, and can't be another row."""

@@ -17,13 +17,13 @@ from app.transfers.keys import identities, match_values
 class UniqueValues:
     """A unique index, and which of its values the rows of the file have had.
 
-    Where a collation says what is equal, only MongoDB can tell, while it writes. `partial` is the
-    condition of the documents that count; empty for all of them.
+    `partial` is the condition of the documents that count; empty for all of them. `collation` says
+    what is equal, if anything does: of values that aren't equal in bytes only MongoDB can tell.
     """
 
     def __init__(self, paths: Sequence[str], **options: Any) -> None:
         self.paths = tuple(paths)
-        self.can_ask = not options.get("collation")
+        self.collation: Document | None = options.get("collation")
         self.partial: Document = dict(options.get("partialFilterExpression") or {})
         self._is_sparse = bool(options.get("sparse"))
         self._is_of_one_name = len(self.paths) == 1 and "." not in self.paths[0]

@@ -47,7 +47,18 @@ class Room(Document):
         return code.upper()
 
 
-RESOURCES = {one.name: one for one in map(make_resource, (Holder, Room))}
+class Account(Document):
+    login: str
+    name: str = ""
+
+    class Settings:
+        name = "accounts"
+        indexes: ClassVar = [
+            IndexModel("login", unique=True, collation={"locale": "en", "strength": 2})
+        ]
+
+
+RESOURCES = {one.name: one for one in map(make_resource, (Holder, Room, Account))}
 
 
 @pytest.fixture
@@ -64,7 +75,7 @@ def load(connection: Connection, name: str, text: str, mode: str = "insert") -> 
     indexes = Indexes()
     make_indexes(RESOURCES[name], connection.collection(name), indexes)
     reach = Reach(connection, Compilers(views), name)
-    key = None if mode == "insert" else ("_id",) if name == "holders" else ("code",)
+    key = None if mode == "insert" else ("code",) if name == "rooms" else ("_id",)
     asked = Import(name, "csv", mode=mode, key=key)
     return run_import(asked, reach, connection, indexes, io.BytesIO(text.encode()))
 
@@ -126,3 +137,15 @@ def test_two_keys_that_the_validator_writes_alike_are_one(connection: Connection
     ended = load(connection, "rooms", "code,seats\na1,5\nA1,6\n", "upsert")
     assert counts(ended) == (0, 0, 0, 1)
     assert "a document can be changed by one row only" in ended.report.errors[0]["detail"]
+
+
+def test_a_stored_value_that_a_collation_holds_to_be_equal_is_found(connection: Connection) -> None:
+    load(connection, "accounts", "login,name\nAnn,A\n")
+    ended = load(connection, "accounts", "login,name\nBob,B\nANN,C\n")
+    assert counts(ended) == (0, 0, 0, 1)
+    assert ended.report.errors[0]["row"] == 3
+    accounts = connection.collection("accounts")
+    [ann] = accounts.find()
+    own = f"_id,login,name\n{ann['_id']},ANN,D\n,Cid,E\n"
+    assert counts(load(connection, "accounts", own, "upsert")) == (1, 1, 0, 0)
+    assert {one["login"]: one["name"] for one in accounts.find()} == {"ANN": "D", "Cid": "E"}
