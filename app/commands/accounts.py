@@ -60,7 +60,8 @@ def add(
         except DuplicateKeyError:
             raise StartError(f"There is an account {account['name']!r} already.") from None
         _note(connection, "account made", None, account)
-    say(f"The account {account['name']!r} can sign in, with the role {role!r}.")
+    what = "has no password, and calls by keys alone" if without_password else "can sign in"
+    say(f"The account {account['name']!r} {what}, with the role {role!r}.")
 
 
 @actions.command("list")

@@ -54,7 +54,8 @@ def test_an_administrator_is_added_with_a_password_from_standard_input(
 
 def test_accounts_are_listed_disabled_and_deleted(run: Run, stored: Any) -> None:
     run("add", "anna", "--role", "admin", given=PASSWORD)
-    run("add", "bert", "--role", "viewer", "--without-password")
+    added = run("add", "bert", "--role", "viewer", "--without-password")
+    assert "'bert' has no password, and calls by keys alone" in added.stdout
     assert run("disable", "BERT").exit_code == 0
     lines = run("list").stdout.splitlines()
     assert [line.split() for line in lines] == [
