@@ -354,6 +354,7 @@ def _config(socket: str) -> dict[str, Any] | None:
         ask(
             socket,
             {"find": "system.replset", "$db": "local", "$readPreference": {"mode": "nearest"}},
+            START_SECONDS,
         )
     )
     batch = answer["cursor"]["firstBatch"]

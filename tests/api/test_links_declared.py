@@ -112,7 +112,7 @@ def http(server: LiveServer, database: Any) -> Iterator[httpx.Client]:
     """Two labels, two songs; the second label is deleted."""
     for name in ("labels", "songs"):
         database.client[DATABASE][name].delete_many({})
-    with httpx.Client(base_url=server.address, timeout=30) as client:
+    with httpx.Client(base_url=server.address, timeout=60) as client:
         for number, name in enumerate(("a", "b"), 1):
             client.post("/labels/", json={"_id": number, "name": name}).raise_for_status()
         for body in (
@@ -181,7 +181,7 @@ def estate(server: LiveServer, database: Any) -> Iterator[httpx.Client]:
     )
     others = [second, {"kind": "boat", "name": "Argo"}]
     stored["estates"].insert_one({"_id": 1, "main": first, "others": others, "named": {"a": third}})
-    with httpx.Client(base_url=server.address, timeout=30) as client:
+    with httpx.Client(base_url=server.address, timeout=60) as client:
         yield client
 
 

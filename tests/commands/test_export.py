@@ -228,13 +228,19 @@ def test_a_file_that_could_not_be_finished_is_not_left(
     much["users"].insert_many([{"name": "x" * 2_000, "email": str(n)} for n in range(20_000)])
     command = [sys.executable, "-m", "app", "export", "users", "-o", "users.xlsx"]
     environment = {**os.environ, "MONGO_URI": mongo_uri, "DB_NAME": "much", "PYTHONPATH": str(ROOT)}
-    try:
+
+    def is_terminated() -> bool:
+        """Whether it has not ended before, as where this process stood still for long."""
+        (tmp_path / "users.xlsx").unlink(missing_ok=True)
         with subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+            command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
         ) as process:
             wait_for(lambda: any(path.stat().st_size for path in tmp_path.iterdir()))
             process.terminate()
-            assert process.wait(LONGEST) == 130
+            return process.wait(LONGEST) == 130
+
+    try:
+        wait_for(is_terminated)
         assert list(tmp_path.iterdir()) == []
     finally:
         database.client.drop_database("much")

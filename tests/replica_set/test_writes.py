@@ -107,16 +107,16 @@ def test_a_server_killed_in_mid_writes_leaves_nothing_half_written(
     members: ReplicaSet, users: Any
 ) -> None:
     settings: dict[str, object] = {"MONGO_URI": members.uri(), "DB_NAME": users.database.name}
+    before = count_connections(members)
     with LiveServer(**settings) as first, Load(first.address, name="killed") as load:
         wait_for(lambda: load.statuses()[201] > 20)
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
-    time.sleep(
-        0.5
-    )  # what the killed server had sent already may still be under way in the database
+    # What the killed server had sent already may still be under way in the database.
+    wait_for(lambda: count_connections(members) <= before)
     assert_kept(load, users)
     with LiveServer(**settings) as second:
-        assert httpx.get(f"{second.address}/readyz").status_code == 200
+        wait_for(lambda: httpx.get(f"{second.address}/readyz").status_code == 200)
         # The collection's own count, which `auto` shows, is off on members that other tests killed
         # with -9.
         listed = httpx.get(
@@ -126,6 +126,17 @@ def test_a_server_killed_in_mid_writes_leaves_nothing_half_written(
         assert all(
             {"name", "email", "age", "profile"} <= document.keys() for document in listed.json()
         )
+
+
+def count_connections(members: ReplicaSet) -> int:
+    """How many connections of our servers there are at all members."""
+    ours = {"clientMetadata.application.name": "docsheet"}
+    stages = [{"$currentOp": {"allUsers": True, "idleConnections": True}}, {"$match": ours}]
+    count = 0
+    for name in members.members:
+        with members._client(name) as client:
+            count += len(list(client.admin.aggregate(stages)))
+    return count
 
 
 def test_sigterm_under_load_finishes_what_is_under_way_and_ends_in_time(

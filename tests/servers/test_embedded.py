@@ -21,7 +21,8 @@ from pymongo import MongoClient
 from app.errors import StartError, Unavailable
 from app.servers import embedded
 from app.servers.embedded import EmbeddedDatabase
-from app.servers.process import Mongod
+from app.servers.process import START_SECONDS, Mongod, find_mongod
+from app.servers.wire import ANSWER_SECONDS, ask
 from app.settings import Settings
 from app.store.client import Database, connect
 from tests.support.members import owns
@@ -59,7 +60,7 @@ def start(folder: Path, *, share: bool = False) -> EmbeddedDatabase:
 
 def insert(database: EmbeddedDatabase) -> int:
     """One more document; how many there are now."""
-    with MongoClient[dict[str, object]](database.uri, serverSelectionTimeoutMS=5000) as client:
+    with MongoClient[dict[str, object]](database.uri, serverSelectionTimeoutMS=60_000) as client:
         client.test.things.insert_one({})
         return client.test.things.count_documents({})
 
@@ -68,8 +69,18 @@ def mongod_of(folder: Path) -> Mongod:
     return Mongod(folder, str(folder / "mongodb.sock"))
 
 
-def test_a_fresh_folder_is_ready_for_writes_without_a_tcp_port(folder: Path) -> None:
+def test_a_fresh_folder_is_ready_for_writes_without_a_tcp_port(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience: list[float] = []  # seconds
+
+    def ask_and_note(address: str, command: Any, seconds: float = ANSWER_SECONDS) -> Any:
+        patience.append(seconds)
+        return ask(address, command, seconds)
+
+    monkeypatch.setattr(embedded, "ask", ask_and_note)
     with start(folder) as database:
+        assert set(patience) == {START_SECONDS}  # a slow disk is no error
         assert (owns(database), insert(database)) == (True, 1)
         with MongoClient[dict[str, object]](database.uri) as client:
             options = client.admin.command("getCmdLineOpts")["parsed"]
@@ -99,15 +110,23 @@ def test_a_restart_keeps_the_data(folder: Path) -> None:
 
 
 async def test_a_killed_mongod_is_started_again_with_all_documents(
-    folder: Path, caplog: pytest.LogCaptureFixture
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seen = threading.Event()  # that it is away
+
+    def find_it_then() -> Path:
+        seen.wait(LONGEST)
+        return find_mongod()
+
     with start(folder) as database:
         insert(database)
+        monkeypatch.setattr(embedded, "find_mongod", find_it_then)
         killed = mongod_of(folder).pid
         assert killed is not None
         async with connected(database) as client:
             os.kill(killed, signal.SIGKILL)
             wait_for(lambda: not client.has_primary())
+            seen.set()
             count = client.collection("things").count_documents
             assert await client.run(count, {}) == 1
         wait_for(lambda: "takes writes again" in caplog.text)

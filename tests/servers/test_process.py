@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +13,8 @@ from app.servers.endings import explain
 from app.servers.process import Mongod, find_mongod
 from app.servers.wire import ask, hello
 from tests.support.mongod import needs_mongod
+from tests.support.ports import free_ports
+from tests.support.waiting import LONGEST
 
 LOADER = (
     "mongod: error while loading shared libraries: {}: cannot open shared object file: No such "
@@ -125,11 +126,10 @@ class TestRunning:
     pytestmark = needs_mongod
 
     def test_it_runs_at_a_port_and_ends(self, tmp_path: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        (port,) = free_ports(1)
         process = Mongod(tmp_path, f"127.0.0.1:{port}")
         process.start()
-        assert ask(process.address, {"ping": 1})["ok"] == 1
+        assert ask(process.address, {"ping": 1}, LONGEST)["ok"] == 1
         assert process.alive
         assert Mongod(tmp_path, process.address).pid == process.pid
         process.stop()

@@ -43,7 +43,7 @@ def start(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=5 * LONGEST,
         check=False,
     )
 
@@ -180,8 +180,9 @@ def test_a_server_whose_output_nobody_reads_serves(tmp_path: Path, redirection: 
     shell = subprocess.Popen(
         ["bash", "-c", f"( {command} ) {redirection}"], cwd=tmp_path, env=environment
     )
-    wait_for(lambda: answers(port))
-    os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    pid = tmp_path / "pid"
+    wait_for(lambda: answers(port) and pid.exists() and pid.read_text().endswith("\n"))
+    os.kill(int(pid.read_text()), signal.SIGTERM)
     shell.wait(LONGEST)
     assert (tmp_path / "status").read_text() == "0\n"
 

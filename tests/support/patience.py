@@ -18,6 +18,7 @@ LIMITS = {
     "app.api.health": ("BEAT_SECONDS", "ANSWER_SECONDS"),
     "app.api.limits": ("WAIT_SECONDS",),
     "app.auth.audit": ("WAIT_SECONDS",),
+    "app.commands.doctor_exposure": ("HTTPS_SECONDS",),
     "app.pages.facets": ("SECONDS",),
     "app.store.client": ("_TURN_SECONDS",),
     "app.transfers.transfer": ("FIRST_RECORD_SECONDS", "RECORD_SECONDS"),

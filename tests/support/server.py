@@ -13,7 +13,7 @@ from typing import IO, Self
 import httpx
 
 from tests.support.nursery import Forked, nursery
-from tests.support.waiting import wait_for
+from tests.support.waiting import LONGEST, wait_for
 
 ROOT = Path(__file__).parents[2]
 DOCSHEET = Path(sys.executable).with_name("docsheet")  # the command, as it is installed
@@ -58,7 +58,7 @@ class LiveServer:
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+:\d+", line)
         if found is None:
-            self.process.wait(10)
+            self.process.wait(LONGEST)
             raise AssertionError(f"the server did not start: {line}{self.log}")
         self.address = found[0]
         httpx.get(f"{self.address}/livez", timeout=START_SECONDS).raise_for_status()
@@ -73,7 +73,7 @@ class LiveServer:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(30)
+                self.process.wait(LONGEST)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
