@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from app.errors import StartError
-from app.servers.endings import explain_not_writable
+from app.servers.endings import explain_full, explain_not_writable, is_full
 from app.servers.founding import (
     SET,
     is_primary,
@@ -183,6 +183,8 @@ class _Keeper:
             if self._left.wait(pause or (ORDERLY_PAUSE_SECONDS if status == 0 else 0)):
                 return
             log.error("The embedded database ended (%s); starting it again.", _describe_end(status))
+            if is_full(status, self._mongod.folder):
+                log.error("%s", explain_full(self._mongod.folder))
             try:
                 self._start()
             except StartError as error:

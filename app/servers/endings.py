@@ -7,6 +7,7 @@ from pathlib import Path
 
 LOG = "mongod.log"  # this start's; the start before it is in `mongod.log.1`
 FULL_BYTES = 4 * 1024 * 1024  # free on a disk on which no mongod runs
+JOURNAL_BYTES = 100 * 1024 * 1024  # of a file of the journal; without room for one, mongod aborts
 MAX_LOG = 200_000  # characters of the log's end that are looked at
 MAX_WORDS = 300  # characters of mongod's own message that are repeated
 # mongod's exit statuses (https://www.mongodb.com/docs/manual/reference/exit-codes/).
@@ -47,12 +48,8 @@ def explain(status: int, folder: Path, address: str) -> str:
         return (
             f"This processor lacks AVX, which this mongod needs: put an older one on PATH, {ELSE}."
         )
-    is_full = shutil.disk_usage(folder).free < FULL_BYTES  # its log may have had no place either
-    if is_full or "No space left on device" in log or "available disk space" in log:
-        return (
-            f"The disk of the data folder {folder} is full: free some space, or set DATA_DIR "
-            "to a folder elsewhere."
-        )
+    if is_full(status, folder) or "No space left" in log or "available disk space" in log:
+        return explain_full(folder)
     for refusal in ("Permission denied", "Read-only file system", "read-only directory"):
         if refusal in log:
             return explain_not_writable(folder, refusal)
@@ -86,6 +83,23 @@ def explain(status: int, folder: Path, address: str) -> str:
     return (
         f"mongod ended with status {status}{words}; see {folder / LOG}, or set DATA_DIR to "
         "another folder."
+    )
+
+
+def is_full(status: int, folder: Path) -> bool:
+    """Whether a mongod that ended had no room on its disk; its log may have had none either."""
+    needed = JOURNAL_BYTES if status == -signal.SIGABRT else FULL_BYTES
+    try:
+        return shutil.disk_usage(folder).free < needed
+    except OSError:  # the folder is gone
+        return False
+
+
+def explain_full(folder: Path) -> str:
+    """The sentence for a full disk."""
+    return (
+        f"The disk of the data folder {folder} is full: free some space, or set DATA_DIR to a "
+        "folder elsewhere."
     )
 
 

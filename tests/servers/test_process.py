@@ -115,11 +115,21 @@ def test_each_end_is_explained(tmp_path: Path, status: int, log: str, words: str
     assert words in explain(status, tmp_path, "here.sock")
 
 
+@pytest.mark.parametrize(
+    ("status", "free", "full"),
+    [
+        (-signal.SIGABRT, 1_000, True),
+        (-signal.SIGABRT, 65 << 20, True),  # no room for a file of the journal
+        (-signal.SIGABRT, 200 << 20, False),
+        (14, 1_000, True),
+        (14, 65 << 20, False),
+    ],
+)
 def test_a_full_disk_is_seen_where_the_log_has_no_place_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, free: int, full: bool
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000))
-    assert "is full: free some space" in explain(-signal.SIGABRT, tmp_path, "here.sock")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert ("is full: free some space" in explain(status, tmp_path, "here.sock")) is full
 
 
 class TestRunning:
