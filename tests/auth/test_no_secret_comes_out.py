@@ -80,11 +80,11 @@ class Doors:
     async def _sign_in(self) -> None:
         for name, password in (("ann", WRONG), (WRONG, RIGHT), (RIGHT, "x"), (WRONG, "")):
             await self.ask("GET", "/users/?nope=1", headers=basic(name, password))
-            form = {"username": name, "password": password}
+            form = {"grant_type": "password", "username": name, "password": password}
             await self.ask("POST", "/auth/token", data=form)
             await self.ask("POST", "/auth/token", data={**form, "grant_type": WRONG})
             await self.ask("POST", "/auth/token", params=form)
-        form = {"username": "ann", "password": RIGHT}
+        form = {"grant_type": "password", "username": "ann", "password": RIGHT}
         await self.ask("POST", "/auth/token", data={**form, "scope": "nope"})
         await self.ask("POST", "/auth/token", json=form)
         await self.ask("POST", "/auth/token", content=f"password={RIGHT}")
@@ -92,7 +92,7 @@ class Doors:
             await self.ask("GET", "/users/", headers={"Authorization": text})
 
     async def _use_tokens(self) -> None:
-        form = {"username": "ann", "password": RIGHT}
+        form = {"grant_type": "password", "username": "ann", "password": RIGHT}
         answer = await self.ask("POST", "/auth/token", data=form, tells=True)
         tokens = answer.json()
         access, refresh = tokens["access_token"], tokens["refresh_token"]
