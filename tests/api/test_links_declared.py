@@ -11,7 +11,7 @@ from tests.support.mongod import needs_mongod
 from tests.support.server import LiveServer
 
 pytestmark = needs_mongod
-DATABASE = "links_kept"
+DATABASE = "links_declared"
 SOURCE = '''
 from typing import Annotated, Literal
 
@@ -101,9 +101,9 @@ class Pledge(Document):
 
 @pytest.fixture(scope="module")
 def server(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    folder = tmp_path_factory.mktemp("kept")
-    (folder / "kept.py").write_text(SOURCE)
-    with LiveServer(folder, MONGO_URI=mongo_uri, DB_NAME=DATABASE, MODELS="kept") as live:
+    folder = tmp_path_factory.mktemp("declared")
+    (folder / "declared.py").write_text(SOURCE)
+    with LiveServer(folder, MONGO_URI=mongo_uri, DB_NAME=DATABASE, MODELS="declared") as live:
         yield live
 
 
