@@ -110,14 +110,14 @@ class TokenRoutes:
         """`POST /auth/token`: tokens for a name and a password, or for a refresh token."""
         requests.refuse_parameters(request)
         form = await read_form(request)
-        grant = require_field(form, "grant_type")
+        grant = form.get("grant_type", "password" if "username" in form else "")
         if grant == "password":
             known, tokens = await self._begin(request, form)
         elif grant == "refresh_token":
             known, tokens = await self._refresh(form)
         else:
-            detail = "grant_type: must be password or refresh_token."
-            raise oauth_error("unsupported_grant_type", detail)
+            word = "unsupported_grant_type" if grant else "invalid_request"
+            raise oauth_error(word, "grant_type: must be password or refresh_token.")
         scopes = known.call("token", frozenset(tokens.family.scopes)).scopes
         answer = {
             "access_token": tokens.access,
