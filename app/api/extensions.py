@@ -1,10 +1,7 @@
 """Endpoints of a user's own, in FastAPI's way: found in a package, described with ours."""
 
-import importlib
 import json
-import pkgutil
-from collections.abc import Collection, Iterator
-from types import ModuleType
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -14,6 +11,7 @@ from starlette.routing import compile_path
 from app.api.media_types import PROBLEM
 from app.api.routing import Paths, first_step
 from app.errors import DeclarationError
+from app.resources.packages import import_modules
 
 SCHEMAS = "#/components/schemas/"
 _PROBLEM = {"$ref": f"{SCHEMAS}ProblemDetails"}
@@ -26,10 +24,11 @@ Description = dict[str, Any]
 def include_routers(app: FastAPI, package: str) -> None:
     """Adds the `router` of the package and of each of its modules to the application.
 
-    Raises `DeclarationError` for a package that isn't there and for a router that is none.
+    Raises `DeclarationError` for a package that isn't there, for a mistake in one of its modules,
+    and for a router that is none.
     """
     known: set[int] = set()
-    for module in _modules(package):
+    for module in import_modules(package, "ROUTES", "routers"):
         router = getattr(module, "router", None)
         if router is None or id(router) in known:
             continue
@@ -39,20 +38,6 @@ def include_routers(app: FastAPI, package: str) -> None:
             )
         known.add(id(router))
         app.include_router(router)
-
-
-def _modules(package: str) -> Iterator[ModuleType]:
-    try:
-        root = importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if not f"{package}.".startswith(f"{error.name}."):
-            raise  # something that the package itself imports
-        raise DeclarationError(
-            f"ROUTES: there is no package {package!r} to import routers from."
-        ) from None
-    yield root
-    for found in pkgutil.walk_packages(getattr(root, "__path__", []), f"{package}."):
-        yield importlib.import_module(found.name)
 
 
 def refuse_collisions(app: FastAPI, own: Paths, reserved: Collection[str]) -> None:

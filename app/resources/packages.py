@@ -41,16 +41,20 @@ class _ModelsHere(MetaPathFinder):
         return PathFinder.find_spec(name, [str(here)])
 
 
-def import_modules(package: str) -> list[ModuleType]:
-    """The package and the modules in it, imported.
+def import_modules(
+    package: str, setting: str = "MODELS", content: str = "documents"
+) -> list[ModuleType]:
+    """The package and the modules in it, imported; `setting` names it, for its content.
 
     Raises `DeclarationError` with file and line for a mistake in them: `models/book.py, line 4: …`.
     """
-    root = _import(package, package)
+    absent = f"{setting}: there is no package {package!r} to import {content} from."
+    root = _import(package, absent)
     modules = [root]
     for name in _list_names(package, getattr(root, "__path__", [])):
-        module = _import(name, package)
-        modules += import_modules(name) if hasattr(module, "__path__") else [module]
+        module = _import(name, absent)
+        is_package = hasattr(module, "__path__")
+        modules += import_modules(name, setting, content) if is_package else [module]
     return modules
 
 
@@ -73,16 +77,16 @@ def locate(model: type) -> str:
     return f"{_shorten(str(file))}, line {line}"
 
 
-def _import(name: str, package: str) -> ModuleType:
+def _import(name: str, absent: str) -> ModuleType:
+    if name.startswith("."):  # a path, such as `./models`
+        raise DeclarationError(absent)
     try:
         return importlib.import_module(name)
     except DeclarationError:
         raise
     except ModuleNotFoundError as error:
         if f"{name}.".startswith(f"{error.name}."):
-            raise DeclarationError(
-                f"MODELS: there is no package {package!r} to import documents from."
-            ) from None
+            raise DeclarationError(absent) from None
         raise DeclarationError(_describe(error, name)) from error
     except Exception as error:
         raise DeclarationError(_describe(error, name)) from error

@@ -261,6 +261,15 @@ def test_a_router_that_is_none_is_named(folder: Path) -> None:
         make("nowhere_routes")
 
 
+def test_a_mistake_in_a_module_with_a_router_is_one_line(folder: Path) -> None:
+    name = package(folder, "extra_routes", main="import json\n\nrouter = APIRoutr()\n")
+    words = r"extra_routes/main\.py, line 3: NameError: name 'APIRoutr' is not defined\."
+    with pytest.raises(DeclarationError, match=words):
+        make(name)
+    with pytest.raises(DeclarationError, match=r"ROUTES: there is no package '\./routes'"):
+        make("./routes")
+
+
 async def test_a_path_that_is_added_later_stops_the_start_too() -> None:
     app = make("")
 

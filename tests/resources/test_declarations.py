@@ -209,7 +209,7 @@ def test_two_resources_cannot_have_one_path(folder: Any) -> None:
 
 
 def test_package_that_is_not_there_is_named() -> None:
-    for name in ("nowhere", "models.nowhere", "nowhere.at.all"):
+    for name in ("nowhere", "models.nowhere", "nowhere.at.all", "./models"):
         with pytest.raises(DeclarationError, match=f"MODELS: there is no package '{name}'"):
             discover(name)
 
