@@ -284,7 +284,7 @@ def _find_missing_indexes(
 ) -> list[IndexModel]:
     """The declared indexes that no existing one stands for."""
     existing = collection.index_information()
-    if not existing:  # a server before 6.0 says so of a collection that isn't there
+    if not existing and resource.indexes:  # the driver says nothing of a missing collection
         raise OperationFailure("there is no such collection", Code.NamespaceNotFound)
     return [model for model in resource.indexes if not serves(model, existing)]
 

@@ -174,13 +174,14 @@ def test_links_that_lead_nowhere_are_counted_by_field(
             client.drop_database("dangling")
 
 
-def test_an_index_of_another_name_and_a_view_are_fine(
+def test_an_index_of_another_name_a_view_and_no_indexes_at_all_are_fine(
     tmp_path: Path, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "viewed.py").write_text(
         "from typing import Annotated\nfrom beanie import Document, Indexed\n"
         "class One(Document):\n    a: Annotated[int, Indexed(unique=True)]\n"
         "class Two(Document):\n    a: Annotated[int, Indexed(unique=True)]\n"
+        "class Three(Document):\n    a: int\n"  # whose collection isn't there yet
     )
     monkeypatch.syspath_prepend(tmp_path)
     with MongoClient[dict[str, object]](mongo_uri) as client:
