@@ -59,6 +59,12 @@ class Collections:
         self._saved = saved
         self._screens = screens
 
+    async def lead(self, request: Request, router: ResourceRouter) -> Response:
+        """`GET /ui/users`: leads to the page, which has a slash at its end."""
+        router.access(request, "read")
+        address = addresses.of_collection(router.resource)
+        return addresses.lead_to(request, addresses.with_pairs(address, requests.pairs(request)))
+
     async def show(self, request: Request, router: ResourceRouter) -> Response:
         """`GET /ui/users/`: one page of the collection."""
         access = router.access(request, "read")

@@ -108,6 +108,7 @@ class Pages:
         path = path_of_pages(router.resource)
         routes = [
             Route(f"{path}/", {"GET": of(self._collections.show)}),
+            Route(path, {"GET": of(self._collections.lead)}),
             Route(f"{path}/table/filter", {"GET": of(self._filters.show)}),
             Route(f"{path}/pick", {"GET": of(self.editing.pick)}),
             Route(f"{path}/table/columns", {"GET": of(self._chooser.show)}),

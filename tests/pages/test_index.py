@@ -1,4 +1,4 @@
-"""`/users/index.html`, which people try who look for a page, leads to it."""
+"""Addresses that people try who look for a page: `/users/index.html`, `/ui/users`."""
 
 from pathlib import Path
 
@@ -17,6 +17,11 @@ async def test_the_index_of_a_collection_leads_to_its_page(
     answer = await mock_http.request(method, "/students/index.html")
     assert (answer.status_code, answer.headers["Location"]) == (307, "/ui/students/")
     assert (await mock_http.delete("/students/index.html")).status_code == 422
+
+
+async def test_a_page_is_found_without_its_slash(mock_http: httpx.AsyncClient) -> None:
+    answer = await mock_http.get("/ui/students?sort=name")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/ui/students/?sort=name")
 
 
 async def test_a_document_that_is_called_so_is_read(
