@@ -1,5 +1,6 @@
 """Errors of the pages: readers see a page that says what to do, programs get problem documents."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from app.store.repository import Repository
 from tests.support.accounts import ADDRESS, HASHER, PASSWORD, Served, basic, serve, settings_of
 from tests.support.faulty import running_mongod
 from tests.support.server import LiveServer
+from tests.support.waiting import LONGEST
 
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 MISSING = "0123456789abcdef01234567"
@@ -112,10 +114,11 @@ async def test_with_accounts_too_a_database_that_is_away_is_a_page(
 async def open_whole(page: Page, address: str) -> None:
     """Until the database has answered all of it in the little time that it has."""
     whole = page.locator("#facets details")
-    while not await whole.count():
-        await page.goto(address)
-        fault = page.locator("#problem[open], h1:text('Not at the moment')")
-        await expect(whole.or_(fault).first).to_be_visible()
+    async with asyncio.timeout(5 * LONGEST):
+        while not await whole.count():
+            await page.goto(address)
+            fault = page.locator("#problem[open], h1:text('Not at the moment')")
+            await expect(whole.or_(fault).first).to_be_visible()
 
 
 async def test_a_database_that_goes_away_leaves_the_screen_as_it_is(
