@@ -32,7 +32,7 @@ from app.pages.preferences import (
 )
 from app.pages.sentences import translate
 from app.pages.templating import Templates, fill
-from app.pages.titles import OwnTitle, name_of
+from app.pages.titles import NEW, OWN_NEW, OwnTitle, name_of
 from app.resources.registry import Resource
 
 # Links and forms in an element with these attributes replace the list alone, and the address.
@@ -82,6 +82,10 @@ class Screen:
         """What a collection is called, in the reader's language where it is one of our own."""
         name = name_of(resource)
         return self.language.gettext(name) if is_auth_resource(resource) else name
+
+    def name_new(self, resource: Resource) -> str:
+        """What a new document of a collection is called, in the reader's language."""
+        return self.language.gettext(OWN_NEW.get(resource.address, NEW))
 
     @property
     def ways(self) -> Sequence[tuple[str, str, str]]:

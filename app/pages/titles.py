@@ -17,6 +17,8 @@ OWN_NAMES = {  # of our own resources, by their address
     "auth/shares": N_("Shared links"),
     "auth/audit": N_("Audit"),
 }
+NEW = N_("New document")
+OWN_NEW = {"auth/accounts": N_("New account"), "auth/roles": N_("New role")}
 OWN_FIELDS = (  # of our own resources
     *(N_("_id"), N_("name"), N_("role"), N_("attributes"), N_("disabled"), N_("password")),
     *(N_("created"), N_("last_seen"), N_("account"), N_("scopes"), N_("expires"), N_("last_used")),
