@@ -42,11 +42,15 @@ def is_right(secret: str, stored: str) -> bool:
 
 @dataclass(frozen=True)
 class KnownKey:
-    """A key that serves; `account` is an `_id`, `scopes` None where it has all of the account's."""
+    """A key; `account` is an `_id`, `scopes` None where it has all of the account's.
+
+    One that is over does not serve.
+    """
 
     account: Any
     digest: str
     scopes: Scopes | None
+    serves: bool
 
 
 class Keys:
@@ -60,11 +64,15 @@ class Keys:
     async def check(self, identifier: str, secret: str) -> KnownKey | None:
         """The key of this id and secret, unless it is over."""
         key = await self._cache.get(identifier)
-        stored = key.digest if key is not None else ""
+        stored = key.digest if key is not None and key.serves else ""
         return key if is_right(secret, stored) else None
 
+    async def exists(self, identifier: str) -> bool:
+        """Whether there is a key of this id, be it over; just after a check nothing is read."""
+        return await self._cache.get(identifier) is not None
+
     async def find_owner(self, identifier: str) -> str | None:
-        """The name of the account of a key, also of one that serves no more; None for no key."""
+        """The name of the account of a key, also of one that is over; None where it is gone."""
         return await self._database.run(_find_owner, self._database, identifier)
 
     def forget(self, identifier: str) -> None:
@@ -76,16 +84,18 @@ class Keys:
         if found is None:
             return None
         scopes = frozenset(found.get("scopes") or ())
-        return KnownKey(_id_of(found["account"]), found["digest"], scopes or None)
+        return KnownKey(_id_of(found["account"]), found["digest"], scopes or None, _serves(found))
 
     def _find(self, identifier: str) -> dict[str, Any] | None:
-        """What is stored of a key that serves; now and then with a note that it was used."""
+        """What is stored of a key; now and then with a note that it was used, where it serves."""
         found = self._collection.find_one({"_id": identifier})
-        if found is None or (found.get("expires") is not None and is_past(found["expires"])):
-            return None
-        if is_past(found.get("last_used"), SEEN_SECONDS):
+        if found is not None and _serves(found) and is_past(found.get("last_used"), SEEN_SECONDS):
             self._collection.update_one({"_id": identifier}, {"$set": {"last_used": now()}})
         return found
+
+
+def _serves(found: dict[str, Any]) -> bool:
+    return found.get("expires") is None or not is_past(found["expires"])
 
 
 def _find_owner(database: Connection, identifier: str) -> str | None:

@@ -27,9 +27,9 @@ class RefusedKeys:
 
     async def note(self, identifier: str, scope: Scope) -> None:
         """Writes that a key was refused, unless that was written a moment ago."""
-        owner = await self._keys.find_owner(identifier)
-        target = identifier if owner is not None else None
+        target = identifier if await self._keys.exists(identifier) else None
         if self._is_due((target or "", network_of(client_address(scope)))):
+            owner = await self._keys.find_owner(identifier)
             await self._audit.write(scope, "sign-in failed", target, {"with": "key"}, owner)
 
     def _is_due(self, source: tuple[str, str]) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from operator import itemgetter
 from typing import Any
 
@@ -31,6 +31,7 @@ from app.transfers.reference_lists import has_at_beginning, hide_lists, name_lis
 KEY_BYTES = 12  # of an ObjectId
 _REFERENCE, _MARKED = b"\x02$ref\0", b"\x02\x1eref\0"
 _NAME = b"\x1eref"
+_RARE = 1_000  # times that its first byte is looked for alone, which is quicker
 TAKEN = "\x1d_id was taken"  # the name of a field that is true, as long as an `_id`
 _KEY = bytes([OBJECT_ID]) + b"_id\0"
 _TAKEN = bytes([BOOLEAN]) + TAKEN.encode() + b"\0\1"
@@ -134,18 +135,23 @@ def read_columns(
 
 @dataclass(frozen=True)
 class Edit:
-    """Some BSON in which so many references are marked, and so many lists hidden."""
+    """Some BSON in which so many references are marked, and so many lists hidden.
+
+    `hiding` says of each column whether its lists are; a binary of another one is a binary.
+    """
 
     raw: bytes
     marks: int
     lists: int = 0
+    hiding: tuple[bool, ...] = ()
 
     def find_links(
         self, columns: Sequence[Values], targets: Sequence[str | None]
     ) -> list[Values] | None:
         """The columns of what was decoded, those of links as `Links`; None where it isn't right."""
         found = find_links(columns, targets)
-        if count_lists(found) != self.lists:
+        hidden = list(compress(found, self.hiding))
+        if not count_lists(hidden) == count_lists(found) == self.lists:
             return None
         if not self.marks:
             return found
@@ -164,7 +170,8 @@ def edits(raw: bytes, columns: Sequence[Steps], targets: Sequence[str | None]) -
     text, hidden = hide_lists(raw, references)
     if hidden:
         others = _find_others(raw, columns, targets, hidden)
-        yield Edit(*(mark(text, others) or (text, 0)), sum(hidden.values()))
+        hiding = tuple(steps[-1] in hidden for steps in columns)
+        yield Edit(*(mark(text, others) or (text, 0)), sum(hidden.values()), hiding)
     marked = mark(raw, targets)
     if marked is not None:
         yield Edit(*marked)
@@ -207,11 +214,11 @@ def mark(raw: bytes, targets: Iterable[str | None]) -> tuple[bytes, int] | None:
 def _has_name(raw: bytes) -> bool:
     """Whether there are bytes that would be taken for a mark; found by a first one that is rare."""
     at = raw.find(_NAME[0])
-    while at >= 0:
-        if raw.startswith(_NAME, at):
-            return True
+    for _ in range(_RARE):
+        if at < 0 or raw.startswith(_NAME, at):
+            return at >= 0
         at = raw.find(_NAME[0], at + 1)
-    return False
+    return at >= 0 and raw.find(_NAME, at) >= 0
 
 
 def _overlap(columns: Sequence[Steps]) -> bool:

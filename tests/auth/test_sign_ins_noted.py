@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.auth.keys import Keys
 from app.auth.sessions import COOKIE
 from tests.support.accounts import ADDRESS, Served, basic
 
@@ -84,6 +85,27 @@ async def test_a_refused_key_is_noted_once_for_each_network(served: Served) -> N
         ("sign-in failed", "anna", ended["_id"], details),
         ("sign-in failed", None, None, details),
     ]
+
+
+async def test_many_wrong_keys_cost_no_more_reads(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.key(served.add("anna"))
+    (live,) = served.database["docsheet.keys"].find()
+    asked = []
+    find_owner = Keys.find_owner
+
+    async def count(self: Keys, identifier: str) -> str | None:
+        asked.append(identifier)
+        return await find_owner(self, identifier)
+
+    monkeypatch.setattr(Keys, "find_owner", count)
+    async with served.client() as client:
+        for number in range(3):
+            for identifier in (f"key_{number}", live["_id"]):
+                answer = await client.get("/users/", headers=basic(identifier, "x"))
+                assert answer.status_code == 401
+    assert asked == ["key_0", live["_id"]]
 
 
 async def test_no_secret_is_logged_or_stored(

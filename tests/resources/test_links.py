@@ -13,7 +13,7 @@ from bson.datetime_ms import DatetimeMS
 from app.errors import DeclarationError, Invalid
 from app.resources.codec import CODEC
 from app.resources.documents import read_document
-from app.resources.links import list_stored_forms, references
+from app.resources.links import list_stored_forms, list_targets, references
 from app.resources.patches import read_patch
 from app.resources.registry import Resource
 from app.resources.rendering import presenter, to_json
@@ -220,3 +220,42 @@ def test_a_link_to_what_is_not_served_stops_the_start(tmp_path: Path) -> None:
     )
     with pytest.raises(DeclarationError, match="author: it links to Document, which is not served"):
         next(served(tmp_path, "unserved", {"books": source}))
+
+
+TREES = """\
+from beanie import Document, Link
+from pydantic import BaseModel
+
+
+class Writer(Document):
+    name: str
+
+    class Settings:
+        name = "writers"
+
+
+class Both(BaseModel):
+    by: Link[Writer] | None = None
+    inner: "Both | Other | None" = None
+
+
+class Other(BaseModel):
+    inner: "Both | Other | None" = None
+
+
+class Tree(Document):
+    inner: Both | Other | None = None
+
+    class Settings:
+        name = "trees"
+"""
+
+
+def test_models_in_themselves_are_looked_through_together(tmp_path: Path) -> None:
+    (resources,) = served(tmp_path, "trees", {"trees": TREES})
+    document: dict[str, Any] = {"by": bson.DBRef("writers", KEY)}
+    for _ in range(40):  # each of two models on each level, one by one, are 2**40
+        document = {"inner": document}
+    (found,) = references(resources["trees"].shape, document)
+    assert found.steps == (*["inner"] * 40, "by")
+    assert [path for path, _ in list_targets(resources["trees"].shape)] == ["inner.by"]

@@ -159,6 +159,16 @@ def read(documents: list[Document]) -> list[Any]:
     return read_columns(encode(documents), Table(steps), steps, ["authors", "authors", None])
 
 
+def test_a_binary_is_no_list_that_was_hidden_elsewhere() -> None:
+    listed = {"editors": [to(KEYS[0])]}
+    steps = [("editors",), ("author",)]
+    targets = ["authors", "authors"]
+    raw = encode([{"more": listed, "author": LIST[5:]}])
+    _, authors = read_columns(raw, Table(steps), steps, targets)
+    assert authors == [LIST[5:]]
+    assert not isinstance(authors, Links)
+
+
 def test_links_are_read_without_references() -> None:
     author, editors, title = read(
         [
