@@ -61,9 +61,10 @@ class Collections:
 
     async def lead(self, request: Request, router: ResourceRouter) -> Response:
         """`GET /ui/users`: leads to the page, which has a slash at its end."""
-        router.access(request, "read")
+        access, pairs = router.access(request, "read"), requests.pairs(request)
+        access.compiler.list(pairs)
         address = addresses.of_collection(router.resource)
-        return addresses.lead_to(request, addresses.with_pairs(address, requests.pairs(request)))
+        return addresses.lead_to(request, addresses.with_pairs(address, pairs))
 
     async def show(self, request: Request, router: ResourceRouter) -> Response:
         """`GET /ui/users/`: one page of the collection."""
