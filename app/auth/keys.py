@@ -73,7 +73,10 @@ class Keys:
 
     async def find_owner(self, identifier: str) -> str | None:
         """The name of the account of a key, also of one that is over; None where it is gone."""
-        return await self._database.run(_find_owner, self._database, identifier)
+        key = await self._cache.get(identifier)
+        if key is None:
+            return None
+        return await self._database.run(_find_name, self._database, key.account)
 
     def forget(self, identifier: str) -> None:
         """Reads a key anew when it is asked for again."""
@@ -98,12 +101,9 @@ def _serves(found: dict[str, Any]) -> bool:
     return found.get("expires") is None or not is_past(found["expires"])
 
 
-def _find_owner(database: Connection, identifier: str) -> str | None:
-    found = database.collection(COLLECTION).find_one({"_id": identifier}, {"account": 1})
-    if found is None:
-        return None
-    owner = database.collection(ACCOUNTS).find_one({"_id": _id_of(found["account"])}, {"name": 1})
-    return str(owner["name"]) if owner is not None else None
+def _find_name(database: Connection, account: Any) -> str | None:
+    found = database.collection(ACCOUNTS).find_one({"_id": account}, {"name": 1})
+    return str(found["name"]) if found is not None else None
 
 
 def _id_of(account: Any) -> Any:
